@@ -1,0 +1,232 @@
+"""The Avro form: single-object encoding (Avro 1.11 specification), so no registry is needed.
+
+Each message is ``C3 01``, the 8-byte fingerprint of its schema, and the record.
+"""
+
+from io import BytesIO
+from typing import Any
+
+import fastavro
+
+from schemas.dead_letter import DeadLetter
+from schemas.errors import SchemaError
+from schemas.messages import (
+    Acknowledgement,
+    Aggregate,
+    Answer,
+    AnswerT,
+    LatentMessage,
+    Message,
+    Privacy,
+    Refusal,
+    Reply,
+)
+from schemas.registry import load_fingerprints, load_schema
+from schemas.validation import validate
+from schemas.vector import Vector
+
+CONTENT_TYPE = "avro/binary"
+
+_MARKER = b"\xc3\x01"
+_HEADER_SIZE = 10
+_NONE_STATED = Privacy("none", parameters={})
+_SCHEMA_OF: dict[type[Message], str] = {
+    LatentMessage: "latent.v1",
+    Reply: "reply.v1",
+    Acknowledgement: "acknowledgement.v1",
+    Refusal: "refusal.v1",
+}
+# What fastavro raises on bytes that do not fit the schema.
+_READ_ERRORS = (
+    EOFError,
+    IndexError,
+    KeyError,
+    OverflowError,
+    TypeError,
+    ValueError,
+    MemoryError,
+)
+
+
+def encode_avro(message: Message) -> bytes:
+    """Write a message of our own clients or server.
+
+    Raises:
+        SchemaError: the message breaks the contract, or lacks a field that Avro requires.
+    """
+    validate(message)
+    record = _latent_record(message) if isinstance(message, LatentMessage) else _answer(message)
+    return _write(_SCHEMA_OF[type(message)], record)
+
+
+def decode_latent_avro(raw: bytes) -> LatentMessage:
+    """Read a learning or service message.
+
+    Raises:
+        SchemaError: not Avro, another schema, truncated, or a field breaks the contract.
+    """
+    record = _read(raw, "latent.v1")
+    aggregate, privacy = record["aggregate"], record["privacy"]
+    message = LatentMessage(
+        client_id=record["clientID"],
+        label=record["label"],
+        value=Vector(record["dtype"], tuple(record["shape"]), record["value"]),
+        mode=record["mode"],
+        timestamp=record["timestamp"],
+        message_id=record["messageID"],
+        encoder_id=record["encoderID"],
+        image_id=record["imageID"],
+        subject=record["subject"],
+        aggregate=Aggregate(aggregate["kind"], aggregate["count"]),
+        privacy=Privacy(
+            privacy["mechanism"],
+            privacy["guarantee"],
+            privacy["parameters"],
+            privacy["epsilon"],
+            privacy["delta"],
+            privacy["unit"],
+            privacy["adjacency"],
+            privacy["ledgerSequence"],
+            privacy["ledgerHead"],
+        ),
+        policy=record["policy"],
+    )
+    validate(message)
+    return message
+
+
+def decode_answer_avro(raw: bytes, kind: type[AnswerT]) -> AnswerT:
+    """Read a reply, acknowledgement or refusal.
+
+    Raises:
+        SchemaError: not Avro, another schema, truncated, or a field breaks the contract.
+    """
+    record = _read(raw, _SCHEMA_OF[kind])
+    message = kind(**{_ATTRIBUTES.get(name, name): value for name, value in record.items()})
+    validate(message)
+    return message
+
+
+def encode_dead_letter(letter: DeadLetter) -> bytes:
+    """Write a dead letter for export."""
+    return _write(
+        "dead_letter.v1",
+        {
+            "reason": letter.reason,
+            "field": letter.field,
+            "originTopic": letter.origin_topic,
+            "originPartition": letter.origin_partition,
+            "originOffset": letter.origin_offset,
+            "originTimestamp": letter.origin_timestamp,
+            "key": letter.key,
+            "value": letter.value,
+            "headers": [{"name": name, "value": value} for name, value in letter.headers],
+        },
+    )
+
+
+def decode_dead_letter(raw: bytes) -> DeadLetter:
+    """Read an exported dead letter.
+
+    Raises:
+        SchemaError: not Avro, another schema, or truncated.
+    """
+    record = _read(raw, "dead_letter.v1")
+    return DeadLetter(
+        record["reason"],
+        record["field"],
+        record["originTopic"],
+        record["originPartition"],
+        record["originOffset"],
+        record["originTimestamp"],
+        record["key"],
+        record["value"],
+        [(header["name"], header["value"]) for header in record["headers"]],
+    )
+
+
+_ATTRIBUTES = {
+    "clientID": "client_id",
+    "messageID": "message_id",
+    "inReplyTo": "in_reply_to",
+    "encoderID": "encoder_id",
+    "modelVersion": "model_version",
+}
+
+
+def _write(name: str, record: dict[str, Any]) -> bytes:
+    schema = load_schema(name)
+    out = BytesIO()
+    out.write(_MARKER + schema.fingerprint)
+    try:
+        fastavro.schemaless_writer(out, schema.parsed, record, strict=True)
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise SchemaError(f"does not fit {name}: {error}") from error
+    return out.getvalue()
+
+
+def _read(raw: bytes, name: str) -> dict[str, Any]:
+    if raw[:2] != _MARKER:
+        raise SchemaError("is not Avro in single-object encoding: it must begin with C3 01")
+    schema = load_fingerprints().get(raw[2:_HEADER_SIZE])
+    if schema is None:
+        raise SchemaError(
+            f"schema fingerprint {raw[2:_HEADER_SIZE].hex()} is unknown here; "
+            "was it written by a newer release?"
+        )
+    if schema.name != name:
+        raise SchemaError(f"holds a {schema.name}, where a {name} is expected")
+    body = BytesIO(raw)
+    body.seek(_HEADER_SIZE)
+    try:
+        record: dict[str, Any] = fastavro.schemaless_reader(body, schema.parsed, None)  # type: ignore[assignment]
+    except _READ_ERRORS as error:
+        reason = str(error) or "it ends in the middle of a field"
+        raise SchemaError(f"is damaged Avro ({schema.name}): {reason}") from error
+    if body.tell() != len(raw):
+        raise SchemaError(f"has {len(raw) - body.tell()} bytes after the end of the {schema.name}")
+    return record
+
+
+def _latent_record(message: LatentMessage) -> dict[str, Any]:
+    aggregate = message.aggregate or Aggregate()
+    privacy = message.privacy or _NONE_STATED
+    if message.message_id is None or message.encoder_id is None:
+        missing = "messageID" if message.message_id is None else "encoderID"
+        raise SchemaError("is missing; only the JSON form may leave it out", missing)
+    return {
+        "messageID": message.message_id,
+        "clientID": message.client_id,
+        "mode": message.mode,
+        "label": message.label,
+        "timestamp": message.timestamp,
+        "encoderID": message.encoder_id,
+        "dtype": message.value.dtype,
+        "shape": list(message.value.shape),
+        "value": message.value.data,
+        "imageID": message.image_id,
+        "subject": message.subject,
+        "aggregate": {"kind": aggregate.kind, "count": aggregate.count},
+        "privacy": _privacy_record(privacy),
+        "policy": message.policy,
+    }
+
+
+def _privacy_record(privacy: Privacy) -> dict[str, Any]:
+    return {
+        "mechanism": privacy.mechanism,
+        "guarantee": privacy.guarantee,
+        "parameters": privacy.parameters or {},
+        "epsilon": privacy.epsilon,
+        "delta": privacy.delta,
+        "unit": privacy.unit,
+        "adjacency": privacy.adjacency,
+        "ledgerSequence": privacy.ledger_sequence,
+        "ledgerHead": privacy.ledger_head,
+    }
+
+
+def _answer(message: Answer) -> dict[str, Any]:
+    fields = load_schema(_SCHEMA_OF[type(message)]).parsed["fields"]
+    names = [field["name"] for field in fields]
+    return {name: getattr(message, _ATTRIBUTES.get(name, name)) for name in names}

@@ -1,0 +1,108 @@
+"""The messages between client and server (third seed, sections III-D and III-E), typed.
+
+Field names on the wire are camelCase and fixed for ever; ``json_form`` and ``avro_form`` map them.
+The classes are not frozen: a frozen dataclass triples the time to decode a message, and ingestion
+decodes every one.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TypeVar
+
+from schemas.vector import Vector
+
+Mode = Literal["learning", "service"]
+AggregateKind = Literal["record", "mean", "sum"]
+
+
+@dataclass(slots=True)
+class Aggregate:
+    """How many images the vector stands for: one record, or the mean or sum of ``count``."""
+
+    kind: AggregateKind = "record"
+    count: int = 1
+
+
+@dataclass(slots=True)
+class Privacy:
+    """What the privatizer did to the vector, in the words of differential privacy.
+
+    ``guarantee`` is true only where ``epsilon`` and ``delta`` hold for ``unit`` under
+    ``adjacency``; a mechanism used for research says false.
+    """
+
+    mechanism: str
+    guarantee: bool = False
+    parameters: dict[str, float] | None = None
+    epsilon: float | None = None
+    delta: float | None = None
+    unit: str | None = None
+    adjacency: str | None = None
+    ledger_sequence: int | None = None
+    ledger_head: str | None = None
+
+
+@dataclass(slots=True)
+class LatentMessage:
+    """One latent from a client: to learn from (labelled) or to be answered (unlabelled).
+
+    ``message_id``, ``encoder_id`` and all below are None in a message written from the paper alone.
+    """
+
+    client_id: str
+    label: str
+    value: Vector
+    mode: Mode
+    timestamp: datetime
+    message_id: str | None = None
+    encoder_id: str | None = None
+    image_id: str | None = None
+    subject: str | None = None
+    aggregate: Aggregate | None = None
+    privacy: Privacy | None = None
+    policy: str | None = None
+
+
+@dataclass(slots=True)
+class Reply:
+    """The answer to a service message. ``label`` is empty where ``error`` says why."""
+
+    client_id: str
+    label: str
+    timestamp: datetime
+    in_reply_to: str | None = None
+    message_id: str | None = None
+    encoder_id: str | None = None
+    model_version: str | None = None
+    probabilities: dict[str, float] | None = None
+    abstained: bool | None = None
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class Acknowledgement:
+    """The learning message ``in_reply_to`` is in the database, under ``label``."""
+
+    client_id: str
+    label: str
+    timestamp: datetime
+    in_reply_to: str | None = None
+    message_id: str | None = None
+
+
+@dataclass(slots=True)
+class Refusal:
+    """The learning message ``in_reply_to`` went to the dead letters, because of ``error``."""
+
+    client_id: str
+    label: str
+    timestamp: datetime
+    in_reply_to: str | None = None
+    message_id: str | None = None
+    error: str | None = None
+    field: str | None = None
+
+
+Answer = Reply | Acknowledgement | Refusal
+AnswerT = TypeVar("AnswerT", Reply, Acknowledgement, Refusal)
+Message = LatentMessage | Answer

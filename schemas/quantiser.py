@@ -1,0 +1,45 @@
+"""Latents as one byte per number: 256 even steps over the range in the encoder's manifest.
+
+The range belongs to the encoder, never to a message: a range per message would tell about the
+image and make codes of two messages mean different things.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.errors import SchemaError
+
+_LOWEST_CODE = -128
+_CODES = 256
+
+
+def quantise(latents: NDArray[np.float32], low: float, high: float) -> NDArray[np.int8]:
+    """Round latents [N, D] to codes [N, D] from -128 (``low``) to 127 (``high``), clipped.
+
+    Raises:
+        SchemaError: a latent is NaN or infinite, or the range is empty.
+    """
+    if not np.isfinite(latents).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(latents))[0])
+        raise SchemaError("is not a finite number", f"latent{list(where)}")
+    step = _step(low, high)
+    # float64: the rounding must undo the float32 values of dequantise exactly
+    steps = np.rint((latents.astype(np.float64) - low) / step)
+    codes: NDArray[np.int8] = (np.clip(steps, 0, _CODES - 1) + _LOWEST_CODE).astype(np.int8)
+    return codes
+
+
+def dequantise(codes: NDArray[np.int8], low: float, high: float) -> NDArray[np.float32]:
+    """Return the latents [N, D] that codes [N, D] stand for, at most half a step off.
+
+    Raises:
+        SchemaError: the range is empty.
+    """
+    levels = low + np.arange(_CODES) * _step(low, high)
+    return levels.astype(np.float32)[codes.astype(np.intp) - _LOWEST_CODE]
+
+
+def _step(low: float, high: float) -> float:
+    if not low < high:
+        raise SchemaError(f"the range {low} to {high} is empty", "quantiser")
+    return (high - low) / (_CODES - 1)

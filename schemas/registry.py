@@ -1,0 +1,43 @@
+"""The published Avro schemas, by name and by fingerprint.
+
+A published .avsc is never edited, only succeeded by the next version: old bytes decode for ever.
+"""
+
+from functools import cache
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+import fastavro
+import orjson
+
+SCHEMA_NAMES = (
+    "latent.v1",
+    "reply.v1",
+    "acknowledgement.v1",
+    "refusal.v1",
+    "dead_letter.v1",
+)
+
+
+class AvroSchema(NamedTuple):
+    """A parsed schema and its 8-byte CRC-64-AVRO fingerprint, little-endian."""
+
+    name: str
+    parsed: Any
+    fingerprint: bytes
+
+
+@cache
+def load_schema(name: str) -> AvroSchema:
+    """Read one published schema, for example ``latent.v1``."""
+    source = orjson.loads(files("schemas").joinpath(f"{name}.avsc").read_bytes())
+    canonical = fastavro.schema.to_parsing_canonical_form(source)
+    # fastavro prints this fingerprint in the byte order in which Avro's framing sends it.
+    fingerprint = bytes.fromhex(fastavro.schema.fingerprint(canonical, "CRC-64-AVRO"))
+    return AvroSchema(name, fastavro.parse_schema(source), fingerprint)
+
+
+@cache
+def load_fingerprints() -> dict[bytes, AvroSchema]:
+    """Return every published schema by its fingerprint."""
+    return {schema.fingerprint: schema for schema in map(load_schema, SCHEMA_NAMES)}

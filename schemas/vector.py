@@ -1,0 +1,55 @@
+"""The numbers of a latent as they travel: little-endian bytes, a dtype and a shape."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.errors import SchemaError
+
+Dtype = Literal["float32", "int8", "int32"]
+DTYPES: dict[str, np.dtype[Any]] = {
+    name: np.dtype(name).newbyteorder("<") for name in get_args(Dtype)
+}
+
+
+@dataclass(slots=True)
+class Vector:
+    """One latent: ``data`` holds prod(shape) little-endian numbers of ``dtype``.
+
+    Raises:
+        SchemaError: the bytes do not fit dtype and shape, or a float32 is NaN or infinite.
+    """
+
+    dtype: Dtype
+    shape: tuple[int, ...]
+    data: bytes
+
+    def __post_init__(self) -> None:
+        count = math.prod(self.shape)
+        if not self.shape or count < 1 or min(self.shape) < 1:
+            raise SchemaError(f"{list(self.shape)} holds no numbers", "shape")
+        expected = count * DTYPES[self.dtype].itemsize
+        if len(self.data) != expected:
+            raise SchemaError(
+                f"{len(self.data)} bytes, but {self.dtype} of shape {list(self.shape)} "
+                f"takes {expected}",
+                "value",
+            )
+        if self.dtype == "float32" and not np.isfinite(self.to_numpy()).all():
+            position = int(np.flatnonzero(~np.isfinite(self.to_numpy()))[0])
+            raise SchemaError("is not a finite number", f"value[{position}]")
+
+    def to_numpy(self) -> NDArray[Any]:
+        """Return a read-only array of ``shape`` that shares the bytes."""
+        return np.frombuffer(self.data, DTYPES[self.dtype]).reshape(self.shape)
+
+    @classmethod
+    def from_numpy(cls, array: NDArray[Any]) -> "Vector":
+        """Copy an array of dtype float32, int8 or int32."""
+        if array.dtype.name not in DTYPES:
+            raise SchemaError(f"{array.dtype} is none of {', '.join(DTYPES)}", "dtype")
+        wire = np.ascontiguousarray(array, DTYPES[array.dtype.name])
+        return cls(array.dtype.name, array.shape, wire.tobytes())
