@@ -1,0 +1,140 @@
+"""Messages to bytes and back; the ``content-type`` header chooses the form, JSON if absent."""
+
+from dataclasses import dataclass, replace
+
+from schemas import avro_form, headers, json_form
+from schemas.errors import SchemaError
+from schemas.messages import Acknowledgement, Answer, LatentMessage, Message, Mode, Refusal, Reply
+from schemas.validation import check_name, shorten
+from stream.identity import derive_message_id
+from stream.record import Record
+
+ANSWER_KINDS: dict[str, type[Answer]] = {
+    "reply": Reply,
+    "acknowledgement": Acknowledgement,
+    "refusal": Refusal,
+}
+KIND_NAMES = {kind: name for name, kind in ANSWER_KINDS.items()}
+
+
+@dataclass(slots=True)
+class Received:
+    """A valid message, its record, and whether its sender knows only the paper's form.
+
+    ``message.message_id`` is always set.
+    """
+
+    record: Record
+    message: LatentMessage
+    paper_only: bool
+
+
+@dataclass(slots=True)
+class Sender:
+    """Who to answer about a record, as far as it can be read; None where it cannot."""
+
+    client_id: str | None
+    message_id: str
+
+
+def encode(message: Message, content_type: str) -> bytes:
+    """Write a message as JSON or Avro.
+
+    Raises:
+        SchemaError: the message breaks the contract.
+    """
+    if content_type == avro_form.CONTENT_TYPE:
+        return avro_form.encode_avro(message)
+    return json_form.encode_json(message)
+
+
+def decode_latent(record: Record, *, mode: Mode, cluster_id: str) -> Received:
+    """Read a client's message from the topic of ``mode``.
+
+    Raises:
+        SchemaError: names the field or header at fault.
+    """
+    content_type = record.header(headers.CONTENT_TYPE)
+    if content_type == avro_form.CONTENT_TYPE:
+        message = avro_form.decode_latent_avro(record.value)
+    elif content_type in (None, json_form.CONTENT_TYPE):
+        message = json_form.decode_latent_json(record.value)
+    else:
+        raise SchemaError(
+            f"{shorten(content_type)} is neither {json_form.CONTENT_TYPE} nor "
+            f"{avro_form.CONTENT_TYPE}",
+            headers.CONTENT_TYPE,
+        )
+    if message.mode != mode:
+        raise SchemaError(f"{message.mode!r} does not belong on {record.topic}", "mode")
+    _check_envelope(record, message)
+    paper_only = message.message_id is None
+    if paper_only:
+        message.message_id = _position_id(record, cluster_id)
+    return Received(record, message, paper_only)
+
+
+def decode_answer(record: Record) -> Answer:
+    """Read what the server sent to a reply topic.
+
+    Raises:
+        SchemaError: the kind is unknown or the body damaged.
+    """
+    kind = ANSWER_KINDS.get(record.header(headers.KIND) or "")
+    if kind is None:
+        raise SchemaError(f"is none of {', '.join(ANSWER_KINDS)}", headers.KIND)
+    if record.header(headers.CONTENT_TYPE) == avro_form.CONTENT_TYPE:
+        return avro_form.decode_answer_avro(record.value, kind)
+    return json_form.decode_answer_json(record.value, kind)
+
+
+def identify_sender(record: Record, cluster_id: str) -> Sender:
+    """Read from a damaged record whom to tell about it: the headers first, then the JSON body."""
+    client_id = _valid("clientID", record.header(headers.CLIENT))
+    message_id = _valid("messageID", record.header(headers.MESSAGE_ID))
+    if client_id is None or message_id is None:
+        body = _read_loosely(record.value)
+        client_id = client_id or _valid("clientID", body.get("clientID"))
+        message_id = message_id or _valid("messageID", body.get("messageID"))
+    return Sender(client_id, message_id or _position_id(record, cluster_id))
+
+
+def strip_to_paper(answer: Answer) -> Answer:
+    """Leave the paper's three fields, ``inReplyTo`` and, where there is one, the error."""
+    plain = type(answer)(answer.client_id, answer.label, answer.timestamp, answer.in_reply_to)
+    if isinstance(plain, Reply | Refusal) and isinstance(answer, Reply | Refusal):
+        return replace(plain, error=answer.error)
+    return plain
+
+
+def _position_id(record: Record, cluster_id: str) -> str:
+    return derive_message_id(cluster_id, record.topic, record.partition, record.offset)
+
+
+def _check_envelope(record: Record, message: LatentMessage) -> None:
+    for name, stated in (
+        (headers.KIND, message.mode),
+        (headers.CLIENT, message.client_id),
+        (headers.MESSAGE_ID, message.message_id),
+    ):
+        found = record.header(name)
+        if found is not None and found != stated:
+            raise SchemaError(f"says {shorten(found)}, the message {shorten(stated)}", name)
+
+
+def _valid(field: str, value: object) -> str | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        check_name(field, value)
+    except SchemaError:
+        return None
+    return value
+
+
+def _read_loosely(raw: bytes) -> dict[str, object]:
+    try:
+        body = json_form.parse_object(raw).get("message")
+    except SchemaError:
+        return {}
+    return body if isinstance(body, dict) else {}

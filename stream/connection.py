@@ -1,0 +1,92 @@
+"""Reaching the cluster: errors in words, early, and waiting where a service should wait."""
+
+from collections.abc import Callable, Iterator
+from threading import Event
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+
+from stream.errors import KafkaUnavailable
+from stream.settings import KafkaSettings
+
+# Errors that no retry mends: librdkafka itself would go on for minutes.
+_HOPELESS = {
+    KafkaError._AUTHENTICATION: "refuses the user name or password",
+    KafkaError._SSL: "and this client do not agree on TLS",
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "does not permit this",
+    KafkaError._FATAL: "ended this client's session",
+}
+
+
+class ErrorWatch:
+    """Takes librdkafka's ``error_cb`` and raises in the calling thread what cannot heal."""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self._where = bootstrap_servers
+        self._hopeless: str | None = None
+        self.last: str | None = None
+
+    def __call__(self, error: KafkaError) -> None:
+        self.last = error.str()
+        if (meaning := _HOPELESS.get(error.code())) or error.fatal():
+            self._hopeless = f"the broker at {self._where} {meaning or 'gave up'}: {error.str()}"
+
+    def raise_if_hopeless(self) -> None:
+        """Raise KafkaUnavailable once a password, certificate or session was refused."""
+        if self._hopeless is not None:
+            raise KafkaUnavailable(self._hopeless)
+
+
+def connect_admin(settings: KafkaSettings, timeout: float = 5.0) -> AdminClient:
+    """Return an admin client of a cluster that has just answered.
+
+    Raises:
+        KafkaUnavailable: nobody answers within ``timeout`` seconds, or we are refused.
+    """
+    watch = ErrorWatch(settings.bootstrap_servers)
+    admin = AdminClient({**settings.client_config(), "error_cb": watch})
+    try:
+        admin.list_topics(timeout=timeout)
+    except KafkaException as error:
+        admin.poll(0)
+        watch.raise_if_hopeless()
+        raise KafkaUnavailable(
+            f"no Kafka broker answers at {settings.bootstrap_servers} "
+            f"({watch.last or error.args[0].str()}). Is it running (`ioa broker start` starts one "
+            "here), is the address right, and is security.protocol?"
+        ) from error
+    return admin
+
+
+def wait_for_cluster(
+    settings: KafkaSettings, stop: Event, report: Callable[[str], None]
+) -> AdminClient | None:
+    """Wait until the cluster answers; None when ``stop`` was set first.
+
+    Raises:
+        KafkaUnavailable: only where waiting cannot help (password, certificate).
+    """
+    for delay in backoff():
+        if stop.is_set():
+            return None
+        try:
+            return connect_admin(settings, timeout=2.0)
+        except KafkaUnavailable as error:
+            if not str(error).startswith("no Kafka broker"):
+                raise
+            report(str(error))
+        stop.wait(delay)
+    return None
+
+
+def backoff(first: float = 0.2, limit: float = 10.0) -> Iterator[float]:
+    """Yield waiting times in seconds, doubling from ``first`` up to ``limit``, for ever."""
+    delay = first
+    while True:
+        yield delay
+        delay = min(2 * delay, limit)
+
+
+def read_cluster_id(admin: AdminClient) -> str:
+    """Return the id that a cluster keeps for life (22 characters)."""
+    return str(admin.list_topics(timeout=10).cluster_id)

@@ -1,0 +1,136 @@
+"""The one consumer loop of every service.
+
+The order is fixed: the handler's effects (dead letters delivered, rows committed, answers sent),
+then the offsets. A crash between the two repeats records, and handlers make repetition harmless.
+"""
+
+from collections.abc import Callable, Sequence
+from threading import Event
+from time import monotonic
+from typing import Any
+
+import structlog
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Message as KafkaMessage
+
+from stream.connection import ErrorWatch, backoff
+from stream.errors import DependencyDown, StreamError
+from stream.record import Record
+from stream.settings import KafkaSettings
+
+Handle = Callable[[Sequence[Record]], None]
+
+_POLL_SECONDS = 0.1
+_COMMIT_SECONDS = 0.5
+
+
+class RecordConsumer:
+    """A member of a consumer group that hands batches of records to a handler.
+
+    Static membership (KIP-345): a process that was killed takes its partitions back at once
+    instead of waiting for the session to expire. So ``instance`` must differ between the
+    processes of one group.
+    """
+
+    def __init__(
+        self, settings: KafkaSettings, *, topic: str, group: str, instance: str, batch_size: int
+    ) -> None:
+        self._topic = topic
+        self._batch_size = batch_size
+        self._watch = ErrorWatch(settings.bootstrap_servers)
+        self._log = structlog.get_logger().bind(topic=topic, group=group)
+        self._due: dict[tuple[str, int], int] = {}
+        self._committed_at = 0.0
+        config: dict[str, Any] = {
+            "group.id": group,
+            "group.instance.id": f"{group}-{instance}",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "session.timeout.ms": 6000,
+            # The default of 1 s leaves the CPU idle while records wait.
+            "fetch.queue.backoff.ms": 2,
+            "isolation.level": "read_committed",
+            "error_cb": self._watch,
+        }
+        self._consumer = Consumer({**config, **settings.client_config()})
+
+    def run(
+        self, handle: Handle, stop: Event, *, before_commit: Callable[[], None] = lambda: None
+    ) -> None:
+        """Consume until ``stop`` is set, then commit and leave.
+
+        Args:
+            handle: takes a batch; it is called again with the same batch on DependencyDown.
+            stop: ends the loop after the batch in hand.
+            before_commit: finishes what ``handle`` left under way, before offsets move past it.
+
+        Raises:
+            KafkaUnavailable: the broker refuses us for good.
+            StreamError: the group fences this process, or the topic is gone.
+        """
+        self._consumer.subscribe([self._topic], on_assign=self._on_assign)
+        try:
+            while not stop.is_set():
+                if records := self._poll():
+                    self._handle(handle, records, stop)
+                if self._due and monotonic() - self._committed_at > _COMMIT_SECONDS:
+                    before_commit()
+                    self._commit()
+            before_commit()
+            self._commit()
+        finally:
+            self._consumer.close()
+
+    def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._log.info("partitions assigned", partitions=[p.partition for p in partitions])
+
+    def _poll(self) -> list[Record]:
+        # consume(n, t) waits for n records or all of t; so wait for one, then take what is there.
+        first = self._consumer.poll(_POLL_SECONDS)
+        self._watch.raise_if_hopeless()
+        if first is None:
+            return []
+        rest = self._consumer.consume(self._batch_size - 1, 0)
+        return [Record.from_kafka(message) for message in [first, *rest] if self._usable(message)]
+
+    def _usable(self, message: KafkaMessage) -> bool:
+        error = message.error()
+        if error is None:
+            return True
+        if error.fatal() or not error.retriable():
+            raise StreamError(f"cannot read {self._topic}: {error.str()}")
+        self._log.warning("reading is interrupted", error=error.str())
+        return False
+
+    def _handle(self, handle: Handle, records: list[Record], stop: Event) -> None:
+        for delay in backoff():
+            try:
+                handle(records)
+                break
+            except DependencyDown as error:
+                self._log.error("waiting for a dependency", error=str(error), seconds=delay)
+                self._wait(delay, stop)
+            if stop.is_set():
+                return  # not handled, so not committed: read again at the next start
+        for record in records:
+            self._due[record.topic, record.partition] = record.offset + 1
+
+    def _wait(self, seconds: float, stop: Event) -> None:
+        """Stay in the group while waiting; paused partitions deliver nothing."""
+        self._consumer.pause(self._consumer.assignment())
+        end = monotonic() + seconds
+        while monotonic() < end and not stop.is_set():
+            self._consumer.poll(_POLL_SECONDS)
+        self._consumer.resume(self._consumer.assignment())
+
+    def _commit(self) -> None:
+        due, self._due = self._due, {}
+        self._committed_at = monotonic()
+        if not due:
+            return
+        offsets = [TopicPartition(*partition, offset) for partition, offset in due.items()]
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as error:
+            # Repeating records is harmless; the next commit covers these too.
+            self._log.warning("offsets not committed", error=error.args[0].str())

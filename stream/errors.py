@@ -1,0 +1,33 @@
+"""What can go wrong between us and Kafka.
+
+* StreamError
+  x KafkaUnavailable
+  x TopicMissing
+  x RecordTooLarge
+  x DeliveryFailed
+  x DependencyDown
+"""
+
+
+class StreamError(Exception):
+    """Base of all errors of this package; the text says what to do next."""
+
+
+class KafkaUnavailable(StreamError):
+    """No broker answers, or it refuses us for good (password, certificate)."""
+
+
+class TopicMissing(StreamError):
+    """A topic that the operator should have created is not there."""
+
+
+class RecordTooLarge(StreamError):
+    """A record exceeds its topic's limit; nothing was sent."""
+
+
+class DeliveryFailed(StreamError):
+    """The broker did not take a record."""
+
+
+class DependencyDown(StreamError):
+    """Something a record handler needs is away; the same records are tried again later."""

@@ -1,0 +1,161 @@
+"""The client's side of request and reply: send messages, match what comes back.
+
+Answers arrive on the client's own reply topic; ``inReplyTo`` is the id of the message they answer.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, TopicPartition
+
+from schemas.errors import SchemaError
+from schemas.messages import Answer, LatentMessage
+from stream.codec import decode_answer, encode
+from stream.connection import ErrorWatch, connect_admin
+from stream.errors import DeliveryFailed, StreamError, TopicMissing
+from stream.producer import Publisher, make_headers
+from stream.record import Record
+from stream.settings import KafkaSettings
+from stream.topics import Topics
+
+Clock = Callable[[], float]
+
+
+@dataclass(slots=True)
+class Answered:
+    """An answer and the seconds that passed since its message was sent."""
+
+    answer: Answer
+    seconds: float
+
+
+@dataclass
+class Exchange:
+    """One client's conversation with the server.
+
+    ``open`` holds the ids of the messages without an answer and when they were sent;
+    ``late`` counts answers nobody waits for any more, such as second answers after a crash.
+
+    Raises:
+        KafkaUnavailable: no broker answers.
+        TopicMissing: the operator has not registered this client.
+    """
+
+    settings: KafkaSettings
+    client_id: str
+    clock: Clock
+    open: dict[str, float] = field(default_factory=dict)
+    late: int = 0
+
+    def __post_init__(self) -> None:
+        self._topics = Topics(self.settings.prefix)
+        self._watch = ErrorWatch(self.settings.bootstrap_servers)
+        self._undelivered: list[str] = []
+        # Reading starts where the topic ends now, and before anything is sent: a consumer that
+        # resolves "latest" later would miss the first answers.
+        self._consumer = self._open_consumer()
+        self._publisher = Publisher(self.settings)
+
+    def __enter__(self) -> "Exchange":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._consumer.close()
+
+    def send(
+        self,
+        message: LatentMessage,
+        content_type: str,
+        *,
+        deadline: float | None = None,
+    ) -> int:
+        """Queue a message that has a ``message_id``; return its size in bytes.
+
+        Args:
+            deadline: seconds since the Unix epoch after which no answer is wanted.
+
+        Raises:
+            SchemaError: the message breaks the contract.
+            RecordTooLarge: it exceeds the topic's limit.
+        """
+        if message.message_id is None:
+            raise SchemaError("is missing", "messageID")
+        value = encode(message, content_type)
+        learning = message.mode == "learning"
+        topic = self._topics.learning if learning else self._topics.service
+        headers = make_headers(
+            KIND=message.mode,
+            CLIENT=self.client_id,
+            MESSAGE_ID=message.message_id,
+            CORRELATION_ID=message.message_id,
+            DEADLINE=None if deadline is None else str(int(deadline * 1000)),
+            CONTENT_TYPE=content_type,
+        )
+        self.open[message.message_id] = self.clock()
+        self._publisher.publish(
+            topic,
+            value,
+            key=message.message_id.encode(),
+            headers=headers,
+            on_delivered=self._note_delivery,
+        )
+        return len(value)
+
+    def receive(self, timeout: float) -> list[Answered]:
+        """Return the answers at hand, waiting up to ``timeout`` seconds for the first.
+
+        Raises:
+            DeliveryFailed: the broker did not take one of our messages.
+            KafkaUnavailable: the broker refuses us for good.
+        """
+        first = self._consumer.poll(timeout)
+        self._publisher.poll()
+        self._watch.raise_if_hopeless()
+        if self._undelivered:
+            raise DeliveryFailed("; ".join(dict.fromkeys(self._undelivered)))
+        if first is None:
+            return []
+        answered = []
+        for message in [first, *self._consumer.consume(1000, 0)]:
+            if (error := message.error()) is not None:
+                self._raise_unless_passing(error)
+            elif (match := self._match(Record.from_kafka(message))) is not None:
+                answered.append(match)
+        return answered
+
+    def _match(self, record: Record) -> Answered | None:
+        answer = decode_answer(record)
+        sent = self.open.pop(answer.in_reply_to or "", None)
+        if sent is None:
+            self.late += 1
+            return None
+        return Answered(answer, self.clock() - sent)
+
+    def _note_delivery(self, error: KafkaError | None) -> None:
+        if error is not None:
+            self._undelivered.append(error.str())
+
+    def _raise_unless_passing(self, error: KafkaError) -> None:
+        if error.fatal() or not error.retriable():
+            raise StreamError(f"cannot read the replies of {self.client_id}: {error.str()}")
+
+    def _open_consumer(self) -> Consumer:
+        replies = self._topics.replies(self.client_id).name
+        present = connect_admin(self.settings).list_topics(timeout=10).topics
+        if replies not in present:
+            raise TopicMissing(
+                f"there is no topic {replies}: client {self.client_id!r} is not registered. Ask "
+                f"the operator to run `ioa server client add {self.client_id} --site SITE`"
+            )
+        config: dict[str, Any] = {
+            "group.id": f"{self.client_id}.replies",
+            "enable.auto.commit": False,
+            "fetch.queue.backoff.ms": 2,
+            "auto.offset.reset": "error",
+            "error_cb": self._watch,
+        }
+        consumer = Consumer({**config, **self.settings.client_config()})
+        _, end = consumer.get_watermark_offsets(TopicPartition(replies, 0), timeout=10)
+        consumer.assign([TopicPartition(replies, 0, end)])
+        return consumer

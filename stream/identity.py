@@ -1,0 +1,24 @@
+"""Message ids: UUIDv7 from our clients, UUIDv5 of the position for a message without one."""
+
+import uuid
+
+_NAMESPACE = uuid.UUID("6f2c5d0e-3b0a-5b1c-9d55-0a1d7c1e0a03")
+
+
+def make_message_id(milliseconds: int, random: bytes) -> str:
+    """Return a UUIDv7 (RFC 9562, section 5.7).
+
+    Args:
+        milliseconds: since the Unix epoch.
+        random: 10 bytes, of which 74 bits are used.
+    """
+    value = (milliseconds << 80 | int.from_bytes(random)) & ~(0xF << 76 | 0x3 << 62)
+    return str(uuid.UUID(int=value | 0x7 << 76 | 0x2 << 62))
+
+
+def derive_message_id(cluster_id: str, topic: str, partition: int, offset: int) -> str:
+    """Return the UUIDv5 of a record's position.
+
+    The same record read twice has the same id, two equal images have two.
+    """
+    return str(uuid.uuid5(_NAMESPACE, f"{cluster_id}/{topic}/{partition}/{offset}"))

@@ -1,0 +1,55 @@
+"""A Kafka record at our border: bytes, headers and where they stood."""
+
+from dataclasses import dataclass
+
+from confluent_kafka import Message as KafkaMessage
+
+from schemas.dead_letter import DeadLetter, Headers
+from schemas.errors import SchemaError
+
+
+@dataclass(slots=True)
+class Record:
+    """One record; ``timestamp`` is the broker's, in milliseconds since the Unix epoch."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes
+    headers: Headers
+
+    @classmethod
+    def from_kafka(cls, message: KafkaMessage) -> "Record":
+        """Convert a message that carries no error."""
+        return cls(
+            message.topic() or "",
+            message.partition() or 0,
+            message.offset() or 0,
+            message.timestamp()[1],
+            message.key(),
+            message.value() or b"",
+            message.headers() or [],
+        )
+
+    def header(self, name: str) -> str | None:
+        """Return a header as text; None where it is absent or not ASCII."""
+        for found, value in self.headers:
+            if found == name and value is not None and value.isascii():
+                return value.decode("ascii")
+        return None
+
+    def to_dead_letter(self, error: SchemaError) -> DeadLetter:
+        """Keep the record and add why it could not be used."""
+        return DeadLetter(
+            error.reason,
+            error.field,
+            self.topic,
+            self.partition,
+            self.offset,
+            self.timestamp,
+            self.key,
+            self.value,
+            self.headers,
+        )

@@ -1,0 +1,101 @@
+"""The server's side of request and reply: answers in the form in which they were asked."""
+
+from collections.abc import Callable
+
+import structlog
+from confluent_kafka import KafkaError
+
+from schemas import avro_form, headers, json_form
+from schemas.errors import SchemaError
+from schemas.messages import Answer
+from stream.codec import KIND_NAMES, encode, strip_to_paper
+from stream.errors import DeliveryFailed
+from stream.identity import make_message_id
+from stream.producer import Publisher, make_headers
+from stream.record import Record
+from stream.topics import Topics
+
+_NO_TOPIC = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
+
+
+class Responder:
+    """Sends answers and dead letters, and knows when they arrived.
+
+    Args:
+        publisher: used by this responder alone.
+        topics: the deployment's topics.
+        clock: seconds since the Unix epoch.
+        random: returns that many random bytes, for message ids.
+    """
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        topics: Topics,
+        *,
+        clock: Callable[[], float],
+        random: Callable[[int], bytes],
+    ) -> None:
+        self._publisher = publisher
+        self._topics = topics
+        self._clock = clock
+        self._random = random
+        self._lost: list[str] = []
+        self._log = structlog.get_logger()
+
+    def bury(self, record: Record, error: SchemaError) -> None:
+        """Queue a dead letter and log why, without the body: it may hold a patient's data."""
+        self._log.warning(
+            "dead letter",
+            origin=f"{record.topic}[{record.partition}]@{record.offset}",
+            reason=str(error),
+        )
+        letter = record.to_dead_letter(error)
+        self._publisher.publish(
+            self._topics.dead_letters, letter.value, key=letter.key, headers=letter.to_headers()
+        )
+
+    def answer(self, record: Record, answer: Answer, *, paper_only: bool = False) -> None:
+        """Queue an answer to ``record`` on the reply topic of the client that it names.
+
+        The topic follows from the client's id and from nothing that the record asks for, so that
+        no client can make the server write elsewhere.
+        """
+        asked_in = record.header(headers.CONTENT_TYPE)
+        avro = asked_in == avro_form.CONTENT_TYPE
+        content_type = avro_form.CONTENT_TYPE if avro else json_form.CONTENT_TYPE
+        answer.message_id = make_message_id(int(self._clock() * 1000), self._random(10))
+        topic = self._topics.replies(answer.client_id)
+        self._publisher.publish(
+            topic,
+            encode(strip_to_paper(answer) if paper_only else answer, content_type),
+            key=(answer.in_reply_to or "").encode(),
+            headers=make_headers(
+                KIND=KIND_NAMES[type(answer)],
+                CLIENT=answer.client_id,
+                MESSAGE_ID=answer.message_id,
+                CORRELATION_ID=record.header(headers.CORRELATION_ID) or answer.in_reply_to,
+                CONTENT_TYPE=content_type,
+            ),
+            on_delivered=lambda error: self._note(topic.name, error),
+        )
+
+    def flush(self) -> None:
+        """Wait until everything queued is delivered.
+
+        Raises:
+            DeliveryFailed: the broker did not take it. A missing reply topic is no such failure:
+                it is logged, since waiting for one client must not stop all others.
+        """
+        self._publisher.flush()
+        lost, self._lost = self._lost, []
+        if lost:
+            raise DeliveryFailed("; ".join(dict.fromkeys(lost)))
+
+    def _note(self, topic: str, error: KafkaError | None) -> None:
+        if error is None:
+            return
+        if error.code() in _NO_TOPIC:
+            self._log.error("a reply topic is missing; register the client again", topic=topic)
+        else:
+            self._lost.append(f"{topic}: {error.str()}")

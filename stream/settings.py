@@ -1,0 +1,25 @@
+"""Where Kafka is and how to reach it."""
+
+from pydantic import BaseModel, Field
+
+
+class KafkaSettings(BaseModel):
+    """The connection to a cluster; ``extra`` goes to librdkafka as it is."""
+
+    bootstrap_servers: str = "127.0.0.1:9092"
+    prefix: str = Field("ioa", pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")
+    replication_factor: int = Field(-1, description="of new topics; -1 is the broker's default")
+    extra: dict[str, str | int | float | bool] = Field(default_factory=dict)
+
+    def client_config(self) -> dict[str, object]:
+        """Return what every librdkafka client of ours is made with.
+
+        A broker that comes back is found again within half a second.
+        """
+        return {
+            "bootstrap.servers": self.bootstrap_servers,
+            "client.id": self.prefix,
+            "reconnect.backoff.max.ms": 500,
+            "log_level": 0,
+            **self.extra,
+        }

@@ -1,0 +1,193 @@
+"""Every topic of a deployment, in one table."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+
+from stream.connection import connect_admin
+from stream.errors import StreamError
+from stream.settings import KafkaSettings
+
+_KIB, _MIB = 2**10, 2**20
+_HOUR = 3_600_000
+MESSAGE_LIMIT = _MIB
+"""Largest learning, service or reply record in bytes, batch overhead included."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic: who writes it, what its key is, and its Kafka settings."""
+
+    name: str
+    key: str
+    written_by: str
+    kept: str
+    partitions: int
+    config: dict[str, str]
+
+    @property
+    def limit(self) -> int:
+        """Largest record in bytes."""
+        return int(self.config["max.message.bytes"])
+
+
+class Topics:
+    """The topics under one prefix; ``topics.learning.name`` is ``ioa.learning``."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.learning = self._topic(
+            "learning", "messageID", "clients", "for ever", partitions=4, retention_ms=-1
+        )
+        self.service = self._topic(
+            "service", "messageID", "clients", "6 hours", partitions=4, retention_ms=6 * _HOUR
+        )
+        self.encoders = self._compacted("encoders", "operator", 64 * _MIB)
+        self.classifiers = self._compacted("classifiers", "trainer", 16 * _MIB)
+        # A dead letter is a whole record of any other topic plus the reason.
+        self.dead_letters = self._topic(
+            "dead-letters",
+            "original key",
+            "any consumer",
+            "4 weeks",
+            partitions=1,
+            retention_ms=28 * 24 * _HOUR,
+            limit=65 * _MIB,
+        )
+
+    def replies(self, client_id: str) -> Topic:
+        """Return the reply topic that one client alone reads."""
+        return self._topic(
+            f"replies.{client_id}",
+            "messageID",
+            "server",
+            "6 hours",
+            partitions=1,
+            retention_ms=6 * _HOUR,
+        )
+
+    def shared(self) -> list[Topic]:
+        """Return all topics but the reply topics."""
+        return [self.learning, self.service, self.encoders, self.classifiers, self.dead_letters]
+
+    def _topic(
+        self,
+        suffix: str,
+        key: str,
+        written_by: str,
+        kept: str,
+        *,
+        partitions: int,
+        retention_ms: int,
+        limit: int = MESSAGE_LIMIT,
+    ) -> Topic:
+        config = {"cleanup.policy": "delete", "retention.ms": str(retention_ms)}
+        return self._build(suffix, key, written_by, kept, partitions, config, limit)
+
+    def _compacted(self, suffix: str, written_by: str, limit: int) -> Topic:
+        config = {"cleanup.policy": "compact"}
+        return self._build(suffix, "encoderID", written_by, "compacted", 1, config, limit)
+
+    def _build(
+        self,
+        suffix: str,
+        key: str,
+        written_by: str,
+        kept: str,
+        partitions: int,
+        config: dict[str, str],
+        limit: int,
+    ) -> Topic:
+        config |= {
+            "max.message.bytes": str(limit),
+            # The client's clock is payload, never what retention or replay by time goes by.
+            "message.timestamp.type": "LogAppendTime",
+        }
+        return Topic(f"{self.prefix}.{suffix}", key, written_by, kept, partitions, config)
+
+
+def create_topics(settings: KafkaSettings, topics: Iterable[Topic]) -> list[str]:
+    """Create those topics that are missing and wait for their leaders; return their names.
+
+    Raises:
+        StreamError: the cluster is away or refuses a topic, named.
+    """
+    admin = connect_admin(settings)
+    wanted = {topic.name: topic for topic in topics}
+    futures = admin.create_topics(
+        [
+            NewTopic(topic.name, topic.partitions, settings.replication_factor, config=topic.config)
+            for topic in wanted.values()
+        ]
+    )
+    created = []
+    for name, future in futures.items():
+        try:
+            future.result()
+            created.append(name)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise StreamError(f"cannot create {name}: {error.args[0].str()}") from error
+    if created:
+        _wait_for_leaders(admin, created)
+    return created
+
+
+def find_drift(settings: KafkaSettings, topics: Iterable[Topic]) -> list[str]:
+    """Say in words how the cluster's topics differ from the table."""
+    admin = connect_admin(settings)
+    present = admin.list_topics(timeout=10).topics
+    drift = []
+    existing = []
+    for topic in topics:
+        if topic.name not in present:
+            drift.append(f"{topic.name} is missing; `ioa topics create` makes it")
+            continue
+        existing.append(topic)
+        partitions = len(present[topic.name].partitions)
+        if partitions < topic.partitions:
+            drift.append(f"{topic.name} has {partitions} partitions, not {topic.partitions}")
+    return drift + _find_config_drift(admin, existing)
+
+
+def delete_topics(settings: KafkaSettings, names: Iterable[str]) -> None:
+    """Delete topics and wait for it."""
+    for future in connect_admin(settings).delete_topics(list(names)).values():
+        future.result()
+
+
+def list_topic_names(settings: KafkaSettings) -> list[str]:
+    """Return the names of this deployment's topics that exist, reply topics included."""
+    names = connect_admin(settings).list_topics(timeout=10).topics
+    return sorted(name for name in names if name.startswith(f"{settings.prefix}."))
+
+
+def _find_config_drift(admin: AdminClient, topics: list[Topic]) -> list[str]:
+    if not topics:
+        return []
+    wanted = {topic.name: topic.config for topic in topics}
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name in wanted]
+    drift = []
+    for resource, future in admin.describe_configs(resources).items():
+        actual = future.result()
+        for key, value in wanted[resource.name].items():
+            if actual[key].value != value:
+                drift.append(f"{resource.name} has {key}={actual[key].value}, not {value}")
+    return drift
+
+
+def _wait_for_leaders(admin: AdminClient, names: list[str]) -> None:
+    # Producing before a leader is elected costs a retry, consuming at a watermark an error.
+    for _ in range(200):
+        described = admin.describe_topics(TopicCollection(names))
+        try:
+            partitions = [p for future in described.values() for p in future.result().partitions]
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise
+            continue
+        if all(partition.leader is not None for partition in partitions):
+            return
+    raise StreamError(f"no leader for {', '.join(names)}; look at the broker's log")
