@@ -27,11 +27,12 @@ from schemas.messages import (
     Reply,
 )
 from schemas.validation import format_timestamp, parse_timestamp, shorten, validate
-from schemas.vector import DTYPES, Vector
+from schemas.vector import DTYPES, Vector, read_dtype
 
 CONTENT_TYPE = "application/json"
 
-_FLOAT32_MAX = float(np.finfo(np.float32).max)
+# The largest float32, 2**128 - 2**104, has a shortest text slightly above it that rounds back.
+_FLOAT32_MAX = 2.0**128 - 2.0**104 + 2.0**102
 _ENVELOPE_FIELDS = {"clientID": str, "label": str, "timestamp": str}
 _LATENT_FIELDS = _ENVELOPE_FIELDS | {"value": list, "mode": str}
 _LATENT_OPTIONAL = {
@@ -238,9 +239,7 @@ def _check_numbers(field: str, values: Mapping[str, Any]) -> None:
 
 def _read_vector(body: Mapping[str, Any]) -> Vector:
     numbers: list[Any] = body["value"]
-    dtype = body.get("dtype", "float32")
-    if dtype not in DTYPES:
-        raise SchemaError(f"{shorten(dtype)} is none of {', '.join(DTYPES)}", "dtype")
+    dtype = read_dtype(body.get("dtype", "float32"))
     if not numbers:
         raise SchemaError("is an empty list", "value")
     allowed = {int, float} if dtype == "float32" else {int}

@@ -64,14 +64,20 @@ class LatentMessage:
 
 
 @dataclass(slots=True)
-class Reply:
-    """The answer to a service message. ``label`` is empty where ``error`` says why."""
+class Answer:
+    """What every message from the server to a client says. Use one of the three below."""
 
     client_id: str
     label: str
     timestamp: datetime
     in_reply_to: str | None = None
     message_id: str | None = None
+
+
+@dataclass(slots=True)
+class Reply(Answer):
+    """The answer to a service message. ``label`` is empty where ``error`` says why."""
+
     encoder_id: str | None = None
     model_version: str | None = None
     probabilities: dict[str, float] | None = None
@@ -80,29 +86,17 @@ class Reply:
 
 
 @dataclass(slots=True)
-class Acknowledgement:
+class Acknowledgement(Answer):
     """The learning message ``in_reply_to`` is in the database, under ``label``."""
-
-    client_id: str
-    label: str
-    timestamp: datetime
-    in_reply_to: str | None = None
-    message_id: str | None = None
 
 
 @dataclass(slots=True)
-class Refusal:
+class Refusal(Answer):
     """The learning message ``in_reply_to`` went to the dead letters, because of ``error``."""
 
-    client_id: str
-    label: str
-    timestamp: datetime
-    in_reply_to: str | None = None
-    message_id: str | None = None
     error: str | None = None
     field: str | None = None
 
 
-Answer = Reply | Acknowledgement | Refusal
-AnswerT = TypeVar("AnswerT", Reply, Acknowledgement, Refusal)
 Message = LatentMessage | Answer
+AnswerT = TypeVar("AnswerT", bound=Answer)

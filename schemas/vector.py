@@ -15,6 +15,17 @@ DTYPES: dict[str, np.dtype[Any]] = {
 }
 
 
+def read_dtype(name: str) -> Dtype:
+    """Return ``name`` if it is one of the three.
+
+    Raises:
+        SchemaError: it is another.
+    """
+    if name == "float32" or name == "int8" or name == "int32":
+        return name
+    raise SchemaError(f"{name!r} is none of {', '.join(DTYPES)}", "dtype")
+
+
 @dataclass(slots=True)
 class Vector:
     """One latent: ``data`` holds prod(shape) little-endian numbers of ``dtype``.
@@ -49,7 +60,5 @@ class Vector:
     @classmethod
     def from_numpy(cls, array: NDArray[Any]) -> "Vector":
         """Copy an array of dtype float32, int8 or int32."""
-        if array.dtype.name not in DTYPES:
-            raise SchemaError(f"{array.dtype} is none of {', '.join(DTYPES)}", "dtype")
-        wire = np.ascontiguousarray(array, DTYPES[array.dtype.name])
-        return cls(array.dtype.name, array.shape, wire.tobytes())
+        name = read_dtype(array.dtype.name)
+        return cls(name, array.shape, np.ascontiguousarray(array, DTYPES[name]).tobytes())

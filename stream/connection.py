@@ -44,7 +44,7 @@ def connect_admin(settings: KafkaSettings, timeout: float = 5.0) -> AdminClient:
         KafkaUnavailable: nobody answers within ``timeout`` seconds, or we are refused.
     """
     watch = ErrorWatch(settings.bootstrap_servers)
-    admin = AdminClient({**settings.client_config(), "error_cb": watch})
+    admin = AdminClient(settings.client_config() | {"error_cb": watch})
     try:
         admin.list_topics(timeout=timeout)
     except KafkaException as error:

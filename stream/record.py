@@ -30,7 +30,7 @@ class Record:
             message.timestamp()[1],
             message.key(),
             message.value() or b"",
-            message.headers() or [],
+            _read_headers(message),
         )
 
     def header(self, name: str) -> str | None:
@@ -53,3 +53,9 @@ class Record:
             self.value,
             self.headers,
         )
+
+
+def _read_headers(message: KafkaMessage) -> Headers:
+    # librdkafka hands out a list of pairs; its type stub also allows what only producers pass.
+    headers: Headers = message.headers() or []  # type: ignore[assignment]
+    return headers

@@ -1,5 +1,7 @@
 """Where Kafka is and how to reach it."""
 
+from typing import Any
+
 from pydantic import BaseModel, Field
 
 
@@ -11,7 +13,7 @@ class KafkaSettings(BaseModel):
     replication_factor: int = Field(-1, description="of new topics; -1 is the broker's default")
     extra: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
-    def client_config(self) -> dict[str, object]:
+    def client_config(self) -> dict[str, Any]:
         """Return what every librdkafka client of ours is made with.
 
         A broker that comes back is found again within half a second.

@@ -12,6 +12,7 @@ from schemas.dead_letter import DeadLetter
 from schemas.errors import SchemaError
 from schemas.messages import LatentMessage, Message, Refusal, Reply
 from schemas.registry import SCHEMA_NAMES, load_schema
+from schemas.vector import Vector
 from tests.support import messages
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -40,6 +41,12 @@ def decode_avro(raw: bytes, like: Message) -> Message:
 def test_a_message_survives_both_forms(message: Message) -> None:
     assert decode_json(json_form.encode_json(message), message) == message
     assert decode_avro(avro_form.encode_avro(message), message) == message
+
+
+def test_the_largest_float32_survives_its_shortest_text() -> None:
+    message = messages.paper_learning()
+    message.value = Vector.from_numpy(np.array([3.4028235e38, -3.4028235e38], np.float32))
+    assert json_form.decode_latent_json(json_form.encode_json(message)) == message
 
 
 @pytest.mark.parametrize("name", messages.examples())

@@ -1,0 +1,89 @@
+"""An attacker who restores images from latents, to show what a latent gives away.
+
+The attacker knows public images and their latents from the same encoder (anybody who has the
+encoder can make them) and trains a decoder of their own on these pairs, from scratch. Their
+success is a lower bound on the leakage: another attacker may do better.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from client_autoencoder.autoencoder import AutoencoderConfig, Decoder, draw_weights
+from client_autoencoder.images import Pixels
+from client_autoencoder.reconstruction import Scores, score
+from client_autoencoder.training import TrainingOptions, fit, one_thread, run
+
+Latents = NDArray[np.float32]
+
+_SMALLEST_SCALE = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class AttackReport:
+    """How well the attacker restored images, beside ``floor``: the mean public image every time."""
+
+    attack: Scores
+    floor: Scores
+
+
+class ReconstructionAttack:
+    """A decoder trained on public pairs. Use ``ReconstructionAttack.train``."""
+
+    def __init__(self, decoder: nn.Module, mean_image: Pixels) -> None:
+        self._decoder = decoder
+        self._mean_image = mean_image
+
+    @classmethod
+    def train(
+        cls,
+        public_images: Pixels,
+        public_latents: Latents,
+        generator: torch.Generator,
+        options: TrainingOptions | None = None,
+    ) -> "ReconstructionAttack":
+        """Train on public images [N, 1, H, W] in 0..1 and their latents [N, D].
+
+        Pass latents in the form in which they are released, noise and rounding included.
+        """
+        latents, images = torch.from_numpy(public_latents), torch.from_numpy(public_images)
+        height, width = images.shape[2:]
+        decoder = Decoder(AutoencoderConfig(height, width, latents.shape[1]))
+        draw_weights(decoder, generator)
+        attacker = nn.Sequential(_Standardiser(latents), decoder)
+        # gradients even where the caller has switched them off, else the attack is silently weak
+        with one_thread(), torch.enable_grad():
+            fit(attacker, (latents, images), options or TrainingOptions(), generator)
+        return cls(attacker, public_images.mean(axis=0))
+
+    def restore(self, latents: Latents) -> Pixels:
+        """Return the images [N, 1, H, W] in 0..1 that latents [N, D] most likely stand for."""
+        with one_thread():
+            restored: Pixels = run(self._decoder, torch.from_numpy(latents)).numpy()
+        return restored.clip(0.0, 1.0)
+
+    def report(self, originals: Pixels, latents: Latents) -> AttackReport:
+        """Restore images the attacker never saw and score them against the originals."""
+        guess = np.broadcast_to(self._mean_image, originals.shape)
+        return AttackReport(
+            attack=score(originals, self.restore(latents), self._mean_image),
+            floor=score(originals, guess, self._mean_image),
+        )
+
+
+class _Standardiser(nn.Module):
+    """Latents [N, D] with the mean taken off and the spread of each number made 1."""
+
+    mean: torch.Tensor
+    scale: torch.Tensor
+
+    def __init__(self, latents: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", latents.mean(dim=0))
+        self.register_buffer("scale", latents.std(dim=0).clamp_min(_SMALLEST_SCALE))
+
+    def forward(self, latents: torch.Tensor) -> torch.Tensor:
+        return (latents - self.mean) / self.scale

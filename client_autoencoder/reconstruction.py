@@ -1,0 +1,99 @@
+"""How well images were restored: mse, psnr, ssim and skill, beside the mean image as the floor.
+
+All functions take images [N, 1, H, W] with pixels in 0..1. Small images (8x8) work.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.float32]
+Values = NDArray[np.float64]
+
+_LEAST_MSE = 1e-10  # an exact copy scores 100 dB instead of infinity
+_SSIM_WINDOW = 7
+_SSIM_C1 = 0.01**2
+_SSIM_C2 = 0.03**2
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Mean scores of a set of restored images.
+
+    Attributes:
+        mse: mean over pixels of the squared error; lower is better.
+        psnr_db: -10 log10(mse) per image, averaged, in decibel.
+        ssim: structural similarity, 1 for a copy.
+        skill: 1 - mse / mse of the mean training image; 0 is as good as a constant picture.
+    """
+
+    mse: float
+    psnr_db: float
+    ssim: float
+    skill: float
+
+
+def score(originals: Pixels, restored: Pixels, mean_image: Pixels) -> Scores:
+    """Score restored images, clamped to 0..1; ``mean_image`` [1, H, W] is that of the training."""
+    restored = np.clip(restored, 0.0, 1.0)
+    return Scores(
+        mse=mse(originals, restored),
+        psnr_db=psnr_db(originals, restored),
+        ssim=ssim(originals, restored),
+        skill=skill(originals, restored, mean_image),
+    )
+
+
+def mse(originals: Pixels, restored: Pixels) -> float:
+    """Mean over all pixels of (I - I~)^2, the primary metric (equation 4 per pixel)."""
+    return float(_mse_per_image(originals, restored).mean())
+
+
+def psnr_db(originals: Pixels, restored: Pixels) -> float:
+    """-10 log10(mse) of each image, averaged over images; 100 dB for an exact copy."""
+    errors = np.maximum(_mse_per_image(originals, restored), _LEAST_MSE)
+    return float((-10.0 * np.log10(errors)).mean())
+
+
+def skill(originals: Pixels, restored: Pixels, mean_image: Pixels) -> float:
+    """1 - mse / mse(mean training image): 0 for a constant picture, 1 for a copy."""
+    floor = mse(originals, np.broadcast_to(mean_image, originals.shape))
+    return 1.0 - mse(originals, restored) / max(floor, _LEAST_MSE)
+
+
+def ssim(originals: Pixels, restored: Pixels) -> float:
+    """Mean structural similarity (Wang et al. 2004), uniform 7x7 window, sample covariance.
+
+    The means run over the windows that lie inside the image, as in scikit-image. A side below
+    7 pixels takes the largest odd window that fits.
+    """
+    window = _window(originals.shape[2]), _window(originals.shape[3])
+    x, y = originals.astype(np.float64), restored.astype(np.float64)
+    mean_x, mean_y = _window_mean(x, window), _window_mean(y, window)
+    count = window[0] * window[1]
+    unbiased = count / max(count - 1, 1)
+    var_x = unbiased * (_window_mean(x * x, window) - mean_x**2)
+    var_y = unbiased * (_window_mean(y * y, window) - mean_y**2)
+    covariance = unbiased * (_window_mean(x * y, window) - mean_x * mean_y)
+    luminance = (2 * mean_x * mean_y + _SSIM_C1) / (mean_x**2 + mean_y**2 + _SSIM_C1)
+    structure = (2 * covariance + _SSIM_C2) / (var_x + var_y + _SSIM_C2)
+    return float((luminance * structure).mean())
+
+
+def _mse_per_image(originals: Pixels, restored: Pixels) -> Values:
+    difference = originals.astype(np.float64) - restored
+    per_image: Values = (difference**2).mean(axis=(1, 2, 3))
+    return per_image
+
+
+def _window(side: int) -> int:
+    return min(_SSIM_WINDOW, side if side % 2 else side - 1) if side > 1 else 1
+
+
+def _window_mean(values: Values, window: tuple[int, int]) -> Values:
+    """Average [N, 1, H, W] over windows, rows first: 2 x 7 sums instead of 7 x 7."""
+    rows = sliding_window_view(values, window[0], axis=2).mean(axis=-1)
+    means: Values = sliding_window_view(rows, window[1], axis=3).mean(axis=-1)
+    return means

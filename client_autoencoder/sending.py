@@ -1,0 +1,248 @@
+"""Images to answers: encode, privatize, publish, and wait for what the server says.
+
+The way of one batch: images [N, 1, H, W] -> encoder -> latents [N, D] -> privatizer -> vectors ->
+messages -> the learning or service topic -> acknowledgements, refusals or replies.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client_autoencoder.encoder import Encoder
+from client_autoencoder.errors import ClientError
+from client_autoencoder.images import ImageBatch
+from client_autoencoder.privacy.mechanism import Privatizer
+from schemas.messages import Acknowledgement, Aggregate, LatentMessage, Mode, Refusal, Reply
+from schemas.vector import Vector
+from stream.exchange import Answered, Exchange
+from stream.identity import make_message_id
+
+# More messages than this are never without an answer, so that a slow server slows its clients.
+_MOST_OPEN = 5000
+SMALLEST_QUERY_EPSILON = 8.0
+
+
+@dataclass(frozen=True)
+class MessageMaker:
+    """Makes a client's messages.
+
+    Attributes:
+        form: content type, JSON or Avro.
+        now: the client's clock, UTC.
+        random: returns that many random bytes, for message ids.
+    """
+
+    client_id: str
+    encoder: Encoder
+    privatizer: Privatizer
+    form: str
+    now: Callable[[], datetime]
+    random: Callable[[int], bytes]
+
+    def make(self, batch: ImageBatch, mode: Mode) -> Iterator[LatentMessage]:
+        """Yield one message per image of the batch.
+
+        Raises:
+            ClientError: a learning message has no label.
+        """
+        values = self._to_wire(self.encoder.encode(batch.images))
+        for row, label, name in zip(values, batch.labels, batch.names, strict=True):
+            if mode == "learning" and not label:
+                raise ClientError(
+                    f"{name} has no label, and the server learns from labelled images only: "
+                    "put it into a folder named after its class, or name one with --label"
+                )
+            moment = self.now()
+            yield LatentMessage(
+                client_id=self.client_id,
+                label=(label or "") if mode == "learning" else "",
+                value=Vector.from_numpy(row),
+                mode=mode,
+                timestamp=moment.replace(microsecond=0),
+                message_id=make_message_id(int(moment.timestamp() * 1000), self.random(10)),
+                encoder_id=self.encoder.manifest.encoder_id,
+                aggregate=Aggregate(),
+                privacy=self.privatizer.privacy,
+            )
+
+    def _to_wire(self, latents: NDArray[np.float32]) -> NDArray[np.float32] | NDArray[np.int8]:
+        """Privatize, then quantise what is still within the encoder's range."""
+        released = self.privatizer.privatize(latents)
+        if self.privatizer.privacy.mechanism == "none":
+            return self.encoder.quantise(released)
+        return released
+
+
+@dataclass
+class LearningReport:
+    """What became of learning messages; ``refused`` maps an image's name to the reason."""
+
+    sent: int = 0
+    acknowledged: int = 0
+    value_bytes: int = 0
+    message_bytes: int = 0
+    refused: dict[str, str] = field(default_factory=dict)
+    unanswered: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Prediction:
+    """The reply about one image; ``label`` is empty where ``error`` says why."""
+
+    name: str
+    true_label: str | None
+    label: str
+    probability: float | None
+    model_version: str | None
+    error: str | None
+    seconds: float
+
+
+@dataclass
+class ServiceReport:
+    """What became of service messages, in the order in which the replies came."""
+
+    sent: int = 0
+    predictions: list[Prediction] = field(default_factory=list)
+    unanswered: list[str] = field(default_factory=list)
+
+    @property
+    def answered(self) -> list[Prediction]:
+        """The predictions that carry a label."""
+        return [prediction for prediction in self.predictions if prediction.error is None]
+
+
+Progress = Callable[[int, int], None]
+"""Called with how many messages were sent and answered so far."""
+
+
+def publish(
+    batches: Iterable[ImageBatch],
+    maker: MessageMaker,
+    exchange: Exchange,
+    *,
+    timeout: float,
+    on_progress: Progress,
+) -> LearningReport:
+    """Send labelled images to be learned from and wait until the server has stored them.
+
+    Args:
+        timeout: seconds without any answer after which waiting ends.
+
+    Raises:
+        ClientError: an image has no label.
+        StreamError: the broker is away, refuses us, or a message is too large.
+    """
+    report = LearningReport()
+    names: dict[str, str] = {}
+
+    def note(answered: Answered) -> None:
+        answer = answered.answer
+        name = names.pop(answer.in_reply_to or "")
+        if isinstance(answer, Acknowledgement):
+            report.acknowledged += 1
+        elif isinstance(answer, Refusal):
+            report.refused[name] = (
+                f"{answer.field}: {answer.error}" if answer.field else str(answer.error)
+            )
+        on_progress(report.sent, report.sent - len(names))
+
+    for batch in batches:
+        for message, name in zip(maker.make(batch, "learning"), batch.names, strict=True):
+            names[message.message_id or ""] = name
+            report.message_bytes += exchange.send(message, maker.form)
+            report.value_bytes += len(message.value.data)
+            report.sent += 1
+        on_progress(report.sent, report.sent - len(names))
+        if not _drain(exchange, note, down_to=_MOST_OPEN, timeout=timeout):
+            break
+    else:
+        _drain(exchange, note, down_to=0, timeout=timeout)
+    report.unanswered = list(names.values())
+    return report
+
+
+def ask(
+    batches: Iterable[ImageBatch],
+    maker: MessageMaker,
+    exchange: Exchange,
+    *,
+    timeout: float,
+    in_flight: int,
+    on_progress: Progress,
+) -> ServiceReport:
+    """Send images to be classified and wait for the replies.
+
+    Args:
+        timeout: seconds without any reply after which waiting ends; also each request's deadline.
+        in_flight: requests that may be without a reply at a time.
+
+    Raises:
+        ClientError: the noise would make every answer useless.
+        StreamError: the broker is away, refuses us, or a message is too large.
+    """
+    _refuse_useless_noise(maker.privatizer)
+    report = ServiceReport()
+    asked: dict[str, tuple[str, str | None]] = {}
+
+    def note(answered: Answered) -> None:
+        name, label = asked.pop(answered.answer.in_reply_to or "")
+        if isinstance(answered.answer, Reply):
+            report.predictions.append(_predict(answered, answered.answer, name, label))
+        on_progress(report.sent, len(report.predictions))
+
+    for message, name, label in _each(batches, maker):
+        asked[message.message_id or ""] = (name, label)
+        exchange.send(message, maker.form, deadline=maker.now().timestamp() + timeout)
+        report.sent += 1
+        if not _drain(exchange, note, down_to=in_flight - 1, timeout=timeout):
+            break
+    else:
+        _drain(exchange, note, down_to=0, timeout=timeout)
+    report.unanswered = [name for name, _ in asked.values()]
+    return report
+
+
+def _each(
+    batches: Iterable[ImageBatch], maker: MessageMaker
+) -> Iterator[tuple[LatentMessage, str, str | None]]:
+    for batch in batches:
+        yield from zip(maker.make(batch, "service"), batch.names, batch.labels, strict=True)
+
+
+def _drain(
+    exchange: Exchange, note: Callable[[Answered], None], *, down_to: int, timeout: float
+) -> bool:
+    """Take answers until at most ``down_to`` messages are open; False if none came in time."""
+    quiet_since = exchange.clock()
+    for answered in exchange.receive(0):
+        note(answered)
+    while len(exchange.open) > down_to and exchange.clock() - quiet_since < timeout:
+        for answered in exchange.receive(0.1):
+            note(answered)
+            quiet_since = exchange.clock()
+    return len(exchange.open) <= down_to
+
+
+def _predict(answered: Answered, reply: Reply, name: str, true_label: str | None) -> Prediction:
+    return Prediction(
+        name=name,
+        true_label=true_label,
+        label=reply.label,
+        probability=(reply.probabilities or {}).get(reply.label),
+        model_version=reply.model_version,
+        error=reply.error,
+        seconds=answered.seconds,
+    )
+
+
+def _refuse_useless_noise(privatizer: Privatizer) -> None:
+    epsilon = privatizer.privacy.epsilon
+    if epsilon is not None and epsilon <= SMALLEST_QUERY_EPSILON:
+        raise ClientError(
+            f"a question with noise of epsilon {epsilon:g} gets answers little better than "
+            "chance. Send noised images in learning mode only, and ask without a privatizer"
+        )

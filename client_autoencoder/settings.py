@@ -1,0 +1,16 @@
+"""What a client process can be told."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+
+class ClientSettings(BaseModel):
+    """One client: who it is, its encoder, and how it sends."""
+
+    client_id: str = ""
+    encoder: Path | None = None
+    form: Literal["avro", "json"] = "avro"
+    max_skip: float = Field(0.02, ge=0, le=1, description="share of images that may be skipped")
+    timeout_seconds: float = Field(60.0, gt=0, description="how long to wait for an answer")

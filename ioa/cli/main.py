@@ -1,0 +1,55 @@
+"""The ``ioa`` command: one line per error, exit code 1."""
+
+import sys
+from importlib.metadata import version
+
+import typer
+
+from client_autoencoder.errors import ClientError
+from ioa.cli import broker, client, encoder, server, topics
+from ioa.cli.demo import demo
+from ioa.errors import IoaError
+from schemas.errors import SchemaError
+from server_classifier.errors import ServerError
+from stream.errors import StreamError
+
+app = typer.Typer(
+    help="The internet of autoencoders: images stay in the house, latents travel, answers come "
+    "back. Start with: ioa demo",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command()(demo)
+for name, group in (
+    ("broker", broker.app),
+    ("topics", topics.app),
+    ("encoder", encoder.app),
+    ("client", client.app),
+    ("server", server.app),
+):
+    app.add_typer(group, name=name)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ioa {version('internet-of-autoencoders')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    _: bool = typer.Option(
+        False, "--version", help="Print the version.", callback=_print_version, is_eager=True
+    ),
+) -> None:
+    """Learn together over Kafka without images leaving the house."""
+
+
+def main() -> None:
+    """Run the command line; known errors become one line on standard error."""
+    try:
+        app()
+    except (ClientError, IoaError, SchemaError, ServerError, StreamError) as error:
+        sys.exit(f"ioa: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

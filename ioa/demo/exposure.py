@@ -1,0 +1,47 @@
+"""How much of an image its latent gives away: an attacker restores the unseen images."""
+
+from pathlib import Path
+
+import torch
+
+from client_autoencoder.audit.reconstruction_attack import AttackReport, ReconstructionAttack
+from client_autoencoder.encoder import Encoder
+from client_autoencoder.encoder_files import load_autoencoder
+from ioa.demo.controls import released_latents
+from ioa.demo.parts import DemoImages
+from ioa.demo.picture import draw_demo
+
+_SHOWN = 10
+
+
+def measure_exposure(
+    images: DemoImages, encoder: Encoder, directory: Path, seed: int, picture: Path
+) -> AttackReport:
+    """Train the attacker on the public images and their latents, attack, and draw the result.
+
+    The latents are those that travelled: int8 codes, mapped back.
+    """
+    public = released_latents(encoder, images.public)
+    unseen = released_latents(encoder, images.unseen)
+    attack = ReconstructionAttack.train(
+        images.public.images, public, torch.Generator().manual_seed(seed)
+    )
+    report = attack.report(images.unseen.images, unseen)
+    chosen = _one_per_class(images.unseen.labels)
+    decoder = load_autoencoder(directory).decoder
+    with torch.no_grad():
+        reconstructions = decoder(torch.from_numpy(unseen[chosen])).clamp(0, 1).numpy()
+    draw_demo(
+        picture,
+        originals=images.unseen.images[chosen, 0],
+        latents=unseen[chosen],
+        reconstructions=reconstructions[:, 0],
+        restored=attack.restore(unseen[chosen])[:, 0],
+        labels=[str(images.unseen.labels[index]) for index in chosen],
+        restored_psnr=report.attack.psnr_db,
+    )
+    return report
+
+
+def _one_per_class(labels: list[str | None]) -> list[int]:
+    return [labels.index(label) for label in sorted(set(labels), key=str)][:_SHOWN]

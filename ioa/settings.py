@@ -1,0 +1,92 @@
+"""All settings of a process: flag > environment > TOML file > default."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from client_autoencoder.settings import ClientSettings
+from ioa.errors import SettingsError
+from server_classifier.settings import ServerSettings
+from stream.settings import KafkaSettings
+
+
+class Settings(BaseSettings):
+    """``IOA_KAFKA__BOOTSTRAP_SERVERS=host:9092`` in the environment is ``kafka.bootstrap_servers``.
+
+    In a TOML file the same value stands under ``[kafka]``.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="IOA_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        nested_model_default_partial_update=True,
+    )
+
+    kafka: KafkaSettings = KafkaSettings()
+    server: ServerSettings = ServerSettings()
+    client: ClientSettings = ClientSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put the TOML file, where one is named, after the environment."""
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls))
+
+    def child_environment(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """Return the environment for a child process that shall have just these settings."""
+        sections = {
+            f"IOA_{section.upper()}": json.dumps(values)
+            for section, values in self.model_dump(mode="json").items()
+        }
+        inherited = {
+            name: value
+            for name, value in environment.items()
+            if name != "IOA_CONFIG" and not name.startswith(tuple(sections))
+        }
+        return inherited | sections
+
+
+def load_settings(config: Path | None, **flags: Mapping[str, Any]) -> Settings:
+    """Read the settings; flags that are None were not given.
+
+    Example: ``load_settings(None, kafka={"bootstrap_servers": "127.0.0.1:9092"})``.
+
+    Raises:
+        SettingsError: a value is wrong or a name unknown; the text says which.
+    """
+    given: dict[str, Any] = {
+        section: present
+        for section, values in flags.items()
+        if (present := {name: value for name, value in values.items() if value is not None})
+    }
+    config = config or (Path(os.environ["IOA_CONFIG"]) if "IOA_CONFIG" in os.environ else None)
+    if config is not None and not config.is_file():
+        raise SettingsError(f"there is no settings file {config}")
+
+    class FromFile(Settings):
+        model_config = SettingsConfigDict(toml_file=config)
+
+    try:
+        return FromFile(**given)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
+        )
+        raise SettingsError(f"settings: {faults}") from error

@@ -1,0 +1,163 @@
+"""Service messages to replies: what is waiting is answered with one matrix product."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+import structlog
+from sqlalchemy import Engine
+
+from schemas import headers
+from schemas.errors import SchemaError
+from schemas.messages import Reply
+from server_classifier.admission import Admission, Admitted
+from server_classifier.prediction import Classifier
+from server_classifier.store.classifiers import latest_classifier, latest_versions
+from server_classifier.store.database import reading
+from server_classifier.store.errors import StoreUnavailable
+from stream.codec import decode_latent, identify_sender
+from stream.errors import DependencyDown
+from stream.record import Record
+from stream.responder import Responder
+
+NO_MODEL = (
+    "no model yet: the server has not trained on latents of this encoder; "
+    "send learning messages or ask again later"
+)
+_REFRESH_SECONDS = 0.5
+
+
+class ClassifierShelf:
+    """The newest classifier of each encoder, looked up in the database twice a second.
+
+    Once loaded, classifiers go on answering while the database is away.
+    """
+
+    def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._loaded: dict[str, Classifier] = {}
+        self._looked_at = float("-inf")
+        self._log = structlog.get_logger()
+
+    def find(self, encoder_id: str) -> Classifier | None:
+        """Return the newest classifier for an encoder, or None before the first.
+
+        Raises:
+            StoreUnavailable: there is none in memory and the database does not answer.
+        """
+        if self._clock() - self._looked_at >= _REFRESH_SECONDS:
+            try:
+                self._refresh()
+            except StoreUnavailable as error:
+                if encoder_id not in self._loaded:
+                    raise
+                self._log.error("answering from memory", error=str(error))
+            self._looked_at = self._clock()
+        return self._loaded.get(encoder_id)
+
+    def _refresh(self) -> None:
+        with reading(self._engine) as connection:
+            for encoder_id, version in latest_versions(connection).items():
+                current = self._loaded.get(encoder_id)
+                if current is not None and current.version == version:
+                    continue
+                row = latest_classifier(connection, encoder_id)
+                if row is not None:
+                    self._loaded[encoder_id] = Classifier.load(row)
+                    self._log.info("classifier loaded", version=row.version)
+
+
+class Inference:
+    """Handles batches of records from the service topic.
+
+    Args:
+        clock: seconds since the Unix epoch.
+    """
+
+    def __init__(
+        self,
+        admission: Admission,
+        shelf: ClassifierShelf,
+        responder: Responder,
+        *,
+        cluster_id: str,
+        clock: Callable[[], float],
+    ) -> None:
+        self._admission = admission
+        self._shelf = shelf
+        self._responder = responder
+        self._cluster_id = cluster_id
+        self._clock = clock
+
+    def handle(self, records: Sequence[Record]) -> None:
+        """Answer every record: with a label, or with the reason why there is none.
+
+        Raises:
+            DependencyDown: the database is away and holds what is needed to answer.
+        """
+        try:
+            self._admission.begin_batch()
+            by_encoder: dict[str, list[Admitted]] = {}
+            for record in records:
+                try:
+                    admitted = self._admit(record)
+                    by_encoder.setdefault(admitted.encoder.encoder_id, []).append(admitted)
+                except SchemaError as error:
+                    self._refuse(record, error)
+            for encoder_id, requests in by_encoder.items():
+                self._answer(requests, self._shelf.find(encoder_id))
+        except StoreUnavailable as error:
+            raise DependencyDown(str(error)) from error
+
+    def _admit(self, record: Record) -> Admitted:
+        received = decode_latent(record, mode="service", cluster_id=self._cluster_id)
+        deadline = record.header(headers.DEADLINE)
+        if deadline is not None and deadline.isdigit() and int(deadline) < self._clock() * 1000:
+            raise SchemaError("has passed; ask again", headers.DEADLINE)
+        return self._admission.admit(received)
+
+    def _answer(self, requests: list[Admitted], classifier: Classifier | None) -> None:
+        if classifier is None:
+            for request in requests:
+                self._reply(request, error=NO_MODEL)
+            return
+        probabilities = classifier.predict(np.stack([one.to_floats() for one in requests]))
+        for request, row in zip(requests, probabilities.tolist(), strict=True):
+            by_label = dict(zip(classifier.labels, row, strict=True))
+            self._reply(request, by_label, classifier.version)
+
+    def _reply(
+        self,
+        request: Admitted,
+        probabilities: dict[str, float] | None = None,
+        version: str | None = None,
+        error: str | None = None,
+    ) -> None:
+        received = request.received
+        best = max(probabilities, key=probabilities.__getitem__) if probabilities else ""
+        reply = Reply(
+            received.message.client_id,
+            best,
+            self._now(),
+            received.message.message_id,
+            encoder_id=request.encoder.encoder_id,
+            model_version=version,
+            probabilities=probabilities,
+            abstained=False if probabilities else None,
+            error=error,
+        )
+        self._responder.answer(received.record, reply, paper_only=received.paper_only)
+
+    def _refuse(self, record: Record, error: SchemaError) -> None:
+        """Tell a known client why; what nobody can be told about goes to the dead letters."""
+        sender = identify_sender(record, self._cluster_id)
+        if sender.client_id is None or not self._admission.knows_client(sender.client_id):
+            self._responder.bury(record, error)
+            return
+        reply = Reply(sender.client_id, "", self._now(), sender.message_id, error=str(error))
+        paper_only = record.header(headers.MESSAGE_ID) is None
+        self._responder.answer(record, reply, paper_only=paper_only)
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock(), UTC)

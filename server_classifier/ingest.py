@@ -1,0 +1,148 @@
+"""Learning messages into the database.
+
+For each batch, in this order: dead letters are delivered, rows are committed in one transaction,
+acknowledgements and refusals are delivered, and only then does the consumer move its offsets. A
+crash anywhere repeats the batch: the unique ``message_id`` keeps rows single, and the client is
+acknowledged again.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+
+import orjson
+import structlog
+from sqlalchemy import Engine
+
+from schemas.errors import SchemaError
+from schemas.messages import Acknowledgement, Answer, Privacy, Refusal
+from server_classifier.admission import Admission, Admitted
+from server_classifier.store.database import writing
+from server_classifier.store.errors import StoreUnavailable
+from server_classifier.store.latents import LatentRow, insert_latents
+from stream.codec import decode_latent, identify_sender
+from stream.errors import DeliveryFailed, DependencyDown
+from stream.record import Record
+from stream.responder import Responder
+
+Now = Callable[[], datetime]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What becomes of the records of one batch."""
+
+    admitted: list[Admitted] = field(default_factory=list)
+    refused: list[tuple[Record, SchemaError]] = field(default_factory=list)
+
+
+class Ingester:
+    """Handles batches of records from the learning topic."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        admission: Admission,
+        responder: Responder,
+        *,
+        cluster_id: str,
+        now: Now,
+    ) -> None:
+        self._engine = engine
+        self._admission = admission
+        self._responder = responder
+        self._cluster_id = cluster_id
+        self._now = now
+        self._log = structlog.get_logger()
+
+    def handle(self, records: Sequence[Record]) -> None:
+        """Store what is good, bury what is not, and answer both.
+
+        Raises:
+            DependencyDown: the database or the broker is away; nothing is lost by a repetition.
+        """
+        try:
+            batch = self._sort(records)
+            for record, error in batch.refused:
+                self._responder.bury(record, error)
+            self._responder.flush()
+            with writing(self._engine) as connection:
+                stored = insert_latents(connection, [_to_row(one) for one in batch.admitted])
+            self._answer(batch)
+            self._responder.flush()
+        except (StoreUnavailable, DeliveryFailed) as error:
+            raise DependencyDown(str(error)) from error
+        self._log.info(
+            "batch ingested",
+            records=len(records),
+            stored=stored,
+            known=len(batch.admitted) - stored,
+            dead_letters=len(batch.refused),
+        )
+
+    def _sort(self, records: Sequence[Record]) -> _Batch:
+        self._admission.begin_batch()
+        batch = _Batch()
+        for record in records:
+            try:
+                received = decode_latent(record, mode="learning", cluster_id=self._cluster_id)
+                batch.admitted.append(self._admission.admit(received))
+            except SchemaError as error:
+                batch.refused.append((record, error))
+        return batch
+
+    def _answer(self, batch: _Batch) -> None:
+        now = self._now()
+        for one in batch.admitted:
+            received = one.received
+            message = received.message
+            self._responder.answer(
+                received.record,
+                Acknowledgement(message.client_id, message.label, now, message.message_id),
+                paper_only=received.paper_only,
+            )
+        for record, error in batch.refused:
+            if (refusal := self._refusal(record, error, now)) is not None:
+                self._responder.answer(record, refusal)
+
+    def _refusal(self, record: Record, error: SchemaError, now: datetime) -> Answer | None:
+        sender = identify_sender(record, self._cluster_id)
+        if sender.client_id is None or not self._admission.knows_client(sender.client_id):
+            return None
+        return Refusal(
+            sender.client_id,
+            "",
+            now,
+            sender.message_id,
+            error=error.reason,
+            field=error.field,
+        )
+
+
+def _to_row(admitted: Admitted) -> LatentRow:
+    record, message = admitted.received.record, admitted.received.message
+    aggregate = message.aggregate
+    return LatentRow(
+        message_id=message.message_id or "",
+        site=admitted.client.site,
+        client_id=message.client_id,
+        encoder_id=admitted.encoder.encoder_id,
+        label=message.label,
+        dtype=message.value.dtype,
+        value=message.value.data,
+        image_id=message.image_id,
+        subject=message.subject,
+        aggregate_kind=aggregate.kind if aggregate else "record",
+        aggregate_count=aggregate.count if aggregate else 1,
+        privacy=_privacy_json(message.privacy),
+        policy=message.policy,
+        sent_at=int(message.timestamp.timestamp() * 1000),
+        received_at=record.timestamp,
+        topic=record.topic,
+        part=record.partition,
+        kafka_offset=record.offset,
+    )
+
+
+def _privacy_json(privacy: Privacy | None) -> str | None:
+    return None if privacy is None else orjson.dumps(asdict(privacy)).decode()

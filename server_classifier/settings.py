@@ -1,0 +1,23 @@
+"""What the server's services can be told."""
+
+from pydantic import BaseModel, Field
+
+
+class ServerSettings(BaseModel):
+    """The database, the label space, and when to retrain."""
+
+    database_url: str = "sqlite:///ioa.db"
+    labels: list[str] | None = Field(
+        None, description="the declared label space; without it any label may be learned"
+    )
+    train_interval_seconds: float = Field(
+        30.0, gt=0, description="retrain so long after the last time when anything is new"
+    )
+    train_min_new_rows: int = Field(
+        500, ge=1, description="retrain at once when so many latents are new"
+    )
+    max_rows: int = Field(
+        200_000, ge=2, description="latents to train on at most; of more, a stratified draw"
+    )
+    seed: int = Field(0, ge=0, description="of initial weights, order, dropout and draw")
+    instance: str = Field("0", description="tells services of one kind apart; one each per number")

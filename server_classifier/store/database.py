@@ -1,0 +1,173 @@
+"""Opening the database, its two kinds of transaction, and the check that its tables are current.
+
+SQLite is shared by the server's processes through one file: its write-ahead log lets any number
+read while one writes. A ``writing`` transaction takes the write lock at its start (BEGIN
+IMMEDIATE), because a read that turns into a write half way fails at once when somebody else wrote
+in between. A ``reading`` transaction never takes it: it sees the snapshot of its first statement
+and neither waits for a writer nor makes one wait.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from server_classifier.store.errors import StoreError, StoreUnavailable
+
+HEAD = "0001"  # the newest migration; known here so that a start need not import alembic
+
+BUSY_TIMEOUT_SECONDS = 10.0  # how long a transaction waits for the lock
+
+# 16 kB pages and a checkpoint every 4000 of them insert latents 1.4 times as fast as the defaults.
+SQLITE_PRAGMAS = (
+    "page_size=16384",  # first: it only counts while the file is empty
+    "journal_mode=WAL",
+    "synchronous=NORMAL",
+    "wal_autocheckpoint=4000",
+    "foreign_keys=ON",
+)
+
+READING: dict[str, dict[str, Any]] = {
+    "sqlite": {"begin": "BEGIN"},
+    "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+}
+
+SQLITE_TROUBLE = {
+    sqlite3.SQLITE_BUSY: "another process keeps it locked",
+    sqlite3.SQLITE_FULL: "the disk is full; free some space",
+    sqlite3.SQLITE_READONLY: "it is read-only; make the file and its folder writable",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; its folder must exist and be writable",
+    sqlite3.SQLITE_IOERR: "the disk reports an error",
+}
+SQLITE_RUIN = {
+    sqlite3.SQLITE_NOTADB: "it is no SQLite database; name another file",
+    sqlite3.SQLITE_CORRUPT: "it is damaged; restore a backup",
+}
+
+
+def open_database(url: str) -> Engine:
+    """Return the engine of an ``sqlite:///file`` or ``postgresql://...`` address.
+
+    Nothing connects before the first transaction. A missing SQLite file is created then.
+
+    Raises:
+        StoreError: the address is neither, or the file's folder is missing or not writable.
+    """
+    address = _parse(url)
+    if address.get_backend_name() == "postgresql":
+        return create_engine(address.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+    _check_folder(Path(address.database or ""))
+    patience = {} if "timeout" in address.query else {"timeout": BUSY_TIMEOUT_SECONDS}
+    engine = create_engine(address, connect_args=patience)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _parse(url: str) -> URL:
+    try:
+        address = make_url(url)
+    except ArgumentError as error:
+        raise StoreError(f"{url!r} is no database address; try sqlite:///ioa.db") from error
+    if address.get_backend_name() not in ("sqlite", "postgresql"):
+        raise StoreError(f"{address.drivername} is not supported; use sqlite or postgresql")
+    if address.get_backend_name() == "sqlite" and address.database in (None, "", ":memory:"):
+        raise StoreError("the server's processes share the database: name a file, sqlite:///ioa.db")
+    return address
+
+
+def _check_folder(file: Path) -> None:
+    folder = file.absolute().parent
+    if not folder.is_dir():
+        raise StoreError(f"the database {file} cannot be made: there is no folder {folder}")
+    if not os.access(file if file.exists() else folder, os.W_OK):
+        raise StoreError(f"the database {file} is not writable for this user")
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # sqlite3 begins nothing by itself; _begin_sqlite does
+    for pragma in SQLITE_PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN IMMEDIATE"))
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """Yield a connection in a transaction that commits at the end, or rolls back on an error.
+
+    Raises:
+        StoreUnavailable: the database does not answer, is locked or full; nothing was written.
+        StoreError: it is damaged, or no database.
+    """
+    with _errors_in_words(engine), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """Yield a connection for reading; nothing it does is kept. Raises as ``writing``.
+
+    Keep it short: while it is open, SQLite's write-ahead log cannot be cut back.
+    """
+    with _errors_in_words(engine), engine.connect() as connection:
+        connection.execution_options(**READING[engine.dialect.name])
+        yield connection
+
+
+@contextmanager
+def _errors_in_words(engine: Engine) -> Iterator[None]:
+    name = engine.url.render_as_string(hide_password=True)
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        raise _describe(name, error) or error from error
+    except DBAPIError as error:
+        if isinstance(error.orig, sqlite3.DatabaseError):
+            raise _describe(name, error) or error from error
+        raise
+
+
+def _describe(name: str, error: DBAPIError) -> StoreError | None:
+    """Return the error to raise instead, or None where a statement of ours is wrong."""
+    cause = error.orig
+    if not isinstance(cause, sqlite3.Error):
+        return StoreUnavailable(f"the database {name} does not answer: {cause}")
+    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF  # the upper bits refine the same cause
+    if code in SQLITE_TROUBLE:
+        return StoreUnavailable(f"the database {name}: {SQLITE_TROUBLE[code]}")
+    if code in SQLITE_RUIN:
+        return StoreError(f"the database {name}: {SQLITE_RUIN[code]}")
+    return None
+
+
+def ensure_current(engine: Engine) -> None:
+    """Create the tables, or bring them to this program's revision, when they are not there yet.
+
+    Raises:
+        StoreError: a newer program made the tables, or the file is no database.
+        StoreUnavailable: the database does not answer.
+    """
+    if current_revision(engine) != HEAD:
+        # alembic takes longer to import than everything else a start needs.
+        from server_classifier.store.migrate import upgrade
+
+        upgrade(engine)
+
+
+def current_revision(engine: Engine) -> str | None:
+    """Return the revision of the tables, or None in a database without ours."""
+    with reading(engine) as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        return revision

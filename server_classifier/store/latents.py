@@ -1,0 +1,94 @@
+"""Storing latents and counting them. What goes to the trainer is in ``training_set``."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import NamedTuple
+
+from sqlalchemy import Connection, func, select
+
+from server_classifier.store.tables import latent
+
+
+class LatentRow(NamedTuple):
+    """One accepted learning message: the columns of ``latent`` but its id, in their order.
+
+    ``value`` holds little-endian numbers of ``dtype``; ``privacy`` is JSON; ``sent_at`` (the
+    client's clock) and ``received_at`` are milliseconds since 1970 UTC; ``topic``, ``part`` and
+    ``kafka_offset`` tell where the message lay.
+    """
+
+    message_id: str
+    site: str
+    client_id: str
+    encoder_id: str
+    label: str
+    dtype: str
+    value: bytes
+    image_id: str | None
+    subject: str | None
+    aggregate_kind: str
+    aggregate_count: int
+    privacy: str | None
+    policy: str | None
+    sent_at: int
+    received_at: int
+    topic: str
+    part: int
+    kafka_offset: int
+
+
+class NewLatents(NamedTuple):
+    """The latents after an id: the last id of all, and how many of each encoder."""
+
+    last_id: int
+    by_encoder: dict[str, int]
+
+
+def insert_latents(connection: Connection, rows: Sequence[LatentRow]) -> int:
+    """Store latents and return how many were new; a known ``message_id`` is left as it is."""
+    if not rows:
+        return 0
+    # The statement goes to the driver as text: SQLAlchemy would make a dict of every row.
+    statement = _insert_statement(connection.dialect.name)
+    return connection.exec_driver_sql(statement, list(rows)).rowcount
+
+
+@cache
+def _insert_statement(dialect: str) -> str:
+    columns = ", ".join(LatentRow._fields)
+    marks = ", ".join(["?" if dialect == "sqlite" else "%s"] * len(LatentRow._fields))
+    return (
+        f"INSERT INTO latent ({columns}) VALUES ({marks}) "  # noqa: S608 (names of our own)
+        "ON CONFLICT (message_id) DO NOTHING"
+    )
+
+
+def count_latents(connection: Connection) -> int:
+    """Return how many latents are stored."""
+    return connection.scalar(select(func.count()).select_from(latent)) or 0
+
+
+def count_latents_by_client(connection: Connection) -> dict[str, int]:
+    """Return how many latents of each client are stored, by client id."""
+    rows = connection.execute(select(latent.c.client_id, func.count()).group_by(latent.c.client_id))
+    return {client_id: count for client_id, count in rows}
+
+
+def count_new_latents(
+    connection: Connection, after_id: int, encoder_id: str | None = None
+) -> NewLatents:
+    """Count the latents whose id is above ``after_id``, of one encoder or of all.
+
+    Only those are read, so that it can be asked often. On PostgreSQL a slower transaction may
+    still add an id below ``last_id``.
+    """
+    chosen = latent.c.id > after_id
+    if encoder_id is not None:
+        chosen &= latent.c.encoder_id == encoder_id
+    rows = connection.execute(
+        select(latent.c.encoder_id, func.count(), func.max(latent.c.id))
+        .where(chosen)
+        .group_by(latent.c.encoder_id)
+    ).all()
+    last_id = max((last for _, _, last in rows), default=after_id)
+    return NewLatents(last_id, {encoder: count for encoder, count, _ in rows})

@@ -1,0 +1,209 @@
+"""Starting one broker process in its directory and waiting until it answers."""
+
+import ctypes
+import logging
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from stream.broker.errors import BrokerError, PortTaken, explaining_disk
+from stream.broker.jvm import Jvm
+from stream.broker.pidfile import find_broker, forget_pid, record_pid
+from stream.broker.properties import (
+    CONSOLE,
+    HOST,
+    LOG,
+    Ports,
+    choose_ports,
+    read_cluster_id,
+    read_ports,
+    write_identity,
+    write_settings,
+)
+
+READY_SECONDS = 60.0
+STOP_SECONDS = 30.0
+START_ATTEMPTS = 3
+ORDERLY_EXITS = (0, 128 + signal.SIGTERM)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningBroker:
+    """A broker process that answered, and where."""
+
+    directory: Path
+    process: subprocess.Popen[bytes]
+    ports: Ports
+
+
+def launch(directory: Path, jvm: Jvm, *, port: int | None = None, owned: bool) -> RunningBroker:
+    """Start a broker on the data of `directory` and return once it answers.
+
+    Without `port` the ports of the last start are used again; ports that nobody chose are replaced
+    when another program has taken them meanwhile.
+
+    Args:
+        directory: made when it is missing; its topics and offsets are kept between starts.
+        jvm: Java and the verified jars.
+        port: the client port on 127.0.0.1.
+        owned: whether the broker dies with the calling thread (Linux) however that ends.
+
+    Raises:
+        PortTaken: another program listens on the chosen port.
+        BrokerError: the directory is in use or not writable, or the broker died or hangs.
+    """
+    with explaining_disk(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        _refuse_second(directory)
+        write_identity(directory)
+    ports = choose_ports(port) if port else read_ports(directory) or choose_ports()
+    for _ in range(START_ATTEMPTS - 1):
+        try:
+            return _launch_on(ports, directory, jvm, owned)
+        except PortTaken as error:
+            if ports.fixed:
+                raise
+            logger.info("%s; trying other ports", error)
+            ports = choose_ports()
+    return _launch_on(ports, directory, jvm, owned)
+
+
+def stop(broker: RunningBroker, seconds: float = STOP_SECONDS) -> None:
+    """End the process by SIGTERM, which closes its log files, or after `seconds` by SIGKILL."""
+    process = broker.process
+    process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        logger.warning("the broker did not stop within %s s and was killed", seconds)
+    finally:  # also when a second Ctrl-C ends the waiting
+        process.kill()
+        process.wait()
+        forget_pid(broker.directory, process.pid)
+
+
+def answers(directory: Path, ports: Ports, timeout: float = 1.0) -> bool:
+    """Whether the broker of this directory, and not another one, answers at its port.
+
+    Args:
+        timeout: seconds to wait for a reply once the port is open.
+    """
+    try:
+        socket.create_connection((HOST, ports.client), timeout=0.2).close()
+        admin = AdminClient({"bootstrap.servers": ports.bootstrap_servers, "log_level": 0})
+        metadata = admin.list_topics(timeout=timeout)
+    except (OSError, KafkaException):
+        return False
+    return bool(metadata.brokers) and metadata.cluster_id == read_cluster_id(directory)
+
+
+def explain_death(directory: Path, exit_code: int) -> BrokerError:
+    """The error for a broker that ended by itself, with the last lines it wrote."""
+    lines = _last_lines(directory)
+    text = "\n  ".join(lines) or "(nothing)"
+    if any("Address already in use" in line for line in lines):
+        return PortTaken(f"a port of the broker is taken by another program:\n  {text}")
+    advice = "fix that and start again"
+    if any("No space left on device" in line for line in lines):
+        advice = f"free some space for {directory} and start again"
+    return BrokerError(
+        f"the broker in {directory} ended with exit code {exit_code}; {advice}. "
+        f"It last wrote (more in {directory / LOG}):\n  {text}"
+    )
+
+
+def _refuse_second(directory: Path) -> None:
+    running = find_broker(directory)
+    if running is not None:
+        raise BrokerError(
+            f"process {running.pid} already runs the broker of {directory}: "
+            "use that one, stop it, or name another directory"
+        )
+
+
+def _launch_on(ports: Ports, directory: Path, jvm: Jvm, owned: bool) -> RunningBroker:
+    with explaining_disk(directory):
+        write_settings(directory, ports)
+        process = _spawn(jvm.command(), directory, owned)
+        broker = RunningBroker(directory, process, ports)
+        if not record_pid(directory, process.pid):
+            stop(broker)
+            raise BrokerError(f"another broker was just started in {directory}: use that one")
+    try:
+        _await_ready(broker)
+    except BaseException:
+        stop(broker)
+        raise
+    return broker
+
+
+def _spawn(command: list[str], directory: Path, owned: bool) -> subprocess.Popen[bytes]:
+    with (directory / CONSOLE).open("wb") as console:
+        return subprocess.Popen(  # noqa: S603 (the command is ours, its jars are verified)
+            command,
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=console,
+            # Ctrl-C in the terminal is for the parent, which then stops the broker in order.
+            start_new_session=True,
+            preexec_fn=_death_signal() if owned else None,
+        )
+
+
+def _death_signal() -> Callable[[], None] | None:
+    """A hook for the new process that has the kernel end it when its parent thread ends.
+
+    Linux only (prctl PR_SET_PDEATHSIG); elsewhere a SIGKILLed parent leaves the broker running.
+    """
+    if sys.platform != "linux":
+        return None
+    libc, parent, set_death_signal = ctypes.CDLL(None), os.getpid(), 1
+
+    def ask_kernel() -> None:
+        libc.prctl(set_death_signal, signal.SIGTERM)
+        if os.getppid() != parent:  # it died before the kernel knew
+            os._exit(1)
+
+    return ask_kernel
+
+
+def _await_ready(broker: RunningBroker) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        exit_code = broker.process.poll()
+        if exit_code is not None:
+            raise explain_death(broker.directory, exit_code)
+        if answers(broker.directory, broker.ports):
+            return
+        time.sleep(0.02)
+    raise BrokerError(
+        f"the broker did not answer at {broker.ports.bootstrap_servers} within {READY_SECONDS:.0f} "
+        f"s and was stopped; see {broker.directory / LOG} and {broker.directory / CONSOLE}"
+    )
+
+
+def _last_lines(directory: Path, count: int = 6) -> list[str]:
+    """What the last start wrote, errors first of all, without stack traces."""
+    texts = [directory / CONSOLE, directory / LOG]
+    lines = [
+        line
+        for path in texts
+        if path.exists()
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines()
+        if line and not line.startswith(("\t", "WARNING:", "["))
+    ]
+    errors = [line for line in lines if re.search("ERROR|Error|Exception", line)]
+    return (errors or lines)[-count:]

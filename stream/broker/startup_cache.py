@@ -1,0 +1,62 @@
+"""A cache of the JVM's start-up work, made once per machine: ready in half the time.
+
+JDK 25's ahead-of-time cache (JEP 514, 515): classes already parsed, linked and profiled. Measured
+on two cores: 3.3 s to ready without, 1.7 s with; making it takes about 13 s and 68 MB.
+"""
+
+import hashlib
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from stream.broker.errors import BrokerError
+from stream.broker.jars import Announce
+from stream.broker.jvm import Jvm
+from stream.broker.launch import launch, stop
+
+# The JVM writes the cache while it ends.
+WRITE_SECONDS = 180.0
+
+logger = logging.getLogger(__name__)
+
+
+def with_startup_cache(jvm: Jvm, folder: Path, announce: Announce = logger.info) -> Jvm:
+    """The same JVM with a cache in `folder`, made now if there is none.
+
+    A cache that cannot be made costs speed only: the broker then starts without.
+    """
+    cache = folder / f"kafka-{_fingerprint(jvm)}.aot"
+    if not cache.exists():
+        announce("Preparing a quick start of the broker (about 15 s), once.")
+        try:
+            _make(jvm, cache)
+        except (BrokerError, OSError) as error:
+            logger.warning("no quick start, the broker takes 2 s longer: %s", error)
+            return jvm
+    return jvm.with_flag(f"-XX:AOTCache={cache}")
+
+
+def _make(jvm: Jvm, cache: Path) -> None:
+    """Run a broker without data once and keep what its JVM learned."""
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".training-", dir=cache.parent) as scratch:
+        draft = Path(scratch) / "cache.aot"
+        trainee = jvm.with_flag(f"-XX:AOTCacheOutput={draft}")
+        stop(launch(Path(scratch) / "broker", trainee, owned=True), WRITE_SECONDS)
+        for outdated in cache.parent.glob("kafka-*.aot"):
+            outdated.unlink(missing_ok=True)
+        os.replace(draft, cache)
+
+
+def _fingerprint(jvm: Jvm) -> str:
+    """Names the cache by all that Java compares before it believes one."""
+    files = (jvm.java.parent.parent / "lib" / "modules", *jvm.class_path)
+    facts = [*jvm.command(), *_stamps(files)]
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
+
+
+def _stamps(files: Iterable[Path]) -> list[str]:
+    stats = [path.stat() for path in files]
+    return [f"{stat.st_size} {stat.st_mtime_ns}" for stat in stats]
