@@ -103,7 +103,7 @@ def open_digits() -> ArraySource:
         ClientError: scikit-learn is not installed.
     """
     try:
-        from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+        from sklearn.datasets import load_digits
     except ImportError as error:
         raise ClientError(
             "the digits need scikit-learn: pip install 'internet-of-autoencoders[demo]'"

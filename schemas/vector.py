@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,9 @@ def read_dtype(name: str) -> Dtype:
     Raises:
         SchemaError: it is another.
     """
-    if name == "float32" or name == "int8" or name == "int32":
-        return name
+    for known in get_args(Dtype):
+        if name == known:
+            return cast(Dtype, known)
     raise SchemaError(f"{name!r} is none of {', '.join(DTYPES)}", "dtype")
 
 

@@ -1,6 +1,7 @@
 """Service messages to replies: what is waiting is answered with one matrix product."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import numpy as np
@@ -46,17 +47,34 @@ class ClassifierShelf:
         Raises:
             StoreUnavailable: there is none in memory and the database does not answer.
         """
-        if self._clock() - self._looked_at >= _REFRESH_SECONDS:
-            try:
-                self._refresh()
-            except StoreUnavailable as error:
-                if encoder_id not in self._loaded:
-                    raise
-                self._log.error("answering from memory", error=str(error))
-            self._looked_at = self._clock()
+        try:
+            self.refresh()
+        except StoreUnavailable:
+            if encoder_id not in self._loaded:
+                raise
         return self._loaded.get(encoder_id)
 
-    def _refresh(self) -> None:
+    def refresh(self) -> None:
+        """Look for newer classifiers, if the last look is old enough.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+        """
+        if self._clock() - self._looked_at < _REFRESH_SECONDS:
+            return
+        self._looked_at = self._clock()
+        try:
+            self._load_newest()
+        except StoreUnavailable as error:
+            self._log.error("answering from memory", error=str(error))
+            raise
+
+    def refresh_quietly(self) -> None:
+        """Look for newer classifiers before a question needs them; a failure is only logged."""
+        with suppress(StoreUnavailable):
+            self.refresh()
+
+    def _load_newest(self) -> None:
         with reading(self._engine) as connection:
             for encoder_id, version in latest_versions(connection).items():
                 current = self._loaded.get(encoder_id)

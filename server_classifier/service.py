@@ -60,9 +60,10 @@ def run_infer(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> No
         return
     topics = Topics(kafka.prefix)
     responder = Responder(Publisher(kafka), topics, clock=time.time, random=secrets.token_bytes)
+    shelf = ClassifierShelf(engine, time.monotonic)
     inference = Inference(
         Admission(engine, None),
-        ClassifierShelf(engine, time.monotonic),
+        shelf,
         responder,
         cluster_id=cluster_id,
         clock=time.time,
@@ -76,7 +77,12 @@ def run_infer(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> No
     )
     log.info("ready", database=engine.url.render_as_string(hide_password=True))
     # Replies of several batches may be under way at once; only the offsets wait for them.
-    consumer.run(inference.handle, stop, before_commit=responder.flush)
+    consumer.run(
+        inference.handle,
+        stop,
+        before_commit=responder.flush,
+        when_idle=shelf.refresh_quietly,
+    )
 
 
 def prepare_database(settings: ServerSettings, stop: Event) -> Engine | None:

@@ -55,7 +55,12 @@ class RecordConsumer:
         self._consumer = Consumer({**config, **settings.client_config()})
 
     def run(
-        self, handle: Handle, stop: Event, *, before_commit: Callable[[], None] = lambda: None
+        self,
+        handle: Handle,
+        stop: Event,
+        *,
+        before_commit: Callable[[], None] = lambda: None,
+        when_idle: Callable[[], None] = lambda: None,
     ) -> None:
         """Consume until ``stop`` is set, then commit and leave.
 
@@ -63,6 +68,7 @@ class RecordConsumer:
             handle: takes a batch; it is called again with the same batch on DependencyDown.
             stop: ends the loop after the batch in hand.
             before_commit: finishes what ``handle`` left under way, before offsets move past it.
+            when_idle: called about ten times a second while no records come.
 
         Raises:
             KafkaUnavailable: the broker refuses us for good.
@@ -73,6 +79,8 @@ class RecordConsumer:
             while not stop.is_set():
                 if records := self._poll():
                     self._handle(handle, records, stop)
+                else:
+                    when_idle()
                 if self._due and monotonic() - self._committed_at > _COMMIT_SECONDS:
                     before_commit()
                     self._commit()

@@ -18,7 +18,9 @@ def show(context: typer.Context, config: Config = None, prefix: Prefix = None) -
     from stream.topics import Topics
 
     topics = Topics(load_settings(config, kafka={"prefix": prefix}).kafka.prefix)
-    table = Table("topic", "key", "written by", "kept", "partitions", "record limit", box=None)
+    table = Table(box=None)
+    for column in ("topic", "key", "written by", "kept", "partitions", "record limit"):
+        table.add_column(column, no_wrap=column == "topic")
     for topic in [*topics.shared(), topics.replies("<clientID>")]:
         limit = f"{topic.limit // 2**20} MiB"
         row = (topic.name, topic.key, topic.written_by, topic.kept, str(topic.partitions), limit)

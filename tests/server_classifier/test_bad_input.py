@@ -1,0 +1,212 @@
+"""Bad input on a real broker: each case is refused with a remedy, and its neighbours go through."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+
+from schemas import avro_form
+from schemas import headers as names
+from schemas.dead_letter import DeadLetter
+from schemas.messages import Aggregate, LatentMessage, Privacy
+from schemas.vector import Vector
+from stream.errors import RecordTooLarge
+from stream.exchange import Exchange
+from stream.identity import make_message_id
+from stream.settings import KafkaSettings
+from tests.support.server import RunningServer, add_trained_classifier, run_server
+from tests.support.topics import Headers, read_new, send_raw
+
+CLIENT = "radiology-1"
+LABELS = ("chest", "hand", "head")
+
+
+@pytest.fixture(scope="module")
+def server(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    settings = KafkaSettings(bootstrap_servers=kafka, prefix="badinput")
+    with run_server(settings, tmp_path_factory.mktemp("server"), labels=LABELS) as running:
+        running.register(CLIENT)
+        add_trained_classifier(running, LABELS)
+        yield running
+
+
+def body(server: RunningServer, **changes: Any) -> dict[str, Any]:
+    """Return a good learning message as a JSON object, with fields changed or, by None, removed."""
+    fields = {
+        "clientID": CLIENT,
+        "label": "hand",
+        "value": [0.1, 1.5, -0.2, 0.3],
+        "mode": "learning",
+        "timestamp": "2026-11-21 10:00:00",
+        "messageID": new_id(),
+        "encoderID": server.encoder_id,
+    }
+    fields |= changes
+    return {"message": {name: value for name, value in fields.items() if value is not None}}
+
+
+def new_id() -> str:
+    return make_message_id(int(time.time() * 1000), np.random.default_rng().bytes(10))
+
+
+def as_json(server: RunningServer, **changes: Any) -> bytes:
+    return json.dumps(body(server, **changes)).encode()
+
+
+def as_avro(server: RunningServer) -> bytes:
+    return avro_form.encode_avro(
+        LatentMessage(
+            CLIENT, "hand", Vector.from_numpy(np.zeros(4, np.float32)), "learning",
+            datetime.now(UTC).replace(microsecond=0), new_id(), server.encoder_id,
+            aggregate=Aggregate(), privacy=Privacy("none", parameters={}),
+        )
+    )
+
+
+AVRO: Headers = [(names.CONTENT_TYPE, avro_form.CONTENT_TYPE.encode())]
+
+
+def largest_record(server: RunningServer) -> bytes:
+    """Return the longest body, no JSON, that the broker takes on the learning topic."""
+    # One record alone in a batch: 61 bytes of batch header, then the record's length (3), its
+    # attributes, timestamp and offset deltas (3), no key (1), the value's length (3), headers (1).
+    return b"x" * (server.topics.learning.limit - 61 - 11)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A bad record for the learning topic and what its reason must say."""
+
+    name: str
+    make: Callable[[RunningServer], bytes]
+    reason: str
+    headers: tuple[tuple[str, bytes], ...] = ()
+    refused: bool = True  # the client could be told: it is known and readable
+
+
+def change(**changes: Any) -> Callable[[RunningServer], bytes]:
+    return lambda server: as_json(server, **changes)
+
+
+def replace(old: bytes, new: bytes) -> Callable[[RunningServer], bytes]:
+    return lambda server: as_json(server).replace(old, new, 1)
+
+
+LEARNING_CASES = [
+    Case("unknown-client", change(clientID="stranger"), "ioa server client add stranger", refused=False),
+    Case("unknown-encoder", change(encoderID="0" * 64), "ioa server encoder add"),
+    Case("missing-encoder", change(encoderID=None), "has no default encoder"),
+    Case("wrong-vector-length", change(value=[0.5] * 5), "has 5 numbers"),
+    Case("nan", replace(b"1.5", b"NaN"), "NaN is no JSON number", refused=False),
+    Case("infinity", replace(b"1.5", b"Infinity"), "Infinity is no JSON number", refused=False),
+    Case("1e300", replace(b"1.5", b"1e300"), "is too large for float32"),
+    Case("true", replace(b"1.5", b"true"), "value[1]: true is not a float32 number"),
+    Case("number-as-string", replace(b"1.5", b'"1.5"'), "value[1]: a string ('1.5') is not"),
+    Case("nested-list", change(value=[[0.1, 0.2], [0.3, 0.4]]), "value[0]: a list"),
+    Case("empty-list", change(value=[]), "is an empty list"),
+    Case("duplicate-keys", replace(b'"label"', b'"label": "head", "label"'), "stands twice", refused=False),
+    Case("empty-label", change(label=""), "a learning message needs one"),
+    Case("unknown-label", change(label="hnad"), "the nearest declared label is 'hand'"),
+    Case("long-label", change(label="h" * 10_000), "has 10000 characters, 256 are allowed"),
+    Case("control-characters", change(label="ha\x00nd"), "control characters"),
+    Case("unknown-mode", change(mode="teaching"), "neither 'learning' nor 'service'"),
+    Case("service-mode-on-the-learning-topic", change(mode="service", label=""), "does not belong"),
+    Case("bad-timestamp", change(timestamp="yesterday"), "is not a time in UTC such as"),
+    Case("bad-client-id", change(clientID="Radiology 1"), "is not 1 to 63 of a-z", refused=False),
+    Case("unknown-field", change(lable="hand"), "is not a known field"),
+    Case("not-utf-8", replace(b"hand", b"h\xe4nd"), "is not UTF-8: byte 0xe4", refused=False),
+    Case("truncated-avro", lambda server: as_avro(server)[:-20], "is damaged Avro", tuple(AVRO), False),
+    Case(
+        "unknown-fingerprint",
+        lambda server: b"\xc3\x01" + bytes(8) + as_avro(server)[10:],
+        "schema fingerprint 0000000000000000 is unknown",
+        tuple(AVRO),
+        False,
+    ),
+    Case("unknown-content-type", as_json, "neither application/json nor avro/binary",
+         ((names.CONTENT_TYPE, b"text/xml"),)),
+    Case("envelope-of-another-client", as_json, "says 'somebody'", ((names.CLIENT, b"somebody"),), False),
+    Case("largest-record", largest_record, "is not JSON", refused=False),
+]
+
+
+@pytest.mark.parametrize("case", LEARNING_CASES, ids=lambda case: case.name)
+def test_a_bad_learning_message_becomes_a_dead_letter(server: RunningServer, case: Case) -> None:
+    stored = server.count_stored()
+    bad = case.make(server)
+    before, after = as_json(server), as_json(server)
+    bootstrap, topics = server.kafka.bootstrap_servers, server.topics
+    with (
+        read_new(bootstrap, topics.dead_letters.name) as dead_letters,
+        read_new(bootstrap, topics.replies(CLIENT).name) as answers,
+    ):
+        records = [(before, []), (bad, list(case.headers)), (after, [])]
+        offsets = send_raw(bootstrap, topics.learning.name, records, largest=2 * len(bad) + 2**20)
+        (found,) = dead_letters(1)
+        letter = DeadLetter.from_headers(found.key(), found.value(), found.headers())
+        kinds = [dict(one.headers())[names.KIND] for one in answers(3 if case.refused else 2)]
+
+    assert case.reason in (f"{letter.field}: {letter.reason}" if letter.field else letter.reason)
+    assert letter.value == bad
+    assert (letter.origin_topic, letter.origin_offset) == (topics.learning.name, offsets[1])
+    assert sorted(kinds) == [b"acknowledgement"] * 2 + [b"refusal"] * case.refused
+    assert server.count_stored() == stored + 2
+
+
+def ask(server: RunningServer, **changes: Any) -> bytes:
+    return as_json(server, **({"mode": "service", "label": ""} | changes))
+
+
+SERVICE_CASES = [
+    ("label-in-service-mode", {"label": "hand"}, "must be empty in service mode"),
+    ("unknown-encoder", {"encoderID": "0" * 64}, "ioa server encoder add"),
+    ("wrong-vector-length", {"value": [0.5] * 3}, "has 3 numbers"),
+    ("empty-list", {"value": []}, "is an empty list"),
+    ("learning-mode-on-the-service-topic", {"mode": "learning", "label": "hand"}, "does not belong"),
+]
+
+
+@pytest.mark.parametrize(("changes", "reason"), [c[1:] for c in SERVICE_CASES], ids=[c[0] for c in SERVICE_CASES])
+def test_a_bad_request_of_a_known_client_is_answered(
+    server: RunningServer, changes: dict[str, Any], reason: str
+) -> None:
+    bootstrap, topics = server.kafka.bootstrap_servers, server.topics
+    bad = ask(server, **changes)
+    with read_new(bootstrap, topics.replies(CLIENT).name) as answers:
+        records: list[tuple[bytes, Headers]] = [(ask(server), []), (bad, []), (ask(server), [])]
+        send_raw(bootstrap, topics.service.name, records)
+        replies = [json.loads(one.value())["message"] for one in answers(3)]
+    by_id = {reply["inReplyTo"]: reply for reply in replies}
+    assert reason in by_id[json.loads(bad)["message"]["messageID"]]["error"]
+    assert sorted(reply["label"] for reply in replies) == ["", "hand", "hand"]
+
+
+def test_a_bad_request_of_nobody_we_know_becomes_a_dead_letter(server: RunningServer) -> None:
+    bootstrap, topics = server.kafka.bootstrap_servers, server.topics
+    with (
+        read_new(bootstrap, topics.dead_letters.name) as dead_letters,
+        read_new(bootstrap, topics.replies(CLIENT).name) as answers,
+    ):
+        records: list[tuple[bytes, Headers]] = [(ask(server, clientID="stranger"), []), (ask(server), [])]
+        send_raw(bootstrap, topics.service.name, records)
+        (letter,) = dead_letters(1)
+        (reply,) = answers(1)
+    assert b"ioa server client add stranger" in dict(letter.headers())[names.ERROR_REASON]
+    assert json.loads(reply.value())["message"]["label"] == "hand"
+
+
+def test_a_20_mb_message_is_refused_at_the_client(server: RunningServer) -> None:
+    value = Vector.from_numpy(np.zeros(5_000_000, np.float32))
+    message = LatentMessage(
+        CLIENT, "hand", value, "learning", datetime.now(UTC), new_id(), server.encoder_id
+    )
+    with (
+        Exchange(server.kafka, CLIENT, time.monotonic) as exchange,
+        pytest.raises(RecordTooLarge, match=r"takes 20,000,\d\d\d bytes, .* permits 1,048,576"),
+    ):
+        exchange.send(message, avro_form.CONTENT_TYPE)

@@ -1,0 +1,129 @@
+"""The server's services in threads of the test process, on a real broker and a real database."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event, Thread
+
+import numpy as np
+from sqlalchemy import Engine
+
+from schemas.manifest import (
+    Architecture,
+    EncoderManifest,
+    Preprocessing,
+    QuantiserRange,
+    TrainingData,
+)
+from server_classifier.classifier import fit
+from server_classifier.classifier_file import export_onnx
+from server_classifier.service import run_infer, run_ingest
+from server_classifier.settings import ServerSettings
+from server_classifier.store.classifiers import add_classifier
+from server_classifier.store.database import ensure_current, open_database, reading, writing
+from server_classifier.store.latents import count_latents
+from server_classifier.store.registry import add_client, add_encoder
+from server_classifier.store.training_set import TrainingSet
+from server_classifier.trainer import describe_training
+from server_classifier.classifier import TrainingSettings
+from stream.settings import KafkaSettings
+from stream.topics import Topics, create_topics
+
+LATENT_DIM = 4
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    """Where the services of a test read and write."""
+
+    kafka: KafkaSettings
+    settings: ServerSettings
+    engine: Engine
+    encoder_id: str
+
+    @property
+    def topics(self) -> Topics:
+        """The topics under the test's own prefix."""
+        return Topics(self.kafka.prefix)
+
+    def count_stored(self) -> int:
+        """Return how many latents the database holds."""
+        with reading(self.engine) as connection:
+            return count_latents(connection)
+
+    def register(self, client_id: str, default_encoder: str | None = None) -> None:
+        """Register a client with its reply topic, as ``ioa server client add`` does."""
+        with writing(self.engine) as connection:
+            add_client(
+                connection,
+                client_id=client_id,
+                site="st-mary",
+                default_encoder=default_encoder,
+                now=NOW,
+            )
+        create_topics(self.kafka, [self.topics.replies(client_id)])
+
+
+def make_manifest(latent_dim: int = LATENT_DIM) -> EncoderManifest:
+    """Return the manifest of an encoder whose files nobody needs."""
+    return EncoderManifest(
+        Architecture("conv-autoencoder", 8, 5, 2, 32),
+        Preprocessing(1, 8, 8),
+        latent_dim,
+        QuantiserRange(-2.0, 2.0),
+        TrainingData("made up", "0" * 64, 1, "public"),
+        {"encoder.onnx": "1" * 64},
+    )
+
+
+@contextmanager
+def run_server(
+    kafka: KafkaSettings, directory: Path, *, labels: Sequence[str] | None = None
+) -> Iterator[RunningServer]:
+    """Run ingest and infer until the block ends."""
+    settings = ServerSettings(
+        database_url=f"sqlite:///{directory / 'ioa.db'}", labels=None if labels is None else [*labels]
+    )
+    engine = open_database(settings.database_url)
+    ensure_current(engine)
+    create_topics(kafka, Topics(kafka.prefix).shared())
+    with writing(engine) as connection:
+        encoder = add_encoder(connection, make_manifest(), now=NOW)
+    stop = Event()
+    threads = [
+        Thread(target=service, args=(kafka, settings, stop)) for service in (run_ingest, run_infer)
+    ]
+    with ExitStack() as stack:
+        stack.callback(engine.dispose)
+        for thread in threads:
+            thread.start()
+            stack.callback(thread.join)
+        stack.callback(stop.set)
+        yield RunningServer(kafka, settings, engine, encoder.encoder_id)
+
+
+def add_trained_classifier(server: RunningServer, labels: Sequence[str]) -> str:
+    """Train a classifier on latents whose largest number tells the class; return its version."""
+    rng = np.random.default_rng(0)
+    targets = np.repeat(np.arange(len(labels)), 40)
+    values = rng.normal(0, 0.2, (len(targets), LATENT_DIM)).astype(np.float32)
+    values[np.arange(len(targets)), targets] += 1.5
+    model, report = fit(values, targets, seed=0)
+    onnx = export_onnx(model)
+    training_set = TrainingSet(
+        values, targets, tuple(labels), ("st-mary",), last_id=0, available=len(targets), skipped=0
+    )
+    manifest = describe_training(
+        server.encoder_id, training_set, report, TrainingSettings(), 0, onnx
+    )
+    with writing(server.engine) as connection:
+        return add_classifier(
+            connection,
+            encoder_id=server.encoder_id,
+            onnx=onnx,
+            manifest=manifest.to_json(),
+            now=NOW,
+        )

@@ -1,0 +1,64 @@
+"""Writing raw bytes to a topic and reading what arrives, with nothing of ours in between."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Message as KafkaMessage
+
+Headers = list[tuple[str, bytes]]
+
+
+def send_raw(
+    bootstrap: str,
+    topic: str,
+    values: list[tuple[bytes, Headers]],
+    *,
+    partition: int = 0,
+    largest: int = 2**20,
+) -> list[int]:
+    """Produce values in order to one partition and return their offsets."""
+    producer = Producer({"bootstrap.servers": bootstrap, "message.max.bytes": largest})
+    offsets: list[int] = []
+    failures: list[str] = []
+
+    def note(error: object, message: KafkaMessage) -> None:
+        if error is not None:
+            failures.append(str(error))
+        offsets.append(message.offset() or 0)
+
+    for value, headers in values:
+        producer.produce(topic, value, partition=partition, headers=headers, on_delivery=note)
+    producer.flush(20)
+    assert not failures, failures
+    return offsets
+
+
+@contextmanager
+def read_new(bootstrap: str, topic: str) -> Iterator[Callable[[int], list[KafkaMessage]]]:
+    """Yield a function that waits for so many records written to partition 0 from now on."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "test",
+            "enable.auto.commit": False,
+            "fetch.message.max.bytes": 80 * 2**20,
+        }
+    )
+    _, end = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=10)
+    consumer.assign([TopicPartition(topic, 0, end)])
+
+    def wait_for(count: int, seconds: float = 20.0) -> list[KafkaMessage]:
+        found: list[KafkaMessage] = []
+        deadline = time.monotonic() + seconds
+        while len(found) < count and time.monotonic() < deadline:
+            message = consumer.poll(0.2)
+            if message is not None and message.error() is None:
+                found.append(message)
+        return found
+
+    try:
+        yield wait_for
+    finally:
+        consumer.close()
