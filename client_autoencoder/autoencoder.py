@@ -12,13 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from client_autoencoder.errors import ClientError
+
 
 @dataclass(frozen=True, slots=True)
 class AutoencoderConfig:
     """Sizes of the layers. Image sides are in pixels and may be odd.
 
     Raises:
-        ValueError: the kernel is even, or an image side is smaller than the pooling.
+        ClientError: the kernel is even, or an image side is smaller than the pooling.
     """
 
     height: int
@@ -31,13 +33,13 @@ class AutoencoderConfig:
 
     def __post_init__(self) -> None:
         if self.kernel % 2 == 0:
-            raise ValueError(f"kernel {self.kernel} is even; only odd ones keep the image size")
+            raise ClientError(f"kernel {self.kernel} is even; only odd ones keep the image size")
         if min(self.height, self.width) < self.pool:
-            raise ValueError(
+            raise ClientError(
                 f"an image of {self.height}x{self.width} is smaller than the pooling ({self.pool})"
             )
         if min(self.latent_dim, self.maps, self.hidden, self.pool) < 1:
-            raise ValueError("latent_dim, maps, hidden and pool must be 1 or more")
+            raise ClientError("latent_dim, maps, hidden and pool must be 1 or more")
 
     @property
     def pooled(self) -> tuple[int, int, int]:

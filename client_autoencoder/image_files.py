@@ -4,7 +4,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from client_autoencoder.images import Pixels, UnreadableImage
 
@@ -34,6 +34,8 @@ def read_image_file(path: Path) -> Pixels:
                 return _to_grey(ImageOps.exif_transpose(image))
     except UnreadableImage:
         raise
+    except UnidentifiedImageError as error:
+        raise UnreadableImage("is neither PNG nor JPEG inside") from error
     except Image.DecompressionBombError as error:
         raise UnreadableImage(f"is too large: {error}") from error
     except OSError as error:

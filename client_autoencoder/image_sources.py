@@ -1,12 +1,14 @@
 """Where images come from: scikit-learn's digits, NPZ files, folders and files of PNG and JPEG."""
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from client_autoencoder.errors import ClientError
@@ -122,14 +124,15 @@ def open_npz(path: Path, split: str | None = None) -> ArraySource:
         ClientError: the file or an array in it is missing or not understood.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # numpy leaves a broken file open, so the file is ours to close
+        with path.open("rb") as file, _as_arrays(np.load(file, allow_pickle=False)) as arrays:
             prefix = _npz_prefix(path, arrays, split)
             images = arrays[f"{prefix}images"]
             labels = arrays.get(f"{prefix}labels")
             names = arrays.get("class_names", _NO_CLASS_NAMES)
     except OSError as error:
         raise ClientError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ClientError(f"{path} is not an NPZ file of plain arrays: {error}") from error
     _check_images(path, images)
     texts = _to_labels(path, labels, names, len(images))
@@ -172,6 +175,12 @@ def _files_below(folder: Path) -> list[Path]:
 
 def _is_hidden(path: Path) -> bool:
     return path.name.startswith(".") or path.name.lower() in _SYSTEM_FILES
+
+
+def _as_arrays(loaded: Any) -> NpzFile:
+    if not isinstance(loaded, NpzFile):
+        raise ValueError("it holds one array without a name")
+    return loaded
 
 
 def _npz_prefix(path: Path, arrays: Mapping[str, Any], split: str | None) -> str:

@@ -140,3 +140,5 @@ def _check_vector(message: LatentMessage, encoder: EncoderRow) -> None:
         )
     if message.value.dtype == "int32":
         raise SchemaError("int32 grids are not supported yet; send float32 or int8", "dtype")
+    if message.aggregate is not None and message.aggregate.kind == "sum":
+        raise SchemaError("sums are not supported yet; send records or means", "aggregate.kind")

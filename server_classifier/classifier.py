@@ -116,7 +116,8 @@ def fit(
             it raises ends the training.
 
     Raises:
-        TrainingError: fewer than two classes, or values and targets that do not fit together.
+        TrainingError: fewer than two classes, values and targets that do not fit together, or
+            values so large that the training diverged.
     """
     settings = settings or TrainingSettings()
     _check(values, targets)
@@ -128,6 +129,8 @@ def fit(
         model.mean.copy_(latents.mean(dim=0))
         model.scale.copy_(torch.where(spread > SMALLEST_SCALE, spread, 1.0))
         loss = _run_epochs(model, latents, torch.from_numpy(targets), settings, on_epoch)
+    if not math.isfinite(loss):
+        raise TrainingError("the training diverged: are there latents beyond 1e30?")
     model.eval()
     epochs = settings.epochs_for(len(values))
     steps = epochs * math.ceil(len(values) / settings.batch_size)

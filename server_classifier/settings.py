@@ -20,4 +20,4 @@ class ServerSettings(BaseModel):
         200_000, ge=2, description="latents to train on at most; of more, a stratified draw"
     )
     seed: int = Field(0, ge=0, description="of initial weights, order, dropout and draw")
-    instance: str = Field("0", description="tells services of one kind apart; one each per number")
+    instance: str = Field("0", description="this process among others of its kind, as 0, 1, 2")

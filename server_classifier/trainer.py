@@ -17,7 +17,7 @@ import structlog
 import torch
 from sqlalchemy import Connection, Engine
 
-from server_classifier.classifier import TrainingReport, TrainingSettings, fit
+from server_classifier.classifier import TrainingError, TrainingReport, TrainingSettings, fit
 from server_classifier.classifier_file import export_onnx
 from server_classifier.classifier_manifest import ClassifierManifest
 from server_classifier.errors import ServerError
@@ -95,12 +95,14 @@ class Trainer:
         clock: Callable[[], float],
         now: Callable[[], datetime],
         stop: Event,
+        training: TrainingSettings | None = None,
     ) -> None:
         self._engine = engine
         self._settings = settings
         self._clock = clock
         self._now = now
         self._stop = stop
+        self._training = training or TrainingSettings()
         self._counted_to: int | None = None  # the last latent id in ``_backlogs``; None: not begun
         self._backlogs: dict[str, Backlog] = {}
         self._waiting: set[str] = set()  # encoders with one label so far, which was said
@@ -129,7 +131,7 @@ class Trainer:
         if len(training_set.labels) < 2:
             self._wait_for_labels(encoder_id, training_set)
         else:
-            self._train(encoder_id, training_set)
+            self._try_training(encoder_id, training_set)
         self._backlogs[encoder_id] = Backlog(began)
         return True
 
@@ -175,18 +177,24 @@ class Trainer:
             skipped=training_set.skipped,
         )
 
+    def _try_training(self, encoder_id: str, training_set: TrainingSet) -> None:
+        """Train; latents that cannot be learned from are reported and tried again with the next."""
+        try:
+            self._train(encoder_id, training_set)
+        except TrainingError as error:
+            self._log.error("training failed", encoder=encoder_id[:12], error=str(error))
+
     def _train(self, encoder_id: str, training_set: TrainingSet) -> None:
-        settings = TrainingSettings()
         model, report = fit(
             training_set.values,
             training_set.targets,
             seed=self._settings.seed,
-            settings=settings,
+            settings=self._training,
             on_epoch=self._stop_between_epochs,
         )
         file = export_onnx(model)
         manifest = describe_training(
-            encoder_id, training_set, report, settings, self._settings.seed, file
+            encoder_id, training_set, report, self._training, self._settings.seed, file
         )
         with writing(self._engine) as connection:
             version = add_classifier(

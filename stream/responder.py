@@ -44,11 +44,14 @@ class Responder:
         self._log = structlog.get_logger()
 
     def bury(self, record: Record, error: SchemaError) -> None:
-        """Queue a dead letter and log why, without the body: it may hold a patient's data."""
+        """Queue a dead letter; the log names its origin and field only.
+
+        The reason quotes what was sent, which may be a patient's data and belongs into no log.
+        """
         self._log.warning(
             "dead letter",
             origin=f"{record.topic}[{record.partition}]@{record.offset}",
-            reason=str(error),
+            field=error.field,
         )
         letter = record.to_dead_letter(error)
         self._publisher.publish(

@@ -154,7 +154,8 @@ def find_drift(settings: KafkaSettings, topics: Iterable[Topic]) -> list[str]:
 
 def delete_topics(settings: KafkaSettings, names: Iterable[str]) -> None:
     """Delete topics and wait for it."""
-    for future in connect_admin(settings).delete_topics(list(names)).values():
+    admin = connect_admin(settings)  # kept: its futures never end once it is collected
+    for future in admin.delete_topics(list(names)).values():
         future.result()
 
 

@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 Images = NDArray[np.float32]
+_SHADES = " ░▒▓█"
+_TEXT_PIXELS = 16
 
 
 def draw_demo(
@@ -21,6 +22,9 @@ def draw_demo(
     restored_psnr: float,
 ) -> None:
     """Write a PNG of one column per image [N, H, W]; latents [N, D] are drawn as small squares."""
+    # Here, since drawing on the terminal needs no matplotlib and importing it takes a second.
+    from matplotlib.figure import Figure
+
     rows: list[tuple[str, Images, str]] = [
         ("original\nstays in the house", originals, "gray"),
         ("latent\ntravels", _as_squares(latents), "viridis"),
@@ -38,6 +42,20 @@ def draw_demo(
     for axis, label in zip(axes[0], labels, strict=True):
         axis.set_title(label, fontsize=10)
     figure.savefig(path, format="png", dpi=120)
+
+
+def draw_pair(original: NDArray[np.float32], restored: NDArray[np.float32]) -> str:
+    """Return two images [H, W] in 0..1 side by side as text, at most 16 pixels wide each."""
+    step = -(-original.shape[1] // _TEXT_PIXELS)
+    lines = [f"{'original':<{2 * _TEXT_PIXELS}}   restored by an attacker from the message"]
+    for left, right in zip(original[::step, ::step], restored[::step, ::step], strict=True):
+        lines.append(f"{_shade(left):<{2 * _TEXT_PIXELS}}   {_shade(right)}")
+    return "\n".join(lines)
+
+
+def _shade(row: NDArray[np.float32]) -> str:
+    levels = (row.clip(0, 1) * (len(_SHADES) - 1)).round().astype(int)
+    return "".join(2 * _SHADES[level] for level in levels)
 
 
 def _as_squares(latents: Images) -> Images:

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ioa.demo.deployment import Deployment
 from ioa.demo.parts import CLIENTS, DemoImages, divide_images, write_npz
+from ioa.demo.picture import draw_pair
 from ioa.demo.report import DemoReport, summarise_latencies
 from ioa.settings import Settings
 
@@ -165,8 +166,9 @@ def _conclude(
 
     encoder = Encoder.load(directory / "encoder")
     controls = measure_controls(images, encoder, seed)
-    attack = measure_exposure(images, encoder, directory / "encoder", seed, picture)
+    exposure = measure_exposure(images, encoder, directory / "encoder", seed, picture)
     story.tell("controls and attack measured")
+    story.console.print(draw_pair(exposure.original, exposure.restored), highlight=False)
     predictions = [one for report in answered for one in report["predictions"]]
     sent = _total(learned, "sent")
     p50, p99 = summarise_latencies([one["seconds"] for one in predictions] or [float("nan")])
@@ -186,9 +188,9 @@ def _conclude(
         latent_bytes=_total(learned, "value_bytes") // max(sent, 1),
         message_bytes=_total(learned, "message_bytes") // max(sent, 1),
         image_bytes=int(np.prod(images.unseen.images.shape[1:])),
-        attack_psnr_db=attack.attack.psnr_db,
-        attack_ssim=attack.attack.ssim,
-        floor_psnr_db=attack.floor.psnr_db,
+        attack_psnr_db=exposure.attack.psnr_db,
+        attack_ssim=exposure.attack.ssim,
+        floor_psnr_db=exposure.floor.psnr_db,
         encoder_id=encoder_id,
         model_version=", ".join(sorted(versions)),
         data=images.name,

@@ -1,6 +1,5 @@
 """Starting one broker process in its directory and waiting until it answers."""
 
-import ctypes
 import logging
 import os
 import re
@@ -9,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +33,7 @@ READY_SECONDS = 60.0
 STOP_SECONDS = 30.0
 START_ATTEMPTS = 3
 ORDERLY_EXITS = (0, 128 + signal.SIGTERM)
+OWNED = str(Path(__file__).with_name("owned.py"))
 
 logger = logging.getLogger(__name__)
 
@@ -150,6 +149,8 @@ def _launch_on(ports: Ports, directory: Path, jvm: Jvm, owned: bool) -> RunningB
 
 
 def _spawn(command: list[str], directory: Path, owned: bool) -> subprocess.Popen[bytes]:
+    if owned and sys.platform == "linux":
+        command = [sys.executable, "-I", "-S", OWNED, str(os.getpid()), *command]
     with (directory / CONSOLE).open("wb") as console:
         return subprocess.Popen(  # noqa: S603 (the command is ours, its jars are verified)
             command,
@@ -159,25 +160,7 @@ def _spawn(command: list[str], directory: Path, owned: bool) -> subprocess.Popen
             stderr=console,
             # Ctrl-C in the terminal is for the parent, which then stops the broker in order.
             start_new_session=True,
-            preexec_fn=_death_signal() if owned else None,
         )
-
-
-def _death_signal() -> Callable[[], None] | None:
-    """A hook for the new process that has the kernel end it when its parent thread ends.
-
-    Linux only (prctl PR_SET_PDEATHSIG); elsewhere a SIGKILLed parent leaves the broker running.
-    """
-    if sys.platform != "linux":
-        return None
-    libc, parent, set_death_signal = ctypes.CDLL(None), os.getpid(), 1
-
-    def ask_kernel() -> None:
-        libc.prctl(set_death_signal, signal.SIGTERM)
-        if os.getppid() != parent:  # it died before the kernel knew
-            os._exit(1)
-
-    return ask_kernel
 
 
 def _await_ready(broker: RunningBroker) -> None:

@@ -1,5 +1,6 @@
 """What goes in comes out, old bytes decode for ever, and damage is a SchemaError."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -137,11 +138,8 @@ def _decode_every_way(raw: bytes) -> None:
         lambda raw: json_form.decode_answer_json(raw, Refusal),
         lambda raw: avro_form.decode_answer_avro(raw, Refusal),
     ):
-        try:
+        with suppress(SchemaError):
             message = decode(raw)
-        except SchemaError as error:
-            assert str(error)
-        else:
             if isinstance(message, LatentMessage) and message.value.dtype == "float32":
                 assert np.isfinite(message.value.to_numpy()).all()
 

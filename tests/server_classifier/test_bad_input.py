@@ -61,9 +61,15 @@ def as_json(server: RunningServer, **changes: Any) -> bytes:
 def as_avro(server: RunningServer) -> bytes:
     return avro_form.encode_avro(
         LatentMessage(
-            CLIENT, "hand", Vector.from_numpy(np.zeros(4, np.float32)), "learning",
-            datetime.now(UTC).replace(microsecond=0), new_id(), server.encoder_id,
-            aggregate=Aggregate(), privacy=Privacy("none", parameters={}),
+            CLIENT,
+            "hand",
+            Vector.from_numpy(np.zeros(4, np.float32)),
+            "learning",
+            datetime.now(UTC).replace(microsecond=0),
+            new_id(),
+            server.encoder_id,
+            aggregate=Aggregate(),
+            privacy=Privacy("none", parameters={}),
         )
     )
 
@@ -98,7 +104,12 @@ def replace(old: bytes, new: bytes) -> Callable[[RunningServer], bytes]:
 
 
 LEARNING_CASES = [
-    Case("unknown-client", change(clientID="stranger"), "ioa server client add stranger", refused=False),
+    Case(
+        "unknown-client",
+        change(clientID="stranger"),
+        "ioa server client add stranger",
+        refused=False,
+    ),
     Case("unknown-encoder", change(encoderID="0" * 64), "ioa server encoder add"),
     Case("missing-encoder", change(encoderID=None), "has no default encoder"),
     Case("wrong-vector-length", change(value=[0.5] * 5), "has 5 numbers"),
@@ -109,9 +120,14 @@ LEARNING_CASES = [
     Case("number-as-string", replace(b"1.5", b'"1.5"'), "value[1]: a string ('1.5') is not"),
     Case("nested-list", change(value=[[0.1, 0.2], [0.3, 0.4]]), "value[0]: a list"),
     Case("empty-list", change(value=[]), "is an empty list"),
-    Case("duplicate-keys", replace(b'"label"', b'"label": "head", "label"'), "stands twice", refused=False),
+    Case(
+        "duplicate-keys",
+        replace(b'"label"', b'"label": "head", "label"'),
+        "stands twice",
+        refused=False,
+    ),
     Case("empty-label", change(label=""), "a learning message needs one"),
-    Case("unknown-label", change(label="hnad"), "the nearest declared label is 'hand'"),
+    Case("unknown-label", change(label="chests"), "the nearest declared label is 'chest'"),
     Case("long-label", change(label="h" * 10_000), "has 10000 characters, 256 are allowed"),
     Case("control-characters", change(label="ha\x00nd"), "control characters"),
     Case("unknown-mode", change(mode="teaching"), "neither 'learning' nor 'service'"),
@@ -120,7 +136,13 @@ LEARNING_CASES = [
     Case("bad-client-id", change(clientID="Radiology 1"), "is not 1 to 63 of a-z", refused=False),
     Case("unknown-field", change(lable="hand"), "is not a known field"),
     Case("not-utf-8", replace(b"hand", b"h\xe4nd"), "is not UTF-8: byte 0xe4", refused=False),
-    Case("truncated-avro", lambda server: as_avro(server)[:-20], "is damaged Avro", tuple(AVRO), False),
+    Case(
+        "truncated-avro",
+        lambda server: as_avro(server)[:-20],
+        "is damaged Avro",
+        tuple(AVRO),
+        False,
+    ),
     Case(
         "unknown-fingerprint",
         lambda server: b"\xc3\x01" + bytes(8) + as_avro(server)[10:],
@@ -128,9 +150,19 @@ LEARNING_CASES = [
         tuple(AVRO),
         False,
     ),
-    Case("unknown-content-type", as_json, "neither application/json nor avro/binary",
-         ((names.CONTENT_TYPE, b"text/xml"),)),
-    Case("envelope-of-another-client", as_json, "says 'somebody'", ((names.CLIENT, b"somebody"),), False),
+    Case(
+        "unknown-content-type",
+        as_json,
+        "neither application/json nor avro/binary",
+        ((names.CONTENT_TYPE, b"text/xml"),),
+    ),
+    Case(
+        "envelope-of-another-client",
+        as_json,
+        "says 'somebody'",
+        ((names.CLIENT, b"somebody"),),
+        False,
+    ),
     Case("largest-record", largest_record, "is not JSON", refused=False),
 ]
 
@@ -167,11 +199,17 @@ SERVICE_CASES = [
     ("unknown-encoder", {"encoderID": "0" * 64}, "ioa server encoder add"),
     ("wrong-vector-length", {"value": [0.5] * 3}, "has 3 numbers"),
     ("empty-list", {"value": []}, "is an empty list"),
-    ("learning-mode-on-the-service-topic", {"mode": "learning", "label": "hand"}, "does not belong"),
+    (
+        "learning-mode-on-the-service-topic",
+        {"mode": "learning", "label": "hand"},
+        "does not belong",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("changes", "reason"), [c[1:] for c in SERVICE_CASES], ids=[c[0] for c in SERVICE_CASES])
+@pytest.mark.parametrize(
+    ("changes", "reason"), [c[1:] for c in SERVICE_CASES], ids=[c[0] for c in SERVICE_CASES]
+)
 def test_a_bad_request_of_a_known_client_is_answered(
     server: RunningServer, changes: dict[str, Any], reason: str
 ) -> None:
@@ -192,12 +230,26 @@ def test_a_bad_request_of_nobody_we_know_becomes_a_dead_letter(server: RunningSe
         read_new(bootstrap, topics.dead_letters.name) as dead_letters,
         read_new(bootstrap, topics.replies(CLIENT).name) as answers,
     ):
-        records: list[tuple[bytes, Headers]] = [(ask(server, clientID="stranger"), []), (ask(server), [])]
+        records: list[tuple[bytes, Headers]] = [
+            (ask(server, clientID="stranger"), []),
+            (ask(server), []),
+        ]
         send_raw(bootstrap, topics.service.name, records)
         (letter,) = dead_letters(1)
         (reply,) = answers(1)
     assert b"ioa server client add stranger" in dict(letter.headers())[names.ERROR_REASON]
     assert json.loads(reply.value())["message"]["label"] == "hand"
+
+
+def test_a_record_one_byte_larger_is_refused_by_the_broker(server: RunningServer) -> None:
+    value = largest_record(server) + b"x"
+    with pytest.raises(AssertionError, match="MSG_SIZE_TOO_LARGE"):
+        send_raw(
+            server.kafka.bootstrap_servers,
+            server.topics.learning.name,
+            [(value, [])],
+            largest=2 * len(value),
+        )
 
 
 def test_a_20_mb_message_is_refused_at_the_client(server: RunningServer) -> None:

@@ -69,7 +69,7 @@ def test_no_number_of_rows_breaks_batch_normalisation(rows: int) -> None:
 def test_a_class_of_one_row_is_learned() -> None:
     latents, targets = make_clusters(60, classes=2, latent_dim=4)
     latents[7], targets[7] = 9.0, 2
-    model, _ = fit(latents, targets, seed=0)
+    model, _ = fit(latents, targets, seed=0, settings=TrainingSettings(min_steps=200))
     assert predict(model, latents[7:8]).tolist() == [2]
 
 

@@ -4,10 +4,12 @@ from pathlib import Path
 from threading import Event, Thread
 from time import monotonic, sleep
 
+import numpy as np
 import pytest
 from sqlalchemy import Engine
 from structlog.testing import capture_logs
 
+from server_classifier.classifier import TrainingSettings
 from server_classifier.prediction import Classifier
 from server_classifier.settings import ServerSettings
 from server_classifier.store.classifiers import latest_classifier, list_classifiers
@@ -39,7 +41,12 @@ class Bench:
 
     def start(self) -> Trainer:
         return Trainer(
-            self.engine, self.settings, clock=lambda: self.time, now=lambda: NOW, stop=self.stop
+            self.engine,
+            self.settings,
+            clock=lambda: self.time,
+            now=lambda: NOW,
+            stop=self.stop,
+            training=TrainingSettings(min_steps=60),
         )
 
     def insert(self, rows: list[LatentRow]) -> None:
@@ -167,6 +174,21 @@ def test_more_latents_than_allowed_are_drawn_from(bench: Bench) -> None:
     assert bench.start().step() is True
     manifest = bench.load().manifest
     assert (manifest.rows, manifest.available, manifest.last_latent_id) == (30, 50, 50)
+
+
+def test_latents_that_cannot_be_learned_from_do_not_end_the_trainer(bench: Bench) -> None:
+    huge = np.array([3e38, 0, 0, 0], np.float32)
+    bench.insert(
+        [make_row(900 + i, label="huge", dtype="float32", value=huge.tobytes()) for i in range(20)]
+    )
+    bench.insert(make_labelled_rows(40))
+    trainer = bench.start()
+    with capture_logs() as logs:
+        assert trainer.step() is True
+    assert [log["event"] for log in logs] == ["training failed"]
+    assert "diverged" in logs[0]["error"]
+    assert bench.versions() == []
+    assert trainer.step() is False
 
 
 def test_a_training_ends_when_told_to_stop(bench: Bench) -> None:

@@ -125,7 +125,7 @@ _client_ids = st.from_regex(r"[a-z0-9][a-z0-9-]{0,62}", fullmatch=True)
 _uuids = st.uuids().map(str)
 _sums = st.binary(min_size=32, max_size=32).map(bytes.hex)
 _tokens = st.from_regex(r"[A-Za-z0-9_.:-]{1,128}", fullmatch=True)
-_moments = st.datetimes(datetime(1970, 1, 1), datetime(9999, 1, 1)).map(  # noqa: DTZ001
+_moments = st.datetimes(datetime(1970, 1, 1), datetime(9999, 1, 1)).map(
     lambda moment: moment.replace(microsecond=0, tzinfo=UTC)
 )
 _finite = st.floats(allow_nan=False, allow_infinity=False)

@@ -17,7 +17,7 @@ from schemas.manifest import (
     QuantiserRange,
     TrainingData,
 )
-from server_classifier.classifier import fit
+from server_classifier.classifier import TrainingSettings, fit
 from server_classifier.classifier_file import export_onnx
 from server_classifier.service import run_infer, run_ingest
 from server_classifier.settings import ServerSettings
@@ -27,7 +27,6 @@ from server_classifier.store.latents import count_latents
 from server_classifier.store.registry import add_client, add_encoder
 from server_classifier.store.training_set import TrainingSet
 from server_classifier.trainer import describe_training
-from server_classifier.classifier import TrainingSettings
 from stream.settings import KafkaSettings
 from stream.topics import Topics, create_topics
 
@@ -85,7 +84,8 @@ def run_server(
 ) -> Iterator[RunningServer]:
     """Run ingest and infer until the block ends."""
     settings = ServerSettings(
-        database_url=f"sqlite:///{directory / 'ioa.db'}", labels=None if labels is None else [*labels]
+        database_url=f"sqlite:///{directory / 'ioa.db'}",
+        labels=None if labels is None else [*labels],
     )
     engine = open_database(settings.database_url)
     ensure_current(engine)

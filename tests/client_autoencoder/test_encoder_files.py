@@ -1,0 +1,128 @@
+"""The files of an encoder agree with each other and with what was trained."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from client_autoencoder.autoencoder import Autoencoder, AutoencoderConfig
+from client_autoencoder.encoder import Encoder
+from client_autoencoder.encoder_files import load_autoencoder, write_encoder
+from client_autoencoder.encoder_onnx import build_onnx
+from client_autoencoder.errors import ClientError
+from client_autoencoder.training import TrainedAutoencoder
+from schemas.manifest import TrainingData
+from stream.artefacts import ArtefactError, read_encoder
+
+DATA = TrainingData("made", "a" * 64, images=150, origin="private")
+
+
+def test_the_manifest_says_what_was_trained(
+    encoder_directory: Path, trained: TrainedAutoencoder
+) -> None:
+    manifest = read_encoder(encoder_directory).manifest
+    assert (manifest.height, manifest.width, manifest.latent_dim) == (9, 9, 6)
+    assert manifest.architecture.hidden == 64
+    inside = trained.latents[
+        (trained.latents >= manifest.quantiser.low) & (trained.latents <= manifest.quantiser.high)
+    ]
+    assert inside.size / trained.latents.size == pytest.approx(0.998, abs=0.002)
+
+
+def test_the_decoder_is_written_but_not_named(encoder_directory: Path) -> None:
+    assert (encoder_directory / "decoder.safetensors").is_file()
+    manifest = (encoder_directory / "manifest.json").read_text()
+    assert "decoder" not in manifest
+    assert set(json.loads(manifest)["files"]) == {"encoder.onnx", "encoder.safetensors"}
+
+
+def test_the_report_holds_the_scores(encoder_directory: Path, trained: TrainedAutoencoder) -> None:
+    report = json.loads((encoder_directory / "training.json").read_text())
+    assert report["scores"]["skill"] == trained.scores.skill
+    assert report["held_out_images"] == 15
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (28, 28), (9, 7), (33, 20)])
+def test_onnx_gives_what_torch_gives(tmp_path: Path, height: int, width: int) -> None:
+    config = AutoencoderConfig(height, width, 16, pool=2)
+    model = Autoencoder(config, torch.Generator().manual_seed(height))
+    trained = fake_training(model)
+    write_encoder(tmp_path / "encoder", trained, DATA)
+    images = torch.rand(130, 1, height, width, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected = model.encoder(images).numpy()
+    latents = Encoder.load(tmp_path / "encoder").encode(images.numpy())
+    assert np.abs(latents - expected).max() < 1e-5
+
+
+def fake_training(model: Autoencoder) -> TrainedAutoencoder:
+    from client_autoencoder.reconstruction import Scores
+
+    latents = np.linspace(-1, 1, 16 * 20, dtype=np.float32).reshape(20, 16)
+    return TrainedAutoencoder(model, latents, Scores(0, 0, 0, 0), 18, 2, 1, 0.1)
+
+
+def test_the_same_weights_give_the_same_id(trained: TrainedAutoencoder, tmp_path: Path) -> None:
+    first, again = (write_encoder(tmp_path / name, trained, DATA) for name in ("a", "b"))
+    assert first == again
+    assert first != write_encoder(
+        tmp_path / "c", trained, TrainingData("made", "b" * 64, images=150, origin="private")
+    )
+
+
+def test_the_graph_is_valid_onnx_of_an_old_opset(trained: TrainedAutoencoder) -> None:
+    model = onnx.load_from_string(build_onnx(trained.model.encoder, trained.model.config))
+    onnx.checker.check_model(model, full_check=True)
+    assert (model.opset_import[0].version, model.ir_version) == (17, 8)
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "N"
+
+
+def test_it_comes_back_into_torch(
+    encoder_directory: Path, trained: TrainedAutoencoder, public_images: object
+) -> None:
+    loaded = load_autoencoder(encoder_directory)
+    images = torch.rand(5, 1, 9, 9)
+    with torch.no_grad():
+        assert torch.equal(loaded(images), trained.model(images))
+
+
+def test_without_its_decoder_it_cannot_restore(
+    trained: TrainedAutoencoder, tmp_path: Path
+) -> None:
+    write_encoder(tmp_path / "encoder", trained, DATA)
+    (tmp_path / "encoder" / "decoder.safetensors").unlink()
+    with pytest.raises(ClientError, match=r"no decoder\.safetensors"):
+        load_autoencoder(tmp_path / "encoder")
+
+
+def test_changed_weights_are_not_loaded(trained: TrainedAutoencoder, tmp_path: Path) -> None:
+    write_encoder(tmp_path / "encoder", trained, DATA)
+    path = tmp_path / "encoder" / "encoder.safetensors"
+    path.write_bytes(path.read_bytes()[:-4] + b"\0\0\0\0")
+    with pytest.raises(ArtefactError, match="expected sha256"):
+        load_autoencoder(tmp_path / "encoder")
+
+
+def test_a_directory_with_files_is_left_alone(trained: TrainedAutoencoder, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ClientError, match="not empty"):
+        write_encoder(tmp_path, trained, DATA)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_an_empty_directory_is_filled(trained: TrainedAutoencoder, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    assert write_encoder(tmp_path / "out", trained, DATA)
+    assert read_encoder(tmp_path / "out").onnx.is_file()
+
+
+def test_a_failure_leaves_nothing_behind(trained: TrainedAutoencoder, tmp_path: Path) -> None:
+    constant = TrainedAutoencoder(
+        trained.model, np.zeros((9, 6), np.float32), trained.scores, 9, 1, 1, 0.1
+    )
+    with pytest.raises(ClientError, match="the same latent"):
+        write_encoder(tmp_path / "out", constant, DATA)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,35 @@
+"""Options and fixtures of all tests. Never import from here: shared code lives in tests/support."""
+
+import os
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.broker import open_broker
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--kafka-bootstrap",
+        metavar="HOST:PORT",
+        help="run the tests on this Kafka cluster instead of the embedded broker",
+    )
+
+
+@pytest.fixture(scope="session")
+def kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of one real Kafka broker for the whole session.
+
+    `IOA_TEST_BROKER=docker` runs it in a container.
+    """
+    given = request.config.getoption("--kafka-bootstrap")
+    kind = os.environ.get("IOA_TEST_BROKER")
+    with open_broker(given, kind, tmp_path_factory.mktemp("kafka")) as bootstrap_servers:
+        yield bootstrap_servers
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """A prefix of this test's own, so that no test sees the topics of another."""
+    return f"t{uuid.uuid4().hex[:8]}"

@@ -1,0 +1,93 @@
+"""The owned broker: ready, durable, and loud when it cannot be."""
+
+import os
+import signal
+import socket
+from pathlib import Path
+
+import psutil
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from stream.broker.embedded import EmbeddedBroker
+from stream.broker.errors import BrokerError, PortTaken
+from stream.broker.properties import read_ports
+from tests.support.topics import send_raw
+
+MIB = 2**20
+
+
+def create_topic(bootstrap: str, name: str, **config: str) -> None:
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin.create_topics([NewTopic(name, 1, 1, config=config)])[name].result(10)
+
+
+def read_values(bootstrap: str, topic: str, count: int) -> list[bytes]:
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": topic, "log_level": 0})
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    messages = [consumer.poll(10) for _ in range(count)]
+    consumer.close()
+    return [message.value() or b"" for message in messages if message is not None]
+
+
+@pytest.mark.parametrize("size", [100, 65 * MIB - 1024], ids=["small", "65MiB"])
+def test_records_pass_unchanged(kafka: str, topic_prefix: str, size: int) -> None:
+    topic, value = f"{topic_prefix}.records", os.urandom(size)
+    create_topic(kafka, topic, **{"max.message.bytes": str(65 * MIB)})
+
+    send_raw(kafka, topic, [(value, [])], largest=65 * MIB)
+
+    assert read_values(kafka, topic, 1) == [value]
+
+
+def test_data_and_address_are_kept_between_starts(tmp_path: Path) -> None:
+    directory = tmp_path / "with space, comma and ü"
+    with EmbeddedBroker(directory) as broker:
+        address = broker.bootstrap_servers
+        create_topic(address, "kept")
+        send_raw(address, "kept", [(b"one", []), (b"two", [])])
+    assert (directory / "data" / ".kafka_cleanshutdown").exists()
+    assert not (directory / "broker.pid").exists()
+
+    with EmbeddedBroker(directory) as broker:
+        assert broker.bootstrap_servers == address
+        assert read_values(address, "kept", 2) == [b"one", b"two"]
+        with pytest.raises(BrokerError, match=f"process {broker.pid} already runs"):
+            EmbeddedBroker(directory).start()
+        os.kill(broker.pid, signal.SIGKILL)
+        with pytest.raises(BrokerError, match="exit code -9"):
+            broker.wait()
+
+
+def test_a_chosen_port_that_is_taken_is_an_error(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(PortTaken, match=f"{port}.*taken") as failure:
+            EmbeddedBroker(tmp_path, port=port).start()
+
+    assert "--port" in str(failure.value)
+    assert not any(tmp_path.glob("broker.pid"))
+
+
+def test_a_kept_port_that_is_taken_is_replaced(kafka: str, tmp_path: Path) -> None:
+    """The port of the last start now belongs to another Kafka, which must not pass for ours."""
+    foreign = kafka.rpartition(":")[2]
+    listeners = f"PLAINTEXT://127.0.0.1:{foreign},CONTROLLER://127.0.0.1:1"
+    (tmp_path / "server.properties").write_text(f"ioa.port.fixed=false\nlisteners={listeners}\n")
+
+    with EmbeddedBroker(tmp_path) as broker:
+        assert broker.bootstrap_servers != kafka
+        ports = read_ports(tmp_path)
+        assert ports is not None
+        assert ports.bootstrap_servers == broker.bootstrap_servers
+        pid = broker.pid
+
+    assert not psutil.pid_exists(pid)
+
+
+def test_an_unstarted_broker_says_how_to_start_it(tmp_path: Path) -> None:
+    with pytest.raises(BrokerError, match="with block"):
+        _ = EmbeddedBroker(tmp_path).bootstrap_servers

@@ -1,0 +1,146 @@
+"""The consumer loop on a real broker: what happens before its offsets move."""
+
+from collections.abc import Callable, Sequence
+from threading import Event, Thread
+
+import pytest
+
+from stream.consumer import RecordConsumer
+from stream.errors import DependencyDown, StreamError
+from stream.record import Record
+from stream.settings import KafkaSettings
+from stream.topics import Topics, create_topics
+from tests.support.topics import send_raw
+
+
+@pytest.fixture
+def settings(kafka: str, topic_prefix: str) -> KafkaSettings:
+    settings = KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
+    create_topics(settings, [Topics(topic_prefix).learning])
+    return settings
+
+
+def consume(
+    settings: KafkaSettings, handle: Callable[[Sequence[Record]], None], stop: Event
+) -> None:
+    consumer = RecordConsumer(
+        settings,
+        topic=Topics(settings.prefix).learning.name,
+        group=f"{settings.prefix}.test",
+        instance="0",
+        batch_size=100,
+    )
+    consumer.run(handle, stop)
+
+
+def send(settings: KafkaSettings, *values: bytes) -> None:
+    topic = Topics(settings.prefix).learning.name
+    send_raw(settings.bootstrap_servers, topic, [(value, []) for value in values])
+
+
+def read_until(settings: KafkaSettings, wanted: int) -> list[bytes]:
+    """Consume until ``wanted`` records were handled, then leave in order."""
+    seen: list[bytes] = []
+    stop = Event()
+
+    def handle(records: Sequence[Record]) -> None:
+        seen.extend(record.value for record in records)
+        if len(seen) >= wanted:
+            stop.set()
+
+    consume(settings, handle, stop)
+    return seen
+
+
+def test_a_restart_goes_on_after_the_last_handled_record(settings: KafkaSettings) -> None:
+    send(settings, b"1", b"2")
+    assert read_until(settings, 2) == [b"1", b"2"]
+    send(settings, b"3")
+    assert read_until(settings, 1) == [b"3"]
+
+
+def test_a_broken_dependency_gets_the_same_records_again(settings: KafkaSettings) -> None:
+    send(settings, b"1", b"2")
+    tries: list[list[bytes]] = []
+    stop = Event()
+
+    def handle(records: Sequence[Record]) -> None:
+        tries.append([record.value for record in records])
+        if len(tries) < 3:
+            raise DependencyDown("the database is away")
+        stop.set()
+
+    consume(settings, handle, stop)
+    assert tries[0] == tries[1] == tries[2] == [b"1", b"2"]
+    send(settings, b"3")
+    assert read_until(settings, 1) == [b"3"]
+
+
+def test_records_not_handled_before_a_stop_are_read_again(settings: KafkaSettings) -> None:
+    send(settings, b"1")
+    stop = Event()
+
+    def handle(_: Sequence[Record]) -> None:
+        stop.set()
+        raise DependencyDown("the database is away")
+
+    consume(settings, handle, stop)
+    assert read_until(settings, 1) == [b"1"]
+
+
+def test_offsets_wait_for_what_the_handler_left_under_way(settings: KafkaSettings) -> None:
+    send(settings, b"1")
+    order: list[str] = []
+    stop = Event()
+
+    def handle(_: Sequence[Record]) -> None:
+        order.append("handled")
+        stop.set()
+
+    def fail() -> None:
+        order.append("flushing")
+        raise StreamError("a reply was not delivered")
+
+    consumer = RecordConsumer(
+        settings,
+        topic=Topics(settings.prefix).learning.name,
+        group=f"{settings.prefix}.test",
+        instance="0",
+        batch_size=100,
+    )
+    with pytest.raises(StreamError, match="a reply was not delivered"):
+        consumer.run(handle, stop, before_commit=fail)
+    assert order == ["handled", "flushing"]
+    assert read_until(settings, 1) == [b"1"]
+
+
+def test_a_killed_member_is_replaced_at_once(settings: KafkaSettings) -> None:
+    """A second process of the same instance takes over without waiting for the session."""
+    send(settings, b"1")
+    first_has_it, stop = Event(), Event()
+
+    def hold(_: Sequence[Record]) -> None:
+        first_has_it.set()
+        stop.wait(30)
+        raise DependencyDown("this one never finishes")
+
+    fenced: list[StreamError] = []
+
+    def run_first() -> None:
+        try:
+            consume(settings, hold, stop)
+        except StreamError as error:
+            fenced.append(error)
+
+    thread = Thread(target=run_first)
+    thread.start()
+    assert first_has_it.wait(30)
+    assert read_until(settings, 1) == [b"1"]
+    stop.set()
+    thread.join()
+
+
+def test_a_missing_topic_is_an_error_that_names_it(kafka: str, topic_prefix: str) -> None:
+    settings = KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
+    with pytest.raises(StreamError, match=f"cannot read {topic_prefix}.learning"):
+        consume(settings, lambda _: None, Event())

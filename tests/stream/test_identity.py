@@ -1,0 +1,22 @@
+"""Message ids."""
+
+import uuid
+
+from stream.identity import derive_message_id, make_message_id
+
+
+def test_a_message_id_is_a_uuid_of_version_7_that_sorts_by_time() -> None:
+    first = uuid.UUID(make_message_id(1_700_000_000_000, b"\xff" * 10))
+    second = uuid.UUID(make_message_id(1_700_000_000_001, b"\x00" * 10))
+    assert (first.version, first.variant) == (7, uuid.RFC_4122)
+    assert (second.version, second.variant) == (7, uuid.RFC_4122)
+    assert first < second
+    assert first.int >> 80 == 1_700_000_000_000
+
+
+def test_a_derived_id_belongs_to_one_position_for_ever() -> None:
+    derived = derive_message_id("MkU3OEVBNTcwNTJENDM2Qg", "ioa.learning", 2, 41)
+    assert derived == "85807ea6-5b83-544b-8532-225753a4db47"
+    assert uuid.UUID(derived).version == 5
+    assert derived != derive_message_id("MkU3OEVBNTcwNTJENDM2Qg", "ioa.learning", 2, 42)
+    assert derived != derive_message_id("another-cluster", "ioa.learning", 2, 41)

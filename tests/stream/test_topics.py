@@ -1,0 +1,46 @@
+"""The topics table against a real cluster."""
+
+import pytest
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+
+from stream.connection import connect_admin
+from stream.errors import KafkaUnavailable
+from stream.settings import KafkaSettings
+from stream.topics import Topics, create_topics, delete_topics, find_drift, list_topic_names
+
+
+def test_topics_are_created_once_and_are_as_the_table_says(kafka: str, topic_prefix: str) -> None:
+    settings = KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
+    topics = Topics(topic_prefix)
+    wanted = [*topics.shared(), topics.replies("radiology-1")]
+    assert find_drift(settings, wanted)[0] == (
+        f"{topic_prefix}.learning is missing; `ioa topics create` makes it"
+    )
+    assert sorted(create_topics(settings, wanted)) == sorted(topic.name for topic in wanted)
+    assert create_topics(settings, wanted) == []
+    assert find_drift(settings, wanted) == []
+    assert list_topic_names(settings) == sorted(topic.name for topic in wanted)
+    delete_topics(settings, list_topic_names(settings))
+
+
+def test_drift_names_topic_setting_and_both_values(kafka: str, topic_prefix: str) -> None:
+    settings = KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
+    learning = Topics(topic_prefix).learning
+    create_topics(settings, [learning])
+    change = ConfigEntry("retention.ms", "5", incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, learning.name, incremental_configs=[change])
+    admin = connect_admin(settings)
+    for future in admin.incremental_alter_configs([resource]).values():
+        future.result()
+    assert find_drift(settings, [learning]) == [f"{learning.name} has retention.ms=5, not -1"]
+
+
+def test_dead_letters_hold_more_than_any_other_topic() -> None:
+    topics = Topics("ioa")
+    others = [topic for topic in topics.shared() if topic != topics.dead_letters]
+    assert topics.dead_letters.limit > max(topic.limit for topic in others) + 2**19
+
+
+def test_a_closed_port_is_an_error_in_words_within_seconds() -> None:
+    with pytest.raises(KafkaUnavailable, match=r"no Kafka broker answers at 127\.0\.0\.1:1 .*broker"):
+        connect_admin(KafkaSettings(bootstrap_servers="127.0.0.1:1"), timeout=1.0)

@@ -1,0 +1,47 @@
+"""The Kafka broker of a test session: a given one, a container, or the embedded one."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+
+import pytest
+
+from stream.broker.embedded import EmbeddedBroker
+
+# Kafka 4.0; testcontainers' start script needs Confluent's image.
+IMAGE = "confluentinc/cp-kafka:8.0.0"
+
+
+def open_broker(
+    given: str | None, kind: str | None, directory: Path
+) -> AbstractContextManager[str]:
+    """A context that yields the bootstrap address of one broker.
+
+    Args:
+        given: ``HOST:PORT`` of a running cluster, which wins.
+        kind: ``docker`` for a container; otherwise the embedded broker.
+        directory: where the embedded broker keeps its data and logs.
+    """
+    if given:
+        return nullcontext(given)
+    return _run_container() if kind == "docker" else _run_embedded(directory)
+
+
+@contextmanager
+def _run_embedded(directory: Path) -> Iterator[str]:
+    with EmbeddedBroker(directory, announce=print) as broker:
+        yield broker.bootstrap_servers
+
+
+@contextmanager
+def _run_container() -> Iterator[str]:
+    # Imported only here: most machines that run the tests have no container engine.
+    from docker.errors import DockerException
+    from testcontainers.community.kafka import KafkaContainer
+
+    try:
+        container = KafkaContainer(IMAGE).with_kraft()
+    except DockerException as error:
+        pytest.fail(f"IOA_TEST_BROKER=docker, but no container engine answers: {error}")
+    with container.with_env("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false"):
+        yield container.get_bootstrap_server()
