@@ -42,8 +42,7 @@ def write_encoder(directory: Path, trained: TrainedAutoencoder, data: TrainingDa
     Raises:
         ClientError: the directory holds files already, or cannot be written.
     """
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise ClientError(f"{directory} is not empty; name a new directory for the encoder")
+    check_new_directory(directory)
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}-"))
@@ -57,6 +56,16 @@ def write_encoder(directory: Path, trained: TrainedAutoencoder, data: TrainingDa
     except OSError as error:
         raise ClientError(f"{directory} cannot be written: {error.strerror or error}") from error
     return manifest.encoder_id
+
+
+def check_new_directory(directory: Path) -> None:
+    """Check that an encoder may be written here: nothing or an empty directory.
+
+    Raises:
+        ClientError: the directory holds files already, or is none.
+    """
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise ClientError(f"{directory} is not empty; name a new directory for the encoder")
 
 
 def load_autoencoder(directory: Path) -> Autoencoder:

@@ -2,7 +2,7 @@
 
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ class ArraySource:
 
     name: str
     images: NDArray[Any]
-    labels: list[str | None]
+    labels: Sequence[str | None]
     white: float
 
     def __len__(self) -> int:
@@ -53,8 +53,8 @@ class FileSource:
     """PNG and JPEG files, each with its label."""
 
     name: str
-    paths: list[Path]
-    labels: list[str | None]
+    paths: Sequence[Path]
+    labels: Sequence[str | None]
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -5,11 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from sqlalchemy import select
+
 from server_classifier.store.database import reading
 from server_classifier.store.tables import latent
-from sqlalchemy import select
-from stream.identity import derive_message_id
 from stream.connection import connect_admin, read_cluster_id
+from stream.identity import derive_message_id
 from stream.settings import KafkaSettings
 from tests.support.server import add_trained_classifier, run_server
 

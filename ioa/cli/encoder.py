@@ -5,15 +5,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from ioa.cli.options import Json
+from ioa.errors import IoaError
 
 if TYPE_CHECKING:
     from client_autoencoder.images import ImageBatch, ImageSource, Skipped
@@ -39,7 +40,7 @@ def train(
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(help="Passes over the images. Default: what 1,500 steps take.", min=1),
+        typer.Option(help="Passes over the images. Default: what 1,200 steps take.", min=1),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of weights, held-out images and order.")] = 0,
     public: Annotated[
@@ -71,8 +72,11 @@ def train(
 
     Example: ioa encoder train --data images/ --size 28 --latent 64 --public --out encoder/
     """
+    _require_training()
+    from client_autoencoder.encoder_files import check_new_directory
     from client_autoencoder.image_sources import open_source
 
+    check_new_directory(out)
     source = open_source(data, split=split)
     skipped: list[Skipped] = []
     images = _read(source, skipped, size, limit, seed)
@@ -98,10 +102,16 @@ def show(
             json.dumps({"encoder_id": manifest.encoder_id, **json.loads(manifest.to_json())})
         )
         return
-    table = Table(show_header=False, box=None)
-    for row in _rows(manifest):
-        table.add_row(*row)
-    Console().print(table)
+    for name, value in _rows(manifest):
+        typer.echo(f"{name:<20} {value}")
+
+
+def _require_training() -> None:
+    missing = [name for name in ("torch", "onnx", "safetensors") if find_spec(name) is None]
+    if missing:
+        raise IoaError(
+            f"training needs {', '.join(missing)}: pip install 'internet-of-autoencoders[train]'"
+        )
 
 
 def _read(

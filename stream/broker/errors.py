@@ -18,6 +18,12 @@ class BrokerError(StreamError):
 class PortTaken(BrokerError):
     """Another program listens on a port that the broker needs."""
 
+    def __init__(self, port: int) -> None:
+        super().__init__(
+            f"port {port} on 127.0.0.1 is taken by another program: end that one, or choose "
+            "another port (ioa broker start --port)"
+        )
+
 
 @contextmanager
 def needing_extra() -> Iterator[None]:

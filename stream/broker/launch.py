@@ -25,6 +25,7 @@ from stream.broker.properties import (
     choose_ports,
     read_cluster_id,
     read_ports,
+    refuse_taken,
     write_identity,
     write_settings,
 )
@@ -112,8 +113,8 @@ def explain_death(directory: Path, exit_code: int) -> BrokerError:
     """The error for a broker that ended by itself, with the last lines it wrote."""
     lines = _last_lines(directory)
     text = "\n  ".join(lines) or "(nothing)"
-    if any("Address already in use" in line for line in lines):
-        return PortTaken(f"a port of the broker is taken by another program:\n  {text}")
+    if taken := re.search(r"bind to \S+:(\d+): Address already in use", text):
+        return PortTaken(int(taken[1]))
     advice = "fix that and start again"
     if any("No space left on device" in line for line in lines):
         advice = f"free some space for {directory} and start again"
@@ -133,6 +134,7 @@ def _refuse_second(directory: Path) -> None:
 
 
 def _launch_on(ports: Ports, directory: Path, jvm: Jvm, owned: bool) -> RunningBroker:
+    refuse_taken(ports)
     with explaining_disk(directory):
         write_settings(directory, ports)
         process = _spawn(jvm.command(), directory, owned)

@@ -11,6 +11,8 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+from stream.broker.errors import PortTaken
+
 HOST = "127.0.0.1"
 PROPERTIES = "server.properties"
 LOG_SETTINGS = "log4j2.xml"
@@ -88,6 +90,18 @@ def choose_ports(client: int | None = None) -> Ports:
         second.bind((HOST, 0))
         free, controller = first.getsockname()[1], second.getsockname()[1]
     return Ports(free if client is None else client, controller, fixed=client is not None)
+
+
+def refuse_taken(ports: Ports) -> None:
+    """Raise PortTaken when another program listens on one of the ports."""
+    for port in (ports.client, ports.controller):
+        with socket.socket() as probe:
+            # As Java does: connections of the last start that still linger are no hindrance.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError as error:
+                raise PortTaken(port) from error
 
 
 def read_ports(directory: Path) -> Ports | None:

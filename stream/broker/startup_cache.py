@@ -18,6 +18,8 @@ from stream.broker.launch import launch, stop
 
 # The JVM writes the cache while it ends.
 WRITE_SECONDS = 180.0
+# Each has 68 MB; two virtual environments in turn should not make each other's anew.
+KEPT_CACHES = 2
 
 logger = logging.getLogger(__name__)
 
@@ -45,9 +47,10 @@ def _make(jvm: Jvm, cache: Path) -> None:
         draft = Path(scratch) / "cache.aot"
         trainee = jvm.with_flag(f"-XX:AOTCacheOutput={draft}")
         stop(launch(Path(scratch) / "broker", trainee, owned=True), WRITE_SECONDS)
-        for outdated in cache.parent.glob("kafka-*.aot"):
-            outdated.unlink(missing_ok=True)
         os.replace(draft, cache)
+    by_age = sorted(cache.parent.glob("kafka-*.aot"), key=lambda path: path.stat().st_mtime)
+    for outdated in by_age[:-KEPT_CACHES]:
+        outdated.unlink(missing_ok=True)
 
 
 def _fingerprint(jvm: Jvm) -> str:

@@ -89,9 +89,7 @@ def test_it_comes_back_into_torch(
         assert torch.equal(loaded(images), trained.model(images))
 
 
-def test_without_its_decoder_it_cannot_restore(
-    trained: TrainedAutoencoder, tmp_path: Path
-) -> None:
+def test_without_its_decoder_it_cannot_restore(trained: TrainedAutoencoder, tmp_path: Path) -> None:
     write_encoder(tmp_path / "encoder", trained, DATA)
     (tmp_path / "encoder" / "decoder.safetensors").unlink()
     with pytest.raises(ClientError, match=r"no decoder\.safetensors"):

@@ -44,8 +44,7 @@ def test_ssim_is_that_of_the_definition(side: int, rows: int) -> None:
     noise = np.random.default_rng(1).normal(0, 0.2, originals.shape).astype(np.float32)
     restored = originals + noise
     wanted = [
-        ssim_by_definition(x[0], y[0], rows, rows)
-        for x, y in zip(originals, restored, strict=True)
+        ssim_by_definition(x[0], y[0], rows, rows) for x, y in zip(originals, restored, strict=True)
     ]
     assert ssim(originals, restored) == pytest.approx(np.mean(wanted), abs=1e-9)
 

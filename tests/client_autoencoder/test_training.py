@@ -54,9 +54,7 @@ def test_the_images_are_left_as_they_are(public_images: ImageBatch) -> None:
     assert np.array_equal(public_images.images, before)
 
 
-@pytest.mark.parametrize(
-    ("images", "epochs"), [(100, 200), (600, 80), (5000, 10), (60_000, 5)]
-)
+@pytest.mark.parametrize(("images", "epochs"), [(100, 200), (600, 80), (5000, 10), (60_000, 5)])
 def test_small_sets_are_passed_more_often(images: int, epochs: int) -> None:
     assert TrainingOptions().epochs_for(images) == epochs
     assert TrainingOptions(epochs=3).epochs_for(images) == 3

@@ -42,5 +42,7 @@ def test_dead_letters_hold_more_than_any_other_topic() -> None:
 
 
 def test_a_closed_port_is_an_error_in_words_within_seconds() -> None:
-    with pytest.raises(KafkaUnavailable, match=r"no Kafka broker answers at 127\.0\.0\.1:1 .*broker"):
+    with pytest.raises(
+        KafkaUnavailable, match=r"no Kafka broker answers at 127\.0\.0\.1:1 .*broker"
+    ):
         connect_admin(KafkaSettings(bootstrap_servers="127.0.0.1:1"), timeout=1.0)

@@ -58,9 +58,7 @@ def test_it_learns_even_where_the_caller_has_switched_gradients_off(
     assert attack.report(VICTIMS, encode(trained, VICTIMS)).attack.skill > 0.5
 
 
-def test_restored_images_are_images(
-    trained: TrainedAutoencoder, public_images: ImageBatch
-) -> None:
+def test_restored_images_are_images(trained: TrainedAutoencoder, public_images: ImageBatch) -> None:
     attack = attack_with(public_images, encode(trained, public_images.images))
     restored = attack.restore(np.full((4, 6), 50, np.float32))
     assert restored.shape == (4, 1, 9, 9)

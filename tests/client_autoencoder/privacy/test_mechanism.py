@@ -89,7 +89,7 @@ def test_a_latent_that_cannot_be_clipped_is_refused(bad: float) -> None:
 
 @pytest.mark.parametrize("clip", [0.0, -1.0, math.inf, math.nan])
 def test_clip_has_bounds(clip: float) -> None:
-    with pytest.raises(ClientError, match="clip .* must be a finite number above 0"):
+    with pytest.raises(ClientError, match=r"clip .* must be a finite number above 0"):
         make(clip=clip)
 
 
@@ -112,4 +112,5 @@ def test_system_noise_is_standard_normal() -> None:
     normal = np.array([0.5 * math.erfc(-x / math.sqrt(2)) for x in noise])
     distance = np.abs(normal - np.arange(len(noise)) / len(noise)).max()
     assert distance < 2.5 / math.sqrt(len(noise))  # Kolmogorov-Smirnov: fails once in 130,000
-    assert abs(np.corrcoef(system_noise((100_000, 2)).T)[0, 1]) < 0.02
+    columns = system_noise((100_000, 2))
+    assert abs((columns[:, 0] * columns[:, 1]).mean()) < 0.02

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from client_autoencoder.encoder import Encoder
 from client_autoencoder.errors import ClientError
 from ioa.cli.encoder import app
+from ioa.errors import IoaError
 from tests.support.images import draw_images, write_class_folders
 
 QUICK = ("--epochs", "1", "--latent", "3")
@@ -116,10 +116,19 @@ def test_help_holds_an_example(command: str) -> None:
     assert f"Example: ioa encoder {command}" in " ".join(invoke(command, "--help").stdout.split())
 
 
+def test_without_the_extra_it_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ioa.cli.encoder.find_spec", lambda _: None)
+    result = invoke("train", "--data", folder, "--out", "out")
+    assert isinstance(result.exception, IoaError)
+    assert "pip install 'internet-of-autoencoders[train]'" in str(result.exception)
+
+
 def test_asking_for_help_loads_nothing_heavy() -> None:
     program = (
         "import sys, ioa.cli.encoder as e\n"
         "print([name for name in ('torch', 'numpy', 'PIL', 'onnxruntime') if name in sys.modules])"
     )
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert run.stdout.strip() == "[]"

@@ -65,7 +65,7 @@ def test_a_postgresql_that_is_away_is_reported_without_its_password() -> None:
     [
         ("page_size", 16384),
         ("journal_mode", "wal"),
-        ("synchronous", 1),
+        ("synchronous", 2),  # FULL
         ("wal_autocheckpoint", 4000),
         ("foreign_keys", 1),
     ],

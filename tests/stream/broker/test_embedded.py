@@ -3,6 +3,9 @@
 import os
 import signal
 import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -61,31 +64,33 @@ def test_data_and_address_are_kept_between_starts(tmp_path: Path) -> None:
 
 
 def test_a_chosen_port_that_is_taken_is_an_error(tmp_path: Path) -> None:
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
+    with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(PortTaken, match=f"{port}.*taken") as failure:
+        with pytest.raises(PortTaken, match=rf"port {port} .* --port"):
             EmbeddedBroker(tmp_path, port=port).start()
 
-    assert "--port" in str(failure.value)
-    assert not any(tmp_path.glob("broker.pid"))
 
+def test_ports_that_nobody_chose_are_replaced_when_taken(kafka: str, tmp_path: Path) -> None:
+    """Another Kafka has the port of the last start; then a thief takes the new one in mid-start."""
+    kept = f"PLAINTEXT://{kafka},CONTROLLER://127.0.0.1:1"
+    (tmp_path / "server.properties").write_text(f"ioa.port.fixed=false\nlisteners={kept}\n")
+    with ExitStack() as stack, ThreadPoolExecutor(1) as pool:
+        theft = pool.submit(steal_port, tmp_path, stack)
+        broker = stack.enter_context(EmbeddedBroker(tmp_path))
 
-def test_a_kept_port_that_is_taken_is_replaced(kafka: str, tmp_path: Path) -> None:
-    """The port of the last start now belongs to another Kafka, which must not pass for ours."""
-    foreign = kafka.rpartition(":")[2]
-    listeners = f"PLAINTEXT://127.0.0.1:{foreign},CONTROLLER://127.0.0.1:1"
-    (tmp_path / "server.properties").write_text(f"ioa.port.fixed=false\nlisteners={listeners}\n")
-
-    with EmbeddedBroker(tmp_path) as broker:
-        assert broker.bootstrap_servers != kafka
-        ports = read_ports(tmp_path)
-        assert ports is not None
-        assert ports.bootstrap_servers == broker.bootstrap_servers
+        assert broker.bootstrap_servers not in (kafka, theft.result())
+        assert read_ports(tmp_path).bootstrap_servers == broker.bootstrap_servers
         pid = broker.pid
-
     assert not psutil.pid_exists(pid)
+
+
+def steal_port(directory: Path, stack: ExitStack) -> str:
+    """Listen on the broker's port after it was found free and before Java can take it."""
+    while not (directory / "broker.pid").exists():
+        time.sleep(0.005)
+    ports = read_ports(directory)
+    stack.enter_context(socket.create_server(("127.0.0.1", ports.client)))
+    return ports.bootstrap_servers
 
 
 def test_an_unstarted_broker_says_how_to_start_it(tmp_path: Path) -> None:

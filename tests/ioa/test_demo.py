@@ -1,0 +1,106 @@
+"""The whole demo as a person starts it, with the server's processes killed in its middle."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from PIL import Image
+
+from tests.support.images import draw_images, write_class_folders
+
+PROMISED = {
+    "sent", "acknowledged", "stored", "requests", "replies", "accuracy", "accuracy_one_client",
+    "accuracy_pixels", "latency_ms_p50", "latency_ms_p99", "latent_bytes", "image_bytes",
+    "encoder_id", "model_version", "seconds",
+}  # fmt: skip
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, "the demo ended early"
+        assert time.monotonic() < deadline, "nothing happened in time"
+        time.sleep(0.02)
+
+
+def kill_service(demo: subprocess.Popen[str], name: str) -> None:
+    for child in psutil.Process(demo.pid).children(recursive=True):
+        if child.cmdline()[-2:] == ["server", name]:
+            child.send_signal(signal.SIGKILL)
+            return
+    pytest.fail(f"there is no process `ioa server {name}`")
+
+
+@pytest.mark.timeout(300)
+def test_counts_agree_although_every_service_is_killed(tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "ioa", "demo", "--json", "--keep", directory],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    commands, server_log = directory / "commands.txt", directory / "server.log"
+    wait_for(lambda: commands.exists() and "publish" in commands.read_text(), demo, 150)
+    kill_service(demo, "ingest")
+    wait_for(lambda: "batch ingested" in server_log.read_text(), demo, 60)
+    kill_service(demo, "ingest")
+    kill_service(demo, "train")
+    wait_for(lambda: "client ask" in commands.read_text(), demo, 150)
+    kill_service(demo, "infer")
+    output, errors = demo.communicate(timeout=150)
+
+    assert demo.returncode == 0, errors
+    report = json.loads(output.splitlines()[-1])
+    assert report.keys() >= PROMISED
+    assert report["sent"] == report["acknowledged"] == report["stored"] == 795
+    assert report["requests"] == report["replies"] == 399
+    assert report["accuracy"] >= 0.95
+    assert (report["latent_bytes"], report["image_bytes"]) == (16, 64)
+    assert report["attack_psnr_db"] > report["floor_psnr_db"] + 5
+    died = [line for line in server_log.read_text().splitlines() if "service died" in line]
+    assert len(died) >= 4
+    with Image.open(directory / "demo.png") as picture:
+        assert picture.width > 1000
+    assert psutil.Process(os.getpid()).children(recursive=True) == []
+
+
+@pytest.mark.timeout(300)
+def test_a_folder_of_images_takes_the_place_of_the_digits(tmp_path: Path) -> None:
+    write_class_folders(tmp_path / "images", draw_images(120, side=12))
+    demo = subprocess.run(
+        [sys.executable, "-m", "ioa", "demo", "--json", "--data", tmp_path / "images"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=200,
+        check=True,
+    )
+    report = json.loads(demo.stdout.splitlines()[-1])
+    assert report["sent"] == report["acknowledged"] == report["stored"] > 0
+    assert report["image_bytes"] == 144
+    assert report["picture"] == str(tmp_path / "ioa-demo.png")
+    assert set(report["accuracy_per_class"]) == {"bar", "ring", "square"}
+    assert "restored by an attacker" in demo.stderr
+    assert "ioa client publish" in demo.stderr
+
+
+def test_a_source_too_small_is_an_error_in_one_line(tmp_path: Path) -> None:
+    write_class_folders(tmp_path / "images", draw_images(12))
+    demo = subprocess.run(
+        [sys.executable, "-m", "ioa", "demo", "--data", tmp_path / "images"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert demo.returncode == 1
+    assert "the demo needs 60 images, not 12" in demo.stderr
+    assert len(demo.stderr.splitlines()) == 1

@@ -1,0 +1,194 @@
+"""From images to answers through the client's and the server's own code, on a real broker."""
+
+import secrets
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from sqlalchemy import select
+
+from client_autoencoder.encoder import Encoder
+from client_autoencoder.errors import ClientError
+from client_autoencoder.images import ImageBatch
+from client_autoencoder.privacy.mechanism import GaussianPrivatizer, NoPrivatizer, Privatizer
+from client_autoencoder.sending import MessageMaker, ask, publish
+from schemas import avro_form, json_form
+from schemas.messages import LatentMessage, Reply
+from schemas.vector import Vector
+from server_classifier.inference import NO_MODEL
+from server_classifier.store.database import reading, writing
+from server_classifier.store.registry import add_encoder
+from server_classifier.store.tables import latent
+from stream.errors import TopicMissing
+from stream.exchange import Exchange
+from stream.identity import make_message_id
+from stream.settings import KafkaSettings
+from tests.support.encoders import train_encoder
+from tests.support.images import draw_images
+from tests.support.server import NOW, RunningServer, add_trained_classifier, run_server
+
+CLIENT = "radiology-1"
+
+
+@pytest.fixture(scope="module")
+def server(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    settings = KafkaSettings(bootstrap_servers=kafka, prefix="flow")
+    with run_server(settings, tmp_path_factory.mktemp("server")) as running:
+        running.register(CLIENT)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def encoder(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> Encoder:
+    loaded = Encoder.load(train_encoder(tmp_path_factory.mktemp("encoders") / "made"))
+    with writing(server.engine) as connection:
+        add_encoder(connection, loaded.manifest, now=NOW)
+    return loaded
+
+
+def make_maker(
+    encoder: Encoder, privatizer: Privatizer | None = None, form: str = avro_form.CONTENT_TYPE
+) -> MessageMaker:
+    return MessageMaker(
+        client_id=CLIENT,
+        encoder=encoder,
+        privatizer=privatizer or NoPrivatizer(),
+        form=form,
+        now=lambda: datetime.now(UTC),
+        random=secrets.token_bytes,
+    )
+
+
+def open_exchange(server: RunningServer, client_id: str = CLIENT) -> Exchange:
+    return Exchange(server.kafka, client_id, time.monotonic)
+
+
+def ignore(_sent: int, _done: int) -> None:
+    """Progress nobody looks at."""
+
+
+@pytest.mark.parametrize("form", [avro_form.CONTENT_TYPE, json_form.CONTENT_TYPE])
+def test_images_are_stored_as_int8_latents_and_acknowledged(
+    server: RunningServer, encoder: Encoder, form: str
+) -> None:
+    batch = draw_images(30, side=8, seed=5)
+    before = server.count_stored()
+    with open_exchange(server) as exchange:
+        maker = make_maker(encoder, form=form)
+        report = publish([batch], maker, exchange, timeout=20, on_progress=ignore)
+    assert (report.sent, report.acknowledged, report.unanswered) == (30, 30, [])
+    assert server.count_stored() == before + 30
+    with reading(server.engine) as connection:
+        newest = select(latent).order_by(latent.c.id.desc()).limit(30)
+        rows = connection.execute(newest).all()
+    codes = encoder.quantise(encoder.encode(batch.images))
+    assert {row.value for row in rows} == {code.tobytes() for code in codes}
+    assert {(row.dtype, row.site, row.client_id) for row in rows} == {("int8", "st-mary", CLIENT)}
+    assert sorted(row.label for row in rows) == sorted(str(label) for label in batch.labels)
+
+
+def test_noised_latents_say_so_and_stay_float32(server: RunningServer, encoder: Encoder) -> None:
+    noise = np.random.default_rng(0).standard_normal
+    privatizer = GaussianPrivatizer(epsilon=4.0, delta=1e-5, clip=1.0, noise=noise)
+    with open_exchange(server) as exchange:
+        maker = make_maker(encoder, privatizer)
+        report = publish([draw_images(1)], maker, exchange, timeout=20, on_progress=ignore)
+    assert report.acknowledged == 1
+    with reading(server.engine) as connection:
+        row = connection.execute(select(latent).order_by(latent.c.id.desc())).first()
+    assert row is not None
+    assert row.dtype == "float32"
+    assert '"mechanism":"gaussian","guarantee":false' in row.privacy
+    assert '"epsilon":4.0' in row.privacy
+
+
+def test_a_noised_question_is_refused_with_advice(server: RunningServer, encoder: Encoder) -> None:
+    noise = np.random.default_rng(0).standard_normal
+    privatizer = GaussianPrivatizer(epsilon=8.0, delta=1e-5, clip=1.0, noise=noise)
+    with (
+        open_exchange(server) as exchange,
+        pytest.raises(ClientError, match="without a privatizer"),
+    ):
+        maker = make_maker(encoder, privatizer)
+        ask([draw_images(1)], maker, exchange, timeout=1, in_flight=1, on_progress=ignore)
+
+
+def test_an_image_without_label_cannot_be_learned(server: RunningServer, encoder: Encoder) -> None:
+    batch = ImageBatch(draw_images(1).images, [None], ["a.png"])
+    with (
+        open_exchange(server) as exchange,
+        pytest.raises(ClientError, match=r"a\.png has no label"),
+    ):
+        publish([batch], make_maker(encoder), exchange, timeout=1, on_progress=ignore)
+
+
+def test_the_answer_before_the_first_model_is_an_error_at_once(
+    server: RunningServer, encoder: Encoder
+) -> None:
+    with open_exchange(server) as exchange:
+        maker = make_maker(encoder)
+        report = ask([draw_images(3)], maker, exchange, timeout=20, in_flight=2, on_progress=ignore)
+    assert [one.error for one in report.predictions] == [NO_MODEL] * 3
+    assert report.answered == []
+
+
+def test_a_reply_names_label_probabilities_and_version(server: RunningServer) -> None:
+    version = add_trained_classifier(server, ("chest", "hand", "head"))
+    value = Vector.from_numpy(np.array([0.1, -0.1, 1.5, 0.2], np.float32))
+    message_id = make_message_id(int(time.time() * 1000), secrets.token_bytes(10))
+    message = LatentMessage(
+        CLIENT, "", value, "service", datetime.now(UTC), message_id, server.encoder_id
+    )
+    with open_exchange(server) as exchange:
+        exchange.send(message, avro_form.CONTENT_TYPE)
+        while not (answers := exchange.receive(1.0)):
+            pass
+    reply = answers[0].answer
+    assert isinstance(reply, Reply)
+    assert (reply.label, reply.model_version, reply.encoder_id) == (
+        "head",
+        version,
+        server.encoder_id,
+    )
+    assert reply.in_reply_to == message_id
+    assert reply.probabilities is not None
+    assert max(reply.probabilities, key=reply.probabilities.__getitem__) == "head"
+    assert sum(reply.probabilities.values()) == pytest.approx(1, abs=1e-5)
+    assert (reply.error, reply.abstained) == (None, False)
+
+
+def test_a_question_after_its_deadline_gets_an_error(server: RunningServer) -> None:
+    value = Vector.from_numpy(np.zeros(4, np.float32))
+    message_id = make_message_id(int(time.time() * 1000), secrets.token_bytes(10))
+    message = LatentMessage(
+        CLIENT, "", value, "service", datetime.now(UTC), message_id, server.encoder_id
+    )
+    with open_exchange(server) as exchange:
+        exchange.send(message, json_form.CONTENT_TYPE, deadline=time.time() - 1)
+        while not (answers := exchange.receive(1.0)):
+            pass
+    reply = answers[0].answer
+    assert isinstance(reply, Reply)
+    assert reply.error == "ioa-deadline: has passed; ask again"
+
+
+def test_without_a_server_the_report_names_what_is_unanswered(
+    kafka: str, topic_prefix: str, encoder: Encoder, server: RunningServer
+) -> None:
+    from stream.topics import Topics, create_topics
+
+    settings = KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
+    topics = Topics(topic_prefix)
+    create_topics(settings, [*topics.shared(), topics.replies(CLIENT)])
+    with Exchange(settings, CLIENT, time.monotonic) as exchange:
+        maker = make_maker(encoder)
+        report = publish([draw_images(2)], maker, exchange, timeout=0.5, on_progress=ignore)
+    assert (report.sent, report.acknowledged) == (2, 0)
+    assert report.unanswered == ["made[0]", "made[1]"]
+
+
+def test_an_unregistered_client_is_told_whom_to_ask(server: RunningServer) -> None:
+    with pytest.raises(TopicMissing, match="ioa server client add stranger --site SITE"):
+        open_exchange(server, "stranger")
