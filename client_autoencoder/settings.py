@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class ClientSettings(BaseModel):
     """One client: who it is, its encoder, and how it sends."""
+
+    model_config = ConfigDict(extra="forbid")
 
     client_id: str = ""
     encoder: Path | None = None

@@ -22,7 +22,7 @@ from client_autoencoder.images import Pixels
 from client_autoencoder.reconstruction import Scores, score
 
 _FEWEST_EPOCHS, _MOST_EPOCHS = 5, 200
-_USEFUL_STEPS = 1200  # about 8 passes over 5,000 images; small sets are passed more often
+_USEFUL_STEPS = 1500  # about 10 passes over 5,000 images; small sets are passed more often
 _BATCH_WITHOUT_GRADIENT = 256
 
 OnEpoch = Callable[[int, int, float], None]
@@ -34,7 +34,7 @@ class TrainingOptions:
     """How an autoencoder is trained.
 
     Attributes:
-        epochs: passes over the images; None for as many as about 1,200 steps take.
+        epochs: passes over the images; None for as many as about 1,500 steps take.
         batch_size: images per step.
         learning_rate: the peak of the cycle.
         held_out: share of the images that are only scored.
@@ -42,7 +42,7 @@ class TrainingOptions:
 
     epochs: int | None = None
     batch_size: int = 32
-    learning_rate: float = 5e-3
+    learning_rate: float = 3e-3
     held_out: float = 0.1
 
     def epochs_for(self, images: int) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -90,3 +91,5 @@ def load_settings(config: Path | None, **flags: Mapping[str, Any]) -> Settings:
             f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
         )
         raise SettingsError(f"settings: {faults}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"the settings file {config} is not TOML: {error}") from error

@@ -1,10 +1,12 @@
 """What the server's services can be told."""
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class ServerSettings(BaseModel):
     """The database, the label space, and when to retrain."""
+
+    model_config = ConfigDict(extra="forbid")
 
     database_url: str = "sqlite:///ioa.db"
     labels: list[str] | None = Field(

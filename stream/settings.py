@@ -2,11 +2,13 @@
 
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class KafkaSettings(BaseModel):
     """The connection to a cluster; ``extra`` goes to librdkafka as it is."""
+
+    model_config = ConfigDict(extra="forbid")
 
     bootstrap_servers: str = "127.0.0.1:9092"
     prefix: str = Field("ioa", pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")

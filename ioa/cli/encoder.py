@@ -40,7 +40,7 @@ def train(
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(help="Passes over the images. Default: what 1,200 steps take.", min=1),
+        typer.Option(help="Passes over the images. Default: what 1,500 steps take.", min=1),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of weights, held-out images and order.")] = 0,
     public: Annotated[

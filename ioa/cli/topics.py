@@ -40,7 +40,10 @@ def create(config: Config = None, bootstrap: Bootstrap = None, prefix: Prefix = 
 
 @app.command()
 def check(config: Config = None, bootstrap: Bootstrap = None, prefix: Prefix = None) -> None:
-    """Compare the cluster's topics with the table; exit code 1 where they differ."""
+    """Compare the cluster's topics with the table; exit code 1 where they differ.
+
+    Example: ioa topics check -b kafka:9092
+    """
     from stream.topics import Topics, find_drift, list_topic_names
 
     kafka = load_settings(config, kafka={"bootstrap_servers": bootstrap, "prefix": prefix}).kafka

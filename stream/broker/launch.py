@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -33,6 +34,9 @@ from stream.broker.properties import (
 READY_SECONDS = 60.0
 STOP_SECONDS = 30.0
 START_ATTEMPTS = 3
+FULL_DISK = 2**20
+"""Free bytes below which a broker is taken to have died of it."""
+
 ORDERLY_EXITS = (0, 128 + signal.SIGTERM)
 OWNED = str(Path(__file__).with_name("owned.py"))
 
@@ -115,11 +119,12 @@ def explain_death(directory: Path, exit_code: int) -> BrokerError:
     text = "\n  ".join(lines) or "(nothing)"
     if taken := re.search(r"bind to \S+:(\d+): Address already in use", text):
         return PortTaken(int(taken[1]))
-    advice = "fix that and start again"
-    if any("No space left on device" in line for line in lines):
+    advice = "mend what it names and start again"
+    # Looked up, not read: a log on a full disk ends before it says why.
+    if shutil.disk_usage(directory).free < FULL_DISK:
         advice = f"free some space for {directory} and start again"
     return BrokerError(
-        f"the broker in {directory} ended with exit code {exit_code}; {advice}. "
+        f"the broker in {directory} {_name_end(exit_code)}: {advice}. "
         f"It last wrote (more in {directory / LOG}):\n  {text}"
     )
 
@@ -178,6 +183,12 @@ def _await_ready(broker: RunningBroker) -> None:
         f"the broker did not answer at {broker.ports.bootstrap_servers} within {READY_SECONDS:.0f} "
         f"s and was stopped; see {broker.directory / LOG} and {broker.directory / CONSOLE}"
     )
+
+
+def _name_end(exit_code: int) -> str:
+    if exit_code < 0:
+        return f"was killed by {signal.Signals(-exit_code).name}"
+    return f"ended with exit code {exit_code}"
 
 
 def _last_lines(directory: Path, count: int = 6) -> list[str]:

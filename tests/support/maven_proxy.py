@@ -75,7 +75,7 @@ def intercept_maven(repository: Path, scratch: Path) -> Iterator[Interceptor]:
     authority, key = scratch / "authority.pem", scratch / "key.pem"
     _make_authority(authority, key)
     with Interceptor(repository, authority, key) as proxy:
-        thread = Thread(target=proxy.serve_forever)
+        thread = Thread(target=proxy.serve_forever, args=(0.01,))
         thread.start()
         try:
             yield proxy
@@ -89,7 +89,5 @@ def _make_authority(certificate: Path, key: Path) -> None:
         pytest.skip("the program openssl is needed to make a certificate authority")
     kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"]
     name = ["-subj", "/CN=hospital", "-addext", f"subjectAltName=DNS:{MAVEN.hostname}"]
-    files = ["-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(
-        ["openssl", "req", "-x509", *kind, *name, *files], check=True, capture_output=True
-    )
+    command = ["openssl", "req", "-x509", "-keyout", key, "-out", certificate, *kind, *name]
+    subprocess.run(command, check=True, capture_output=True)

@@ -27,7 +27,10 @@ def create_topic(bootstrap: str, name: str, **config: str) -> None:
 
 
 def read_values(bootstrap: str, topic: str, count: int) -> list[bytes]:
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": topic, "log_level": 0})
+    # Without a commit at its end the consumer needs no group coordinator, which takes 2 s to come.
+    consumer = Consumer(
+        {"bootstrap.servers": bootstrap, "group.id": topic, "enable.auto.commit": False}
+    )
     consumer.assign([TopicPartition(topic, 0, 0)])
     messages = [consumer.poll(10) for _ in range(count)]
     consumer.close()
@@ -59,7 +62,7 @@ def test_data_and_address_are_kept_between_starts(tmp_path: Path) -> None:
         with pytest.raises(BrokerError, match=f"process {broker.pid} already runs"):
             EmbeddedBroker(directory).start()
         os.kill(broker.pid, signal.SIGKILL)
-        with pytest.raises(BrokerError, match="exit code -9"):
+        with pytest.raises(BrokerError, match="killed by SIGKILL"):
             broker.wait()
 
 

@@ -18,8 +18,9 @@ SMALL = next(jar for jar in read_lock().jars if jar.artifact == "log4j-slf4j-imp
 
 
 @pytest.fixture(scope="session")
-def jars(kafka: str) -> Path:
-    """A repository with all jars: the session's broker has fetched them."""
+def jars() -> Path:
+    """A repository with all jars."""
+    verified_class_path(default_repository())
     return default_repository()
 
 
@@ -55,11 +56,12 @@ def test_a_changed_jar_is_refused_with_its_place_and_remedy(jars: Path, tmp_path
 def test_without_network_and_jars_the_ways_out_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("NO_PROXY", raising=False)
     with socket.socket() as closed:  # bound, not listening: connections are refused
         closed.bind(("127.0.0.1", 0))
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{closed.getsockname()[1]}")
         announced: list[str] = []
-        with pytest.raises(BrokerError, match="go online once.*running Kafka cluster"):
+        with pytest.raises(BrokerError, match=r"go online once.*running Kafka cluster"):
             verified_class_path(tmp_path, announced.append)
 
     assert announced == ["Fetching 46 jars of Apache Kafka 4.3.1 (45 MB in all), once."]

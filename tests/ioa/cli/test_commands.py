@@ -1,0 +1,95 @@
+"""Every command explains itself, and known errors are one line on standard error."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import typer
+
+from ioa.cli.main import app
+
+
+def walk(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(command, click.Group) or hasattr(command, "commands"):
+        for child_name, child in command.commands.items():
+            yield from walk(child, f"{name} {child_name}")
+    else:
+        yield name, command
+
+
+COMMANDS = dict(walk(typer.main.get_command(app), "ioa"))
+
+
+def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "ioa", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=cwd,
+        check=False,
+    )
+
+
+def test_all_commands_are_there() -> None:
+    assert len(COMMANDS) >= 16
+    assert {"ioa demo", "ioa client ask", "ioa server encoder add", "ioa broker stop"} <= set(
+        COMMANDS
+    )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_shows_an_example_of_itself(name: str) -> None:
+    text = " ".join(str(COMMANDS[name].help).split())
+    assert f"Example: {name}" in text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_has_a_help_text(name: str) -> None:
+    silent = [
+        option.name
+        for option in COMMANDS[name].params
+        if not getattr(option, "help", None) and option.name != "help"
+    ]
+    assert silent == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["client", "publish", "--data", "digits"], "--client-id is missing"),
+        (
+            ["client", "ask", "--data", "digits", "--client-id", "A", "--encoder", "."],
+            "clientID: 'A'",
+        ),
+        (
+            ["client", "ask", "--data", "x", "--client-id", "a", "--encoder", "e"],
+            "e is not an encoder",
+        ),
+        (["server", "encoder", "add", "nowhere"], "nowhere is not an encoder"),
+        (["server", "client", "list", "--database", "mysql://x"], "use sqlite or postgresql"),
+        (["topics", "check", "-b", "127.0.0.1:1"], "no Kafka broker answers at 127.0.0.1:1"),
+        (["server", "client", "add", "Upper", "--site", "s", "-b", "127.0.0.1:1"], "client name"),
+    ],
+)
+def test_a_known_error_is_one_line(tmp_path: Path, arguments: list[str], words: str) -> None:
+    result = run(*arguments, cwd=tmp_path)
+    assert result.returncode == 1
+    assert words in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("ioa: ")
+
+
+def test_topics_are_printed_without_a_cluster() -> None:
+    result = run("topics", "--prefix", "trial")
+    assert result.returncode == 0
+    for name in ("trial.learning", "trial.replies.<clientID>", "trial.dead-letters"):
+        assert name in result.stdout
+
+
+def test_the_version_is_printed() -> None:
+    assert run("--version").stdout.startswith("ioa 0.")

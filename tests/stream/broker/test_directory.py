@@ -1,0 +1,84 @@
+"""Directories that a broker cannot use, on real file systems, and process ids that lie."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stream.broker.embedded import EmbeddedBroker
+from stream.broker.errors import BrokerError
+from stream.broker.pidfile import find_broker, record_pid
+from stream.broker.properties import choose_ports, read_ports, write_identity, write_settings
+
+START = """
+import sys
+from pathlib import Path
+from stream.broker.embedded import EmbeddedBroker
+from stream.broker.errors import BrokerError
+try:
+    EmbeddedBroker(Path(sys.argv[1])).start()
+except BrokerError as error:
+    print(error)
+"""
+
+
+def start_on_small_disk(directory: Path, options: str) -> str:
+    """Start a broker on a memory file system mounted for that process alone; return its error."""
+    mount = f'mount -t tmpfs -o {options} tmpfs "$1" && exec "$2" -c "$3" "$1"'
+    own_namespace = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
+    if subprocess.run([*own_namespace, "mount -t tmpfs tmpfs /mnt"], check=False).returncode:
+        pytest.skip("this machine does not let us mount a file system of our own")
+    run = subprocess.run(
+        [*own_namespace, mount, "sh", directory, sys.executable, START],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return run.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [("ro", "Read-only file system"), ("size=4k", "No space left on device")],
+    ids=["read-only", "full"],
+)
+def test_a_disk_that_takes_nothing_is_named(tmp_path: Path, options: str, reason: str) -> None:
+    error = start_on_small_disk(tmp_path, options)
+
+    assert reason in error
+    assert f"make {tmp_path} writable" in error
+
+
+def test_a_disk_that_fills_during_the_start_is_named(tmp_path: Path) -> None:
+    error = start_on_small_disk(tmp_path, "size=20k")
+
+    assert f"free some space for {tmp_path}" in error
+
+
+def test_a_file_is_no_directory(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(BrokerError, match=f"cannot write {file}.*name another directory"):
+        EmbeddedBroker(file).start()
+
+
+def test_a_reused_process_id_is_not_taken_for_the_broker(tmp_path: Path) -> None:
+    assert record_pid(tmp_path, os.getpid())
+    assert not record_pid(tmp_path, 1), "a claim must not be overwritten"
+
+    assert find_broker(tmp_path) is None
+    assert not any(tmp_path.iterdir()), "the stale claim is removed"
+
+
+def test_ports_are_read_back_and_the_identity_stays(tmp_path: Path) -> None:
+    assert read_ports(tmp_path) is None
+    for ports in (choose_ports(), choose_ports(29092)):
+        write_settings(tmp_path, ports)
+        assert read_ports(tmp_path) == ports
+
+    write_identity(tmp_path)
+    first = (tmp_path / "data" / "meta.properties").read_text()
+    write_identity(tmp_path)
+    assert (tmp_path / "data" / "meta.properties").read_text() == first

@@ -1,0 +1,41 @@
+"""What a process must not carry: the light paths import neither torch nor what they do not use."""
+
+import subprocess
+import sys
+
+import pytest
+
+CLIENT = (
+    "ioa.cli.main",
+    "client_autoencoder.sending",
+    "client_autoencoder.image_sources",
+    "stream.exchange",
+)
+SERVER = ("ioa.cli.main", "server_classifier.service")
+
+
+@pytest.mark.parametrize(
+    ("modules", "unwanted"),
+    [
+        (CLIENT, {"torch", "sqlalchemy", "alembic", "sklearn", "matplotlib", "onnx", "structlog"}),
+        (SERVER, {"torch", "alembic", "sklearn", "matplotlib", "onnx", "PIL"}),
+    ],
+    ids=["client", "server"],
+)
+def test_a_light_process_stays_light(modules: tuple[str, ...], unwanted: set[str]) -> None:
+    program = f"import sys, {', '.join(modules)}; print(*sys.modules)"
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert unwanted.isdisjoint(run.stdout.split())
+
+
+def test_importing_our_packages_touches_neither_network_nor_environment() -> None:
+    program = (
+        "import os, socket\n"
+        "def refuse(*_, **__): raise AssertionError('import had an effect')\n"
+        "socket.socket.connect = refuse\n"
+        "os.environ.clear()\n"
+        f"import {', '.join([*CLIENT, *SERVER])}\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
