@@ -25,6 +25,7 @@ from stream.errors import TopicMissing
 from stream.exchange import Exchange
 from stream.identity import make_message_id
 from stream.settings import KafkaSettings
+from stream.topics import Topics, create_topics
 from tests.support.encoders import train_encoder
 from tests.support.images import draw_images
 from tests.support.server import NOW, RunningServer, add_trained_classifier, run_server
@@ -107,21 +108,17 @@ def test_noised_latents_say_so_and_stay_float32(server: RunningServer, encoder: 
 def test_a_noised_question_is_refused_with_advice(server: RunningServer, encoder: Encoder) -> None:
     noise = np.random.default_rng(0).standard_normal
     privatizer = GaussianPrivatizer(epsilon=8.0, delta=1e-5, clip=1.0, noise=noise)
-    with (
-        open_exchange(server) as exchange,
-        pytest.raises(ClientError, match="without a privatizer"),
-    ):
-        maker = make_maker(encoder, privatizer)
-        ask([draw_images(1)], maker, exchange, timeout=1, in_flight=1, on_progress=ignore)
+    maker = make_maker(encoder, privatizer)
+    batches = [draw_images(1)]
+    with open_exchange(server) as exchange, pytest.raises(ClientError, match="without a privat"):
+        ask(batches, maker, exchange, timeout=1, in_flight=1, on_progress=ignore)
 
 
 def test_an_image_without_label_cannot_be_learned(server: RunningServer, encoder: Encoder) -> None:
-    batch = ImageBatch(draw_images(1).images, [None], ["a.png"])
-    with (
-        open_exchange(server) as exchange,
-        pytest.raises(ClientError, match=r"a\.png has no label"),
-    ):
-        publish([batch], make_maker(encoder), exchange, timeout=1, on_progress=ignore)
+    maker = make_maker(encoder)
+    batches = [ImageBatch(draw_images(1).images, [None], ["a.png"])]
+    with open_exchange(server) as exchange, pytest.raises(ClientError, match=r"a\.png has no lab"):
+        publish(batches, maker, exchange, timeout=1, on_progress=ignore)
 
 
 def test_the_answer_before_the_first_model_is_an_error_at_once(
@@ -177,8 +174,6 @@ def test_a_question_after_its_deadline_gets_an_error(server: RunningServer) -> N
 def test_without_a_server_the_report_names_what_is_unanswered(
     kafka: str, topic_prefix: str, encoder: Encoder, server: RunningServer
 ) -> None:
-    from stream.topics import Topics, create_topics
-
     settings = KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
     topics = Topics(topic_prefix)
     create_topics(settings, [*topics.shared(), topics.replies(CLIENT)])
