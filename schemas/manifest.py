@@ -7,7 +7,7 @@ the same encoder. Latents of different encoders must never be mixed; every messa
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from schemas.errors import SchemaError
@@ -102,35 +102,14 @@ class EncoderManifest:
         return json.dumps(self._document(), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     def _document(self) -> dict[str, Any]:
-        shape, data = self.preprocessing, self.training_data
+        low, high = float(self.quantiser.low), float(self.quantiser.high)  # 3 and 3.0 are one id
         return {
             "format": FORMAT,
-            "architecture": {
-                "name": self.architecture.name,
-                "maps": self.architecture.maps,
-                "kernel": self.architecture.kernel,
-                "pool": self.architecture.pool,
-                "hidden": self.architecture.hidden,
-            },
-            "preprocessing": {
-                "channels": shape.channels,
-                "height": shape.height,
-                "width": shape.width,
-                "resize": shape.resize,
-                "pixels": shape.pixels,
-            },
+            "architecture": asdict(self.architecture),
+            "preprocessing": asdict(self.preprocessing),
             "latentDim": self.latent_dim,
-            "quantiser": {
-                "dtype": self.quantiser.dtype,
-                "low": float(self.quantiser.low),
-                "high": float(self.quantiser.high),
-            },
-            "trainingData": {
-                "name": data.name,
-                "sha256": data.sha256,
-                "images": data.images,
-                "origin": data.origin,
-            },
+            "quantiser": {"dtype": self.quantiser.dtype, "low": low, "high": high},
+            "trainingData": asdict(self.training_data),
             "files": self.files,
         }
 

@@ -233,10 +233,14 @@ def _open(data: str, split: str | None, label: str | None) -> Any:
 def _batches(
     source: Any, skipped: list["Skipped"], maker: "MessageMaker", limit: int | None
 ) -> Iterator["ImageBatch"]:
+    import numpy as np
+
+    from client_autoencoder.image_sets import draw
     from client_autoencoder.images import read_batches
 
     manifest = maker.encoder.manifest
-    order = None if limit is None else range(min(limit, len(source)))
+    # A part of a folder holds all its classes in their shares, and is the same part every time.
+    order = draw(source, limit, np.random.default_rng(0))
     return read_batches(source, skipped, size=(manifest.height, manifest.width), order=order)
 
 

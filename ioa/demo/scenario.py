@@ -96,7 +96,7 @@ def _write_parts(directory: Path, images: DemoImages) -> None:
 def _train_command(directory: Path, images: DemoImages, seed: int) -> list[str]:
     return [
         *("encoder", "train", "--data", str(directory / "public.npz")),
-        *("--latent", str(LATENT_DIM), "--seed", str(seed), "--public"),
+        *("--name", images.name, "--latent", str(LATENT_DIM), "--seed", str(seed), "--public"),
         *("--out", str(directory / "encoder"), "--json"),
     ]
 

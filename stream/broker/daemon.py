@@ -39,7 +39,7 @@ def start_daemon(
 def read_status(directory: Path) -> BrokerStatus:
     """Look whether the broker of this directory runs and answers."""
     process = find_broker(directory)
-    ports = read_ports(directory)
+    ports = read_ports(directory) if process else None
     if process is None or ports is None:
         return BrokerStatus(directory)
     ready = answers(directory, ports)

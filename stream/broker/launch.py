@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient
 
 from stream.broker.errors import BrokerError, PortTaken, explaining_disk
 from stream.broker.jvm import Jvm
-from stream.broker.pidfile import find_broker, forget_pid, record_pid
+from stream.broker.pidfile import find_broker, forget_pid, forget_stale_pid, record_pid
 from stream.broker.properties import (
     CONSOLE,
     HOST,
@@ -71,8 +71,9 @@ def launch(directory: Path, jvm: Jvm, *, port: int | None = None, owned: bool) -
     with explaining_disk(directory):
         directory.mkdir(parents=True, exist_ok=True)
         _refuse_second(directory)
+        kept = read_ports(directory)
         write_identity(directory)
-    ports = choose_ports(port) if port else read_ports(directory) or choose_ports()
+    ports = choose_ports(port) if port else kept or choose_ports()
     for _ in range(START_ATTEMPTS - 1):
         try:
             return _launch_on(ports, directory, jvm, owned)
@@ -136,18 +137,17 @@ def _refuse_second(directory: Path) -> None:
             f"process {running.pid} already runs the broker of {directory}: "
             "use that one, stop it, or name another directory"
         )
+    forget_stale_pid(directory)
 
 
 def _launch_on(ports: Ports, directory: Path, jvm: Jvm, owned: bool) -> RunningBroker:
     refuse_taken(ports)
     with explaining_disk(directory):
         write_settings(directory, ports)
-        process = _spawn(jvm.command(), directory, owned)
-        broker = RunningBroker(directory, process, ports)
-        if not record_pid(directory, process.pid):
-            stop(broker)
-            raise BrokerError(f"another broker was just started in {directory}: use that one")
+    broker = RunningBroker(directory, _spawn(jvm.command(), directory, owned), ports)
     try:
+        with explaining_disk(directory):
+            record_pid(directory, broker.process.pid)
         _await_ready(broker)
     except BaseException:
         stop(broker)
@@ -158,7 +158,9 @@ def _launch_on(ports: Ports, directory: Path, jvm: Jvm, owned: bool) -> RunningB
 def _spawn(command: list[str], directory: Path, owned: bool) -> subprocess.Popen[bytes]:
     if owned and sys.platform == "linux":
         command = [sys.executable, "-I", "-S", OWNED, str(os.getpid()), *command]
-    with (directory / CONSOLE).open("wb") as console:
+    with explaining_disk(directory):
+        console = (directory / CONSOLE).open("wb")
+    with console:
         return subprocess.Popen(  # noqa: S603 (the command is ours, its jars are verified)
             command,
             cwd=directory,

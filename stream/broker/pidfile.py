@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stream.broker.errors import needing_extra
+from stream.broker.errors import BrokerError, needing_extra
 
 if TYPE_CHECKING:
     import psutil
@@ -11,35 +11,40 @@ if TYPE_CHECKING:
 NAME = "broker.pid"
 
 
-def record_pid(directory: Path, pid: int) -> bool:
-    """Claim the directory for a process; False when another claim is already there."""
+def record_pid(directory: Path, pid: int) -> None:
+    """Claim the directory for a process.
+
+    Raises:
+        BrokerError: another process has claimed it since somebody looked.
+    """
     try:
         with (directory / NAME).open("x", encoding="ascii") as file:
             file.write(f"{pid}\n")
-    except FileExistsError:
-        return False
-    return True
+    except FileExistsError as error:
+        raise BrokerError(
+            f"another broker was just started in {directory}: use that one (ioa broker status)"
+        ) from error
 
 
 def forget_pid(directory: Path, pid: int) -> None:
     """Remove the claim of this process, and of no other."""
     if _read_pid(directory) == pid:
-        (directory / NAME).unlink(missing_ok=True)
+        forget_stale_pid(directory)
+
+
+def forget_stale_pid(directory: Path) -> None:
+    """Remove a claim for which `find_broker` finds no process."""
+    (directory / NAME).unlink(missing_ok=True)
 
 
 def find_broker(directory: Path) -> "psutil.Process | None":
-    """The live broker of this directory; a stale claim is removed.
+    """The live broker of this directory.
 
     A number is not enough, because the system reuses it: the process must be a Kafka whose working
     directory is this one.
     """
     pid = _read_pid(directory)
-    if pid is None:
-        return None
-    process = _kafka_process(pid, directory.resolve())
-    if process is None:
-        forget_pid(directory, pid)
-    return process
+    return None if pid is None else _kafka_process(pid, directory.resolve())
 
 
 def _read_pid(directory: Path) -> int | None:

@@ -11,7 +11,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from stream.broker.errors import PortTaken
+from stream.broker.errors import BrokerError, PortTaken
 
 HOST = "127.0.0.1"
 PROPERTIES = "server.properties"
@@ -19,6 +19,7 @@ LOG_SETTINGS = "log4j2.xml"
 LOG = "logs/server.log"
 CONSOLE = "console.log"
 IDENTITY = "data/meta.properties"
+FIXED = "ioa.port.fixed"
 
 SERVER_PROPERTIES = """\
 # Written by ioa at every start: changes made here are lost.
@@ -105,13 +106,21 @@ def refuse_taken(ports: Ports) -> None:
 
 
 def read_ports(directory: Path) -> Ports | None:
-    """The ports of the last start in this directory, or None before the first."""
+    """The ports of the last start in this directory, or None before the first.
+
+    Raises:
+        BrokerError: the directory belongs to a Kafka that is none of ours.
+    """
     path = directory / PROPERTIES
     if not path.exists():
         return None
     properties = _read_properties(path)
+    if FIXED not in properties:
+        raise BrokerError(
+            f"{path} was not written by ioa and would be lost: name another directory"
+        )
     client, controller = (int(url.rpartition(":")[2]) for url in properties["listeners"].split(","))
-    return Ports(client, controller, fixed=properties["ioa.port.fixed"] == "true")
+    return Ports(client, controller, fixed=properties[FIXED] == "true")
 
 
 def read_cluster_id(directory: Path) -> str:
@@ -157,6 +166,6 @@ def _write_whole(path: Path, text: str) -> None:
 
 
 def _read_properties(path: Path) -> dict[str, str]:
-    lines = path.read_text(encoding="ascii").splitlines()
+    lines = path.read_text(encoding="latin-1").splitlines()
     pairs = (line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
     return dict(pairs)

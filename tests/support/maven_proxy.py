@@ -89,5 +89,6 @@ def _make_authority(certificate: Path, key: Path) -> None:
         pytest.skip("the program openssl is needed to make a certificate authority")
     kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"]
     name = ["-subj", "/CN=hospital", "-addext", f"subjectAltName=DNS:{MAVEN.hostname}"]
-    command = ["openssl", "req", "-x509", "-keyout", key, "-out", certificate, *kind, *name]
+    files = ["-keyout", str(key), "-out", str(certificate)]
+    command = ["openssl", "req", "-x509", *kind, *name, *files]
     subprocess.run(command, check=True, capture_output=True)

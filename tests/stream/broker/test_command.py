@@ -27,7 +27,8 @@ class Command:
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
     def status(self) -> dict[str, Any]:
-        return json.loads(self("status", "--json").stdout)
+        found: dict[str, Any] = json.loads(self("status", "--json").stdout)
+        return found
 
     def spawn(self, *arguments: str) -> "subprocess.Popen[str]":
         command = [*IOA, *arguments, "--directory", str(self.directory)]

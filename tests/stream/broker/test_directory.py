@@ -64,12 +64,19 @@ def test_a_file_is_no_directory(tmp_path: Path) -> None:
         EmbeddedBroker(file).start()
 
 
-def test_a_reused_process_id_is_not_taken_for_the_broker(tmp_path: Path) -> None:
-    assert record_pid(tmp_path, os.getpid())
-    assert not record_pid(tmp_path, 1), "a claim must not be overwritten"
+def test_the_directory_of_another_kafka_is_left_alone(tmp_path: Path) -> None:
+    properties = tmp_path / "server.properties"
+    properties.write_text("listeners=PLAINTEXT://:9092\n")
+    with pytest.raises(BrokerError, match="not written by ioa"):
+        EmbeddedBroker(tmp_path, port=29092).start()
+    assert [*tmp_path.iterdir()] == [properties]
 
+
+def test_a_reused_process_id_is_not_taken_for_the_broker(tmp_path: Path) -> None:
+    record_pid(tmp_path, os.getpid())
     assert find_broker(tmp_path) is None
-    assert not any(tmp_path.iterdir()), "the stale claim is removed"
+    with pytest.raises(BrokerError, match="just started"):
+        record_pid(tmp_path, 1)
 
 
 def test_ports_are_read_back_and_the_identity_stays(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from stream.broker.embedded import EmbeddedBroker
 from stream.broker.errors import BrokerError, PortTaken
-from stream.broker.properties import read_ports
+from stream.broker.properties import Ports, read_ports
 from tests.support.topics import send_raw
 
 MIB = 2**20
@@ -49,6 +49,8 @@ def test_records_pass_unchanged(kafka: str, topic_prefix: str, size: int) -> Non
 
 def test_data_and_address_are_kept_between_starts(tmp_path: Path) -> None:
     directory = tmp_path / "with space, comma and ü"
+    directory.mkdir()
+    (directory / "broker.pid").write_text("1\n")  # left by a crash, the number reused since
     with EmbeddedBroker(directory) as broker:
         address = broker.bootstrap_servers
         create_topic(address, "kept")
@@ -82,7 +84,7 @@ def test_ports_that_nobody_chose_are_replaced_when_taken(kafka: str, tmp_path: P
         broker = stack.enter_context(EmbeddedBroker(tmp_path))
 
         assert broker.bootstrap_servers not in (kafka, theft.result())
-        assert read_ports(tmp_path).bootstrap_servers == broker.bootstrap_servers
+        assert broker.bootstrap_servers == listening_at(tmp_path).bootstrap_servers
         pid = broker.pid
     assert not psutil.pid_exists(pid)
 
@@ -91,9 +93,15 @@ def steal_port(directory: Path, stack: ExitStack) -> str:
     """Listen on the broker's port after it was found free and before Java can take it."""
     while not (directory / "broker.pid").exists():
         time.sleep(0.005)
-    ports = read_ports(directory)
+    ports = listening_at(directory)
     stack.enter_context(socket.create_server(("127.0.0.1", ports.client)))
     return ports.bootstrap_servers
+
+
+def listening_at(directory: Path) -> Ports:
+    ports = read_ports(directory)
+    assert ports is not None
+    return ports
 
 
 def test_an_unstarted_broker_says_how_to_start_it(tmp_path: Path) -> None:
