@@ -38,7 +38,7 @@ class _Service:
     def start(self) -> None:
         command = [sys.executable, "-m", "ioa", "server", self.name]
         self.process = subprocess.Popen(  # noqa: S603 - our own program
-            command, env=self.environment, preexec_fn=bind_to_parent()
+            bind_to_parent(command), env=self.environment
         )
         self.started_at = time.monotonic()
 

@@ -79,12 +79,11 @@ class Deployment:
             commands.write(shlex.join(["ioa", *arguments]) + "\n")
         with self._log(name).open("a") as log:
             return subprocess.Popen(  # noqa: S603 - our own program
-                command,
+                bind_to_parent(command),
                 env=self.settings.child_environment(os.environ),
                 stdout=subprocess.PIPE if "--json" in arguments else log,
                 stderr=log,
                 text=True,
-                preexec_fn=bind_to_parent(),
             )
 
     def finish(self, name: str, process: subprocess.Popen[str]) -> dict[str, Any]:

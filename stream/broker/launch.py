@@ -1,13 +1,11 @@
 """Starting one broker process in its directory and waiting until it answers."""
 
 import logging
-import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +28,7 @@ from stream.broker.properties import (
     write_identity,
     write_settings,
 )
+from stream.lifetime import bind_to_parent
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -38,7 +37,6 @@ FULL_DISK = 2**20
 """Free bytes below which a broker is taken to have died of it."""
 
 ORDERLY_EXITS = (0, 128 + signal.SIGTERM)
-OWNED = str(Path(__file__).with_name("owned.py"))
 
 logger = logging.getLogger(__name__)
 
@@ -156,13 +154,11 @@ def _launch_on(ports: Ports, directory: Path, jvm: Jvm, owned: bool) -> RunningB
 
 
 def _spawn(command: list[str], directory: Path, owned: bool) -> subprocess.Popen[bytes]:
-    if owned and sys.platform == "linux":
-        command = [sys.executable, "-I", "-S", OWNED, str(os.getpid()), *command]
     with explaining_disk(directory):
         console = (directory / CONSOLE).open("wb")
     with console:
         return subprocess.Popen(  # noqa: S603 (the command is ours, its jars are verified)
-            command,
+            bind_to_parent(command) if owned else command,
             cwd=directory,
             stdin=subprocess.DEVNULL,
             stdout=console,

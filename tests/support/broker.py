@@ -42,6 +42,6 @@ def _run_container() -> Iterator[str]:
     try:
         container = KafkaContainer(IMAGE).with_kraft()
     except DockerException as error:
-        pytest.fail(f"IOA_TEST_BROKER=docker, but no container engine answers: {error}")
+        pytest.exit(f"IOA_TEST_BROKER=docker, but no container engine answers: {error}", 1)
     with container.with_env("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false"):
         yield container.get_bootstrap_server()

@@ -59,7 +59,7 @@ def test_a_started_broker_stays_until_it_is_stopped(broker: Command) -> None:
 
     stopped = broker("stop")
     assert (stopped.returncode, stopped.stdout) == (0, "The broker is stopped.\n")
-    assert not psutil.pid_exists(status["pid"])
+    assert not is_alive(status["pid"])
     assert (broker.directory / "data" / ".kafka_cleanshutdown").exists()
 
 
@@ -95,6 +95,14 @@ def test_a_foreground_broker_ends_with_its_command(broker: Command, number: sign
 
 def await_end(pid: int, seconds: float = 10.0) -> None:
     deadline = time.monotonic() + seconds
-    while psutil.pid_exists(pid):
+    while is_alive(pid):
         assert time.monotonic() < deadline, f"process {pid} outlived its parent"
         time.sleep(0.02)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process runs; one that only waits for its parent to notice its end does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

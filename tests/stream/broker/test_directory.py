@@ -1,6 +1,7 @@
 """Directories that a broker cannot use, on real file systems, and process ids that lie."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,7 +29,7 @@ def start_on_small_disk(directory: Path, options: str) -> str:
     """Start a broker on a memory file system mounted for that process alone; return its error."""
     mount = f'mount -t tmpfs -o {options} tmpfs "$1" && exec "$2" -c "$3" "$1"'
     own_namespace = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
-    if subprocess.run([*own_namespace, "mount -t tmpfs tmpfs /mnt"], check=False).returncode:
+    if not can_run([*own_namespace, "mount -t tmpfs tmpfs /mnt"]):
         pytest.skip("this machine does not let us mount a file system of our own")
     run = subprocess.run(
         [*own_namespace, mount, "sh", directory, sys.executable, START],
@@ -37,6 +38,11 @@ def start_on_small_disk(directory: Path, options: str) -> str:
         text=True,
     )
     return run.stdout
+
+
+def can_run(command: list[str]) -> bool:
+    found = shutil.which(command[0]) is not None
+    return found and subprocess.run(command, check=False).returncode == 0
 
 
 @pytest.mark.parametrize(

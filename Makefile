@@ -1,0 +1,33 @@
+# Everything happens in .venv here; only the jars of Apache Kafka go elsewhere, to ~/.m2 and ~/.cache.
+#   make PYTHON=/path/to/python3 install     with another Python (3.11 or newer)
+#   make TORCH_INDEX=URL install             with another build of PyTorch
+#   make test ARGS='-k broker -x'            with arguments for pytest
+
+python := .venv/bin/python
+
+.PHONY: help install demo test check clean
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+install: ## Make .venv and install everything that the demo needs
+	@scripts/install.sh all
+
+demo: install ## Five clients, a server and a real Kafka on this machine, in about a minute
+	@.venv/bin/ioa demo
+
+test: ## Run all tests
+	@scripts/install.sh all,test
+	@$(python) -m pytest $(ARGS)
+
+check: ## Check style, types and which package imports which
+	@scripts/install.sh all,test
+	$(python) -m ruff check .
+	$(python) -m ruff format --check .
+	$(python) -m mypy
+	.venv/bin/lint-imports
+
+clean: ## Remove .venv and all that was built; the fetched jars stay
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+	    .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
