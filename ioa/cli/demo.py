@@ -37,13 +37,13 @@ def demo(
     with ExitStack() as stack:
         directory = _make_directory(keep, stack)
         story = Story(console)
-        picture = Path("ioa-demo.png") if keep is None else directory / "demo.png"
+        picture = Path("ioa-demo.png") if keep is None else directory / "picture.png"
         report = run_demo(directory, _demo_settings(directory), data, seed, picture, story)
         console.print()
-        print_report(console, report)
+        print_report(console, report, picture)
         print_next_commands(console, keep)
     if as_json:
-        typer.echo(json.dumps(report.to_dict()))
+        typer.echo(json.dumps(report.to_dict() | {"picture": str(picture.resolve())}))
     if not report.agrees:
         raise typer.Exit(1)
 

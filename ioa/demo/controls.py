@@ -16,23 +16,20 @@ from schemas.quantiser import dequantise
 from server_classifier.classifier import fit
 
 
-def measure_controls(images: DemoImages, encoder: Encoder, seed: int) -> dict[str, float]:
-    """Return the accuracies on the unseen images of one client alone and of raw pixels."""
+def measure_one_client(images: DemoImages, encoder: Encoder, seed: int) -> float:
+    """Return the accuracy on the unseen images of a classifier of one client's latents."""
     first = images.clients[0]
-    pixels = np.concatenate([client.images for client in images.clients])
+    values = released_latents(encoder, first)
+    unseen = released_latents(encoder, images.unseen)
+    return measure_accuracy(values, first.labels, unseen, images.unseen.labels, seed)
+
+
+def measure_pixels(images: DemoImages, seed: int) -> float:
+    """Return the accuracy on the unseen images of a classifier of all clients' raw pixels."""
+    values = _flatten(np.concatenate([client.images for client in images.clients]))
     labels = [label for client in images.clients for label in client.labels]
-    return {
-        "one_client": measure_accuracy(
-            released_latents(encoder, first),
-            first.labels,
-            released_latents(encoder, images.unseen),
-            images.unseen.labels,
-            seed,
-        ),
-        "pixels": measure_accuracy(
-            _flatten(pixels), labels, _flatten(images.unseen.images), images.unseen.labels, seed
-        ),
-    }
+    unseen = _flatten(images.unseen.images)
+    return measure_accuracy(values, labels, unseen, images.unseen.labels, seed)
 
 
 def released_latents(encoder: Encoder, images: ImageBatch) -> NDArray[np.float32]:

@@ -47,18 +47,19 @@ class Deployment:
     _engine: Engine | None = None
 
     def __enter__(self) -> Self:
-        broker = EmbeddedBroker(self.directory / "broker", announce=self.announce)
-        self._stack.enter_context(broker)
-        self.settings.kafka.bootstrap_servers = broker.bootstrap_servers
-        self._engine = open_database(self.settings.server.database_url)
-        ensure_current(self._engine)
-        create_topics(self.settings.kafka, Topics(self.settings.kafka.prefix).shared())
+        with ExitStack() as stack:
+            broker = EmbeddedBroker(self.directory / "broker", announce=self.announce)
+            stack.enter_context(broker)
+            self.settings.kafka.bootstrap_servers = broker.bootstrap_servers
+            self._engine = open_database(self.settings.server.database_url)
+            stack.callback(self._engine.dispose)
+            ensure_current(self._engine)
+            create_topics(self.settings.kafka, Topics(self.settings.kafka.prefix).shared())
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
-        if self._engine is not None:
-            self._engine.dispose()
 
     @property
     def engine(self) -> Engine:
@@ -72,15 +73,18 @@ class Deployment:
         server = self.start("server", ["server", "run"])
         self._stack.callback(_stop, server)
 
-    def start(self, name: str, arguments: list[str]) -> subprocess.Popen[str]:
-        """Start an ``ioa`` command whose errors go to ``<name>.log``."""
-        command = [sys.executable, "-m", "ioa", *arguments]
+    def start(
+        self, name: str, arguments: list[str], *, module: str = "ioa"
+    ) -> subprocess.Popen[str]:
+        """Start an ``ioa`` command, or another module, whose errors go to ``<name>.log``."""
+        command = [sys.executable, "-m", module, *arguments]
         with (self.directory / "commands.txt").open("a") as commands:
-            commands.write(shlex.join(["ioa", *arguments]) + "\n")
+            commands.write(shlex.join([module, *arguments]) + "\n")
         with self._log(name).open("a") as log:
             return subprocess.Popen(  # noqa: S603 - our own program
                 bind_to_parent(command),
-                env=self.settings.child_environment(os.environ),
+                # One thread each: there are more processes than processors.
+                env=self.settings.child_environment(os.environ) | {"OMP_NUM_THREADS": "1"},
                 stdout=subprocess.PIPE if "--json" in arguments else log,
                 stderr=log,
                 text=True,

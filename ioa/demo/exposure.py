@@ -1,16 +1,14 @@
 """How much of an image its latent gives away: an attacker restores the unseen images."""
 
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from client_autoencoder.audit.reconstruction_attack import ReconstructionAttack
 from client_autoencoder.encoder import Encoder
 from client_autoencoder.encoder_files import load_autoencoder
-from client_autoencoder.reconstruction import Scores
 from ioa.demo.controls import released_latents
 from ioa.demo.parts import DemoImages
 from ioa.demo.picture import draw_demo
@@ -18,20 +16,12 @@ from ioa.demo.picture import draw_demo
 _SHOWN = 10
 
 
-@dataclass(frozen=True)
-class Exposure:
-    """How well the attacker did, beside ``floor``, and one example pair [H, W] in 0..1."""
-
-    attack: Scores
-    floor: Scores
-    original: NDArray[np.float32]
-    restored: NDArray[np.float32]
-
-
 def measure_exposure(
-    images: DemoImages, encoder: Encoder, directory: Path, seed: int, picture: Path
-) -> Exposure:
-    """Train the attacker on the public images and their latents, attack, and draw the result.
+    images: DemoImages, encoder: Encoder, directory: Path, seed: int
+) -> dict[str, Any]:
+    """Train the attacker on the public images and their latents, attack, and draw ``demo.png``.
+
+    Returns the scores beside the floor and one example: original and restored, [H][W] in 0..1.
 
     The latents are those that travelled: int8 codes, mapped back.
     """
@@ -42,12 +32,12 @@ def measure_exposure(
     )
     report = attack.report(images.unseen.images, unseen)
     chosen = _one_per_class(images.unseen.labels)
-    decoder = load_autoencoder(directory).decoder
+    decoder = load_autoencoder(directory / "encoder").decoder
     with torch.no_grad():
         reconstructions = decoder(torch.from_numpy(unseen[chosen])).clamp(0, 1).numpy()
     restored = attack.restore(unseen[chosen])[:, 0]
     draw_demo(
-        picture,
+        directory / "demo.png",
         originals=images.unseen.images[chosen, 0],
         latents=unseen[chosen],
         reconstructions=reconstructions[:, 0],
@@ -55,8 +45,12 @@ def measure_exposure(
         labels=[str(images.unseen.labels[index]) for index in chosen],
         restored_psnr=report.attack.psnr_db,
     )
-    original = images.unseen.images[chosen[0], 0]
-    return Exposure(report.attack, report.floor, original, restored[0])
+    return {
+        "attack": asdict(report.attack),
+        "floor": asdict(report.floor),
+        "original": images.unseen.images[chosen[0], 0].tolist(),
+        "restored": restored[0].tolist(),
+    }
 
 
 def _one_per_class(labels: list[str | None]) -> list[int]:

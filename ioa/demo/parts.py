@@ -57,8 +57,37 @@ def divide_images(data: str, rng: np.random.Generator, max_skip: float) -> DemoI
     return DemoImages(source.name, parts[0], parts[2 : 2 + CLIENTS], parts[1], skipped)
 
 
-def write_npz(path: Path, images: ImageBatch) -> None:
-    """Write images as the NPZ file that ``--data`` takes: uint8 pixels and labels."""
+def write_parts(directory: Path, images: DemoImages) -> None:
+    """Write ``public.npz`` and, for each client, ``client-N.npz`` and ``unseen-N.npz``."""
+    _write_npz(directory / "public.npz", images.public)
+    shares = np.array_split(np.arange(len(images.unseen)), CLIENTS)
+    for number, (own, share) in enumerate(zip(images.clients, shares, strict=True), start=1):
+        _write_npz(directory / f"client-{number}.npz", own)
+        _write_npz(directory / f"unseen-{number}.npz", images.unseen.select(share))
+
+
+def read_parts(directory: Path) -> DemoImages:
+    """Read what ``write_parts`` wrote."""
+    numbers = range(1, CLIENTS + 1)
+    return DemoImages(
+        directory.name,
+        _read_npz(directory, "public"),
+        [_read_npz(directory, f"client-{number}") for number in numbers],
+        _read_npz(directory, *(f"unseen-{number}" for number in numbers)),
+        skipped=[],
+    )
+
+
+def _read_npz(directory: Path, *names: str) -> ImageBatch:
+    batches = [read_all(open_source(str(directory / f"{name}.npz")), []) for name in names]
+    return ImageBatch(
+        np.concatenate([batch.images for batch in batches]),
+        [label for batch in batches for label in batch.labels],
+        [name for batch in batches for name in batch.names],
+    )
+
+
+def _write_npz(path: Path, images: ImageBatch) -> None:
     pixels = np.rint(images.images[:, 0] * 255).astype(np.uint8)
     np.savez(path, images=pixels, labels=np.array(images.labels))
 

@@ -44,18 +44,18 @@ def draw_demo(
     figure.savefig(path, format="png", dpi=120)
 
 
-def draw_pair(original: NDArray[np.float32], restored: NDArray[np.float32]) -> str:
-    """Return two images [H, W] in 0..1 side by side as text, at most 16 pixels wide each."""
-    step = -(-original.shape[1] // _TEXT_PIXELS)
-    lines = [f"{'original':<{2 * _TEXT_PIXELS}}   restored by an attacker from the message"]
-    for left, right in zip(original[::step, ::step], restored[::step, ::step], strict=True):
-        lines.append(f"{_shade(left):<{2 * _TEXT_PIXELS}}   {_shade(right)}")
+def draw_pair(original: list[list[float]], restored: list[list[float]]) -> str:
+    """Return two images [H][W] in 0..1 side by side as text, at most 16 pixels wide each."""
+    step = -(-len(original[0]) // _TEXT_PIXELS)
+    width = 2 * (-(-len(original[0]) // step))
+    lines = [f"{'original':<{width}}   restored by an attacker from the message"]
+    for left, right in zip(original[::step], restored[::step], strict=True):
+        lines.append(f"{_shade(left[::step])}   {_shade(right[::step])}".rstrip())
     return "\n".join(lines)
 
 
-def _shade(row: NDArray[np.float32]) -> str:
-    levels = (row.clip(0, 1) * (len(_SHADES) - 1)).round().astype(int)
-    return "".join(2 * _SHADES[level] for level in levels)
+def _shade(row: list[float]) -> str:
+    return "".join(2 * _SHADES[round(value * (len(_SHADES) - 1))] for value in row)
 
 
 def _as_squares(latents: Images) -> Images:

@@ -30,12 +30,12 @@ class DemoReport:
     attack_psnr_db: float
     attack_ssim: float
     floor_psnr_db: float
+    restored_example: str
     encoder_id: str
     model_version: str
     data: str
     skipped: int
     seconds: float
-    picture: str
 
     @property
     def agrees(self) -> bool:
@@ -43,51 +43,36 @@ class DemoReport:
         return self.sent == self.acknowledged == self.stored and self.requests == self.replies
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields, numbers rounded to what is worth reading."""
+        """Return the figures, rounded to what is worth reading."""
         return {
             name: round(value, 4) if isinstance(value, float) else value
             for name, value in asdict(self).items()
+            if name != "restored_example"
         }
 
 
 def summarise_latencies(seconds: list[float]) -> tuple[float, float]:
-    """Return the median and the 99th percentile in milliseconds."""
+    """Return the median and the 99th percentile in milliseconds; NaN where there are none."""
+    if not seconds:
+        return float("nan"), float("nan")
     p50, p99 = np.percentile(np.array(seconds) * 1000, [50, 99])
     return float(p50), float(p99)
 
 
-def print_report(console: Console, report: DemoReport) -> None:
+def print_report(console: Console, report: DemoReport, picture: Path) -> None:
     """Print the figures as a person reads them, and what they mean."""
-    counts = Table.grid(padding=(0, 2))
-    counts.add_row(
-        "learning",
-        f"sent {report.sent}  acknowledged {report.acknowledged}  stored {report.stored}",
-    )
-    counts.add_row(
-        "service",
-        f"requests {report.requests}  replies {report.replies}  by model {report.model_version}",
-    )
-    counts.add_row(
-        "latency",
-        f"p50 {report.latency_ms_p50:.1f} ms  "
-        f"p99 {report.latency_ms_p99:.1f} ms, question to answer over Kafka",
-    )
-    counts.add_row(
-        "bytes",
-        f"latent {report.latent_bytes}, whole message {report.message_bytes}, "
-        f"raw image {report.image_bytes}",
-    )
-    console.print(counts)
-    console.print(_accuracy_table(report))
+    console.print(_figures(report))
+    console.print()
+    console.print(report.restored_example, highlight=False)
     console.print(
-        f"[bold]What a latent gives away:[/] an attacker who has the encoder and other images "
-        f"restored the unseen images to {report.attack_psnr_db:.1f} dB (SSIM "
-        f"{report.attack_ssim:.2f}; a constant guess reaches {report.floor_psnr_db:.1f} dB): "
-        "latents without a privatizer are personal data, treat them as you treat the images.",
+        "[bold]What a latent gives away:[/] an attacker with the encoder and other images "
+        f"restores the unseen ones to {report.attack_psnr_db:.1f} dB (the mean image reaches "
+        f"{report.floor_psnr_db:.1f} dB). Without a privatizer a latent is as personal as the "
+        "image: protect it as you protect the image."
     )
-    console.print(f"picture: {report.picture}", soft_wrap=True)
+    console.print(f"Picture: {picture}", soft_wrap=True, highlight=False)
     if not report.agrees:
-        console.print("[bold red]The counts disagree: messages were lost or unanswered.[/]")
+        console.print("[bold red]The counts disagree: messages were lost or left unanswered.[/]")
 
 
 def print_next_commands(console: Console, kept: Path | None) -> None:
@@ -106,16 +91,29 @@ def print_next_commands(console: Console, kept: Path | None) -> None:
         "  ioa client ask -b kafka:9092 --client-id radiology-1 --encoder encoder --data new.png",
     ]
     if kept is not None:
-        lines.append(f"Everything of this run, with the commands and logs, is in {kept}")
+        lines.append(f"Everything of this run, with its commands and logs, is in {kept}")
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False)
 
 
-def _accuracy_table(report: DemoReport) -> Table:
-    table = Table("accuracy on unseen images", "", box=None, padding=(0, 2), title_justify="left")
-    table.add_row("five clients together", f"[bold]{report.accuracy:.1%}[/]")
-    table.add_row("control: one client alone", f"{report.accuracy_one_client:.1%}")
-    table.add_row("control: raw pixels of all five", f"{report.accuracy_pixels:.1%}")
-    classes = "  ".join(f"{name} {value:.0%}" for name, value in report.accuracy_per_class.items())
-    table.add_row("per class", classes)
+def _figures(report: DemoReport) -> Table:
+    table = Table.grid(padding=(0, 3))
+    per_class = [f"{name} {value:.0%}" for name, value in report.accuracy_per_class.items()]
+    rows = [
+        ("learning", f"{report.sent} sent, {report.acknowledged} acknowledged, "
+         f"{report.stored} stored"),
+        ("service", f"{report.requests} requests, {report.replies} replies by model "
+         f"{report.model_version}"),
+        ("latency", f"p50 {report.latency_ms_p50:.1f} ms, p99 {report.latency_ms_p99:.1f} ms from "
+         "question to answer, five clients at once"),
+        ("bytes", f"{report.latent_bytes} a latent, {report.message_bytes} with its message; "
+         f"{report.image_bytes} a raw image"),
+        ("accuracy", f"[bold]{report.accuracy:.1%}[/] on unseen images, learned from all five "
+         "clients"),
+        ("", f"{report.accuracy_one_client:.1%} control: learned from one client alone"),
+        ("", f"{report.accuracy_pixels:.1%} control: learned from raw pixels of all five"),
+        ("per class", ", ".join(per_class)),
+    ]  # fmt: skip
+    for name, text in rows:
+        table.add_row(name, text)
     return table
