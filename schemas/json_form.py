@@ -181,7 +181,7 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise SchemaError("stands twice in one JSON object", key)
+            raise SchemaError(f"{shorten(key)} stands twice in one JSON object")
         found[key] = value
     return found
 
@@ -234,7 +234,9 @@ def _name_of(value: Any) -> str:
 def _check_numbers(field: str, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         if not _fits(value, float):
-            raise SchemaError(f"must be a number, not {_name_of(value)}", f"{field}.{name}")
+            raise SchemaError(
+                f"must be a number, not {_name_of(value)}", f"{field}.{shorten(name)}"
+            )
 
 
 def _read_vector(body: Mapping[str, Any]) -> Vector:

@@ -60,6 +60,11 @@ def format_timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
+def cut_text(text: str) -> str:
+    """Return the text, cut where it is longer than a message may carry."""
+    return text if len(text) <= TEXT_MAX else f"{text[: TEXT_MAX - 3]}..."
+
+
 def shorten(value: Any, limit: int = 60) -> str:
     """Quote a value for an error message, cut where it is long."""
     text = repr(value)
@@ -85,6 +90,7 @@ def validate(message: Message) -> None:
             _validate_reply(message)
         elif isinstance(message, Refusal):
             _check_text("error", message.error)
+            _check_text("field", message.field)
 
 
 def _validate_latent(message: LatentMessage) -> None:
@@ -124,7 +130,9 @@ def _validate_privacy(privacy: Privacy) -> None:
         raise SchemaError("needs epsilon, unit and adjacency", "privacy.guarantee")
     for name, value in (privacy.parameters or {}).items():
         if not abs(value) < float("inf"):
-            raise SchemaError(f"{value} is not a finite number", f"privacy.parameters.{name}")
+            raise SchemaError(
+                f"{value} is not a finite number", f"privacy.parameters.{shorten(name)}"
+            )
 
 
 def _validate_reply(reply: Reply) -> None:
@@ -134,7 +142,7 @@ def _validate_reply(reply: Reply) -> None:
         check_name("modelVersion", reply.model_version)
     for label, value in (reply.probabilities or {}).items():
         if not 0 <= value <= 1.0001:
-            raise SchemaError(f"{value} is not a probability", f"probabilities.{label}")
+            raise SchemaError(f"{value} is not a probability", f"probabilities.{shorten(label)}")
     _check_text("error", reply.error)
 
 

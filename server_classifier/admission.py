@@ -16,9 +16,14 @@ from schemas.errors import SchemaError
 from schemas.messages import LatentMessage
 from schemas.quantiser import dequantise
 from schemas.validation import shorten
+from schemas.vector import Vector
 from server_classifier.store.database import reading
 from server_classifier.store.registry import ClientRow, EncoderRow, list_clients, list_encoders
 from stream.codec import Received
+
+_MOST_NAMED = 3
+# Noise may carry a latent far out of the encoder's range; further than this, no training survives.
+_MOST_RANGES = 1000.0
 
 
 @dataclass(slots=True)
@@ -96,7 +101,7 @@ class Admission:
             )
         encoder = self._find_encoder(encoder_id)
         if encoder is None:
-            known = ", ".join(self._encoders) or "none"
+            known = ", ".join(list(self._encoders)[:_MOST_NAMED]) or "none"
             raise SchemaError(
                 f"{encoder_id} is not registered (known: {known}); latents of different encoders "
                 "do not mix. The operator adds one with `ioa server encoder add DIRECTORY`",
@@ -138,7 +143,21 @@ def _check_vector(message: LatentMessage, encoder: EncoderRow) -> None:
             f"{encoder.latent_dim}; was it made by another encoder?",
             "value",
         )
+    if message.value.dtype == "float32":
+        _check_magnitude(message.value, encoder)
     if message.value.dtype == "int32":
         raise SchemaError("int32 grids are not supported yet; send float32 or int8", "dtype")
     if message.aggregate is not None and message.aggregate.kind == "sum":
         raise SchemaError("sums are not supported yet; send records or means", "aggregate.kind")
+
+
+def _check_magnitude(vector: Vector, encoder: EncoderRow) -> None:
+    quantiser = encoder.manifest.quantiser
+    limit = _MOST_RANGES * max(abs(quantiser.low), abs(quantiser.high))
+    sizes = np.abs(vector.to_numpy().reshape(-1))
+    if sizes.max() > limit:
+        raise SchemaError(
+            f"is of size {sizes.max():.3g}, and the encoder's latents lie between "
+            f"{quantiser.low:.3g} and {quantiser.high:.3g}",
+            f"value[{int(sizes.argmax())}]",
+        )

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from schemas import headers
 from schemas.errors import SchemaError
 from schemas.messages import Reply
+from schemas.validation import cut_text
 from server_classifier.admission import Admission, Admitted
 from server_classifier.prediction import Classifier
 from server_classifier.store.classifiers import latest_classifier, latest_versions
@@ -25,6 +26,7 @@ NO_MODEL = (
     "no model yet: the server has not trained on latents of this encoder; "
     "send learning messages or ask again later"
 )
+OUT_OF_REACH = "the model finds no finite answer: this latent is far from all it has learned"
 _REFRESH_SECONDS = 0.5
 
 
@@ -142,6 +144,9 @@ class Inference:
             return
         probabilities = classifier.predict(np.stack([one.to_floats() for one in requests]))
         for request, row in zip(requests, probabilities.tolist(), strict=True):
+            if not np.isfinite(row).all():
+                self._reply(request, error=OUT_OF_REACH)
+                continue
             by_label = dict(zip(classifier.labels, row, strict=True))
             self._reply(request, by_label, classifier.version)
 
@@ -173,7 +178,9 @@ class Inference:
         if sender.client_id is None or not self._admission.knows_client(sender.client_id):
             self._responder.bury(record, error)
             return
-        reply = Reply(sender.client_id, "", self._now(), sender.message_id, error=str(error))
+        reply = Reply(
+            sender.client_id, "", self._now(), sender.message_id, error=cut_text(str(error))
+        )
         paper_only = record.header(headers.MESSAGE_ID) is None
         self._responder.answer(record, reply, paper_only=paper_only)
 

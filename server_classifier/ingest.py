@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 
 from schemas.errors import SchemaError
 from schemas.messages import Acknowledgement, Answer, Privacy, Refusal
+from schemas.validation import cut_text
 from server_classifier.admission import Admission, Admitted
 from server_classifier.store.database import writing
 from server_classifier.store.errors import StoreUnavailable
@@ -114,8 +115,8 @@ class Ingester:
             "",
             now,
             sender.message_id,
-            error=error.reason,
-            field=error.field,
+            error=cut_text(error.reason),
+            field=None if error.field is None else cut_text(error.field),
         )
 
 

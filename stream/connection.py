@@ -6,7 +6,7 @@ from threading import Event
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from stream.errors import KafkaUnavailable
+from stream.errors import KafkaRefused, KafkaUnavailable
 from stream.settings import KafkaSettings
 
 # Errors that no retry mends: librdkafka itself would go on for minutes.
@@ -14,34 +14,46 @@ _HOPELESS = {
     KafkaError._AUTHENTICATION: "refuses the user name or password",
     KafkaError._SSL: "and this client do not agree on TLS",
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: "does not permit this",
-    KafkaError._FATAL: "ended this client's session",
+    KafkaError.FENCED_INSTANCE_ID: "gave this process's place to another one of the same name; "
+    "start each with an --instance of its own",
 }
 
 
 class ErrorWatch:
-    """Takes librdkafka's ``error_cb`` and raises in the calling thread what cannot heal."""
+    """Takes librdkafka's ``error_cb`` and raises in the calling thread what cannot heal.
 
-    def __init__(self, bootstrap_servers: str) -> None:
+    Args:
+        report: told of errors that may heal, such as a broker that is away.
+    """
+
+    def __init__(
+        self, bootstrap_servers: str, report: Callable[[str], None] = lambda _: None
+    ) -> None:
         self._where = bootstrap_servers
+        self._report = report
         self._hopeless: str | None = None
         self.last: str | None = None
 
     def __call__(self, error: KafkaError) -> None:
         self.last = error.str()
         if (meaning := _HOPELESS.get(error.code())) or error.fatal():
-            self._hopeless = f"the broker at {self._where} {meaning or 'gave up'}: {error.str()}"
+            meaning = meaning or "ended this session"
+            self._hopeless = f"the broker at {self._where} {meaning} ({error.str()})"
+        else:
+            self._report(error.str())
 
     def raise_if_hopeless(self) -> None:
-        """Raise KafkaUnavailable once a password, certificate or session was refused."""
+        """Raise KafkaRefused once a password, certificate or membership was refused."""
         if self._hopeless is not None:
-            raise KafkaUnavailable(self._hopeless)
+            raise KafkaRefused(self._hopeless)
 
 
 def connect_admin(settings: KafkaSettings, timeout: float = 5.0) -> AdminClient:
     """Return an admin client of a cluster that has just answered.
 
     Raises:
-        KafkaUnavailable: nobody answers within ``timeout`` seconds, or we are refused.
+        KafkaUnavailable: nobody answers within ``timeout`` seconds.
+        KafkaRefused: we are refused.
     """
     watch = ErrorWatch(settings.bootstrap_servers)
     admin = AdminClient(settings.client_config() | {"error_cb": watch})
@@ -64,16 +76,16 @@ def wait_for_cluster(
     """Wait until the cluster answers; None when ``stop`` was set first.
 
     Raises:
-        KafkaUnavailable: only where waiting cannot help (password, certificate).
+        KafkaRefused: waiting cannot help.
     """
     for delay in backoff():
         if stop.is_set():
             return None
         try:
             return connect_admin(settings, timeout=2.0)
+        except KafkaRefused:
+            raise
         except KafkaUnavailable as error:
-            if not str(error).startswith("no Kafka broker"):
-                raise
             report(str(error))
         stop.wait(delay)
     return None

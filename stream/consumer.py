@@ -37,8 +37,11 @@ class RecordConsumer:
     ) -> None:
         self._topic = topic
         self._batch_size = batch_size
-        self._watch = ErrorWatch(settings.bootstrap_servers)
         self._log = structlog.get_logger().bind(topic=topic, group=group)
+        self._watch = ErrorWatch(
+            settings.bootstrap_servers,
+            report=lambda reason: self._log.warning("Kafka is in trouble", error=reason),
+        )
         self._due: dict[tuple[str, int], int] = {}
         self._committed_at = 0.0
         config: dict[str, Any] = {
@@ -71,7 +74,7 @@ class RecordConsumer:
             when_idle: called about ten times a second while no records come.
 
         Raises:
-            KafkaUnavailable: the broker refuses us for good.
+            KafkaRefused: the broker refuses us for good.
             StreamError: the group fences this process, or the topic is gone.
         """
         self._consumer.subscribe([self._topic], on_assign=self._on_assign)

@@ -2,6 +2,7 @@
 
 * StreamError
   x KafkaUnavailable
+    . KafkaRefused
   x TopicMissing
   x RecordTooLarge
   x DeliveryFailed
@@ -14,7 +15,11 @@ class StreamError(Exception):
 
 
 class KafkaUnavailable(StreamError):
-    """No broker answers, or it refuses us for good (password, certificate)."""
+    """No broker answers."""
+
+
+class KafkaRefused(KafkaUnavailable):
+    """The broker refuses us, and waiting does not help: password, certificate, lost membership."""
 
 
 class TopicMissing(StreamError):

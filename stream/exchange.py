@@ -34,8 +34,9 @@ class Answered:
 class Exchange:
     """One client's conversation with the server.
 
-    ``open`` holds the ids of the messages without an answer and when they were sent;
-    ``late`` counts answers nobody waits for any more, such as second answers after a crash.
+    ``open`` holds the ids of the messages without an answer and when they were sent; ``late``
+    counts answers nobody waits for any more, such as second answers after a crash, and
+    ``unreadable`` records on our reply topic that are no answers.
 
     Raises:
         KafkaUnavailable: no broker answers.
@@ -47,6 +48,7 @@ class Exchange:
     clock: Clock
     open: dict[str, float] = field(default_factory=dict)
     late: int = 0
+    unreadable: int = 0
 
     def __post_init__(self) -> None:
         self._topics = Topics(self.settings.prefix)
@@ -107,7 +109,7 @@ class Exchange:
 
         Raises:
             DeliveryFailed: the broker did not take one of our messages.
-            KafkaUnavailable: the broker refuses us for good.
+            KafkaRefused: the broker refuses us for good.
         """
         first = self._consumer.poll(timeout)
         self._publisher.poll()
@@ -125,7 +127,11 @@ class Exchange:
         return answered
 
     def _match(self, record: Record) -> Answered | None:
-        answer = decode_answer(record)
+        try:
+            answer = decode_answer(record)
+        except SchemaError:
+            self.unreadable += 1
+            return None
         sent = self.open.pop(answer.in_reply_to or "", None)
         if sent is None:
             self.late += 1

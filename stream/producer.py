@@ -59,7 +59,7 @@ class Publisher:
 
         Raises:
             RecordTooLarge: it exceeds the topic's limit.
-            KafkaUnavailable: the broker refuses us for good.
+            KafkaRefused: the broker refuses us for good.
         """
         size = measure_record(key, value, headers)
         if size > topic.limit:
@@ -90,7 +90,7 @@ class Publisher:
         """Run the reports that have arrived, waiting up to ``timeout`` seconds for one.
 
         Raises:
-            KafkaUnavailable: the broker refuses us for good.
+            KafkaRefused: the broker refuses us for good.
         """
         self._producer.poll(timeout)
         self._watch.raise_if_hopeless()
@@ -100,7 +100,7 @@ class Publisher:
 
         Raises:
             DeliveryFailed: a record was not taken, or ``timeout`` seconds passed.
-            KafkaUnavailable: the broker refuses us for good.
+            KafkaRefused: the broker refuses us for good.
         """
         waiting = self._producer.flush(0)
         while waiting and timeout > 0:

@@ -115,6 +115,9 @@ LEARNING_CASES = [
     Case("wrong-vector-length", change(value=[0.5] * 5), "has 5 numbers"),
     Case("nan", replace(b"1.5", b"NaN"), "NaN is no JSON number", refused=False),
     Case("infinity", replace(b"1.5", b"Infinity"), "Infinity is no JSON number", refused=False),
+    Case(
+        "1e38", replace(b"1.5", b"1e38"), "is of size 1e+38, and the encoder's latents lie between"
+    ),
     Case("1e300", replace(b"1.5", b"1e300"), "is too large for float32"),
     Case("true", replace(b"1.5", b"true"), "value[1]: true is not a float32 number"),
     Case("number-as-string", replace(b"1.5", b'"1.5"'), "value[1]: a string ('1.5') is not"),
@@ -239,6 +242,28 @@ def test_a_bad_request_of_nobody_we_know_becomes_a_dead_letter(server: RunningSe
         (reply,) = answers(1)
     assert b"ioa server client add stranger" in dict(letter.headers())[names.ERROR_REASON]
     assert json.loads(reply.value())["message"]["label"] == "hand"
+
+
+def test_three_hundred_damaged_records_stop_nothing(server: RunningServer) -> None:
+    rng = np.random.default_rng(7)
+    bootstrap, topics = server.kafka.bootstrap_servers, server.topics
+    damaged: list[tuple[bytes, Headers]] = []
+    for number in range(300):
+        avro = number % 2 == 1
+        raw = bytearray(as_avro(server) if avro else as_json(server))
+        for position in rng.integers(0, len(raw), 4):
+            raw[position] = rng.integers(0, 256)
+        cut = rng.integers(1, len(raw))
+        damaged.append((bytes(raw[:cut]), AVRO if avro else []))
+    with (
+        read_new(bootstrap, topics.dead_letters.name) as dead_letters,
+        read_new(bootstrap, topics.replies(CLIENT).name) as answers,
+    ):
+        for topic, good in ((topics.learning, as_json(server)), (topics.service, ask(server))):
+            send_raw(bootstrap, topic.name, [*damaged, (good, [])])
+        assert len(dead_letters(600)) == 600
+        kinds = [dict(one.headers())[names.KIND] for one in answers(2)]
+    assert sorted(kinds) == [b"acknowledgement", b"reply"]
 
 
 def test_a_record_one_byte_larger_is_refused_by_the_broker(server: RunningServer) -> None:

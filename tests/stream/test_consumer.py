@@ -1,12 +1,13 @@
 """The consumer loop on a real broker: what happens before its offsets move."""
 
+import time
 from collections.abc import Callable, Sequence
-from threading import Event, Thread
+from threading import Event, Thread, Timer
 
 import pytest
 
 from stream.consumer import RecordConsumer
-from stream.errors import DependencyDown, StreamError
+from stream.errors import DependencyDown, KafkaRefused, StreamError
 from stream.record import Record
 from stream.settings import KafkaSettings
 from stream.topics import Topics, create_topics
@@ -114,30 +115,29 @@ def test_offsets_wait_for_what_the_handler_left_under_way(settings: KafkaSetting
     assert read_until(settings, 1) == [b"1"]
 
 
-def test_a_killed_member_is_replaced_at_once(settings: KafkaSettings) -> None:
-    """A second process of the same instance takes over without waiting for the session."""
+def test_a_second_process_of_one_instance_takes_over_at_once(settings: KafkaSettings) -> None:
+    """As after a SIGKILL: the newcomer waits for no session to expire, the old one is told why."""
     send(settings, b"1")
-    first_has_it, stop = Event(), Event()
-
-    def hold(_: Sequence[Record]) -> None:
-        first_has_it.set()
-        stop.wait(30)
-        raise DependencyDown("this one never finishes")
-
-    fenced: list[StreamError] = []
+    handled, stop = Event(), Event()
+    fenced: list[KafkaRefused] = []
 
     def run_first() -> None:
         try:
-            consume(settings, hold, stop)
-        except StreamError as error:
+            consume(settings, lambda _: handled.set(), stop)
+        except KafkaRefused as error:
             fenced.append(error)
 
-    thread = Thread(target=run_first)
-    thread.start()
-    assert first_has_it.wait(30)
-    assert read_until(settings, 1) == [b"1"]
+    first = Thread(target=run_first)
+    first.start()
+    assert handled.wait(30)
+    started = time.monotonic()
+    sending = Timer(1.5, send, (settings, b"2"))  # by then the second process is a member
+    sending.start()
+    assert read_until(settings, 1)[-1] == b"2"
+    assert time.monotonic() - started < 5  # a session lasts 6 s
+    first.join(30)
     stop.set()
-    thread.join()
+    assert "start each with an --instance of its own" in str(fenced[0])
 
 
 def test_a_missing_topic_is_an_error_that_names_it(kafka: str, topic_prefix: str) -> None:
