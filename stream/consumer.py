@@ -108,9 +108,10 @@ class RecordConsumer:
         error = message.error()
         if error is None:
             return True
-        if error.fatal() or not error.retriable():
+        self._watch(error)  # losing the membership is reported here, not to error_cb
+        self._watch.raise_if_hopeless()
+        if not error.retriable():
             raise StreamError(f"cannot read {self._topic}: {error.str()}")
-        self._log.warning("reading is interrupted", error=error.str())
         return False
 
     def _handle(self, handle: Handle, records: list[Record], stop: Event) -> None:
@@ -128,10 +129,15 @@ class RecordConsumer:
 
     def _wait(self, seconds: float, stop: Event) -> None:
         """Stay in the group while waiting; paused partitions deliver nothing."""
-        self._consumer.pause(self._consumer.assignment())
         end = monotonic() + seconds
         while monotonic() < end and not stop.is_set():
-            self._consumer.poll(_POLL_SECONDS)
+            # Each time: a rebalance hands out partitions that are not paused.
+            self._consumer.pause(self._consumer.assignment())
+            message = self._consumer.poll(_POLL_SECONDS)
+            self._watch.raise_if_hopeless()
+            if message is not None and self._usable(message):
+                record = Record.from_kafka(message)
+                self._consumer.seek(TopicPartition(record.topic, record.partition, record.offset))
         self._consumer.resume(self._consumer.assignment())
 
     def _commit(self) -> None:
@@ -143,5 +149,6 @@ class RecordConsumer:
         try:
             self._consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as error:
-            # Repeating records is harmless; the next commit covers these too.
-            self._log.warning("offsets not committed", error=error.args[0].str())
+            # Repeating records is harmless, and a later commit of a partition covers these too.
+            self._watch(error.args[0])
+            self._watch.raise_if_hopeless()
