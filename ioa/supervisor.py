@@ -14,7 +14,7 @@ from threading import Event
 import structlog
 
 from ioa.settings import Settings
-from server_classifier.service import prepare_database
+from server_classifier.service import await_database
 from stream.lifetime import bind_to_parent
 
 SERVICES = ("ingest", "infer", "train")
@@ -59,7 +59,7 @@ def supervise_server(settings: Settings, stop: Event) -> None:
     The database is brought up to date first, so that the services find their tables.
     """
     log = structlog.get_logger()
-    if prepare_database(settings.server, stop) is None:
+    if await_database(settings.server, stop) is None:
         return
     environment = settings.child_environment(os.environ)
     services = [_Service(name, environment) for name in SERVICES]

@@ -1,8 +1,9 @@
 """Service messages to replies: what is waiting is answered with one matrix product."""
 
+import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
+from threading import Event
 
 import numpy as np
 import structlog
@@ -14,6 +15,8 @@ from schemas.messages import Reply
 from schemas.validation import cut_text
 from server_classifier.admission import Admission, Admitted
 from server_classifier.prediction import Classifier
+from server_classifier.service import await_surroundings
+from server_classifier.settings import ServerSettings
 from server_classifier.store.classifiers import latest_classifier, latest_versions
 from server_classifier.store.database import reading
 from server_classifier.store.errors import StoreUnavailable
@@ -21,6 +24,7 @@ from stream.codec import decode_latent, identify_sender
 from stream.errors import DependencyDown
 from stream.record import Record
 from stream.responder import Responder
+from stream.settings import KafkaSettings
 
 NO_MODEL = (
     "no model yet: the server has not trained on latents of this encoder; "
@@ -28,6 +32,32 @@ NO_MODEL = (
 )
 OUT_OF_REACH = "the model finds no finite answer: this latent is far from all it has learned"
 _REFRESH_SECONDS = 0.5
+_BATCH_SIZE = 256
+
+
+def run_infer(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> None:
+    """Answer service messages until ``stop`` is set, with or without a trainer beside it."""
+    around = await_surroundings(kafka, settings, stop)
+    if around is None:
+        return
+    shelf = ClassifierShelf(around.engine, time.monotonic)
+    responder = around.make_responder()
+    inference = Inference(
+        Admission(around.engine, None),
+        shelf,
+        responder,
+        cluster_id=around.cluster_id,
+        clock=time.time,
+    )
+    consumer = around.make_consumer(around.topics.service, group="infer", batch_size=_BATCH_SIZE)
+    structlog.get_logger().info("ready")
+    consumer.run(
+        inference.handle,
+        stop,
+        # Replies of several batches may be under way at once; only the offsets wait for them.
+        before_commit=responder.flush,
+        when_idle=shelf.refresh,
+    )
 
 
 class ClassifierShelf:
@@ -49,19 +79,14 @@ class ClassifierShelf:
         Raises:
             StoreUnavailable: there is none in memory and the database does not answer.
         """
-        try:
-            self.refresh()
-        except StoreUnavailable:
-            if encoder_id not in self._loaded:
-                raise
+        self.refresh()
+        if encoder_id not in self._loaded:
+            # The first classifier may be younger than the last look.
+            self._load_newest()
         return self._loaded.get(encoder_id)
 
     def refresh(self) -> None:
-        """Look for newer classifiers, if the last look is old enough.
-
-        Raises:
-            StoreUnavailable: the database does not answer.
-        """
+        """Look for newer classifiers, if the last look is old enough; a failure is only logged."""
         if self._clock() - self._looked_at < _REFRESH_SECONDS:
             return
         self._looked_at = self._clock()
@@ -69,12 +94,6 @@ class ClassifierShelf:
             self._load_newest()
         except StoreUnavailable as error:
             self._log.error("answering from memory", error=str(error))
-            raise
-
-    def refresh_quietly(self) -> None:
-        """Look for newer classifiers before a question needs them; a failure is only logged."""
-        with suppress(StoreUnavailable):
-            self.refresh()
 
     def _load_newest(self) -> None:
         with reading(self._engine) as connection:

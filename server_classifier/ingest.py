@@ -8,7 +8,8 @@ acknowledged again.
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from threading import Event
 
 import orjson
 import structlog
@@ -18,6 +19,8 @@ from schemas.errors import SchemaError
 from schemas.messages import Acknowledgement, Answer, Privacy, Refusal
 from schemas.validation import cut_text
 from server_classifier.admission import Admission, Admitted
+from server_classifier.service import await_surroundings
+from server_classifier.settings import ServerSettings
 from server_classifier.store.database import writing
 from server_classifier.store.errors import StoreUnavailable
 from server_classifier.store.latents import LatentRow, insert_latents
@@ -25,8 +28,10 @@ from stream.codec import decode_latent, identify_sender
 from stream.errors import DeliveryFailed, DependencyDown
 from stream.record import Record
 from stream.responder import Responder
+from stream.settings import KafkaSettings
 
 Now = Callable[[], datetime]
+_BATCH_SIZE = 2000
 
 
 @dataclass(slots=True)
@@ -35,6 +40,23 @@ class _Batch:
 
     admitted: list[Admitted] = field(default_factory=list)
     refused: list[tuple[Record, SchemaError]] = field(default_factory=list)
+
+
+def run_ingest(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> None:
+    """Store learning messages until ``stop`` is set."""
+    around = await_surroundings(kafka, settings, stop)
+    if around is None:
+        return
+    ingester = Ingester(
+        around.engine,
+        Admission(around.engine, settings.labels),
+        around.make_responder(),
+        cluster_id=around.cluster_id,
+        now=lambda: datetime.now(UTC),
+    )
+    consumer = around.make_consumer(around.topics.learning, group="ingest", batch_size=_BATCH_SIZE)
+    structlog.get_logger().info("ready")
+    consumer.run(ingester.handle, stop)
 
 
 class Ingester:

@@ -1,16 +1,13 @@
-"""The server's services, put together: each runs in a process of its own until told to stop."""
+"""What the server's services have in common: waiting for the database and for Kafka."""
 
 import secrets
 import time
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from threading import Event
 
 import structlog
 from sqlalchemy import Engine
 
-from server_classifier.admission import Admission
-from server_classifier.inference import ClassifierShelf, Inference
-from server_classifier.ingest import Ingester
 from server_classifier.settings import ServerSettings
 from server_classifier.store.database import ensure_current, open_database
 from server_classifier.store.errors import StoreUnavailable
@@ -19,76 +16,65 @@ from stream.consumer import RecordConsumer
 from stream.producer import Publisher
 from stream.responder import Responder
 from stream.settings import KafkaSettings
-from stream.topics import Topics, create_topics
-
-_INGEST_BATCH = 2000
-_INFER_BATCH = 256
+from stream.topics import Topic, Topics, create_topics
 
 
-def run_ingest(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> None:
-    """Store learning messages until ``stop`` is set."""
-    log = structlog.get_logger().bind(service="ingest")
-    engine = prepare_database(settings, stop)
-    cluster_id = _join_cluster(kafka, stop)
-    if engine is None or cluster_id is None:
-        return
-    topics = Topics(kafka.prefix)
-    ingester = Ingester(
-        engine,
-        Admission(engine, settings.labels),
-        Responder(Publisher(kafka), topics, clock=time.time, random=secrets.token_bytes),
-        cluster_id=cluster_id,
-        now=lambda: datetime.now(UTC),
+@dataclass(frozen=True)
+class Surroundings:
+    """The database and the cluster of a service, both of which have answered."""
+
+    kafka: KafkaSettings
+    settings: ServerSettings
+    engine: Engine
+    cluster_id: str
+
+    @property
+    def topics(self) -> Topics:
+        """The topics of this deployment."""
+        return Topics(self.kafka.prefix)
+
+    def make_responder(self) -> Responder:
+        """Return a responder with a producer of its own."""
+        return Responder(
+            Publisher(self.kafka), self.topics, clock=time.time, random=secrets.token_bytes
+        )
+
+    def make_consumer(self, topic: Topic, *, group: str, batch_size: int) -> RecordConsumer:
+        """Return this process's member of the consumer group ``<prefix>.<group>``."""
+        return RecordConsumer(
+            self.kafka,
+            topic=topic.name,
+            group=f"{self.kafka.prefix}.{group}",
+            instance=self.settings.instance,
+            batch_size=batch_size,
+        )
+
+
+def await_surroundings(
+    kafka: KafkaSettings, settings: ServerSettings, stop: Event
+) -> Surroundings | None:
+    """Wait for database and cluster and create what is missing; None when ``stop`` was set first.
+
+    Raises:
+        StoreError: the database cannot be used, and waiting does not help.
+        KafkaRefused: the cluster refuses us, and waiting does not help.
+    """
+    engine = await_database(settings, stop)
+    log = structlog.get_logger()
+    admin = wait_for_cluster(
+        kafka, stop, lambda reason: log.error("waiting for Kafka", error=reason)
     )
-    consumer = RecordConsumer(
-        kafka,
-        topic=topics.learning.name,
-        group=f"{kafka.prefix}.ingest",
-        instance=settings.instance,
-        batch_size=_INGEST_BATCH,
-    )
-    log.info("ready", database=engine.url.render_as_string(hide_password=True))
-    consumer.run(ingester.handle, stop)
+    if engine is None or admin is None:
+        return None
+    create_topics(kafka, Topics(kafka.prefix).shared(), admin)
+    return Surroundings(kafka, settings, engine, read_cluster_id(admin))
 
 
-def run_infer(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> None:
-    """Answer service messages until ``stop`` is set, with or without a trainer beside it."""
-    log = structlog.get_logger().bind(service="infer")
-    engine = prepare_database(settings, stop)
-    cluster_id = _join_cluster(kafka, stop)
-    if engine is None or cluster_id is None:
-        return
-    topics = Topics(kafka.prefix)
-    responder = Responder(Publisher(kafka), topics, clock=time.time, random=secrets.token_bytes)
-    shelf = ClassifierShelf(engine, time.monotonic)
-    inference = Inference(
-        Admission(engine, None),
-        shelf,
-        responder,
-        cluster_id=cluster_id,
-        clock=time.time,
-    )
-    consumer = RecordConsumer(
-        kafka,
-        topic=topics.service.name,
-        group=f"{kafka.prefix}.infer",
-        instance=settings.instance,
-        batch_size=_INFER_BATCH,
-    )
-    log.info("ready", database=engine.url.render_as_string(hide_password=True))
-    # Replies of several batches may be under way at once; only the offsets wait for them.
-    consumer.run(
-        inference.handle,
-        stop,
-        before_commit=responder.flush,
-        when_idle=shelf.refresh_quietly,
-    )
+def await_database(settings: ServerSettings, stop: Event) -> Engine | None:
+    """Open the database and bring its tables up to date; None when ``stop`` was set first.
 
-
-def prepare_database(settings: ServerSettings, stop: Event) -> Engine | None:
-    """Open the database and bring its tables up to date, waiting while it is away.
-
-    Returns None when ``stop`` was set first.
+    Raises:
+        StoreError: it cannot be used, and waiting does not help.
     """
     engine = open_database(settings.database_url)
     for delay in backoff():
@@ -100,14 +86,3 @@ def prepare_database(settings: ServerSettings, stop: Event) -> Engine | None:
         if stop.wait(delay):
             return None
     return None
-
-
-def _join_cluster(kafka: KafkaSettings, stop: Event) -> str | None:
-    log = structlog.get_logger()
-    admin = wait_for_cluster(
-        kafka, stop, lambda reason: log.error("waiting for Kafka", error=reason)
-    )
-    if admin is None:
-        return None
-    create_topics(kafka, Topics(kafka.prefix).shared())
-    return read_cluster_id(admin)

@@ -1,10 +1,17 @@
 """Every topic of a deployment, in one table."""
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import (
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
 
 from stream.connection import connect_admin
 from stream.errors import StreamError
@@ -12,6 +19,7 @@ from stream.settings import KafkaSettings
 
 _KIB, _MIB = 2**10, 2**20
 _HOUR = 3_600_000
+_LEADER_SECONDS = 15.0
 MESSAGE_LIMIT = _MIB
 """Largest learning, service or reply record in bytes, batch overhead included."""
 
@@ -108,13 +116,18 @@ class Topics:
         return Topic(f"{self.prefix}.{suffix}", key, written_by, kept, partitions, config)
 
 
-def create_topics(settings: KafkaSettings, topics: Iterable[Topic]) -> list[str]:
+def create_topics(
+    settings: KafkaSettings, topics: Iterable[Topic], admin: AdminClient | None = None
+) -> list[str]:
     """Create those topics that are missing and wait for their leaders; return their names.
+
+    Args:
+        admin: a connected client, where the caller has one.
 
     Raises:
         StreamError: the cluster is away or refuses a topic, named.
     """
-    admin = connect_admin(settings)
+    admin = admin or connect_admin(settings)
     wanted = {topic.name: topic for topic in topics}
     futures = admin.create_topics(
         [
@@ -131,7 +144,7 @@ def create_topics(settings: KafkaSettings, topics: Iterable[Topic]) -> list[str]
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise StreamError(f"cannot create {name}: {error.args[0].str()}") from error
     if created:
-        _wait_for_leaders(admin, created)
+        _wait_for_leaders(admin, [wanted[name] for name in created])
     return created
 
 
@@ -179,16 +192,28 @@ def _find_config_drift(admin: AdminClient, topics: list[Topic]) -> list[str]:
     return drift
 
 
-def _wait_for_leaders(admin: AdminClient, names: list[str]) -> None:
-    # Producing before a leader is elected costs a retry, consuming at a watermark an error.
-    for _ in range(200):
-        described = admin.describe_topics(TopicCollection(names))
+def _wait_for_leaders(admin: AdminClient, topics: list[Topic]) -> None:
+    """Wait until the leader of every partition answers.
+
+    Metadata names a leader a moment before it takes requests; so each is asked for its end offset.
+    """
+    partitions = {
+        TopicPartition(topic.name, number): OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        for topic in topics
+        for number in range(topic.partitions)
+    }
+    deadline = time.monotonic() + _LEADER_SECONDS
+    while True:
         try:
-            partitions = [p for future in described.values() for p in future.result().partitions]
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise
-            continue
-        if all(partition.leader is not None for partition in partitions):
+            for future in admin.list_offsets(partitions).values():
+                future.result()
             return
-    raise StreamError(f"no leader for {', '.join(names)}; look at the broker's log")
+        except KafkaException as error:
+            if time.monotonic() > deadline:
+                raise StreamError(
+                    f"the leaders of {', '.join(topic.name for topic in topics)} do not answer "
+                    f"({error.args[0].str()}); look at the broker's log"
+                ) from error
+            time.sleep(0.02)
+            # The client keeps what it knew of these topics before they were there; ask anew.
+            admin.list_topics(timeout=_LEADER_SECONDS)

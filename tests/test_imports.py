@@ -11,7 +11,7 @@ CLIENT = (
     "client_autoencoder.image_sources",
     "stream.exchange",
 )
-SERVER = ("ioa.cli.main", "server_classifier.service")
+SERVER = ("ioa.cli.main", "server_classifier.ingest", "server_classifier.inference")
 
 
 @pytest.mark.parametrize(

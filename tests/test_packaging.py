@@ -28,19 +28,20 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 def project_files() -> Iterator[Path]:
     """Yield every file of the project, relative to its folder; nothing hidden, nothing built."""
     for folder, folders, files in os.walk(ROOT):
-        folders[:] = [
-            name
-            for name in folders
-            if name not in BUILT and not name.startswith(".") and not name.endswith(".egg-info")
-        ]
+        folders[:] = [name for name in folders if is_ours(Path(folder) / name)]
         yield from ((Path(folder) / name).relative_to(ROOT) for name in files)
+
+
+def is_ours(folder: Path) -> bool:
+    built = folder.name in BUILT or folder.suffix == ".egg-info"
+    return not (built or folder.name.startswith(".") or (folder / "pyvenv.cfg").exists())
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The names of all files in a wheel that is built from a copy, so that nothing old is in it."""
     copy, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for file in project_files():
+    for file in filter(is_built_from, project_files()):
         (copy / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / file, copy / file)
     # No isolation: setuptools is in the extra `test`, and so the build needs no network.
@@ -48,6 +49,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     subprocess.run([sys.executable, "-m", "pip", "wheel", *options, copy], check=True)
     (built,) = out.glob("*.whl")
     return zipfile.ZipFile(built).namelist()
+
+
+def is_built_from(file: Path) -> bool:
+    return file.parts[0] in (*PACKAGES, "tests", "pyproject.toml", "README.md", "LICENSE")
 
 
 def test_the_wheel_holds_every_file_of_the_packages_and_no_other(wheel: list[str]) -> None:

@@ -95,7 +95,7 @@ def ingest(
     instance: Instance = None,
 ) -> None:
     """Store learning messages and acknowledge them. Example: ioa server ingest"""
-    from server_classifier.service import run_ingest
+    from server_classifier.ingest import run_ingest
 
     settings = _load(
         config, bootstrap, prefix, database_url=database, labels=label or None, instance=instance
@@ -112,7 +112,7 @@ def infer(
     instance: Instance = None,
 ) -> None:
     """Answer service messages; alone it is the paper's offline mode. Example: ioa server infer"""
-    from server_classifier.service import run_infer
+    from server_classifier.inference import run_infer
 
     settings = _load(config, bootstrap, prefix, database_url=database, instance=instance)
     run_infer(settings.kafka, settings.server, _start_service("infer"))
@@ -126,9 +126,11 @@ def train(
     train_min_new_rows: MinNewRows = None,
 ) -> None:
     """Retrain the classifier on what the database holds. Example: ioa server train"""
+    import os
     import time
 
-    from server_classifier.service import prepare_database
+    os.nice(10)  # before torch is imported: training never takes the processor from answering
+    from server_classifier.service import await_database
     from server_classifier.trainer import run_trainer
 
     settings = _load(
@@ -140,7 +142,7 @@ def train(
         train_min_new_rows=train_min_new_rows,
     ).server
     stop = _start_service("train")
-    if (engine := prepare_database(settings, stop)) is not None:
+    if (engine := await_database(settings, stop)) is not None:
         now = partial(datetime.now, UTC)
         run_trainer(engine, settings, clock=time.monotonic, now=now, stop=stop)
 

@@ -19,7 +19,8 @@ from schemas.manifest import (
 )
 from server_classifier.classifier import TrainingSettings, fit
 from server_classifier.classifier_file import export_onnx
-from server_classifier.service import run_infer, run_ingest
+from server_classifier.inference import run_infer
+from server_classifier.ingest import run_ingest
 from server_classifier.settings import ServerSettings
 from server_classifier.store.classifiers import add_classifier
 from server_classifier.store.database import ensure_current, open_database, reading, writing
