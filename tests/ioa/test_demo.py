@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -32,9 +33,10 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], seco
 
 def kill_service(demo: subprocess.Popen[str], name: str) -> None:
     for child in psutil.Process(demo.pid).children(recursive=True):
-        if child.cmdline()[-2:] == ["server", name]:
-            child.send_signal(signal.SIGKILL)
-            return
+        with suppress(psutil.ZombieProcess, psutil.NoSuchProcess):
+            if child.cmdline()[-2:] == ["server", name]:
+                child.send_signal(signal.SIGKILL)
+                return
     pytest.fail(f"there is no process `ioa server {name}`")
 
 
