@@ -1,6 +1,7 @@
 """``ioa demo``: the whole flow on this machine, with real parts."""
 
 import json
+import shutil
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -37,13 +38,15 @@ def demo(
     with ExitStack() as stack:
         directory = _make_directory(keep, stack)
         story = Story(console)
-        picture = Path("ioa-demo.png") if keep is None else directory / "picture.png"
-        report = run_demo(directory, _demo_settings(directory), data, seed, picture, story)
+        report = run_demo(directory, _demo_settings(directory), data, seed, story)
+        picture = directory / "demo.png"
+        if keep is None:
+            picture = Path(shutil.copyfile(picture, "ioa-demo.png")).resolve()
         console.print()
         print_report(console, report, picture)
         print_next_commands(console, keep)
     if as_json:
-        typer.echo(json.dumps(report.to_dict() | {"picture": str(picture.resolve())}))
+        typer.echo(json.dumps(report.to_dict() | {"picture": str(picture)}))
     if not report.agrees:
         raise typer.Exit(1)
 

@@ -35,21 +35,23 @@ def measure_exposure(
     decoder = load_autoencoder(directory / "encoder").decoder
     with torch.no_grad():
         reconstructions = decoder(torch.from_numpy(unseen[chosen])).clamp(0, 1).numpy()
+    originals = images.unseen.images[chosen, 0]
     restored = attack.restore(unseen[chosen])[:, 0]
     draw_demo(
         directory / "demo.png",
-        originals=images.unseen.images[chosen, 0],
+        originals=originals,
         latents=unseen[chosen],
         reconstructions=reconstructions[:, 0],
         restored=restored,
         labels=[str(images.unseen.labels[index]) for index in chosen],
         restored_psnr=report.attack.psnr_db,
     )
+    example = int(originals.std(axis=(1, 2)).argmax())  # what shows best on a terminal
     return {
         "attack": asdict(report.attack),
         "floor": asdict(report.floor),
-        "original": images.unseen.images[chosen[0], 0].tolist(),
-        "restored": restored[0].tolist(),
+        "original": originals[example].tolist(),
+        "restored": restored[example].tolist(),
     }
 
 

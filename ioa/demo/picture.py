@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Images = NDArray[np.float32]
-_SHADES = " ░▒▓█"
+_SHADES = " .:-=+*#%@"
 _TEXT_PIXELS = 16
 
 

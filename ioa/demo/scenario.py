@@ -1,6 +1,5 @@
 """The story of the demo, from images to answers; each step reports itself as it happens."""
 
-import shutil
 import subprocess
 import time
 from collections import defaultdict
@@ -161,10 +160,8 @@ class Scenario:
         return [self.deployment.finish(name, process) for name, process in processes.items()]
 
 
-def run_demo(
-    directory: Path, settings: Settings, data: str, seed: int, picture: Path, story: Story
-) -> DemoReport:
-    """Run the whole demo under ``directory`` and leave its picture at ``picture``.
+def run_demo(directory: Path, settings: Settings, data: str, seed: int, story: Story) -> DemoReport:
+    """Run the whole demo under ``directory`` and leave its picture there, ``demo.png``.
 
     Raises:
         ClientError: the images cannot be used.
@@ -180,9 +177,7 @@ def run_demo(
     settings.server.train_min_new_rows = sum(map(len, images.clients))
     with Deployment(directory, settings, story.tell) as deployment:
         story.tell(f"Apache Kafka answers at {settings.kafka.bootstrap_servers}")
-        report = Scenario(directory, images, seed, deployment, story).play()
-    shutil.copyfile(directory / "demo.png", picture)
-    return report
+        return Scenario(directory, images, seed, deployment, story).play()
 
 
 def _conclude(

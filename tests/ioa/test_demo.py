@@ -69,7 +69,7 @@ def test_counts_agree_although_every_service_is_killed(tmp_path: Path) -> None:
     assert report["attack_psnr_db"] > report["floor_psnr_db"] + 5
     died = [line for line in server_log.read_text().splitlines() if "service died" in line]
     assert len(died) >= 4
-    with Image.open(directory / "picture.png") as picture:
+    with Image.open(directory / "demo.png") as picture:
         assert picture.width > 1000
     assert psutil.Process(os.getpid()).children(recursive=True) == []
 
