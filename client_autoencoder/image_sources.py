@@ -108,7 +108,7 @@ def open_digits() -> ArraySource:
         from sklearn.datasets import load_digits
     except ImportError as error:
         raise ClientError(
-            "the digits need scikit-learn: pip install 'internet-of-autoencoders[demo]'"
+            "the digits need scikit-learn: pip install '.[demo]' in the project's folder"
         ) from error
     images, targets = load_digits(return_X_y=True)
     return ArraySource("digits", images.reshape(-1, 8, 8), [str(t) for t in targets], white=16.0)

@@ -10,25 +10,32 @@ set -eu
 cd "$(dirname "$0")/.."
 
 extras=$1
-stamp=.venv/installed-$extras
 torch_index=${TORCH_INDEX:-$(cat .venv/torch-index 2>/dev/null || true)}
 # The folder belongs to it, because the commands in .venv/bin name it.
 state=$({ pwd -P; echo "$torch_index"; cat pyproject.toml constraints.txt; } | cksum)
 
 main() {
-    if is_sound && [ "$(cat "$stamp" 2>/dev/null)" = "$state" ]; then
+    if is_sound && is_installed; then
         return
     fi
     is_sound || make_venv
-    rm -f "$stamp"
+    rm -f ".venv/installed-$extras"
     forget_half_installed
     echo "Installing into .venv; the first time takes some minutes"
     install || fail "The installation stopped, see above. Run the same again to go on."
-    echo "$state" >"$stamp"
+    echo "$state" >".venv/installed-$extras"
 }
 
 is_sound() {
     .venv/bin/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+}
+
+is_installed() {
+    # "all,test" begins with "all" and contains it.
+    for stamp in ".venv/installed-$extras"*; do
+        [ "$(cat "$stamp" 2>/dev/null)" != "$state" ] || return 0
+    done
+    return 1
 }
 
 make_venv() {

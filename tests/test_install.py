@@ -20,9 +20,11 @@ backend-path = ["."]
 """
 
 
-def install(project: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the script for the extra `all`; it never asks the network."""
-    command = [project / "scripts" / "install.sh", "all"]
+def install(
+    project: Path, extras: str = "all", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the script; it never asks the network."""
+    command = [project / "scripts" / "install.sh", extras]
     ours = {"PYTHON": sys.executable, "TORCH_INDEX": "", "PIP_NO_INDEX": "1"}
     environment = os.environ | ours | environment
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -81,6 +83,13 @@ def test_a_folder_that_moved_is_installed_anew_and_then_left_alone(installed: Pa
     assert "Successfully installed tiny-1" in moved.stdout
     assert "Making .venv" not in moved.stdout
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
+
+
+def test_more_extras_are_installed_and_then_fewer_are_there(installed: Path) -> None:
+    more, fewer = install(installed, "all,test"), install(installed, "all")
+
+    assert "Successfully installed tiny-1" in more.stdout
+    assert (fewer.returncode, fewer.stdout) == (0, "")
 
 
 def test_other_pins_are_installed(installed: Path) -> None:

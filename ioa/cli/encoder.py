@@ -110,7 +110,7 @@ def _require_training() -> None:
     missing = [name for name in ("torch", "onnx", "safetensors") if find_spec(name) is None]
     if missing:
         raise IoaError(
-            f"training needs {', '.join(missing)}: pip install 'internet-of-autoencoders[train]'"
+            f"training needs {', '.join(missing)}: pip install '.[train]' in the project's folder"
         )
 
 

@@ -45,10 +45,32 @@ def root(
     """Learn together over Kafka without images leaving the house."""
 
 
+# What is not in the base install, and the extra that brings it.
+_EXTRAS = {
+    "sqlalchemy": "server",
+    "alembic": "server",
+    "psycopg": "postgres",
+    "torch": "train",
+    "onnx": "train",
+    "safetensors": "train",
+    "sklearn": "demo",
+    "matplotlib": "demo",
+}
+
+
 def main() -> None:
     """Run the command line; known errors become one line on standard error."""
     try:
         app()
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").split(".")[0])
+        if extra is None:
+            raise
+        sys.exit(
+            f"ioa: this command needs {error.name}, which is not installed here: "
+            f"pip install -c constraints.txt '.[{extra}]' in the project's folder, "
+            "or '.[all]' for everything"
+        )
     except (ClientError, IoaError, SchemaError, ServerError, StreamError) as error:
         sys.exit(f"ioa: {error}")
     except KeyboardInterrupt:

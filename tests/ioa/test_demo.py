@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -40,15 +40,24 @@ def kill_service(demo: subprocess.Popen[str], name: str) -> None:
     pytest.fail(f"there is no process `ioa server {name}`")
 
 
-@pytest.mark.timeout(300)
-def test_counts_agree_although_every_service_is_killed(tmp_path: Path) -> None:
-    directory = tmp_path / "run"
-    demo = subprocess.Popen(
-        [sys.executable, "-m", "ioa", "demo", "--json", "--keep", directory],
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ioa", "demo", "--json", "--keep", tmp_path / "run"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+    yield process
+    process.terminate()
+    process.communicate()
+
+
+@pytest.mark.timeout(300)
+def test_counts_agree_although_every_service_is_killed(
+    demo: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    directory = tmp_path / "run"
     commands, server_log = directory / "commands.txt", directory / "server.log"
     wait_for(lambda: commands.exists() and "publish" in commands.read_text(), demo, 150)
     kill_service(demo, "ingest")

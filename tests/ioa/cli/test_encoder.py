@@ -120,7 +120,7 @@ def test_without_the_extra_it_is_named(folder: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("ioa.cli.encoder.find_spec", lambda _: None)
     result = invoke("train", "--data", folder, "--out", "out")
     assert isinstance(result.exception, IoaError)
-    assert "pip install 'internet-of-autoencoders[train]'" in str(result.exception)
+    assert "pip install '.[train]'" in str(result.exception)
 
 
 def test_asking_for_help_loads_nothing_heavy() -> None:
