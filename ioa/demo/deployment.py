@@ -38,7 +38,10 @@ class DemoError(IoaError):
 
 @dataclass
 class Deployment:
-    """A running broker and server under ``directory``; use as a context manager."""
+    """A broker and a server under ``directory``, which run inside its ``with`` block.
+
+    Commands that need neither may be started before it.
+    """
 
     directory: Path
     settings: Settings
@@ -60,6 +63,11 @@ class Deployment:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """The broker's address."""
+        return self.settings.kafka.bootstrap_servers
 
     @property
     def engine(self) -> Engine:

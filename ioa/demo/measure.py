@@ -1,14 +1,16 @@
-"""Controls and attack of the demo, in processes of their own that run beside it.
+"""Controls and attack of the demo, in a process of its own that runs beside it.
 
-    python -m ioa.demo.measure pixels|latents DIRECTORY SEED --json
+    python -m ioa.demo.measure DIRECTORY SEED --json
 
-It reads the parts that the demo wrote into the directory and prints one JSON object. Its low
-priority leaves the processors to the clients and the server, whose answers are being timed.
+It reads the parts that the demo wrote into the directory, does what needs no encoder, waits for the
+encoder, and prints one JSON object. Its low priority leaves the processors to the clients and the
+server, whose answers are being timed.
 """
 
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +20,20 @@ from ioa.demo.exposure import measure_exposure
 from ioa.demo.parts import read_parts
 
 
-def measure(what: str, directory: Path, seed: int) -> dict[str, Any]:
-    """Return the accuracy on raw pixels, or that of one client and what the attacker restored."""
+def measure(directory: Path, seed: int) -> dict[str, Any]:
+    """Return the accuracies of the two controls and what an attacker restored."""
     images = read_parts(directory)
-    if what == "pixels":
-        return {"accuracy": measure_pixels(images, seed)}
+    pixels = measure_pixels(images, seed)
+    while not (directory / "encoder").exists():  # it appears whole, or the demo ends
+        time.sleep(0.1)
     encoder = Encoder.load(directory / "encoder")
-    one_client = measure_one_client(images, encoder, seed)
-    return {"accuracy": one_client} | measure_exposure(images, encoder, directory, seed)
+    return {
+        "pixels": pixels,
+        "one_client": measure_one_client(images, encoder, seed),
+        **measure_exposure(images, encoder, directory, seed),
+    }
 
 
 if __name__ == "__main__":
     os.nice(10)
-    print(json.dumps(measure(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))))
+    print(json.dumps(measure(Path(sys.argv[1]), int(sys.argv[2]))))

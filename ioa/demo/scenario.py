@@ -74,22 +74,23 @@ class Scenario:
         """Run all steps; the processes of one step run side by side.
 
         Raises:
+            StreamError: the broker does not start.
             DemoError: a process failed.
         """
         training = self.deployment.start("encoder", self._training_command())
-        self.deployment.start_server()
-        pixels = self._start_measure("pixels")
-        encoder_id = self._await_encoder(training)
-        latents = self._start_measure("latents")
-        learned = self._publish()
-        self._await_model()
-        answered = self._ask()
-        stored = self.deployment.count_stored()
-        with self.story.wait("measuring controls and attack"):
-            on_pixels = self.deployment.finish("pixels", pixels)
-            on_latents = self.deployment.finish("latents", latents)
-        self.story.tell("controls and attack measured")
-        return _conclude(self, encoder_id, learned, answered, stored, on_pixels, on_latents)
+        with self.deployment:
+            self.story.tell(f"Apache Kafka answers at {self.deployment.bootstrap_servers}")
+            self.deployment.start_server()
+            measuring = self._start_measuring()
+            encoder_id = self._await_encoder(training)
+            learned = self._publish()
+            self._await_model()
+            answered = self._ask()
+            stored = self.deployment.count_stored()
+            with self.story.wait("measuring controls and attack"):
+                measured = self.deployment.finish("measure", measuring)
+            self.story.tell("controls and attack measured")
+            return _conclude(self, encoder_id, learned, answered, stored, measured)
 
     def _training_command(self) -> list[str]:
         return [
@@ -99,9 +100,9 @@ class Scenario:
             *("--out", str(self.directory / "encoder"), "--json"),
         ]
 
-    def _start_measure(self, what: str) -> Process:
-        arguments = [what, str(self.directory), str(self.seed), "--json"]
-        return self.deployment.start(what, arguments, module="ioa.demo.measure")
+    def _start_measuring(self) -> Process:
+        arguments = [str(self.directory), str(self.seed), "--json"]
+        return self.deployment.start("measure", arguments, module="ioa.demo.measure")
 
     def _await_encoder(self, training: Process) -> str:
         with self.story.wait("training the encoder"):
@@ -175,9 +176,8 @@ def run_demo(directory: Path, settings: Settings, data: str, seed: int, story: S
         f"with {len(images.clients[0])} each, {len(images.unseen)} nobody has seen"
     )
     settings.server.train_min_new_rows = sum(map(len, images.clients))
-    with Deployment(directory, settings, story.tell) as deployment:
-        story.tell(f"Apache Kafka answers at {settings.kafka.bootstrap_servers}")
-        return Scenario(directory, images, seed, deployment, story).play()
+    deployment = Deployment(directory, settings, story.tell)
+    return Scenario(directory, images, seed, deployment, story).play()
 
 
 def _conclude(
@@ -186,8 +186,7 @@ def _conclude(
     learned: list[Report],
     answered: list[Report],
     stored: int,
-    on_pixels: Report,
-    on_latents: Report,
+    measured: Report,
 ) -> DemoReport:
     images, story = scenario.images, scenario.story
     predictions = [one for report in answered for one in report["predictions"]]
@@ -202,17 +201,17 @@ def _conclude(
         replies=sum(one["error"] is None for one in predictions),
         accuracy=_accuracy(predictions),
         accuracy_per_class=_accuracy_per_class(predictions),
-        accuracy_one_client=on_latents["accuracy"],
-        accuracy_pixels=on_pixels["accuracy"],
+        accuracy_one_client=measured["one_client"],
+        accuracy_pixels=measured["pixels"],
         latency_ms_p50=p50,
         latency_ms_p99=p99,
         latent_bytes=_total(learned, "value_bytes") // max(sent, 1),
         message_bytes=_total(learned, "message_bytes") // max(sent, 1),
         image_bytes=int(np.prod(images.unseen.images.shape[1:])),
-        attack_psnr_db=on_latents["attack"]["psnr_db"],
-        attack_ssim=on_latents["attack"]["ssim"],
-        floor_psnr_db=on_latents["floor"]["psnr_db"],
-        restored_example=draw_pair(on_latents["original"], on_latents["restored"]),
+        attack_psnr_db=measured["attack"]["psnr_db"],
+        attack_ssim=measured["attack"]["ssim"],
+        floor_psnr_db=measured["floor"]["psnr_db"],
+        restored_example=draw_pair(measured["original"], measured["restored"]),
         encoder_id=encoder_id,
         model_version=", ".join(sorted(versions)),
         data=images.name,
