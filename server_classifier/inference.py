@@ -20,7 +20,7 @@ from server_classifier.settings import ServerSettings
 from server_classifier.store.classifiers import latest_classifier, latest_versions
 from server_classifier.store.database import reading
 from server_classifier.store.errors import StoreUnavailable
-from stream.codec import decode_latent, identify_sender
+from stream.codec import decode_latent, identify_sender, read_deadline
 from stream.errors import DependencyDown
 from stream.record import Record
 from stream.responder import Responder
@@ -151,8 +151,8 @@ class Inference:
 
     def _admit(self, record: Record) -> Admitted:
         received = decode_latent(record, mode="service", cluster_id=self._cluster_id)
-        deadline = record.header(headers.DEADLINE)
-        if deadline is not None and deadline.isdigit() and int(deadline) < self._clock() * 1000:
+        deadline = read_deadline(record)
+        if deadline is not None and deadline < self._clock():
             raise SchemaError("has passed; ask again", headers.DEADLINE)
         return self._admission.admit(received)
 

@@ -14,6 +14,7 @@ ANSWER_KINDS: dict[str, type[Answer]] = {
     "acknowledgement": Acknowledgement,
     "refusal": Refusal,
 }
+_DEADLINE_DIGITS = 15
 KIND_NAMES = {kind: name for name, kind in ANSWER_KINDS.items()}
 
 
@@ -56,9 +57,9 @@ def decode_latent(record: Record, *, mode: Mode, cluster_id: str) -> Received:
     """
     content_type = record.header(headers.CONTENT_TYPE)
     if content_type == avro_form.CONTENT_TYPE:
-        message = avro_form.decode_latent_avro(record.value)
+        message = avro_form.decode_latent_avro(record.value or b"")
     elif content_type in (None, json_form.CONTENT_TYPE):
-        message = json_form.decode_latent_json(record.value)
+        message = json_form.decode_latent_json(record.value or b"")
     else:
         raise SchemaError(
             f"{shorten(content_type)} is neither {json_form.CONTENT_TYPE} nor "
@@ -74,6 +75,22 @@ def decode_latent(record: Record, *, mode: Mode, cluster_id: str) -> Received:
     return Received(record, message, paper_only)
 
 
+def read_deadline(record: Record) -> float | None:
+    """Return until when an answer is wanted, in seconds since the Unix epoch; None for always.
+
+    Raises:
+        SchemaError: the header is not such a time.
+    """
+    text = record.header(headers.DEADLINE)
+    if text is None:
+        return None
+    if not text.isdigit() or len(text) > _DEADLINE_DIGITS:
+        raise SchemaError(
+            f"{shorten(text)} is not milliseconds since the Unix epoch", headers.DEADLINE
+        )
+    return int(text) / 1000
+
+
 def decode_answer(record: Record) -> Answer:
     """Read what the server sent to a reply topic.
 
@@ -84,8 +101,8 @@ def decode_answer(record: Record) -> Answer:
     if kind is None:
         raise SchemaError(f"is none of {', '.join(ANSWER_KINDS)}", headers.KIND)
     if record.header(headers.CONTENT_TYPE) == avro_form.CONTENT_TYPE:
-        return avro_form.decode_answer_avro(record.value, kind)
-    return json_form.decode_answer_json(record.value, kind)
+        return avro_form.decode_answer_avro(record.value or b"", kind)
+    return json_form.decode_answer_json(record.value or b"", kind)
 
 
 def identify_sender(record: Record, cluster_id: str) -> Sender:
@@ -93,7 +110,7 @@ def identify_sender(record: Record, cluster_id: str) -> Sender:
     client_id = _valid("clientID", record.header(headers.CLIENT))
     message_id = _valid("messageID", record.header(headers.MESSAGE_ID))
     if client_id is None or message_id is None:
-        body = _read_loosely(record.value)
+        body = _read_loosely(record.value or b"")
         client_id = client_id or _valid("clientID", body.get("clientID"))
         message_id = message_id or _valid("messageID", body.get("messageID"))
     return Sender(client_id, message_id or _position_id(record, cluster_id))

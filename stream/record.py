@@ -17,7 +17,7 @@ class Record:
     offset: int
     timestamp: int
     key: bytes | None
-    value: bytes
+    value: bytes | None
     headers: Headers
 
     @classmethod
@@ -29,7 +29,7 @@ class Record:
             message.offset() or 0,
             message.timestamp()[1],
             message.key(),
-            message.value() or b"",
+            message.value(),
             _read_headers(message),
         )
 

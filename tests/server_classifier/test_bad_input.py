@@ -244,6 +244,26 @@ def test_a_bad_request_of_nobody_we_know_becomes_a_dead_letter(server: RunningSe
     assert json.loads(reply.value())["message"]["label"] == "hand"
 
 
+@pytest.mark.parametrize("deadline", [b"9" * 5000, b"-1", b"tomorrow", b"1e400"])
+def test_a_deadline_that_is_no_time_is_answered(server: RunningServer, deadline: bytes) -> None:
+    bootstrap, topics = server.kafka.bootstrap_servers, server.topics
+    with read_new(bootstrap, topics.replies(CLIENT).name) as answers:
+        records: list[tuple[bytes, Headers]] = [(ask(server), [(names.DEADLINE, deadline)])]
+        send_raw(bootstrap, topics.service.name, [*records, (ask(server), [])])
+        errors = [json.loads(one.value())["message"].get("error") for one in answers(2)]
+    assert "is not milliseconds since the Unix epoch" in errors[0]
+    assert errors[1] is None
+
+
+def test_a_record_without_value_is_buried_without_value(server: RunningServer) -> None:
+    bootstrap, topics = server.kafka.bootstrap_servers, server.topics
+    with read_new(bootstrap, topics.dead_letters.name) as dead_letters:
+        send_raw(bootstrap, topics.learning.name, [(None, [])])
+        (letter,) = dead_letters(1)
+    assert letter.value() is None
+    assert b"is not JSON" in dict(letter.headers())[names.ERROR_REASON]
+
+
 def test_three_hundred_damaged_records_stop_nothing(server: RunningServer) -> None:
     rng = np.random.default_rng(7)
     bootstrap, topics = server.kafka.bootstrap_servers, server.topics

@@ -1,7 +1,7 @@
 """Writing raw bytes to a topic and reading what arrives, with nothing of ours in between."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -13,7 +13,7 @@ Headers = list[tuple[str, bytes]]
 def send_raw(
     bootstrap: str,
     topic: str,
-    values: list[tuple[bytes, Headers]],
+    values: Sequence[tuple[bytes | None, Headers]],
     *,
     partition: int = 0,
     largest: int = 2**20,
