@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ioa.cli.options import Json
+from ioa.cli.program import program_name
 
 if TYPE_CHECKING:
     from stream.broker.daemon import BrokerStatus
@@ -115,8 +116,8 @@ def _report_started(status: "BrokerStatus", seconds: float) -> None:
         f"Apache Kafka answers at {status.bootstrap_servers} "
         f"(process {status.pid}, {seconds:.1f} s)\n"
         f"  data  {status.directory}\n"
-        f"  next  ioa topics create --bootstrap-servers {status.bootstrap_servers}\n"
-        f"  stop  ioa broker stop{option}"
+        f"  next  {program_name()} topics create --bootstrap-servers {status.bootstrap_servers}\n"
+        f"  stop  {program_name()} broker stop{option}"
     )
 
 

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from ioa.cli.options import Json
+from ioa.cli.program import program_name
 from ioa.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def demo(
             picture = Path(shutil.copyfile(picture, "ioa-demo.png")).resolve()
         console.print()
         print_report(console, report, picture)
-        print_next_commands(console, keep)
+        print_next_commands(console, program_name(), keep)
     if as_json:
         typer.echo(json.dumps(report.to_dict() | {"picture": str(picture)}))
     if not report.agrees:

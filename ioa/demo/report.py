@@ -75,20 +75,20 @@ def print_report(console: Console, report: DemoReport, picture: Path) -> None:
         console.print("[bold red]The counts disagree: messages were lost or left unanswered.[/]")
 
 
-def print_next_commands(console: Console, kept: Path | None) -> None:
+def print_next_commands(console: Console, program: str, kept: Path | None) -> None:
     """Print what to type next, for one's own folder and for a real cluster."""
+    client = "-b kafka:9092 --client-id radiology-1 --encoder encoder"
     lines = [
         "",
         "[bold]Next, your own images[/] (one folder per class, or an NPZ file):",
-        "  ioa demo --data path/to/images",
+        f"  {program} demo --data path/to/images",
         "[bold]On a real cluster:[/]",
-        "  ioa encoder train --data path/to/public-images --size 28 --out encoder",
-        "  ioa server encoder add encoder",
-        "  ioa server client add radiology-1 --site st-mary -b kafka:9092",
-        "  ioa server run -b kafka:9092",
-        "  ioa client publish -b kafka:9092 --client-id radiology-1 --encoder encoder "
-        "--data path/to/images",
-        "  ioa client ask -b kafka:9092 --client-id radiology-1 --encoder encoder --data new.png",
+        f"  {program} encoder train --data path/to/public-images --size 28 --public --out encoder",
+        f"  {program} server encoder add encoder",
+        f"  {program} server client add radiology-1 --site st-mary -b kafka:9092",
+        f"  {program} server run -b kafka:9092",
+        f"  {program} client publish {client} --data path/to/images",
+        f"  {program} client ask {client} --data new.png",
     ]
     if kept is not None:
         lines.append(f"Everything of this run, with its commands and logs, is in {kept}")

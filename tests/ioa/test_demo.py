@@ -100,7 +100,7 @@ def test_a_folder_of_images_takes_the_place_of_the_digits(tmp_path: Path) -> Non
     assert report["picture"] == str(tmp_path / "ioa-demo.png")
     assert set(report["accuracy_per_class"]) == {"bar", "ring", "square"}
     assert "restored by an attacker" in demo.stderr
-    assert "ioa client publish" in demo.stderr
+    assert "-m ioa client publish" in demo.stderr
 
 
 def test_a_source_too_small_is_an_error_in_one_line(tmp_path: Path) -> None:
