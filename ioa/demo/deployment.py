@@ -87,7 +87,8 @@ class Deployment:
         """Start an ``ioa`` command, or another module, whose errors go to ``<name>.log``."""
         command = [sys.executable, "-m", module, *arguments]
         with (self.directory / "commands.txt").open("a") as commands:
-            commands.write(shlex.join([module, *arguments]) + "\n")
+            typed = ["ioa"] if module == "ioa" else ["python", "-m", module]
+            commands.write(shlex.join([*typed, *arguments]) + "\n")
         with self._log(name).open("a") as log:
             return subprocess.Popen(  # noqa: S603 - our own program
                 bind_to_parent(command),
