@@ -17,9 +17,10 @@ from stream.connection import connect_admin
 from stream.errors import StreamError
 from stream.settings import KafkaSettings
 
-_KIB, _MIB = 2**10, 2**20
+_MIB = 2**20
 _HOUR = 3_600_000
 _LEADER_SECONDS = 15.0
+_COMPACT = {"cleanup.policy": "compact"}
 MESSAGE_LIMIT = _MIB
 """Largest learning, service or reply record in bytes, batch overhead included."""
 
@@ -47,34 +48,30 @@ class Topics:
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
         self.learning = self._topic(
-            "learning", "messageID", "clients", "for ever", partitions=4, retention_ms=-1
+            "learning", "messageID", "clients", "for ever", _keep(-1), partitions=4
         )
         self.service = self._topic(
-            "service", "messageID", "clients", "6 hours", partitions=4, retention_ms=6 * _HOUR
+            "service", "messageID", "clients", "6 hours", _keep(6), partitions=4
         )
-        self.encoders = self._compacted("encoders", "operator", 64 * _MIB)
-        self.classifiers = self._compacted("classifiers", "trainer", 16 * _MIB)
+        self.encoders = self._topic(
+            "encoders", "encoderID", "operator", "compacted", _COMPACT, limit=64 * _MIB
+        )
+        self.classifiers = self._topic(
+            "classifiers", "encoderID", "trainer", "compacted", _COMPACT, limit=16 * _MIB
+        )
         # A dead letter is a whole record of any other topic plus the reason.
         self.dead_letters = self._topic(
             "dead-letters",
             "original key",
             "any consumer",
             "4 weeks",
-            partitions=1,
-            retention_ms=28 * 24 * _HOUR,
+            _keep(4 * 7 * 24),
             limit=65 * _MIB,
         )
 
     def replies(self, client_id: str) -> Topic:
         """Return the reply topic that one client alone reads."""
-        return self._topic(
-            f"replies.{client_id}",
-            "messageID",
-            "server",
-            "6 hours",
-            partitions=1,
-            retention_ms=6 * _HOUR,
-        )
+        return self._topic(f"replies.{client_id}", "messageID", "server", "6 hours", _keep(6))
 
     def shared(self) -> list[Topic]:
         """Return all topics but the reply topics."""
@@ -86,34 +83,22 @@ class Topics:
         key: str,
         written_by: str,
         kept: str,
+        cleanup: dict[str, str],
         *,
-        partitions: int,
-        retention_ms: int,
+        partitions: int = 1,
         limit: int = MESSAGE_LIMIT,
     ) -> Topic:
-        config = {"cleanup.policy": "delete", "retention.ms": str(retention_ms)}
-        return self._build(suffix, key, written_by, kept, partitions, config, limit)
-
-    def _compacted(self, suffix: str, written_by: str, limit: int) -> Topic:
-        config = {"cleanup.policy": "compact"}
-        return self._build(suffix, "encoderID", written_by, "compacted", 1, config, limit)
-
-    def _build(
-        self,
-        suffix: str,
-        key: str,
-        written_by: str,
-        kept: str,
-        partitions: int,
-        config: dict[str, str],
-        limit: int,
-    ) -> Topic:
-        config |= {
+        config = cleanup | {
             "max.message.bytes": str(limit),
             # The client's clock is payload, never what retention or replay by time goes by.
             "message.timestamp.type": "LogAppendTime",
         }
         return Topic(f"{self.prefix}.{suffix}", key, written_by, kept, partitions, config)
+
+
+def _keep(hours: int) -> dict[str, str]:
+    milliseconds = hours * _HOUR if hours > 0 else -1
+    return {"cleanup.policy": "delete", "retention.ms": str(milliseconds)}
 
 
 def create_topics(
