@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 from numpy.lib.npyio import NpzFile
@@ -151,7 +152,10 @@ def open_folder(folder: Path, label: str | None = None) -> FileSource:
         return _file_source(folder, loose, [label] * len(loose))
     if label is not None:
         raise ClientError(f"{folder} has class folders, whose names are the labels; drop --label")
-    paths = [(file, child.name) for child in classes for file in _files_below(child)]
+    # Some systems hand out folder names in decomposed Unicode, in which "é" is two characters.
+    paths = [
+        (file, normalize("NFC", child.name)) for child in classes for file in _files_below(child)
+    ]
     return _file_source(folder, [path for path, _ in paths], [name for _, name in paths])
 
 

@@ -13,16 +13,17 @@ from numpy.typing import NDArray
 
 from client_autoencoder.encoder import Encoder
 from client_autoencoder.errors import ClientError
-from client_autoencoder.images import ImageBatch
+from client_autoencoder.images import ImageBatch, ImageSource
 from client_autoencoder.privacy.mechanism import Privatizer
+from schemas.errors import SchemaError
 from schemas.messages import Acknowledgement, Aggregate, LatentMessage, Mode, Refusal, Reply
+from schemas.validation import LEAST_QUERY_EPSILON, check_label
 from schemas.vector import Vector
 from stream.exchange import Answered, Exchange
 from stream.identity import make_message_id
 
 # More messages than this are never without an answer, so that a slow server slows its clients.
 _MOST_OPEN = 5000
-SMALLEST_QUERY_EPSILON = 8.0
 
 
 @dataclass(frozen=True)
@@ -43,18 +44,9 @@ class MessageMaker:
     random: Callable[[int], bytes]
 
     def make(self, batch: ImageBatch, mode: Mode) -> Iterator[LatentMessage]:
-        """Yield one message per image of the batch.
-
-        Raises:
-            ClientError: a learning message has no label.
-        """
+        """Yield one message per image of the batch; see ``check_labels`` for those to learn."""
         values = self._to_wire(self.encoder.encode(batch.images))
-        for row, label, name in zip(values, batch.labels, batch.names, strict=True):
-            if mode == "learning" and not label:
-                raise ClientError(
-                    f"{name} has no label, and the server learns from labelled images only: "
-                    "put it into a folder named after its class, or name one with --label"
-                )
+        for row, label in zip(values, batch.labels, strict=True):
             moment = self.now()
             yield LatentMessage(
                 client_id=self.client_id,
@@ -115,6 +107,25 @@ class ServiceReport:
         return [prediction for prediction in self.predictions if prediction.error is None]
 
 
+def check_labels(source: ImageSource, order: Iterable[int]) -> None:
+    """Check that every image has a label that may be sent, before the first message leaves.
+
+    Raises:
+        ClientError: names the first image without one.
+    """
+    for index in order:
+        label = source.label(index)
+        if not label:
+            raise ClientError(
+                f"{source.name_of(index)} has no label, and the server learns from labelled images "
+                "only: put it into a folder named after its class, or name one with --label"
+            )
+        try:
+            check_label(label)
+        except SchemaError as error:
+            raise ClientError(f"{source.name_of(index)}: its {error}") from error
+
+
 Progress = Callable[[int, int], None]
 """Called with how many messages were sent and answered so far."""
 
@@ -133,7 +144,7 @@ def publish(
         timeout: seconds without any answer after which waiting ends.
 
     Raises:
-        ClientError: an image has no label.
+        SchemaError: an image has no label; see ``check_labels``.
         StreamError: the broker is away, refuses us, or a message is too large.
     """
     report = LearningReport()
@@ -241,7 +252,7 @@ def _predict(answered: Answered, reply: Reply, name: str, true_label: str | None
 
 def _refuse_useless_noise(privatizer: Privatizer) -> None:
     epsilon = privatizer.privacy.epsilon
-    if epsilon is not None and epsilon <= SMALLEST_QUERY_EPSILON:
+    if epsilon is not None and epsilon <= LEAST_QUERY_EPSILON:
         raise ClientError(
             f"a question with noise of epsilon {epsilon:g} gets answers little better than "
             "chance. Send noised images in learning mode only, and ask without a privatizer"

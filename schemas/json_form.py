@@ -27,7 +27,7 @@ from schemas.messages import (
     Reply,
 )
 from schemas.validation import format_timestamp, parse_timestamp, shorten, validate
-from schemas.vector import DTYPES, Vector, read_dtype
+from schemas.vector import DTYPES, MOST_DIMENSIONS, Vector, read_dtype
 
 CONTENT_TYPE = "application/json"
 
@@ -210,7 +210,10 @@ def _check_types(
         expected = required.get(name) or optional.get(name)
         if expected is None:
             known = ", ".join([*required, *optional])
-            raise SchemaError(f"is not a known field; known are {known}", prefix + shorten(name))
+            # The name may be anything, so it stands in the reason and not where logs repeat it.
+            raise SchemaError(
+                f"{shorten(name)} is not a known field; known are {known}", f"message.{prefix}"[:-1]
+            )
         if not _fits(value, expected):
             raise SchemaError(
                 f"must be {_JSON_NAMES[expected]}, not {_name_of(value)}", prefix + name
@@ -234,9 +237,7 @@ def _name_of(value: Any) -> str:
 def _check_numbers(field: str, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         if not _fits(value, float):
-            raise SchemaError(
-                f"must be a number, not {_name_of(value)}", f"{field}.{shorten(name)}"
-            )
+            raise SchemaError(f"{shorten(name)} must be a number, not {_name_of(value)}", field)
 
 
 def _read_vector(body: Mapping[str, Any]) -> Vector:
@@ -270,7 +271,9 @@ def _refuse_first(numbers: list[Any], accept: Callable[[Any], bool], reason: str
 def _read_shape(shape: list[Any] | None, count: int) -> tuple[int, ...]:
     if shape is None:
         return (count,)
-    if not shape or not all(type(size) is int and 0 < size <= count for size in shape):
+    if not 0 < len(shape) <= MOST_DIMENSIONS or not all(
+        type(size) is int and 0 < size <= count for size in shape
+    ):
         raise SchemaError(f"{shorten(shape)} is not a list of sizes", "shape")
     if math.prod(shape) != count:
         raise SchemaError(f"{shorten(shape)} does not hold the {count} numbers of value", "shape")

@@ -1,6 +1,7 @@
 """The rules every message keeps, whatever form it travelled in."""
 
 import re
+import unicodedata
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,15 +9,19 @@ from schemas.errors import SchemaError
 from schemas.messages import Aggregate, LatentMessage, Message, Privacy, Refusal, Reply
 
 LABEL_MAX = 256
+LARGEST_COUNT = 2**31 - 1
+LEAST_QUERY_EPSILON = 8.0
+"""Noise of this epsilon or less makes the answer about one image little better than chance."""
 TEXT_MAX = 2_000
 _CLIENT_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TOKEN = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 _RULES = {
     "clientID": (_CLIENT_ID, "1 to 63 of a-z, 0-9 and '-', not starting with '-'"),
-    "messageID": (_UUID, "a UUID in lower case"),
+    "messageID": (_UUID7, "a UUID of version 7 in lower case"),
     "inReplyTo": (_UUID, "a UUID in lower case"),
     "encoderID": (_SHA256, "64 hexadecimal digits in lower case"),
     "policy": (_SHA256, "64 hexadecimal digits in lower case"),
@@ -38,7 +43,10 @@ def check_label(label: str) -> None:
     if len(label) > LABEL_MAX:
         raise SchemaError(f"has {len(label)} characters, {LABEL_MAX} are allowed", "label")
     if not label.isprintable():
-        raise SchemaError(f"{shorten(label)} holds control characters", "label")
+        raise SchemaError(f"{shorten(label)} holds control characters or odd spaces", "label")
+    if not unicodedata.is_normalized("NFC", label):
+        # Else two labels that look the same would be two classes.
+        raise SchemaError(f"{shorten(label)} is not in Unicode normal form C (NFC)", "label")
     if label != label.strip():
         raise SchemaError(f"{shorten(label)} begins or ends with a blank", "label")
 
@@ -113,7 +121,9 @@ def _validate_latent(message: LatentMessage) -> None:
 
 
 def _validate_aggregate(aggregate: Aggregate) -> None:
-    if aggregate.count < 1 or (aggregate.kind == "record" and aggregate.count != 1):
+    if not 1 <= aggregate.count <= LARGEST_COUNT or (
+        aggregate.kind == "record" and aggregate.count != 1
+    ):
         raise SchemaError(
             f"{aggregate.count} does not fit kind {aggregate.kind!r}", "aggregate.count"
         )
@@ -122,6 +132,10 @@ def _validate_aggregate(aggregate: Aggregate) -> None:
 def _validate_privacy(privacy: Privacy) -> None:
     if not privacy.mechanism:
         raise SchemaError("is empty; 'none' says that nothing was done", "privacy.mechanism")
+    for name in ("mechanism", "unit", "adjacency", "ledger_head"):
+        _check_text(f"privacy.{name}", getattr(privacy, name))
+    if privacy.ledger_sequence is not None and abs(privacy.ledger_sequence) >= 2**63:
+        raise SchemaError("is no 64-bit number", "privacy.ledgerSequence")
     if privacy.epsilon is not None and not 0 < privacy.epsilon < float("inf"):
         raise SchemaError(f"{privacy.epsilon} is not a positive number", "privacy.epsilon")
     if privacy.delta is not None and not 0 <= privacy.delta < 1:
@@ -130,9 +144,7 @@ def _validate_privacy(privacy: Privacy) -> None:
         raise SchemaError("needs epsilon, unit and adjacency", "privacy.guarantee")
     for name, value in (privacy.parameters or {}).items():
         if not abs(value) < float("inf"):
-            raise SchemaError(
-                f"{value} is not a finite number", f"privacy.parameters.{shorten(name)}"
-            )
+            raise SchemaError(f"{shorten(name)} is not finite: {value}", "privacy.parameters")
 
 
 def _validate_reply(reply: Reply) -> None:
@@ -142,7 +154,7 @@ def _validate_reply(reply: Reply) -> None:
         check_name("modelVersion", reply.model_version)
     for label, value in (reply.probabilities or {}).items():
         if not 0 <= value <= 1.0001:
-            raise SchemaError(f"{value} is not a probability", f"probabilities.{shorten(label)}")
+            raise SchemaError(f"{value} of {shorten(label)} is none", "probabilities")
     _check_text("error", reply.error)
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from schemas.errors import SchemaError
 
 Dtype = Literal["float32", "int8", "int32"]
+MOST_DIMENSIONS = 8
 DTYPES: dict[str, np.dtype[Any]] = {
     name: np.dtype(name).newbyteorder("<") for name in get_args(Dtype)
 }
@@ -24,7 +25,7 @@ def read_dtype(name: str) -> Dtype:
     for known in get_args(Dtype):
         if name == known:
             return cast(Dtype, known)
-    raise SchemaError(f"{name!r} is none of {', '.join(DTYPES)}", "dtype")
+    raise SchemaError(f"{name[:20]!r} is none of {', '.join(DTYPES)}", "dtype")
 
 
 @dataclass(slots=True)
@@ -40,9 +41,11 @@ class Vector:
     data: bytes
 
     def __post_init__(self) -> None:
-        count = math.prod(self.shape)
-        if not self.shape or count < 1 or min(self.shape) < 1:
+        if not 0 < len(self.shape) <= MOST_DIMENSIONS:
+            raise SchemaError(f"has {len(self.shape)} sizes, not 1 to {MOST_DIMENSIONS}", "shape")
+        if min(self.shape) < 1:
             raise SchemaError(f"{list(self.shape)} holds no numbers", "shape")
+        count = math.prod(self.shape)
         expected = count * DTYPES[self.dtype].itemsize
         if len(self.data) != expected:
             raise SchemaError(

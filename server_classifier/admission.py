@@ -4,7 +4,7 @@ Ingestion and inference ask the same questions, and every refusal names the reme
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -15,15 +15,19 @@ from sqlalchemy import Engine
 from schemas.errors import SchemaError
 from schemas.messages import LatentMessage
 from schemas.quantiser import dequantise
-from schemas.validation import shorten
+from schemas.validation import LEAST_QUERY_EPSILON, shorten
 from schemas.vector import Vector
 from server_classifier.store.database import reading
+from server_classifier.store.errors import StoreUnavailable
 from server_classifier.store.registry import ClientRow, EncoderRow, list_clients, list_encoders
 from stream.codec import Received
 
 _MOST_NAMED = 3
-# Noise may carry a latent far out of the encoder's range; further than this, no training survives.
-_MOST_RANGES = 1000.0
+# One latent far outside the encoder's range spoils the standardisation for all. Noise may carry
+# latents further out, and is then common to all of them.
+_MOST_RANGES = 4.0
+_MOST_RANGES_NOISED = 1000.0
+_REFRESH_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -46,24 +50,39 @@ class Admitted:
 class Admission:
     """Checks messages against what the operator registered.
 
-    Clients and encoders are held in memory and read again when an unknown one turns up, at most
-    once between two calls of ``begin_batch``.
+    Clients and encoders are held in memory for a second, and read again when an unknown one turns
+    up, at most once between two calls of ``begin_batch``.
 
     Args:
         engine: the server's database.
         labels: the declared label space, or None where any label may be learned.
+        clock: seconds that never go back.
     """
 
-    def __init__(self, engine: Engine, labels: Sequence[str] | None) -> None:
+    def __init__(
+        self, engine: Engine, labels: Sequence[str] | None, clock: Callable[[], float]
+    ) -> None:
         self._engine = engine
+        self._clock = clock
+        self._read_at = float("-inf")
         self._labels = None if labels is None else dict.fromkeys(labels)
         self._clients: dict[str, ClientRow] = {}
         self._encoders: dict[str, EncoderRow] = {}
         self._fresh = False
 
     def begin_batch(self) -> None:
-        """Permit one more look into the database."""
+        """Read the registry again if it is old, and permit one more look for what is unknown.
+
+        Raises:
+            StoreUnavailable: the database does not answer, and nothing was read before.
+        """
         self._fresh = False
+        if self._clock() - self._read_at >= _REFRESH_SECONDS:
+            try:
+                self._refresh()
+            except StoreUnavailable:
+                if not self._clients:
+                    raise
 
     def knows_client(self, client_id: str | None) -> bool:
         """Tell whether a client is registered."""
@@ -88,6 +107,8 @@ class Admission:
         _check_vector(message, encoder)
         if message.mode == "learning":
             self._check_label(message.label)
+        else:
+            _check_noise(message)
         return Admitted(received, client, encoder)
 
     def _admit_encoder(self, message: LatentMessage, client: ClientRow) -> EncoderRow:
@@ -133,6 +154,7 @@ class Admission:
             self._clients = {row.client_id: row for row in list_clients(connection)}
             self._encoders = {row.encoder_id: row for row in list_encoders(connection)}
         self._fresh = True
+        self._read_at = self._clock()
 
 
 def _check_vector(message: LatentMessage, encoder: EncoderRow) -> None:
@@ -144,16 +166,28 @@ def _check_vector(message: LatentMessage, encoder: EncoderRow) -> None:
             "value",
         )
     if message.value.dtype == "float32":
-        _check_magnitude(message.value, encoder)
+        noised = message.privacy is not None and message.privacy.mechanism != "none"
+        _check_magnitude(message.value, encoder, noised=noised)
     if message.value.dtype == "int32":
         raise SchemaError("int32 grids are not supported yet; send float32 or int8", "dtype")
     if message.aggregate is not None and message.aggregate.kind == "sum":
         raise SchemaError("sums are not supported yet; send records or means", "aggregate.kind")
 
 
-def _check_magnitude(vector: Vector, encoder: EncoderRow) -> None:
+def _check_noise(message: LatentMessage) -> None:
+    epsilon = None if message.privacy is None else message.privacy.epsilon
+    if epsilon is not None and epsilon <= LEAST_QUERY_EPSILON:
+        raise SchemaError(
+            f"{epsilon:g} makes a question useless (its answer is little better than chance); "
+            "learn with noise, and ask without",
+            "privacy.epsilon",
+        )
+
+
+def _check_magnitude(vector: Vector, encoder: EncoderRow, *, noised: bool) -> None:
     quantiser = encoder.manifest.quantiser
-    limit = _MOST_RANGES * max(abs(quantiser.low), abs(quantiser.high))
+    ranges = _MOST_RANGES_NOISED if noised else _MOST_RANGES
+    limit = ranges * max(abs(quantiser.low), abs(quantiser.high))
     sizes = np.abs(vector.to_numpy().reshape(-1))
     if sizes.max() > limit:
         raise SchemaError(

@@ -20,8 +20,8 @@ from server_classifier.settings import ServerSettings
 from server_classifier.store.classifiers import latest_classifier, latest_versions
 from server_classifier.store.database import reading
 from server_classifier.store.errors import StoreUnavailable
-from stream.codec import decode_latent, identify_sender, read_deadline
-from stream.errors import DependencyDown
+from stream.codec import Sender, decode_latent, identify_sender, read_deadline
+from stream.errors import DeliveryFailed, DependencyDown
 from stream.record import Record
 from stream.responder import Responder
 from stream.settings import KafkaSettings
@@ -33,6 +33,7 @@ NO_MODEL = (
 OUT_OF_REACH = "the model finds no finite answer: this latent is far from all it has learned"
 _REFRESH_SECONDS = 0.5
 _BATCH_SIZE = 256
+_MOST_PROBABILITIES = 100  # so that no number of labels makes a reply too large to send
 
 
 def run_infer(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> None:
@@ -43,7 +44,7 @@ def run_infer(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> No
     shelf = ClassifierShelf(around.engine, time.monotonic)
     responder = around.make_responder()
     inference = Inference(
-        Admission(around.engine, None),
+        Admission(around.engine, None, time.monotonic),
         shelf,
         responder,
         cluster_id=around.cluster_id,
@@ -51,13 +52,7 @@ def run_infer(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> No
     )
     consumer = around.make_consumer(around.topics.service, group="infer", batch_size=_BATCH_SIZE)
     structlog.get_logger().info("ready")
-    consumer.run(
-        inference.handle,
-        stop,
-        # Replies of several batches may be under way at once; only the offsets wait for them.
-        before_commit=responder.flush,
-        when_idle=shelf.refresh,
-    )
+    consumer.run(inference.handle, stop, when_idle=shelf.refresh)
 
 
 class ClassifierShelf:
@@ -137,23 +132,41 @@ class Inference:
         """
         try:
             self._admission.begin_batch()
-            by_encoder: dict[str, list[Admitted]] = {}
-            for record in records:
-                try:
-                    admitted = self._admit(record)
-                    by_encoder.setdefault(admitted.encoder.encoder_id, []).append(admitted)
-                except SchemaError as error:
-                    self._refuse(record, error)
-            for encoder_id, requests in by_encoder.items():
-                self._answer(requests, self._shelf.find(encoder_id))
-        except StoreUnavailable as error:
+            admitted, refused = self._sort(records)
+            # All that may fail for a while comes before the first answer is queued.
+            classifiers = {id: self._shelf.find(id) for id in admitted}
+            for encoder_id, requests in admitted.items():
+                self._answer(requests, classifiers[encoder_id])
+            for record, error, sender in refused:
+                self._refuse(record, error, sender)
+            self._responder.flush()
+        except (StoreUnavailable, DeliveryFailed) as error:
             raise DependencyDown(str(error)) from error
+
+    def _sort(
+        self, records: Sequence[Record]
+    ) -> tuple[dict[str, list[Admitted]], list[tuple[Record, SchemaError, Sender | None]]]:
+        by_encoder: dict[str, list[Admitted]] = {}
+        refused = []
+        for record in records:
+            try:
+                one = self._admit(record)
+                by_encoder.setdefault(one.encoder.encoder_id, []).append(one)
+            except SchemaError as error:
+                sender = identify_sender(record, self._cluster_id)
+                known = self._admission.knows_client(sender.client_id)
+                refused.append((record, error, sender if known else None))
+        return by_encoder, refused
 
     def _admit(self, record: Record) -> Admitted:
         received = decode_latent(record, mode="service", cluster_id=self._cluster_id)
         deadline = read_deadline(record)
         if deadline is not None and deadline < self._clock():
-            raise SchemaError("has passed; ask again", headers.DEADLINE)
+            late = self._clock() - deadline
+            raise SchemaError(
+                f"has passed {late:.1f} s ago by the server's clock; is the client's right?",
+                headers.DEADLINE,
+            )
         return self._admission.admit(received)
 
     def _answer(self, requests: list[Admitted], classifier: Classifier | None) -> None:
@@ -166,8 +179,9 @@ class Inference:
             if not np.isfinite(row).all():
                 self._reply(request, error=OUT_OF_REACH)
                 continue
-            by_label = dict(zip(classifier.labels, row, strict=True))
-            self._reply(request, by_label, classifier.version)
+            ranked = sorted(zip(row, classifier.labels, strict=True), reverse=True)
+            likeliest = {label: value for value, label in ranked[:_MOST_PROBABILITIES]}
+            self._reply(request, likeliest, classifier.version)
 
     def _reply(
         self,
@@ -177,7 +191,7 @@ class Inference:
         error: str | None = None,
     ) -> None:
         received = request.received
-        best = max(probabilities, key=probabilities.__getitem__) if probabilities else ""
+        best = next(iter(probabilities)) if probabilities else ""
         reply = Reply(
             received.message.client_id,
             best,
@@ -191,17 +205,14 @@ class Inference:
         )
         self._responder.answer(received.record, reply, paper_only=received.paper_only)
 
-    def _refuse(self, record: Record, error: SchemaError) -> None:
+    def _refuse(self, record: Record, error: SchemaError, sender: Sender | None) -> None:
         """Tell a known client why; what nobody can be told about goes to the dead letters."""
-        sender = identify_sender(record, self._cluster_id)
-        if sender.client_id is None or not self._admission.knows_client(sender.client_id):
+        if sender is None or sender.client_id is None:
             self._responder.bury(record, error)
             return
-        reply = Reply(
-            sender.client_id, "", self._now(), sender.message_id, error=cut_text(str(error))
-        )
-        paper_only = record.header(headers.MESSAGE_ID) is None
-        self._responder.answer(record, reply, paper_only=paper_only)
+        reason = cut_text(str(error))
+        reply = Reply(sender.client_id, "", self._now(), sender.message_id, error=reason)
+        self._responder.answer(record, reply, paper_only=sender.paper_only)
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)

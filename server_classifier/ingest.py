@@ -1,11 +1,11 @@
 """Learning messages into the database.
 
-For each batch, in this order: dead letters are delivered, rows are committed in one transaction,
-acknowledgements and refusals are delivered, and only then does the consumer move its offsets. A
-crash anywhere repeats the batch: the unique ``message_id`` keeps rows single, and the client is
-acknowledged again.
+For each batch, in this order: rows are committed in one transaction; dead letters, acknowledgements
+and refusals are delivered; and only then does the consumer move its offsets. A crash anywhere
+repeats the batch: the unique ``message_id`` keeps rows single, and the client is told again.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ import structlog
 from sqlalchemy import Engine
 
 from schemas.errors import SchemaError
-from schemas.messages import Acknowledgement, Answer, Privacy, Refusal
+from schemas.messages import Acknowledgement, Privacy, Refusal
 from schemas.validation import cut_text
 from server_classifier.admission import Admission, Admitted
 from server_classifier.service import await_surroundings
@@ -24,7 +24,7 @@ from server_classifier.settings import ServerSettings
 from server_classifier.store.database import writing
 from server_classifier.store.errors import StoreUnavailable
 from server_classifier.store.latents import LatentRow, insert_latents
-from stream.codec import decode_latent, identify_sender
+from stream.codec import Sender, decode_latent, identify_sender
 from stream.errors import DeliveryFailed, DependencyDown
 from stream.record import Record
 from stream.responder import Responder
@@ -35,11 +35,20 @@ _BATCH_SIZE = 2000
 
 
 @dataclass(slots=True)
+class _Refused:
+    """A record that cannot be stored, why, and whom to tell if that is known."""
+
+    record: Record
+    error: SchemaError
+    sender: Sender | None
+
+
+@dataclass(slots=True)
 class _Batch:
     """What becomes of the records of one batch."""
 
     admitted: list[Admitted] = field(default_factory=list)
-    refused: list[tuple[Record, SchemaError]] = field(default_factory=list)
+    refused: list[_Refused] = field(default_factory=list)
 
 
 def run_ingest(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> None:
@@ -49,7 +58,7 @@ def run_ingest(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> N
         return
     ingester = Ingester(
         around.engine,
-        Admission(around.engine, settings.labels),
+        Admission(around.engine, settings.labels, time.monotonic),
         around.make_responder(),
         cluster_id=around.cluster_id,
         now=lambda: datetime.now(UTC),
@@ -86,9 +95,6 @@ class Ingester:
         """
         try:
             batch = self._sort(records)
-            for record, error in batch.refused:
-                self._responder.bury(record, error)
-            self._responder.flush()
             with writing(self._engine) as connection:
                 stored = insert_latents(connection, [_to_row(one) for one in batch.admitted])
             self._answer(batch)
@@ -111,8 +117,12 @@ class Ingester:
                 received = decode_latent(record, mode="learning", cluster_id=self._cluster_id)
                 batch.admitted.append(self._admission.admit(received))
             except SchemaError as error:
-                batch.refused.append((record, error))
+                batch.refused.append(_Refused(record, error, self._find_sender(record)))
         return batch
+
+    def _find_sender(self, record: Record) -> Sender | None:
+        sender = identify_sender(record, self._cluster_id)
+        return sender if self._admission.knows_client(sender.client_id) else None
 
     def _answer(self, batch: _Batch) -> None:
         now = self._now()
@@ -124,22 +134,25 @@ class Ingester:
                 Acknowledgement(message.client_id, message.label, now, message.message_id),
                 paper_only=received.paper_only,
             )
-        for record, error in batch.refused:
-            if (refusal := self._refusal(record, error, now)) is not None:
-                self._responder.answer(record, refusal)
+        for refused in batch.refused:
+            self._responder.bury(refused.record, refused.error)
+            if refused.sender is not None:
+                self._responder.answer(
+                    refused.record,
+                    _refuse(refused.sender, refused.error, now),
+                    paper_only=refused.sender.paper_only,
+                )
 
-    def _refusal(self, record: Record, error: SchemaError, now: datetime) -> Answer | None:
-        sender = identify_sender(record, self._cluster_id)
-        if sender.client_id is None or not self._admission.knows_client(sender.client_id):
-            return None
-        return Refusal(
-            sender.client_id,
-            "",
-            now,
-            sender.message_id,
-            error=cut_text(error.reason),
-            field=None if error.field is None else cut_text(error.field),
-        )
+
+def _refuse(sender: Sender, error: SchemaError, now: datetime) -> Refusal:
+    return Refusal(
+        sender.client_id or "",
+        "",
+        now,
+        sender.message_id,
+        error=cut_text(error.reason),
+        field=None if error.field is None else cut_text(error.field),
+    )
 
 
 def _to_row(admitted: Admitted) -> LatentRow:

@@ -32,10 +32,11 @@ class Received:
 
 @dataclass(slots=True)
 class Sender:
-    """Who to answer about a record, as far as it can be read; None where it cannot."""
+    """Whom to answer about a refused record; ``client_id`` is None where that is not certain."""
 
     client_id: str | None
     message_id: str
+    paper_only: bool
 
 
 def encode(message: Message, content_type: str) -> bytes:
@@ -55,6 +56,8 @@ def decode_latent(record: Record, *, mode: Mode, cluster_id: str) -> Received:
     Raises:
         SchemaError: names the field or header at fault.
     """
+    if record.headers_damaged:
+        raise SchemaError("the name of a header is not UTF-8")
     content_type = record.header(headers.CONTENT_TYPE)
     if content_type == avro_form.CONTENT_TYPE:
         message = avro_form.decode_latent_avro(record.value or b"")
@@ -106,14 +109,14 @@ def decode_answer(record: Record) -> Answer:
 
 
 def identify_sender(record: Record, cluster_id: str) -> Sender:
-    """Read from a damaged record whom to tell about it: the headers first, then the JSON body."""
-    client_id = _valid("clientID", record.header(headers.CLIENT))
-    message_id = _valid("messageID", record.header(headers.MESSAGE_ID))
-    if client_id is None or message_id is None:
-        body = _read_loosely(record.value or b"")
-        client_id = client_id or _valid("clientID", body.get("clientID"))
-        message_id = message_id or _valid("messageID", body.get("messageID"))
-    return Sender(client_id, message_id or _position_id(record, cluster_id))
+    """Read from a refused record whom to tell about it, from its headers and its body.
+
+    Where the two name different clients nobody is told: else a client could have another answered.
+    """
+    body = _read_loosely(record)
+    client_id = _agree("clientID", record.header(headers.CLIENT), body.get("clientID"))
+    message_id = _agree("messageID", record.header(headers.MESSAGE_ID), body.get("messageID"))
+    return Sender(client_id, message_id or _position_id(record, cluster_id), message_id is None)
 
 
 def strip_to_paper(answer: Answer) -> Answer:
@@ -139,18 +142,26 @@ def _check_envelope(record: Record, message: LatentMessage) -> None:
             raise SchemaError(f"says {shorten(found)}, the message {shorten(stated)}", name)
 
 
-def _valid(field: str, value: object) -> str | None:
-    if not isinstance(value, str):
-        return None
+def _agree(field: str, *stated: object) -> str | None:
+    """Return the one valid value among those stated; None where there is none or two differ."""
+    valid = {value for value in stated if isinstance(value, str) and _is_valid(field, value)}
+    return valid.pop() if len(valid) == 1 else None
+
+
+def _is_valid(field: str, value: str) -> bool:
     try:
         check_name(field, value)
     except SchemaError:
-        return None
-    return value
+        return False
+    return True
 
 
-def _read_loosely(raw: bytes) -> dict[str, object]:
+def _read_loosely(record: Record) -> dict[str, object]:
+    raw = record.value or b""
     try:
+        if record.header(headers.CONTENT_TYPE) == avro_form.CONTENT_TYPE:
+            message = avro_form.decode_latent_avro(raw)
+            return {"clientID": message.client_id, "messageID": message.message_id}
         body = json_form.parse_object(raw).get("message")
     except SchemaError:
         return {}

@@ -1,12 +1,13 @@
 """Reaching the cluster: errors in words, early, and waiting where a service should wait."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import Event
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from stream.errors import KafkaRefused, KafkaUnavailable
+from stream.errors import KafkaRefused, KafkaUnavailable, StreamError
 from stream.settings import KafkaSettings
 
 # Errors that no retry mends: librdkafka itself would go on for minutes.
@@ -17,6 +18,15 @@ _HOPELESS = {
     KafkaError.FENCED_INSTANCE_ID: "gave this process's place to another one of the same name; "
     "start each with an --instance of its own",
 }
+
+# What reading does not get over by itself. librdkafka marks no consumer error as retriable, so the
+# list names those that last; whatever else is reported passes.
+_LASTING = (
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError._AUTO_OFFSET_RESET,
+)
 
 
 class ErrorWatch:
@@ -46,6 +56,23 @@ class ErrorWatch:
         """Raise KafkaRefused once a password, certificate or membership was refused."""
         if self._hopeless is not None:
             raise KafkaRefused(self._hopeless)
+
+
+def raise_if_lasting(error: KafkaError, topic: str) -> None:
+    """Raise StreamError for an error of a consumer that does not pass by itself."""
+    if error.fatal() or error.code() in _LASTING:
+        raise StreamError(f"cannot read {topic}: {error.str()}")
+
+
+@contextmanager
+def explaining_kafka() -> Iterator[None]:
+    """Turn what librdkafka raises inside the block into KafkaUnavailable."""
+    try:
+        yield
+    except KafkaException as error:
+        raise KafkaUnavailable(
+            f"Kafka does not do what was asked: {error.args[0].str()}"
+        ) from error
 
 
 def connect_admin(settings: KafkaSettings, timeout: float = 5.0) -> AdminClient:
@@ -99,6 +126,7 @@ def backoff(first: float = 0.2, limit: float = 10.0) -> Iterator[float]:
         delay = min(2 * delay, limit)
 
 
+@explaining_kafka()
 def read_cluster_id(admin: AdminClient) -> str:
     """Return the id that a cluster keeps for life (22 characters)."""
     return str(admin.list_topics(timeout=10).cluster_id)

@@ -13,8 +13,8 @@ import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
-from stream.connection import ErrorWatch, backoff
-from stream.errors import DependencyDown, StreamError
+from stream.connection import ErrorWatch, backoff, raise_if_lasting
+from stream.errors import DependencyDown
 from stream.record import Record
 from stream.settings import KafkaSettings
 
@@ -62,7 +62,6 @@ class RecordConsumer:
         handle: Handle,
         stop: Event,
         *,
-        before_commit: Callable[[], None] = lambda: None,
         when_idle: Callable[[], None] = lambda: None,
     ) -> None:
         """Consume until ``stop`` is set, then commit and leave.
@@ -70,7 +69,6 @@ class RecordConsumer:
         Args:
             handle: takes a batch; it is called again with the same batch on DependencyDown.
             stop: ends the loop after the batch in hand.
-            before_commit: finishes what ``handle`` left under way, before offsets move past it.
             when_idle: called about ten times a second while no records come.
 
         Raises:
@@ -85,9 +83,7 @@ class RecordConsumer:
                 else:
                     when_idle()
                 if self._due and monotonic() - self._committed_at > _COMMIT_SECONDS:
-                    before_commit()
                     self._commit()
-            before_commit()
             self._commit()
         finally:
             self._consumer.close()
@@ -110,8 +106,7 @@ class RecordConsumer:
             return True
         self._watch(error)  # losing the membership is reported here, not to error_cb
         self._watch.raise_if_hopeless()
-        if not error.retriable():
-            raise StreamError(f"cannot read {self._topic}: {error.str()}")
+        raise_if_lasting(error, self._topic)
         return False
 
     def _handle(self, handle: Handle, records: list[Record], stop: Event) -> None:

@@ -12,8 +12,8 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 from schemas.errors import SchemaError
 from schemas.messages import Answer, LatentMessage
 from stream.codec import decode_answer, encode
-from stream.connection import ErrorWatch, connect_admin
-from stream.errors import DeliveryFailed, StreamError, TopicMissing
+from stream.connection import ErrorWatch, connect_admin, explaining_kafka, raise_if_lasting
+from stream.errors import DeliveryFailed, TopicMissing
 from stream.producer import Publisher, make_headers
 from stream.record import Record
 from stream.settings import KafkaSettings
@@ -121,7 +121,7 @@ class Exchange:
         answered = []
         for message in [first, *self._consumer.consume(1000, 0)]:
             if (error := message.error()) is not None:
-                self._raise_unless_passing(error)
+                raise_if_lasting(error, self._topics.replies(self.client_id).name)
             elif (match := self._match(Record.from_kafka(message))) is not None:
                 answered.append(match)
         return answered
@@ -142,10 +142,7 @@ class Exchange:
         if error is not None:
             self._undelivered.append(error.str())
 
-    def _raise_unless_passing(self, error: KafkaError) -> None:
-        if error.fatal() or not error.retriable():
-            raise StreamError(f"cannot read the replies of {self.client_id}: {error.str()}")
-
+    @explaining_kafka()
     def _open_consumer(self) -> Consumer:
         replies = self._topics.replies(self.client_id).name
         present = connect_admin(self.settings).list_topics(timeout=10).topics

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from confluent_kafka import KafkaError, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as KafkaMessage
 
 from schemas import headers as names
@@ -68,7 +68,7 @@ class Publisher:
                 "send a smaller latent, or int8 in Avro instead of JSON"
             )
 
-        def report(error: KafkaError | None, _: KafkaMessage) -> None:
+        def report(error: KafkaError | None, _: KafkaMessage | None = None) -> None:
             if on_delivered is not None:
                 on_delivered(error)
             elif error is not None:
@@ -80,6 +80,10 @@ class Publisher:
                     topic.name, value, key, on_delivery=report, headers=list(headers)
                 )
                 self._producer.poll(0)
+                return
+            except KafkaException as error:
+                # Known to be undeliverable: a topic that is not there. Reported like any failure.
+                report(error.args[0])
                 return
             except BufferError:
                 # librdkafka's queue is full: wait for reports to make room.

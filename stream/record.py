@@ -19,10 +19,12 @@ class Record:
     key: bytes | None
     value: bytes | None
     headers: Headers
+    headers_damaged: bool = False
 
     @classmethod
     def from_kafka(cls, message: KafkaMessage) -> "Record":
         """Convert a message that carries no error."""
+        headers = _read_headers(message)
         return cls(
             message.topic() or "",
             message.partition() or 0,
@@ -30,7 +32,8 @@ class Record:
             message.timestamp()[1],
             message.key(),
             message.value(),
-            _read_headers(message),
+            headers or [],
+            headers_damaged=headers is None,
         )
 
     def header(self, name: str) -> str | None:
@@ -55,7 +58,11 @@ class Record:
         )
 
 
-def _read_headers(message: KafkaMessage) -> Headers:
-    # librdkafka hands out a list of pairs; its type stub also allows what only producers pass.
-    headers: Headers = message.headers() or []  # type: ignore[assignment]
+def _read_headers(message: KafkaMessage) -> Headers | None:
+    """Return the headers; None where a name is not UTF-8, which confluent_kafka cannot read."""
+    try:
+        # It hands out a list of pairs; its type stub also allows what only producers pass.
+        headers: Headers = message.headers() or []  # type: ignore[assignment]
+    except (SystemError, UnicodeDecodeError):
+        return None
     return headers

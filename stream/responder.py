@@ -7,7 +7,7 @@ from confluent_kafka import KafkaError
 
 from schemas import avro_form, headers, json_form
 from schemas.errors import SchemaError
-from schemas.messages import Answer
+from schemas.messages import Answer, Reply
 from stream.codec import KIND_NAMES, encode, strip_to_paper
 from stream.errors import DeliveryFailed
 from stream.identity import make_message_id
@@ -15,7 +15,14 @@ from stream.producer import Publisher, make_headers
 from stream.record import Record
 from stream.topics import Topics
 
-_NO_TOPIC = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
+# One client cannot be answered; that is no reason to let the others wait.
+_UNREACHABLE = (
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._UNKNOWN_PARTITION,
+)
+_LONGEST_CORRELATION_ID = 128
 
 
 class Responder:
@@ -41,6 +48,7 @@ class Responder:
         self._clock = clock
         self._random = random
         self._lost: list[str] = []
+        self._unanswerable: list[tuple[Record, SchemaError]] = []
         self._log = structlog.get_logger()
 
     def bury(self, record: Record, error: SchemaError) -> None:
@@ -77,28 +85,43 @@ class Responder:
                 KIND=KIND_NAMES[type(answer)],
                 CLIENT=answer.client_id,
                 MESSAGE_ID=answer.message_id,
-                CORRELATION_ID=record.header(headers.CORRELATION_ID) or answer.in_reply_to,
+                CORRELATION_ID=_read_correlation_id(record) or answer.in_reply_to,
                 CONTENT_TYPE=content_type,
             ),
-            on_delivered=lambda error: self._note(topic.name, error),
+            on_delivered=lambda error: self._note(topic.name, record, answer, error),
         )
 
     def flush(self) -> None:
         """Wait until everything queued is delivered.
 
+        A question whose client has no reply topic becomes a dead letter.
+
         Raises:
-            DeliveryFailed: the broker did not take it. A missing reply topic is no such failure:
-                it is logged, since waiting for one client must not stop all others.
+            DeliveryFailed: the broker did not take something; all of it may be sent again.
         """
         self._publisher.flush()
+        unanswerable, self._unanswerable = self._unanswerable, []
+        for record, error in unanswerable:
+            self.bury(record, error)
+        if unanswerable:
+            self._publisher.flush()
         lost, self._lost = self._lost, []
         if lost:
             raise DeliveryFailed("; ".join(dict.fromkeys(lost)))
 
-    def _note(self, topic: str, error: KafkaError | None) -> None:
+    def _note(self, topic: str, record: Record, answer: Answer, error: KafkaError | None) -> None:
         if error is None:
             return
-        if error.code() in _NO_TOPIC:
-            self._log.error("a reply topic is missing; register the client again", topic=topic)
-        else:
+        if error.code() not in _UNREACHABLE:
             self._lost.append(f"{topic}: {error.str()}")
+            return
+        reason = f"{topic} cannot be written ({error.str()}); register the client again"
+        self._log.error("a client cannot be answered", topic=topic, error=error.str())
+        if isinstance(answer, Reply):
+            self._unanswerable.append((record, SchemaError(reason, "clientID")))
+
+
+def _read_correlation_id(record: Record) -> str | None:
+    """Return what the sender wants repeated, unless it is so long that it would fill the answer."""
+    wanted = record.header(headers.CORRELATION_ID)
+    return wanted if wanted is not None and len(wanted) <= _LONGEST_CORRELATION_ID else None

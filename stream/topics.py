@@ -13,7 +13,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from stream.connection import connect_admin
+from stream.connection import connect_admin, explaining_kafka
 from stream.errors import StreamError
 from stream.settings import KafkaSettings
 
@@ -101,6 +101,7 @@ def _keep(hours: int) -> dict[str, str]:
     return {"cleanup.policy": "delete", "retention.ms": str(milliseconds)}
 
 
+@explaining_kafka()
 def create_topics(
     settings: KafkaSettings, topics: Iterable[Topic], admin: AdminClient | None = None
 ) -> list[str]:
@@ -113,7 +114,10 @@ def create_topics(
         StreamError: the cluster is away or refuses a topic, named.
     """
     admin = admin or connect_admin(settings)
-    wanted = {topic.name: topic for topic in topics}
+    present = admin.list_topics(timeout=10).topics
+    wanted = {topic.name: topic for topic in topics if topic.name not in present}
+    if not wanted:
+        return []
     futures = admin.create_topics(
         [
             NewTopic(topic.name, topic.partitions, settings.replication_factor, config=topic.config)
@@ -133,6 +137,7 @@ def create_topics(
     return created
 
 
+@explaining_kafka()
 def find_drift(settings: KafkaSettings, topics: Iterable[Topic]) -> list[str]:
     """Say in words how the cluster's topics differ from the table."""
     admin = connect_admin(settings)
@@ -150,6 +155,7 @@ def find_drift(settings: KafkaSettings, topics: Iterable[Topic]) -> list[str]:
     return drift + _find_config_drift(admin, existing)
 
 
+@explaining_kafka()
 def delete_topics(settings: KafkaSettings, names: Iterable[str]) -> None:
     """Delete topics and wait for it."""
     admin = connect_admin(settings)  # kept: its futures never end once it is collected
@@ -157,6 +163,7 @@ def delete_topics(settings: KafkaSettings, names: Iterable[str]) -> None:
         future.result()
 
 
+@explaining_kafka()
 def list_topic_names(settings: KafkaSettings) -> list[str]:
     """Return the names of this deployment's topics that exist, reply topics included."""
     names = connect_admin(settings).list_topics(timeout=10).topics

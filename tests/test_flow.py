@@ -11,9 +11,9 @@ from sqlalchemy import select
 
 from client_autoencoder.encoder import Encoder
 from client_autoencoder.errors import ClientError
-from client_autoencoder.images import ImageBatch
+from client_autoencoder.image_sources import ArraySource
 from client_autoencoder.privacy.mechanism import GaussianPrivatizer, NoPrivatizer, Privatizer
-from client_autoencoder.sending import MessageMaker, ask, publish
+from client_autoencoder.sending import MessageMaker, ask, check_labels, publish
 from schemas import avro_form, json_form
 from schemas.messages import LatentMessage, Reply
 from schemas.vector import Vector
@@ -114,11 +114,17 @@ def test_a_noised_question_is_refused_with_advice(server: RunningServer, encoder
         ask(batches, maker, exchange, timeout=1, in_flight=1, on_progress=ignore)
 
 
-def test_an_image_without_label_cannot_be_learned(server: RunningServer, encoder: Encoder) -> None:
-    maker = make_maker(encoder)
-    batches = [ImageBatch(draw_images(1).images, [None], ["a.png"])]
-    with open_exchange(server) as exchange, pytest.raises(ClientError, match=r"a\.png has no lab"):
-        publish(batches, maker, exchange, timeout=1, on_progress=ignore)
+@pytest.mark.parametrize(
+    ("label", "words"),
+    [
+        (None, r"made\[0\] has no label"),
+        ("chest ", r"made\[0\]: its label: 'chest ' begins or ends"),
+    ],
+)
+def test_labels_are_checked_before_anything_is_sent(label: str | None, words: str) -> None:
+    source = ArraySource("made", np.zeros((1, 8, 8), np.float32), [label], white=1.0)
+    with pytest.raises(ClientError, match=words.replace("made", "images")):
+        check_labels(source, [0])
 
 
 def test_the_answer_before_the_first_model_is_an_error_at_once(
@@ -168,7 +174,8 @@ def test_a_question_after_its_deadline_gets_an_error(server: RunningServer) -> N
             pass
     reply = answers[0].answer
     assert isinstance(reply, Reply)
-    assert reply.error == "ioa-deadline: has passed; ask again"
+    assert reply.error is not None
+    assert "ioa-deadline: has passed 1." in reply.error
 
 
 def test_without_a_server_the_report_names_what_is_unanswered(

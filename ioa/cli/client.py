@@ -99,16 +99,18 @@ def publish(
 
     Example: ioa client publish --data images/ --client-id radiology-1 --encoder encoder/
     """
-    from client_autoencoder.sending import publish
+    from client_autoencoder.sending import check_labels, publish
 
     settings = _load(config, bootstrap, prefix, client_id, encoder, form, max_skip, timeout)
     mechanism = _make_privatizer(privatizer, epsilon, delta, clip)
     maker = _make_maker(settings, mechanism)
     source = _open(data, split, label)
+    order = _choose(source, limit)
+    check_labels(source, order)
     skipped: list[Skipped] = []
     with _exchange(settings) as exchange, _progress("stored", as_json) as on_progress:
         report = publish(
-            _batches(source, skipped, maker, limit),
+            _batches(source, skipped, maker, order),
             maker,
             exchange,
             timeout=settings.client.timeout_seconds,
@@ -146,10 +148,11 @@ def ask(
     settings = _load(config, bootstrap, prefix, client_id, encoder, form, max_skip, timeout)
     maker = _make_maker(settings, NoPrivatizer())
     source = _open(data, split, None)
+    order = _choose(source, limit)
     skipped: list[Skipped] = []
     with _exchange(settings) as exchange, _progress("answered", as_json) as on_progress:
         report = ask(
-            _batches(source, skipped, maker, limit),
+            _batches(source, skipped, maker, order),
             maker,
             exchange,
             timeout=settings.client.timeout_seconds,
@@ -230,17 +233,21 @@ def _open(data: str, split: str | None, label: str | None) -> Any:
     return open_source(data, split=split, label=label)
 
 
-def _batches(
-    source: Any, skipped: list["Skipped"], maker: "MessageMaker", limit: int | None
-) -> Iterator["ImageBatch"]:
+def _choose(source: Any, limit: int | None) -> list[int]:
     import numpy as np
 
     from client_autoencoder.image_sets import draw
+
+    # A part of a folder holds all its classes in their shares, and is the same part every time.
+    return draw(source, limit, np.random.default_rng(0))
+
+
+def _batches(
+    source: Any, skipped: list["Skipped"], maker: "MessageMaker", order: list[int]
+) -> Iterator["ImageBatch"]:
     from client_autoencoder.images import read_batches
 
     manifest = maker.encoder.manifest
-    # A part of a folder holds all its classes in their shares, and is the same part every time.
-    order = draw(source, limit, np.random.default_rng(0))
     return read_batches(source, skipped, size=(manifest.height, manifest.width), order=order)
 
 

@@ -204,12 +204,18 @@ def add_client(
 
     Example: ioa server client add radiology-1 --site st-mary
     """
+    from schemas.validation import check_name
     from server_classifier.store.database import writing
     from server_classifier.store.registry import add_client
     from stream.topics import Topics, create_topics
 
+    check_name("clientID", client_id)
     kafka = load_settings(config, kafka={"bootstrap_servers": bootstrap, "prefix": prefix}).kafka
-    with writing(_open_database(config, database)) as connection:
+    engine = _open_database(config, database)
+    topics = Topics(kafka.prefix)
+    # First, so that no client is ever registered without the topic on which it is answered.
+    create_topics(kafka, [*topics.shared(), topics.replies(client_id)])
+    with writing(engine) as connection:
         add_client(
             connection,
             client_id=client_id,
@@ -217,9 +223,6 @@ def add_client(
             default_encoder=default_encoder,
             now=datetime.now(UTC),
         )
-        # Inside the transaction: a client without its topic would be registered and unanswerable.
-        topics = Topics(kafka.prefix)
-        create_topics(kafka, [*topics.shared(), topics.replies(client_id)])
     typer.echo(
         f"registered {client_id} of {site}; it is answered on {topics.replies(client_id).name}"
     )

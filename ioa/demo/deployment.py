@@ -89,12 +89,13 @@ class Deployment:
         with (self.directory / "commands.txt").open("a") as commands:
             typed = ["ioa"] if module == "ioa" else ["python", "-m", module]
             commands.write(shlex.join([*typed, *arguments]) + "\n")
-        with self._log(name).open("a") as log:
+        # Into a file, since nobody reads a pipe while its process runs.
+        with self._log(name).open("a") as log, self._output(name).open("w") as output:
             return subprocess.Popen(  # noqa: S603 - our own program
                 bind_to_parent(command),
                 # One thread each: there are more processes than processors.
                 env=self.settings.child_environment(os.environ) | {"OMP_NUM_THREADS": "1"},
-                stdout=subprocess.PIPE if "--json" in arguments else log,
+                stdout=output if "--json" in arguments else log,
                 stderr=log,
                 text=True,
             )
@@ -108,8 +109,8 @@ class Deployment:
         Raises:
             DemoError: it printed no report.
         """
-        output, _ = process.communicate()
-        lines = output.strip().splitlines()
+        process.wait()
+        lines = self._output(name).read_text().splitlines()
         if not lines:
             log = self._log(name).read_text().strip().splitlines()
             last = log[-1] if log else f"exit code {process.returncode}"
@@ -163,6 +164,9 @@ class Deployment:
 
     def _log(self, name: str) -> Path:
         return self.directory / f"{name}.log"
+
+    def _output(self, name: str) -> Path:
+        return self.directory / f"{name}.json"
 
 
 def _stop(process: subprocess.Popen[str]) -> None:

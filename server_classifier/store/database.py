@@ -62,10 +62,13 @@ def open_database(url: str) -> Engine:
     """
     address = _parse(url)
     if address.get_backend_name() == "postgresql":
-        return create_engine(address.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+        return create_engine(
+            address.set(drivername="postgresql+psycopg"), pool_pre_ping=True, hide_parameters=True
+        )
     _check_folder(Path(address.database or ""))
     patience = {} if "timeout" in address.query else {"timeout": BUSY_TIMEOUT_SECONDS}
-    engine = create_engine(address, connect_args=patience)
+    # hide_parameters: rows are patients' data, and an error with them would stand in the log.
+    engine = create_engine(address, connect_args=patience, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

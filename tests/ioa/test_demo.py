@@ -31,12 +31,17 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], seco
 
 
 def kill_service(demo: subprocess.Popen[str], name: str) -> None:
+    """Kill a service, waiting for it where the supervisor is about to start it again."""
+    wait_for(lambda: try_kill(demo, name), demo, 30)
+
+
+def try_kill(demo: subprocess.Popen[str], name: str) -> bool:
     for child in psutil.Process(demo.pid).children(recursive=True):
         with suppress(psutil.ZombieProcess, psutil.NoSuchProcess):
             if child.cmdline()[-2:] == ["server", name]:
                 child.send_signal(signal.SIGKILL)
-                return
-    pytest.fail(f"there is no process `ioa server {name}`")
+                return True
+    return False
 
 
 @pytest.fixture

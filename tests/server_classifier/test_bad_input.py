@@ -15,11 +15,13 @@ from schemas import headers as names
 from schemas.dead_letter import DeadLetter
 from schemas.messages import Aggregate, LatentMessage, Privacy
 from schemas.vector import Vector
+from server_classifier.store.database import writing
+from server_classifier.store.registry import add_client
 from stream.errors import RecordTooLarge
 from stream.exchange import Exchange
 from stream.identity import make_message_id
 from stream.settings import KafkaSettings
-from tests.support.server import RunningServer, add_trained_classifier, run_server
+from tests.support.server import NOW, RunningServer, add_trained_classifier, run_server
 from tests.support.topics import Headers, read_new, send_raw
 
 CLIENT = "radiology-1"
@@ -251,8 +253,8 @@ def test_a_deadline_that_is_no_time_is_answered(server: RunningServer, deadline:
         records: list[tuple[bytes, Headers]] = [(ask(server), [(names.DEADLINE, deadline)])]
         send_raw(bootstrap, topics.service.name, [*records, (ask(server), [])])
         errors = [json.loads(one.value())["message"].get("error") for one in answers(2)]
-    assert "is not milliseconds since the Unix epoch" in errors[0]
-    assert errors[1] is None
+    (error,) = [error for error in errors if error is not None]
+    assert "is not milliseconds since the Unix epoch" in error
 
 
 def test_a_record_without_value_is_buried_without_value(server: RunningServer) -> None:
@@ -262,6 +264,68 @@ def test_a_record_without_value_is_buried_without_value(server: RunningServer) -
         (letter,) = dead_letters(1)
     assert letter.value() is None
     assert b"is not JSON" in dict(letter.headers())[names.ERROR_REASON]
+
+
+def register_without_topic(server: RunningServer, client_id: str) -> None:
+    with writing(server.engine) as connection:
+        add_client(connection, client_id=client_id, site="st-mary", default_encoder=None, now=NOW)
+
+
+def test_a_client_without_reply_topic_keeps_nobody_else_waiting(server: RunningServer) -> None:
+    register_without_topic(server, "topicless")
+    bootstrap, topics = server.kafka.bootstrap_servers, server.topics
+    question = ask(server, clientID="topicless")
+    with (
+        read_new(bootstrap, topics.dead_letters.name) as dead_letters,
+        read_new(bootstrap, topics.replies(CLIENT).name) as answers,
+    ):
+        for _ in range(3):
+            lesson = as_json(server, clientID="topicless")
+            send_raw(bootstrap, topics.learning.name, [(lesson, []), (as_json(server), [])])
+            send_raw(bootstrap, topics.service.name, [(question, []), (ask(server), [])])
+        kinds = [dict(one.headers())[names.KIND] for one in answers(6, seconds=60)]
+        letters = dead_letters(3, seconds=60)
+    assert sorted(kinds) == [b"acknowledgement"] * 3 + [b"reply"] * 3
+    assert [letter.value() for letter in letters] == [question] * 3
+    reason = dict(letters[0].headers())[names.ERROR_REASON]
+    assert f"{topics.replies('topicless').name} cannot be written".encode() in reason
+
+
+def test_a_correlation_id_as_large_as_the_record_is_not_repeated(server: RunningServer) -> None:
+    bootstrap, topics = server.kafka.bootstrap_servers, server.topics
+    huge = [(names.CLIENT, CLIENT.encode()), (names.CORRELATION_ID, b"x" * 1_047_000)]
+    with read_new(bootstrap, topics.replies(CLIENT).name) as answers:
+        send_raw(bootstrap, topics.learning.name, [(b"{}", huge), (as_json(server), [])])
+        send_raw(bootstrap, topics.service.name, [(b"{}", huge), (ask(server), [])])
+        kinds = [dict(one.headers())[names.KIND] for one in answers(4)]
+    assert sorted(kinds) == [b"acknowledgement", b"refusal", b"reply", b"reply"]
+
+
+def test_a_default_encoder_named_later_is_noticed(server: RunningServer) -> None:
+    server.register("app9")
+    bootstrap, topics = server.kafka.bootstrap_servers, server.topics
+    lesson = as_json(server, clientID="app9", encoderID=None, messageID=None)
+    with read_new(bootstrap, topics.replies("app9").name) as answers:
+        send_raw(bootstrap, topics.learning.name, [(lesson, [])])
+        (refusal,) = answers(1)
+        server.register("app9", default_encoder=server.encoder_id)
+        time.sleep(1.1)  # the registry is read again after a second
+        send_raw(bootstrap, topics.learning.name, [(lesson, [])])
+        (acknowledgement,) = answers(1)
+    assert dict(refusal.headers())[names.KIND] == b"refusal"
+    assert set(json.loads(refusal.value())["message"]) == {
+        "clientID", "label", "timestamp", "inReplyTo", "error",
+    }  # fmt: skip
+    assert dict(acknowledgement.headers())[names.KIND] == b"acknowledgement"
+
+
+def test_a_noised_question_is_answered_with_advice(server: RunningServer) -> None:
+    bootstrap, topics = server.kafka.bootstrap_servers, server.topics
+    noised = ask(server, privacy={"mechanism": "gaussian", "epsilon": 8})
+    with read_new(bootstrap, topics.replies(CLIENT).name) as answers:
+        send_raw(bootstrap, topics.service.name, [(noised, [])])
+        (reply,) = answers(1)
+    assert "learn with noise, and ask without" in json.loads(reply.value())["message"]["error"]
 
 
 def test_three_hundred_damaged_records_stop_nothing(server: RunningServer) -> None:

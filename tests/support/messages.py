@@ -17,6 +17,7 @@ from schemas.messages import (
 )
 from schemas.validation import check_label
 from schemas.vector import Vector
+from stream.identity import make_message_id
 
 MOMENT = datetime(2017, 4, 28, 13, 10, 2, tzinfo=UTC)
 MESSAGE_ID = "018f4d2e-7c1a-7bcd-8ef0-123456789abc"
@@ -123,6 +124,9 @@ def _is_label(text: str) -> bool:
 _labels = st.text(min_size=1, max_size=256).filter(_is_label)
 _client_ids = st.from_regex(r"[a-z0-9][a-z0-9-]{0,62}", fullmatch=True)
 _uuids = st.uuids().map(str)
+_message_ids = st.builds(
+    make_message_id, st.integers(0, 2**48 - 1), st.binary(min_size=10, max_size=10)
+)
 _sums = st.binary(min_size=32, max_size=32).map(bytes.hex)
 _tokens = st.from_regex(r"[A-Za-z0-9_.:-]{1,128}", fullmatch=True)
 _moments = st.datetimes(datetime(1970, 1, 1), datetime(9999, 1, 1)).map(
@@ -173,7 +177,7 @@ def latent_messages(draw: st.DrawFn) -> LatentMessage:
         value=draw(_vectors()),
         mode=mode,
         timestamp=draw(_moments),
-        message_id=draw(_uuids),
+        message_id=draw(_message_ids),
         encoder_id=draw(_sums),
         image_id=draw(st.none() | _tokens),
         subject=draw(st.none() | _tokens),
@@ -190,7 +194,7 @@ def answers() -> st.SearchStrategy[Message]:
         "label": _labels | st.just(""),
         "timestamp": _moments,
         "in_reply_to": st.none() | _uuids,
-        "message_id": st.none() | _uuids,
+        "message_id": st.none() | _message_ids,
     }
     text = st.none() | st.text(st.characters(codec="utf-8"), max_size=200)
     return st.one_of(
