@@ -37,7 +37,7 @@ def add_classifier(
     """Store a trained classifier and return its version: ``v<number>-<12 hex of the sha256>``.
 
     Two trainers that add at the same moment get different numbers on SQLite; on PostgreSQL the
-    second fails on the primary key and trains again.
+    second fails on the primary key, and its process with it.
     """
     number = (connection.scalar(select(func.max(classifier.c.id))) or 0) + 1
     version = f"v{number}-{hashlib.sha256(onnx).hexdigest()[:12]}"

@@ -1,6 +1,7 @@
 """Bad input on a real broker: each case is refused with a remedy, and its neighbours go through."""
 
 import json
+import platform
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from stream.errors import RecordTooLarge
 from stream.exchange import Exchange
 from stream.identity import make_message_id
 from stream.settings import KafkaSettings
+from tests.support.damaged_headers import find_librdkafka, send_damaged_header
 from tests.support.server import NOW, RunningServer, add_trained_classifier, run_server
 from tests.support.topics import Headers, read_new, send_raw
 
@@ -326,6 +328,22 @@ def test_a_noised_question_is_answered_with_advice(server: RunningServer) -> Non
         send_raw(bootstrap, topics.service.name, [(noised, [])])
         (reply,) = answers(1)
     assert "learn with noise, and ask without" in json.loads(reply.value())["message"]["error"]
+
+
+def test_a_header_name_that_is_not_utf_8_stops_nothing(server: RunningServer) -> None:
+    library = find_librdkafka()
+    if library is None or platform.machine() != "x86_64":
+        pytest.skip("librdkafka's C functions cannot be called here")
+    bootstrap, topics = server.kafka.bootstrap_servers, server.topics
+    with (
+        read_new(bootstrap, topics.dead_letters.name) as dead_letters,
+        read_new(bootstrap, topics.replies(CLIENT).name) as answers,
+    ):
+        send_damaged_header(library, bootstrap, topics.learning.name)
+        send_raw(bootstrap, topics.learning.name, [(as_json(server), [])])
+        (letter,) = dead_letters(1)
+        assert len(answers(1)) == 1
+    assert dict(letter.headers())[names.ERROR_REASON] == b"the name of a header is not UTF-8"
 
 
 def test_three_hundred_damaged_records_stop_nothing(server: RunningServer) -> None:
