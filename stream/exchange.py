@@ -34,9 +34,9 @@ class Answered:
 class Exchange:
     """One client's conversation with the server.
 
-    ``open`` holds the ids of the messages without an answer and when they were sent; ``late``
-    counts answers nobody waits for any more, such as second answers after a crash, and
-    ``unreadable`` records on our reply topic that are no answers.
+    ``open`` holds the ids of the messages without an answer and when they were sent. Answers to
+    anything else, such as second answers after a crash, and records that are no answers are passed
+    over.
 
     Raises:
         KafkaUnavailable: no broker answers.
@@ -47,8 +47,6 @@ class Exchange:
     client_id: str
     clock: Clock
     open: dict[str, float] = field(default_factory=dict)
-    late: int = 0
-    unreadable: int = 0
 
     def __post_init__(self) -> None:
         self._topics = Topics(self.settings.prefix)
@@ -130,13 +128,9 @@ class Exchange:
         try:
             answer = decode_answer(record)
         except SchemaError:
-            self.unreadable += 1
             return None
         sent = self.open.pop(answer.in_reply_to or "", None)
-        if sent is None:
-            self.late += 1
-            return None
-        return Answered(answer, self.clock() - sent)
+        return None if sent is None else Answered(answer, self.clock() - sent)
 
     def _note_delivery(self, error: KafkaError | None) -> None:
         if error is not None:

@@ -29,6 +29,7 @@ from stream.topics import Topics, create_topics
 from tests.support.encoders import train_encoder
 from tests.support.images import draw_images
 from tests.support.server import NOW, RunningServer, add_trained_classifier, run_server
+from tests.support.topics import send_raw
 
 CLIENT = "radiology-1"
 
@@ -160,6 +161,20 @@ def test_a_reply_names_label_probabilities_and_version(server: RunningServer) ->
     assert max(reply.probabilities, key=reply.probabilities.__getitem__) == "head"
     assert sum(reply.probabilities.values()) == pytest.approx(1, abs=1e-5)
     assert (reply.error, reply.abstained) == (None, False)
+
+
+def test_what_is_no_answer_to_us_is_passed_over(server: RunningServer, encoder: Encoder) -> None:
+    foreign = (
+        b'{"message":{"clientID":"radiology-1","label":"x","timestamp":"2026-01-01 00:00:00",'
+        b'"inReplyTo":"018f4d2e-7c1a-7bcd-8ef0-123456789abc"}}'
+    )
+    kind = [("ioa-kind", b"acknowledgement")]
+    replies = server.topics.replies(CLIENT).name
+    with open_exchange(server) as exchange:
+        send_raw(server.kafka.bootstrap_servers, replies, [(b"junk", []), (foreign, kind)])
+        maker = make_maker(encoder)
+        report = publish([draw_images(2)], maker, exchange, timeout=20, on_progress=ignore)
+    assert (report.sent, report.acknowledged) == (2, 2)
 
 
 def test_a_question_after_its_deadline_gets_an_error(server: RunningServer) -> None:
