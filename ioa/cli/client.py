@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ioa.cli.options import Bootstrap, Config, Json, Prefix
 from ioa.errors import SettingsError
@@ -261,12 +259,10 @@ def _exchange(settings: Settings) -> Any:
 
 @contextmanager
 def _progress(what: str, quiet: bool) -> Iterator["OnProgress"]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    console = Console(stderr=True)
-    disabled = quiet or not console.is_terminal
-    with Progress(*columns, TimeElapsedColumn(), console=console, disable=disabled) as progress:
-        task = progress.add_task(what, total=0)
-        yield lambda sent, done: progress.update(task, total=sent, completed=done)
+    from ioa.progress import show_progress
+
+    with show_progress(what, quiet=quiet, total=0) as show:
+        yield lambda sent, done: show(total=sent, completed=done)
 
 
 def _print_learning(report: "LearningReport", skipped: list["Skipped"], as_json: bool) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from ioa.cli.options import Json
 from ioa.cli.program import program_name
@@ -32,6 +31,8 @@ def demo(
 
     Example: ioa demo --data path/to/images --keep run-1
     """
+    from rich.console import Console
+
     from ioa.demo.report import print_next_commands, print_report
     from ioa.demo.scenario import Story, run_demo
 

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ioa.cli.options import Json
 from ioa.errors import IoaError
@@ -167,14 +165,12 @@ def _write(
 
 @contextmanager
 def _progress(quiet: bool) -> Iterator["OnEpoch"]:
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    disabled = quiet or not console.is_terminal
-    with Progress(*columns, TimeElapsedColumn(), console=console, disable=disabled) as progress:
-        task = progress.add_task("training", total=None)
+    from ioa.progress import show_progress
+
+    with show_progress("training", quiet=quiet) as show:
 
         def show_epoch(done: int, total: int, loss: float) -> None:
-            progress.update(task, completed=done, total=total, description=f"mse {loss:.4f}")
+            show(completed=done, total=total, description=f"mse {loss:.4f}")
 
         yield show_epoch
 

@@ -1,7 +1,6 @@
 """The ``ioa`` command: one line per error, exit code 1."""
 
 import sys
-from importlib.metadata import version
 
 import typer
 
@@ -32,6 +31,8 @@ for name, group in (
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         typer.echo(f"ioa {version('internet-of-autoencoders')}")
         raise typer.Exit
 

@@ -8,8 +8,6 @@ from threading import Event
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from ioa.cli.options import Bootstrap, Config, Database, Json, Prefix
 from ioa.settings import Settings, load_settings
@@ -286,6 +284,9 @@ def _print_rows(rows: list[dict[str, Any]], as_json: bool, *, empty: str) -> Non
     elif not rows:
         typer.echo(empty)
     else:
+        from rich.console import Console
+        from rich.table import Table
+
         table = Table(*rows[0], box=None)
         for row in rows:
             table.add_row(*map(str, row.values()))

@@ -1,8 +1,6 @@
 """``ioa topics``: print the table of topics, create them, report drift."""
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from ioa.cli.options import Bootstrap, Config, Prefix
 from ioa.settings import load_settings
@@ -15,6 +13,9 @@ def show(context: typer.Context, config: Config = None, prefix: Prefix = None) -
     """Print every topic with its key, writer, retention and limits. Example: ioa topics"""
     if context.invoked_subcommand is not None:
         return
+    from rich.console import Console
+    from rich.table import Table
+
     from stream.topics import Topics
 
     topics = Topics(load_settings(config, kafka={"prefix": prefix}).kafka.prefix)

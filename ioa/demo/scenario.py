@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ioa.demo.deployment import Deployment
 from ioa.demo.parts import CLIENTS, DemoImages, divide_images, write_parts
 from ioa.demo.picture import draw_pair
 from ioa.demo.report import DemoReport, summarise_latencies
+from ioa.progress import show_progress
 from ioa.settings import Settings
 
 LATENT_DIM = 16
@@ -47,17 +47,10 @@ class Story:
 
     @contextmanager
     def wait(self, what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-        """Draw a bar, on a terminal only; yield a function that takes how much is done."""
-        columns = (TextColumn("         {task.description}"), BarColumn(), MofNCompleteColumn())
-        with Progress(
-            *columns,
-            TimeElapsedColumn(),
-            console=self.console,
-            transient=True,
-            disable=not self.console.is_terminal,
-        ) as progress:
-            task = progress.add_task(what, total=total)
-            yield lambda done: progress.update(task, completed=done)
+        """Draw a bar while something runs; yield a function that takes how much is done."""
+        indented = f"         {what}"
+        with show_progress(indented, console=self.console, transient=True, total=total) as show:
+            yield lambda done: show(completed=done)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,37 @@
+"""One progress bar for all long work, drawn on a terminal only."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+
+@contextmanager
+def show_progress(
+    what: str,
+    *,
+    console: Console | None = None,
+    quiet: bool = False,
+    transient: bool = False,
+    total: int | None = None,
+) -> Iterator[Callable[..., Any]]:
+    """Draw a bar and yield a function that takes ``completed=``, ``total=`` or ``description=``.
+
+    Args:
+        console: where to draw; standard error without it.
+        quiet: draw nothing.
+        transient: take the bar away at the end.
+    """
+    console = console or Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(
+        *columns,
+        TimeElapsedColumn(),
+        console=console,
+        transient=transient,
+        disable=quiet or not console.is_terminal,
+    ) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda **state: progress.update(task, **state)
