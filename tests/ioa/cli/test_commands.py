@@ -73,7 +73,10 @@ def test_every_option_has_a_help_text(name: str) -> None:
         (["server", "encoder", "add", "nowhere"], "nowhere is not an encoder"),
         (["server", "client", "list", "--database", "mysql://x"], "use sqlite or postgresql"),
         (["topics", "check", "-b", "127.0.0.1:1"], "no Kafka broker answers at 127.0.0.1:1"),
-        (["server", "client", "add", "Upper", "--site", "s", "-b", "127.0.0.1:1"], "clientID: 'Upper'"),
+        (
+            ["server", "client", "add", "Upper", "--site", "s", "-b", "127.0.0.1:1"],
+            "clientID: 'Upper'",
+        ),
     ],
 )
 def test_a_known_error_is_one_line(tmp_path: Path, arguments: list[str], words: str) -> None:
