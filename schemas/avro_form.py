@@ -11,6 +11,7 @@ import fastavro
 from schemas.dead_letter import DeadLetter
 from schemas.errors import SchemaError
 from schemas.messages import (
+    ANSWER_NAMES,
     Acknowledgement,
     Aggregate,
     Answer,
@@ -145,13 +146,7 @@ def decode_dead_letter(raw: bytes) -> DeadLetter:
     )
 
 
-_ATTRIBUTES = {
-    "clientID": "client_id",
-    "messageID": "message_id",
-    "inReplyTo": "in_reply_to",
-    "encoderID": "encoder_id",
-    "modelVersion": "model_version",
-}
+_ATTRIBUTES = {wire: attribute for attribute, wire in ANSWER_NAMES.items()}
 
 
 def _write(name: str, record: dict[str, Any]) -> bytes:

@@ -16,6 +16,7 @@ import orjson
 
 from schemas.errors import SchemaError
 from schemas.messages import (
+    ANSWER_NAMES,
     Acknowledgement,
     Aggregate,
     Answer,
@@ -308,18 +309,11 @@ _PRIVACY_NAMES = [
     ("ledger_sequence", "ledgerSequence"),
     ("ledger_head", "ledgerHead"),
 ]
-_ANSWER_NAMES = {
-    "client_id": "clientID",
-    "message_id": "messageID",
-    "in_reply_to": "inReplyTo",
-    "encoder_id": "encoderID",
-    "model_version": "modelVersion",
-}
 
 
 def _wire_names(kind: type[Answer]) -> list[tuple[str, str]]:
     attributes = kind.__dataclass_fields__
-    return [(attribute, _ANSWER_NAMES.get(attribute, attribute)) for attribute in attributes]
+    return [(attribute, ANSWER_NAMES.get(attribute, attribute)) for attribute in attributes]
 
 
 def _latent_fields(message: LatentMessage) -> dict[str, Any]:

@@ -100,3 +100,11 @@ class Refusal(Answer):
 
 Message = LatentMessage | Answer
 AnswerT = TypeVar("AnswerT", bound=Answer)
+ANSWER_NAMES = {
+    "client_id": "clientID",
+    "message_id": "messageID",
+    "in_reply_to": "inReplyTo",
+    "encoder_id": "encoderID",
+    "model_version": "modelVersion",
+}
+"""Fields of an answer whose name on the wire differs from that of the attribute."""
