@@ -35,15 +35,22 @@ class Skipped:
 class ImageBatch:
     """Images in memory: ``images`` [N, 1, H, W] float32 in 0..1, and for each a label and a name.
 
-    A label is None where nobody gave one; a name says which file or position it was.
+    A label is None where nobody gave one; a name says which file or position it was. Copies of one
+    image share its entry in ``image_ids``; without them every image is its own.
     """
 
     images: Pixels
     labels: list[str | None]
     names: list[str]
+    image_ids: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def distinct(self) -> int:
+        """How many images there are, each counted once with its copies."""
+        return len(self) if self.image_ids is None else len(set(self.image_ids))
 
     def select(self, indices: Sequence[int] | NDArray[np.intp]) -> "ImageBatch":
         """Copy the images at ``indices``, in that order."""
@@ -52,6 +59,7 @@ class ImageBatch:
             self.images[chosen],
             [self.labels[index] for index in chosen],
             [self.names[index] for index in chosen],
+            None if self.image_ids is None else [self.image_ids[index] for index in chosen],
         )
 
 

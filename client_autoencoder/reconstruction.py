@@ -48,26 +48,59 @@ def score(originals: Pixels, restored: Pixels, mean_image: Pixels) -> Scores:
 
 def mse(originals: Pixels, restored: Pixels) -> float:
     """Mean over all pixels of (I - I~)^2, the primary metric (equation 4 per pixel)."""
-    return float(_mse_per_image(originals, restored).mean())
+    return float(mse_per_image(originals, restored).mean())
+
+
+def mse_per_image(originals: Pixels, restored: Pixels) -> Values:
+    """Return the mean squared error of each image, [N]."""
+    difference = originals.astype(np.float64) - restored
+    per_image: Values = (difference**2).mean(axis=(1, 2, 3))
+    return per_image
+
+
+def delta_per_image(originals: Pixels, restored: Pixels) -> Values:
+    """Return the third seed's equation 9 as it is printed, [N]: ||I - I~||_2 / (U V).
+
+    It shrinks as images grow: an all-black image of MNIST has 0.011, so that "1 - delta" is 98.9 %.
+    """
+    pixels = originals.shape[2] * originals.shape[3]
+    delta: Values = np.sqrt(mse_per_image(originals, restored) / pixels)
+    return delta
 
 
 def psnr_db(originals: Pixels, restored: Pixels) -> float:
     """-10 log10(mse) of each image, averaged over images; 100 dB for an exact copy."""
-    errors = np.maximum(_mse_per_image(originals, restored), _LEAST_MSE)
-    return float((-10.0 * np.log10(errors)).mean())
+    return float(psnr_db_per_image(originals, restored).mean())
+
+
+def psnr_db_per_image(originals: Pixels, restored: Pixels) -> Values:
+    """Return -10 log10(mse) of each image, [N]."""
+    errors = np.maximum(mse_per_image(originals, restored), _LEAST_MSE)
+    decibel: Values = -10.0 * np.log10(errors)
+    return decibel
 
 
 def skill(originals: Pixels, restored: Pixels, mean_image: Pixels) -> float:
     """1 - mse / mse(mean training image): 0 for a constant picture, 1 for a copy."""
     floor = mse(originals, np.broadcast_to(mean_image, originals.shape))
-    return 1.0 - mse(originals, restored) / max(floor, _LEAST_MSE)
+    return compute_skill(mse(originals, restored), floor)
+
+
+def compute_skill(error: float, floor: float) -> float:
+    """Return 1 - ``error`` / ``floor``, both mean squared errors."""
+    return 1.0 - error / max(floor, _LEAST_MSE)
 
 
 def ssim(originals: Pixels, restored: Pixels) -> float:
-    """Mean structural similarity (Wang et al. 2004), uniform 7x7 window, sample covariance.
+    """Mean structural similarity over all images; see ``ssim_per_image``."""
+    return float(ssim_per_image(originals, restored).mean())
 
-    The means run over the windows that lie inside the image, as in scikit-image. A side below
-    7 pixels takes the largest odd window that fits.
+
+def ssim_per_image(originals: Pixels, restored: Pixels) -> Values:
+    """Return the structural similarity (Wang et al. 2004) of each image, [N].
+
+    A uniform 7x7 window and the sample covariance, averaged over the windows that lie inside the
+    image, as in scikit-image. A side below 7 pixels takes the largest odd window that fits.
     """
     window = _window(originals.shape[2]), _window(originals.shape[3])
     x, y = originals.astype(np.float64), restored.astype(np.float64)
@@ -79,12 +112,7 @@ def ssim(originals: Pixels, restored: Pixels) -> float:
     covariance = unbiased * (_window_mean(x * y, window) - mean_x * mean_y)
     luminance = (2 * mean_x * mean_y + _SSIM_C1) / (mean_x**2 + mean_y**2 + _SSIM_C1)
     structure = (2 * covariance + _SSIM_C2) / (var_x + var_y + _SSIM_C2)
-    return float((luminance * structure).mean())
-
-
-def _mse_per_image(originals: Pixels, restored: Pixels) -> Values:
-    difference = originals.astype(np.float64) - restored
-    per_image: Values = (difference**2).mean(axis=(1, 2, 3))
+    per_image: Values = (luminance * structure).mean(axis=(1, 2, 3))
     return per_image
 
 

@@ -4,9 +4,10 @@ The way of one batch: images [N, 1, H, W] -> encoder -> latents [N, D] -> privat
 messages -> the learning or service topic -> acknowledgements, refusals or replies.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,7 @@ class MessageMaker:
         form: content type, JSON or Avro.
         now: the client's clock, UTC.
         random: returns that many random bytes, for message ids.
+        dtype: what latents travel as that are not noised; noised ones are always float32.
     """
 
     client_id: str
@@ -42,11 +44,18 @@ class MessageMaker:
     form: str
     now: Callable[[], datetime]
     random: Callable[[int], bytes]
+    dtype: Literal["int8", "float32"] = "int8"
 
     def make(self, batch: ImageBatch, mode: Mode) -> Iterator[LatentMessage]:
-        """Yield one message per image of the batch; see ``check_labels`` for those to learn."""
+        """Yield one message per image of the batch; see ``check_labels`` for those to learn.
+
+        Raises:
+            ClientError: noise would cover one release of an image, and there are copies of it.
+        """
+        self._refuse_noised_copies(batch)
         values = self._to_wire(self.encoder.encode(batch.images))
-        for row, label in zip(values, batch.labels, strict=True):
+        image_ids: Sequence[str | None] = batch.image_ids or [None] * len(batch)
+        for row, label, image_id in zip(values, batch.labels, image_ids, strict=True):
             moment = self.now()
             yield LatentMessage(
                 client_id=self.client_id,
@@ -56,6 +65,7 @@ class MessageMaker:
                 timestamp=moment.replace(microsecond=0),
                 message_id=make_message_id(int(moment.timestamp() * 1000), self.random(10)),
                 encoder_id=self.encoder.manifest.encoder_id,
+                image_id=image_id,
                 aggregate=Aggregate(),
                 privacy=self.privatizer.privacy,
             )
@@ -63,17 +73,37 @@ class MessageMaker:
     def _to_wire(self, latents: NDArray[np.float32]) -> NDArray[np.float32] | NDArray[np.int8]:
         """Privatize, then quantise what is still within the encoder's range."""
         released = self.privatizer.privatize(latents)
-        if self.privatizer.privacy.mechanism == "none":
-            return self.encoder.quantise(released)
-        return released
+        if self._adds_noise or self.dtype == "float32":
+            return released
+        return self.encoder.quantise(released)
+
+    def _refuse_noised_copies(self, batch: ImageBatch) -> None:
+        if self._adds_noise and batch.distinct < len(batch):
+            raise ClientError(
+                f"{len(batch)} releases of {batch.distinct} images: the privatizer's epsilon holds "
+                "for one release of an image, each augmented copy is one more, and nothing "
+                "accounts for that yet. Send without copies, or without a privatizer"
+            )
+
+    @property
+    def _adds_noise(self) -> bool:
+        return self.privatizer.privacy.mechanism != "none"
 
 
 @dataclass
 class LearningReport:
-    """What became of learning messages; ``refused`` maps an image's name to the reason."""
+    """What became of learning messages: sent = acknowledged + refused_messages + unanswered.
 
+    Attributes:
+        images: how many images the messages are of; augmented copies count as one with theirs.
+        refused: maps an image's name to the reason, once for all its copies.
+        unanswered: the image's name, for each message.
+    """
+
+    images: int = 0
     sent: int = 0
     acknowledged: int = 0
+    refused_messages: int = 0
     value_bytes: int = 0
     message_bytes: int = 0
     refused: dict[str, str] = field(default_factory=dict)
@@ -82,12 +112,13 @@ class LearningReport:
 
 @dataclass
 class Prediction:
-    """The reply about one image; ``label`` is empty where ``error`` says why."""
+    """The reply about one image; label and ``probabilities`` are empty where ``error`` says why."""
 
     name: str
     true_label: str | None
     label: str
     probability: float | None
+    probabilities: dict[str, float]
     model_version: str | None
     error: str | None
     seconds: float
@@ -145,6 +176,7 @@ def publish(
 
     Raises:
         SchemaError: an image has no label; see ``check_labels``.
+        ClientError: copies of one image would be noised.
         StreamError: the broker is away, refuses us, or a message is too large.
     """
     report = LearningReport()
@@ -156,12 +188,14 @@ def publish(
         if isinstance(answer, Acknowledgement):
             report.acknowledged += 1
         elif isinstance(answer, Refusal):
+            report.refused_messages += 1
             report.refused[name] = (
                 f"{answer.field}: {answer.error}" if answer.field else str(answer.error)
             )
         on_progress(report.sent, report.sent - len(names))
 
     for batch in batches:
+        report.images += batch.distinct
         for message, name in zip(maker.make(batch, "learning"), batch.names, strict=True):
             names[message.message_id or ""] = name
             report.message_bytes += exchange.send(message, maker.form)
@@ -239,11 +273,13 @@ def _drain(
 
 
 def _predict(answered: Answered, reply: Reply, name: str, true_label: str | None) -> Prediction:
+    probabilities = reply.probabilities or {}
     return Prediction(
         name=name,
         true_label=true_label,
         label=reply.label,
-        probability=(reply.probabilities or {}).get(reply.label),
+        probability=probabilities.get(reply.label),
+        probabilities=probabilities,
         model_version=reply.model_version,
         error=reply.error,
         seconds=answered.seconds,

@@ -14,5 +14,6 @@ class ClientSettings(BaseModel):
     client_id: str = ""
     encoder: Path | None = None
     form: Literal["avro", "json"] = "avro"
+    dtype: Literal["int8", "float32"] = Field("int8", description="of latents without noise")
     max_skip: float = Field(0.02, ge=0, le=1, description="share of images that may be skipped")
     timeout_seconds: float = Field(60.0, gt=0, description="how long to wait for an answer")

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -19,6 +21,19 @@ from client_autoencoder.settings import ClientSettings
 from ioa.errors import SettingsError
 from server_classifier.settings import ServerSettings
 from stream.settings import KafkaSettings
+
+
+class _Environment(EnvSettingsSource):
+    """The environment; what is not the JSON that a field needs is left to the validation.
+
+    It names the field, where the source would end with the name of the section.
+    """
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return value
 
 
 class Settings(BaseSettings):
@@ -48,7 +63,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Put the TOML file, where one is named, after the environment."""
-        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls))
+        return (init_settings, _Environment(settings_cls), TomlConfigSettingsSource(settings_cls))
 
     def child_environment(self, environment: Mapping[str, str]) -> dict[str, str]:
         """Return the environment for a child process that shall have just these settings."""

@@ -1,4 +1,4 @@
-"""The classifier of latents: a perceptron of 256, 128 and 64 units, and how it is trained.
+"""The classifier of latents: a perceptron, by default of 256, 128 and 64 units, and its training.
 
 The third seed trains a multilayer perceptron in mini-batches of 64 on what the database holds.
 Training starts from scratch every time: a warm start forgets the classes of sites that sent
@@ -20,43 +20,13 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
 
 from server_classifier.errors import ServerError
+from server_classifier.training_settings import TrainingSettings
 
 SMALLEST_SCALE = 1e-6  # a latent that varies less than this is a constant and stays unscaled
 
 
 class TrainingError(ServerError):
     """The latents cannot be learned from; the text says what is missing."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingSettings:
-    """How a classifier is trained.
-
-    Attributes:
-        hidden: units of the hidden layers.
-        dropout: share of a layer's outputs that a training step leaves out.
-        batch_size: latents per step at most; batches of one epoch are of equal size.
-        epochs: passes over the latents, within what the next two allow.
-        min_steps: a small set is passed more often, until there were so many steps.
-        max_steps: a large set is passed less often, but at least once.
-        learning_rate: the peak of the one-cycle schedule.
-        weight_decay: of AdamW, on the weights of the linear layers.
-    """
-
-    hidden: tuple[int, ...] = (256, 128, 64)
-    dropout: float = 0.3
-    batch_size: int = 64
-    epochs: int = 25
-    min_steps: int = 600
-    max_steps: int = 10_000
-    learning_rate: float = 1e-2
-    weight_decay: float = 1e-2
-
-    def epochs_for(self, rows: int) -> int:
-        """Return how often a set of ``rows`` latents is passed."""
-        steps = math.ceil(rows / self.batch_size)
-        fewest = math.ceil(self.min_steps / steps)
-        return max(1, min(max(self.epochs, fewest), self.max_steps // steps))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +103,7 @@ def fit(
         raise TrainingError("the training diverged: are there latents beyond 1e30?")
     model.eval()
     epochs = settings.epochs_for(len(values))
-    steps = epochs * math.ceil(len(values) / settings.batch_size)
+    steps = epochs * settings.steps_for(len(values))
     return model, TrainingReport(len(values), epochs, steps, loss, time.perf_counter() - started)
 
 
@@ -155,14 +125,13 @@ def _run_epochs(
 ) -> float:
     """Train in place; return the mean loss of the last epoch."""
     epochs = settings.epochs_for(len(latents))
-    batches = math.ceil(len(latents) / settings.batch_size)
+    batches = settings.steps_for(len(latents))
     optimizer = AdamW(_parameter_groups(model, settings.weight_decay), fused=True)
     schedule = OneCycleLR(optimizer, settings.learning_rate, total_steps=epochs * batches)
     model.train()
     total = torch.zeros(())
     for epoch in range(epochs):
         total.zero_()
-        # Batches of equal size: a last one of size 1 would have no variance to normalise by.
         for batch in torch.randperm(len(latents)).tensor_split(batches):
             optimizer.zero_grad()
             loss = cross_entropy(model(latents[batch]), targets[batch])

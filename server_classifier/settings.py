@@ -2,9 +2,11 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from server_classifier.training_settings import TrainingSettings
+
 
 class ServerSettings(BaseModel):
-    """The database, the label space, and when to retrain."""
+    """The database, the label space, when to retrain, and how."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -23,3 +25,4 @@ class ServerSettings(BaseModel):
     )
     seed: int = Field(0, ge=0, description="of initial weights, order, dropout and draw")
     instance: str = Field("0", description="this process among others of its kind, as 0, 1, 2")
+    training: TrainingSettings = TrainingSettings()

@@ -7,7 +7,7 @@ and inference goes on answering with the version before.
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from threading import Event
 
@@ -17,7 +17,7 @@ import structlog
 import torch
 from sqlalchemy import Connection, Engine
 
-from server_classifier.classifier import TrainingError, TrainingReport, TrainingSettings, fit
+from server_classifier.classifier import TrainingError, TrainingReport, fit
 from server_classifier.classifier_file import export_onnx
 from server_classifier.classifier_manifest import ClassifierManifest
 from server_classifier.errors import ServerError
@@ -28,6 +28,7 @@ from server_classifier.store.errors import StoreUnavailable
 from server_classifier.store.latents import count_new_latents
 from server_classifier.store.registry import list_encoders
 from server_classifier.store.training_set import TrainingSet, read_training_set
+from server_classifier.training_settings import TrainingSettings
 from stream.connection import backoff
 
 POLL_SECONDS = 0.25
@@ -95,14 +96,12 @@ class Trainer:
         clock: Callable[[], float],
         now: Callable[[], datetime],
         stop: Event,
-        training: TrainingSettings | None = None,
     ) -> None:
         self._engine = engine
         self._settings = settings
         self._clock = clock
         self._now = now
         self._stop = stop
-        self._training = training or TrainingSettings()
         self._counted_to: int | None = None  # the last latent id in ``_backlogs``; None: not begun
         self._backlogs: dict[str, Backlog] = {}
         self._waiting: set[str] = set()  # encoders with one label so far, which was said
@@ -185,16 +184,17 @@ class Trainer:
             self._log.error("training failed", encoder=encoder_id[:12], error=str(error))
 
     def _train(self, encoder_id: str, training_set: TrainingSet) -> None:
+        settings = self._settings
         model, report = fit(
             training_set.values,
             training_set.targets,
-            seed=self._settings.seed,
-            settings=self._training,
+            seed=settings.seed,
+            settings=settings.training,
             on_epoch=self._stop_between_epochs,
         )
         file = export_onnx(model)
         manifest = describe_training(
-            encoder_id, training_set, report, self._training, self._settings.seed, file
+            encoder_id, training_set, report, settings.training, settings.seed, file
         )
         with writing(self._engine) as connection:
             version = add_classifier(
@@ -242,7 +242,7 @@ def describe_training(
         available=training_set.available,
         last_latent_id=training_set.last_id,
         seed=seed,
-        settings=asdict(settings),
+        settings=settings.model_dump(mode="json"),
         versions={"onnx": onnx.__version__, "torch": str(torch.__version__)},
         epochs=report.epochs,
         loss=report.loss,

@@ -2,7 +2,8 @@
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -35,3 +36,19 @@ def kafka(
 def topic_prefix() -> str:
     """A prefix of this test's own, so that no test sees the topics of another."""
     return f"t{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture(scope="session")
+def find_data() -> Callable[[str], Path]:
+    """Find a real data set by its file name in `IOA_DATA_DIR`, or skip the test."""
+
+    def find(name: str) -> Path:
+        folder = os.environ.get("IOA_DATA_DIR")
+        if not folder:
+            pytest.skip(f"needs {name}: set IOA_DATA_DIR to the folder that holds it")
+        path = Path(folder) / name
+        if not path.exists():
+            pytest.skip(f"{name} is not in {folder}: set IOA_DATA_DIR to the folder that holds it")
+        return path
+
+    return find

@@ -1,72 +1,48 @@
 """``ioa client``: send images to be learned from, or ask what they show."""
 
-import json
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING
 
 import typer
 
+from ioa.cli.client_options import (
+    Augment,
+    ClientId,
+    Clip,
+    Data,
+    Delta,
+    Dtype,
+    EncoderDirectory,
+    Epsilon,
+    Form,
+    InFlight,
+    Label,
+    Limit,
+    MaxSkip,
+    PrivatizerName,
+    Seed,
+    Split,
+    Timeout,
+)
+from ioa.cli.client_reports import print_learning, print_service
 from ioa.cli.options import Bootstrap, Config, Json, Prefix
 from ioa.errors import SettingsError
 from ioa.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from client_autoencoder.images import ImageBatch, Skipped
+    from client_autoencoder.images import ImageBatch, ImageSource, Skipped
     from client_autoencoder.privacy.mechanism import Privatizer
-    from client_autoencoder.sending import LearningReport, MessageMaker, ServiceReport
+    from client_autoencoder.sending import MessageMaker
     from client_autoencoder.sending import Progress as OnProgress
+    from stream.exchange import Exchange
 
 app = typer.Typer(
     help="Send images to be learned from, or ask what they show.", no_args_is_help=True
 )
 
 SKIPPED_TOO_MANY = 3
-
-Data = Annotated[
-    str,
-    typer.Option(help="digits, an NPZ file, a folder per class, or one PNG or JPEG file."),
-]
-ClientId = Annotated[
-    str | None,
-    typer.Option(help="Who sends [env: IOA_CLIENT__CLIENT_ID]", show_default=False),
-]
-EncoderDirectory = Annotated[
-    Path | None,
-    typer.Option(
-        "--encoder",
-        help="Written by `ioa encoder train` [env: IOA_CLIENT__ENCODER]",
-        show_default=False,
-    ),
-]
-Split = Annotated[str | None, typer.Option(help="Part of an NPZ file, as train for train_images.")]
-Limit = Annotated[int | None, typer.Option(help="Send at most so many images.", min=1)]
-Form = Annotated[
-    Literal["avro", "json"] | None,
-    typer.Option("--format", help="Default avro [env: IOA_CLIENT__FORM]", show_default=False),
-]
-MaxSkip = Annotated[
-    float | None,
-    typer.Option(
-        help="Exit code 3 when more than this share of the images cannot be read. Default 0.02 "
-        "[env: IOA_CLIENT__MAX_SKIP]",
-        show_default=False,
-    ),
-]
-Timeout = Annotated[
-    float | None,
-    typer.Option(
-        help="Seconds without an answer after which to give up. Default 60 "
-        "[env: IOA_CLIENT__TIMEOUT_SECONDS]",
-        show_default=False,
-    ),
-]
-Epsilon = Annotated[float | None, typer.Option(help="Of the gaussian privatizer, per image.")]
-Delta = Annotated[float | None, typer.Option(help="Of the gaussian privatizer.")]
-Clip = Annotated[float | None, typer.Option(help="Largest length (L2 norm) of a latent.")]
 
 
 @app.command()
@@ -75,17 +51,16 @@ def publish(
     client_id: ClientId = None,
     encoder: EncoderDirectory = None,
     split: Split = None,
-    label: Annotated[
-        str | None, typer.Option(help="Of images that are in no class folder.")
-    ] = None,
+    label: Label = None,
     limit: Limit = None,
-    privatizer: Annotated[
-        Literal["none", "gaussian"], typer.Option(help="gaussian is research, no guarantee yet.")
-    ] = "none",
+    augment: Augment = 0,
+    seed: Seed = None,
+    privatizer: PrivatizerName = "none",
     epsilon: Epsilon = None,
     delta: Delta = None,
     clip: Clip = None,
     form: Form = None,
+    dtype: Dtype = None,
     max_skip: MaxSkip = None,
     timeout: Timeout = None,
     config: Config = None,
@@ -99,23 +74,34 @@ def publish(
     """
     from client_autoencoder.sending import check_labels, publish
 
-    settings = _load(config, bootstrap, prefix, client_id, encoder, form, max_skip, timeout)
+    settings = _load(
+        config,
+        bootstrap,
+        prefix,
+        client_id=client_id,
+        encoder=encoder,
+        form=form,
+        dtype=dtype,
+        max_skip=max_skip,
+        timeout_seconds=timeout,
+    )
     mechanism = _make_privatizer(privatizer, epsilon, delta, clip)
     maker = _make_maker(settings, mechanism)
     source = _open(data, split, label)
     order = _choose(source, limit)
     check_labels(source, order)
     skipped: list[Skipped] = []
+    batches = _augment(_batches(source, skipped, maker, order), augment, seed)
     with _exchange(settings) as exchange, _progress("stored", as_json) as on_progress:
         report = publish(
-            _batches(source, skipped, maker, order),
+            batches,
             maker,
             exchange,
             timeout=settings.client.timeout_seconds,
             on_progress=on_progress,
         )
-    _print_learning(report, skipped, as_json)
-    _exit(report.acknowledged == report.sent, skipped, report.sent, settings)
+    print_learning(report, skipped, as_json)
+    _exit(report.acknowledged == report.sent, skipped, report.images, settings)
 
 
 @app.command()
@@ -125,10 +111,9 @@ def ask(
     encoder: EncoderDirectory = None,
     split: Split = None,
     limit: Limit = None,
-    in_flight: Annotated[
-        int, typer.Option(help="Questions that may be open at a time.", min=1)
-    ] = 16,
+    in_flight: InFlight = 16,
     form: Form = None,
+    dtype: Dtype = None,
     max_skip: MaxSkip = None,
     timeout: Timeout = None,
     config: Config = None,
@@ -143,7 +128,17 @@ def ask(
     from client_autoencoder.privacy.mechanism import NoPrivatizer
     from client_autoencoder.sending import ask
 
-    settings = _load(config, bootstrap, prefix, client_id, encoder, form, max_skip, timeout)
+    settings = _load(
+        config,
+        bootstrap,
+        prefix,
+        client_id=client_id,
+        encoder=encoder,
+        form=form,
+        dtype=dtype,
+        max_skip=max_skip,
+        timeout_seconds=timeout,
+    )
     maker = _make_maker(settings, NoPrivatizer())
     source = _open(data, split, None)
     order = _choose(source, limit)
@@ -157,27 +152,13 @@ def ask(
             in_flight=in_flight,
             on_progress=on_progress,
         )
-    _print_service(report, skipped, as_json)
+    print_service(report, skipped, as_json)
     _exit(len(report.answered) == report.sent, skipped, report.sent, settings)
 
 
 def _load(
-    config: Path | None,
-    bootstrap: str | None,
-    prefix: str | None,
-    client_id: str | None,
-    encoder: Path | None,
-    form: str | None,
-    max_skip: float | None,
-    timeout: float | None,
+    config: Path | None, bootstrap: str | None, prefix: str | None, **client: object
 ) -> Settings:
-    client = {
-        "client_id": client_id,
-        "encoder": encoder,
-        "form": form,
-        "max_skip": max_skip,
-        "timeout_seconds": timeout,
-    }
     return load_settings(
         config, kafka={"bootstrap_servers": bootstrap, "prefix": prefix}, client=client
     )
@@ -204,6 +185,7 @@ def _make_maker(settings: Settings, privatizer: "Privatizer") -> "MessageMaker":
         form=avro_form.CONTENT_TYPE if client.form == "avro" else json_form.CONTENT_TYPE,
         now=lambda: datetime.now(UTC),
         random=secrets.token_bytes,
+        dtype=client.dtype,
     )
 
 
@@ -225,13 +207,13 @@ def _make_privatizer(
     return GaussianPrivatizer(epsilon=epsilon, delta=delta, clip=clip, noise=system_noise)
 
 
-def _open(data: str, split: str | None, label: str | None) -> Any:
+def _open(data: str, split: str | None, label: str | None) -> "ImageSource":
     from client_autoencoder.image_sources import open_source
 
     return open_source(data, split=split, label=label)
 
 
-def _choose(source: Any, limit: int | None) -> list[int]:
+def _choose(source: "ImageSource", limit: int | None) -> list[int]:
     import numpy as np
 
     from client_autoencoder.image_sets import draw
@@ -241,7 +223,7 @@ def _choose(source: Any, limit: int | None) -> list[int]:
 
 
 def _batches(
-    source: Any, skipped: list["Skipped"], maker: "MessageMaker", order: list[int]
+    source: "ImageSource", skipped: list["Skipped"], maker: "MessageMaker", order: list[int]
 ) -> Iterator["ImageBatch"]:
     from client_autoencoder.images import read_batches
 
@@ -249,7 +231,22 @@ def _batches(
     return read_batches(source, skipped, size=(manifest.height, manifest.width), order=order)
 
 
-def _exchange(settings: Settings) -> Any:
+def _augment(
+    batches: Iterable["ImageBatch"], copies: int, seed: int | None
+) -> Iterable["ImageBatch"]:
+    if not copies:
+        return batches
+    import secrets
+
+    import numpy as np
+
+    from client_autoencoder.augmentation import augment_batches
+
+    rng = np.random.default_rng(seed)
+    return augment_batches(batches, copies, rng, lambda: secrets.token_hex(16))
+
+
+def _exchange(settings: Settings) -> "Exchange":
     import time
 
     from stream.exchange import Exchange
@@ -265,50 +262,10 @@ def _progress(what: str, quiet: bool) -> Iterator["OnProgress"]:
         yield lambda sent, done: show(total=sent, completed=done)
 
 
-def _print_learning(report: "LearningReport", skipped: list["Skipped"], as_json: bool) -> None:
-    _print_skipped(skipped)
-    for name, reason in report.refused.items():
-        print(f"refused: {name}: {reason}", file=sys.stderr)
-    if as_json:
-        typer.echo(json.dumps(asdict(report) | {"skipped": [asdict(one) for one in skipped]}))
-        return
-    size = report.value_bytes // max(report.sent, 1)
-    typer.echo(
-        f"sent {report.sent}, acknowledged {report.acknowledged}, refused {len(report.refused)}, "
-        f"unanswered {len(report.unanswered)}, skipped {len(skipped)}; {size} bytes a latent"
-    )
-    if report.unanswered:
-        typer.echo("no acknowledgement in time: is `ioa server ingest` running?", err=True)
-
-
-def _print_service(report: "ServiceReport", skipped: list["Skipped"], as_json: bool) -> None:
-    _print_skipped(skipped)
-    if as_json:
-        typer.echo(json.dumps(asdict(report) | {"skipped": [asdict(one) for one in skipped]}))
-        return
-    for one in report.predictions:
-        if one.error is None:
-            typer.echo(
-                f"{one.name}: {one.label} ({one.probability:.1%}, model {one.model_version})"
-            )
-        else:
-            typer.echo(f"{one.name}: no answer: {one.error}")
-    if report.unanswered:
-        typer.echo(
-            f"{len(report.unanswered)} without a reply in time: is `ioa server infer` running?",
-            err=True,
-        )
-
-
-def _print_skipped(skipped: list["Skipped"]) -> None:
-    for one in skipped:
-        print(f"skipped: {one.name}: {one.reason}", file=sys.stderr)
-
-
-def _exit(complete: bool, skipped: list["Skipped"], sent: int, settings: Settings) -> None:
+def _exit(complete: bool, skipped: list["Skipped"], images: int, settings: Settings) -> None:
     from client_autoencoder.images import too_many_skipped
 
     if not complete:
         raise typer.Exit(1)
-    if too_many_skipped(len(skipped), sent + len(skipped), settings.client.max_skip):
+    if too_many_skipped(len(skipped), images + len(skipped), settings.client.max_skip):
         raise typer.Exit(SKIPPED_TOO_MANY)

@@ -2,19 +2,13 @@
 
 import json
 import shutil
-import tempfile
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ioa.cli.options import Json
 from ioa.cli.program import program_name
-from ioa.errors import SettingsError
-
-if TYPE_CHECKING:
-    from ioa.settings import Settings
 
 
 def demo(
@@ -34,13 +28,15 @@ def demo(
     from rich.console import Console
 
     from ioa.demo.report import print_next_commands, print_report
-    from ioa.demo.scenario import Story, run_demo
+    from ioa.demo.scenario import run_demo
+    from ioa.local.deployment import local_settings
+    from ioa.local.story import Story
+    from ioa.local.working_directory import working_directory
 
     console = Console(stderr=as_json)
-    with ExitStack() as stack:
-        directory = _make_directory(keep, stack)
+    with working_directory(keep, "ioa-demo-") as directory:
         story = Story(console)
-        report = run_demo(directory, _demo_settings(directory), data, seed, story)
+        report = run_demo(directory, local_settings(directory), data, seed, story)
         picture = directory / "demo.png"
         if keep is None:
             picture = Path(shutil.copyfile(picture, "ioa-demo.png")).resolve()
@@ -51,26 +47,3 @@ def demo(
         typer.echo(json.dumps(report.to_dict() | {"picture": str(picture)}))
     if not report.agrees:
         raise typer.Exit(1)
-
-
-def _make_directory(keep: Path | None, stack: ExitStack) -> Path:
-    if keep is None:
-        return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ioa-demo-")))
-    if keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
-        raise SettingsError(f"{keep} is not empty; name a new directory with --keep")
-    keep.mkdir(parents=True, exist_ok=True)
-    return keep.resolve()
-
-
-def _demo_settings(directory: Path) -> "Settings":
-    """Return settings of the demo's own, whatever the environment says about a real cluster."""
-    from client_autoencoder.settings import ClientSettings
-    from ioa.settings import Settings
-    from server_classifier.settings import ServerSettings
-    from stream.settings import KafkaSettings
-
-    return Settings.model_construct(
-        kafka=KafkaSettings(),
-        server=ServerSettings(database_url=f"sqlite:///{directory / 'ioa.db'}"),
-        client=ClientSettings(),
-    )

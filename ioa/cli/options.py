@@ -15,14 +15,14 @@ Bootstrap = Annotated[
         "--bootstrap-servers",
         "-b",
         help="Kafka, as HOST:PORT[,...]. Default 127.0.0.1:9092 "
-        "[env: IOA_KAFKA__BOOTSTRAP_SERVERS]",
+        "\\[env: IOA_KAFKA__BOOTSTRAP_SERVERS]",
         show_default=False,
     ),
 ]
 Prefix = Annotated[
     str | None,
     typer.Option(
-        help="First part of all topic names. Default ioa [env: IOA_KAFKA__PREFIX]",
+        help="First part of all topic names. Default ioa \\[env: IOA_KAFKA__PREFIX]",
         show_default=False,
     ),
 ]
@@ -31,7 +31,7 @@ Database = Annotated[
     typer.Option(
         "--database",
         help="Where the server keeps its rows. Default sqlite:///ioa.db "
-        "[env: IOA_SERVER__DATABASE_URL]",
+        "\\[env: IOA_SERVER__DATABASE_URL]",
         show_default=False,
     ),
 ]

@@ -25,14 +25,15 @@ Label = Annotated[
     typer.Option(
         "--label",
         help="A label that may be learned; repeat it to declare the whole label space. "
-        "Default: any label [env: IOA_SERVER__LABELS]",
+        "Default: any label \\[env: IOA_SERVER__LABELS]",
         show_default=False,
     ),
 ]
 Instance = Annotated[
     str | None,
     typer.Option(
-        help="Name of this process among those of its kind. Default 0 [env: IOA_SERVER__INSTANCE]",
+        help="Name of this process among those of its kind. Default 0 "
+        "\\[env: IOA_SERVER__INSTANCE]",
         show_default=False,
     ),
 ]
@@ -41,7 +42,7 @@ Interval = Annotated[
     typer.Option(
         "--train-interval",
         help="Seconds after which new rows lead to a new model "
-        "[env: IOA_SERVER__TRAIN_INTERVAL_SECONDS]",
+        "\\[env: IOA_SERVER__TRAIN_INTERVAL_SECONDS]",
         show_default=False,
     ),
 ]
@@ -49,7 +50,7 @@ MinNewRows = Annotated[
     int | None,
     typer.Option(
         "--train-min-new-rows",
-        help="New rows that lead to a new model at once [env: IOA_SERVER__TRAIN_MIN_NEW_ROWS]",
+        help="New rows that lead to a new model at once \\[env: IOA_SERVER__TRAIN_MIN_NEW_ROWS]",
         show_default=False,
     ),
 ]

@@ -9,24 +9,22 @@ import torch
 from client_autoencoder.audit.reconstruction_attack import ReconstructionAttack
 from client_autoencoder.encoder import Encoder
 from client_autoencoder.encoder_files import load_autoencoder
-from ioa.demo.controls import released_latents
-from ioa.demo.parts import DemoImages
 from ioa.demo.picture import draw_demo
+from ioa.local.controls import released_latents
+from ioa.local.parts import Parts
 
 _SHOWN = 10
 
 
-def measure_exposure(
-    images: DemoImages, encoder: Encoder, directory: Path, seed: int
-) -> dict[str, Any]:
+def measure_exposure(images: Parts, encoder: Encoder, directory: Path, seed: int) -> dict[str, Any]:
     """Train the attacker on the public images and their latents, attack, and draw ``demo.png``.
 
     Returns the scores beside the floor and one example: original and restored, [H][W] in 0..1.
 
     The latents are those that travelled: int8 codes, mapped back.
     """
-    public = released_latents(encoder, images.public)
-    unseen = released_latents(encoder, images.unseen)
+    public = released_latents(encoder, images.public.images)
+    unseen = released_latents(encoder, images.unseen.images)
     attack = ReconstructionAttack.train(
         images.public.images, public, torch.Generator().manual_seed(seed)
     )

@@ -14,24 +14,42 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from client_autoencoder.encoder import Encoder
-from ioa.demo.controls import measure_one_client, measure_pixels
 from ioa.demo.exposure import measure_exposure
-from ioa.demo.parts import read_parts
+from ioa.local.controls import find_hits, flatten, released_latents
+from ioa.local.parts import Parts, read_parts
 
 
 def measure(directory: Path, seed: int) -> dict[str, Any]:
     """Return the accuracies of the two controls and what an attacker restored."""
     images = read_parts(directory)
-    pixels = measure_pixels(images, seed)
+    pixels = _measure_pixels(images, seed)
     while not (directory / "encoder").exists():  # it appears whole, or the demo ends
         time.sleep(0.1)
     encoder = Encoder.load(directory / "encoder")
     return {
         "pixels": pixels,
-        "one_client": measure_one_client(images, encoder, seed),
+        "one_client": _measure_one_client(images, encoder, seed),
         **measure_exposure(images, encoder, directory, seed),
     }
+
+
+def _measure_pixels(images: Parts, seed: int) -> float:
+    """Return the accuracy on the unseen images of a classifier of all clients' raw pixels."""
+    pixels = np.concatenate([flatten(client.images) for client in images.clients])
+    labels = [label for client in images.clients for label in client.labels]
+    asked = flatten(images.unseen.images), images.unseen.labels
+    return float(find_hits((pixels, labels), asked, seed).mean())
+
+
+def _measure_one_client(images: Parts, encoder: Encoder, seed: int) -> float:
+    """Return the accuracy on the unseen images of a classifier of one client's latents."""
+    first = images.clients[0]
+    learned = released_latents(encoder, first.images), first.labels
+    asked = released_latents(encoder, images.unseen.images), images.unseen.labels
+    return float(find_hits(learned, asked, seed).mean())
 
 
 if __name__ == "__main__":

@@ -21,13 +21,12 @@ CHUNK = 5_000  # rows fetched at once: what bounds the memory beside the result
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
-    """N latents of one encoder in the order they were stored, ready for ``classifier.fit``.
+    """N latents of one encoder by target and then by bytes, ready for ``classifier.fit``.
 
     Attributes:
         values: [N, D] float32; int8 latents are restored by the encoder's manifest.
         targets: [N] int64, the place of each row's label in ``labels``.
         labels: the labels that occur, sorted.
-        sites: the sites that occur, sorted.
         last_id: the newest latent there was, drawn or not; 0 when there was none.
         available: how many latents could have been drawn; N is the smaller of it and ``max_rows``.
         skipped: how many cannot be learned from: sums, int32, and vectors of another length.
@@ -36,7 +35,6 @@ class TrainingSet:
     values: NDArray[np.float32]
     targets: NDArray[np.int64]
     labels: tuple[str, ...]
-    sites: tuple[str, ...]
     last_id: int
     available: int
     skipped: int
@@ -59,6 +57,11 @@ def read_training_set(
     Where there are more, every pair of site and label keeps its share, and at least one row as
     long as there are rows to give.
 
+    The rows come in an order of their own, not in that of storage. So the classifier follows from
+    the set of latents alone: a replay of the topic, or a second run of an experiment, gives the
+    same weights with the same seed, in whatever order the clients' messages arrived. The limit is
+    ``max_rows``: where it forces a draw, which rows are drawn still follows the order of storage.
+
     Raises:
         RegistryError: the encoder is not registered.
     """
@@ -72,15 +75,27 @@ def read_training_set(
     chosen = draw_stratified(listing.strata, max_rows, rng)
     labels = tuple(sorted({label for _, label in listing.names}))
     target_of = np.array([labels.index(label) for _, label in listing.names], np.int64)
+    values = _read_values(connection, encoder.manifest, listing.ids[chosen])
+    targets = target_of[listing.strata[chosen]]
+    order = _canonical_order(values, targets)
     return TrainingSet(
-        values=_read_values(connection, encoder.manifest, listing.ids[chosen]),
-        targets=target_of[listing.strata[chosen]],
+        values=values[order],
+        targets=targets[order],
         labels=labels,
-        sites=tuple(sorted({site for site, _ in listing.names})),
         last_id=last_id or 0,
         available=len(listing.ids),
         skipped=stored - len(listing.ids),
     )
+
+
+def _canonical_order(values: NDArray[np.float32], targets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the positions [N] of the rows by target, then by the bytes of values [N, D].
+
+    Rows that tie are the same in both, so that it does not matter which of them comes first.
+    """
+    rows = values.view(np.dtype((np.void, values.shape[1] * values.itemsize)))[:, 0]
+    by_bytes = np.argsort(rows)
+    return by_bytes[np.argsort(targets[by_bytes], kind="stable")]
 
 
 def draw_stratified(

@@ -8,6 +8,7 @@ import pytest
 from client_autoencoder.errors import ClientError
 from client_autoencoder.image_sources import FileSource, open_folder
 from client_autoencoder.images import (
+    ImageBatch,
     Skipped,
     read_all,
     read_batches,
@@ -76,6 +77,22 @@ def test_without_a_size_the_first_image_rules(source: FileSource, tmp_path: Path
 def test_a_chosen_order_is_kept(source: FileSource) -> None:
     images = read_all(source, [], order=[20, 4])
     assert images.names == [str(source.paths[20]), str(source.paths[4])]
+
+
+def test_a_selection_keeps_what_belongs_to_each_image() -> None:
+    made = draw_images(3)
+    batch = ImageBatch(made.images, made.labels, made.names, ["a", "a", "b"])
+    chosen = batch.select([2, 0])
+    assert np.array_equal(chosen.images, made.images[[2, 0]])
+    assert (chosen.labels, chosen.names) == (["square", "bar"], ["made[2]", "made[0]"])
+    assert chosen.image_ids == ["b", "a"]
+    assert made.select([1]).image_ids is None
+
+
+def test_an_image_and_its_copies_are_counted_once() -> None:
+    made = draw_images(3)
+    assert made.distinct == 3
+    assert ImageBatch(made.images, made.labels, made.names, ["a", "a", "b"]).distinct == 2
 
 
 def test_no_readable_image_is_an_error_with_the_first_reason(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from ioa.errors import SettingsError
 from ioa.settings import load_settings
+from server_classifier.training_settings import TrainingSettings
 
 
 @pytest.fixture(autouse=True)
@@ -31,19 +32,45 @@ def test_each_source_gives_way_to_the_one_before(
     assert load_settings(None).kafka.prefix == "file"
 
 
+def test_what_is_not_said_of_the_training_keeps_its_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    default = TrainingSettings()
+    config = tmp_path / "ioa.toml"
+    config.write_text("[server.training]\ndropout = 0.2\nhidden = [32, 16]\n")
+    monkeypatch.setenv("IOA_SERVER__TRAINING__WEIGHT_DECAY", "0.05")
+    monkeypatch.setenv("IOA_SERVER__TRAINING__HIDDEN", "[8]")
+    settings = load_settings(config, server={"training": {"epochs": 3}})
+    changes = {"dropout": 0.2, "hidden": (8,), "weight_decay": 0.05, "epochs": 3}
+    assert settings.server.training == default.model_copy(update=changes)
+    assert settings.server.train_min_new_rows == 500
+    assert load_settings(None, server={"seed": 1}).server.training.dropout == default.dropout
+
+
 def test_a_child_process_gets_just_these_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load_settings(
         None,
         kafka={"bootstrap_servers": "here:1"},
-        server={"labels": ["a", "b"], "train_interval_seconds": 2.5},
+        server={
+            "labels": ["a", "b"],
+            "train_interval_seconds": 2.5,
+            "training": {"dropout": 0.2, "hidden": [32, 16]},
+        },
         client={"encoder": Path("encoder")},
     )
-    inherited = {"IOA_KAFKA__PREFIX": "other", "IOA_CONFIG": "/nowhere.toml", "PATH": "/bin"}
+    inherited = {
+        "IOA_KAFKA__PREFIX": "other",
+        "IOA_SERVER__TRAINING__EPOCHS": "7",
+        "IOA_CONFIG": "/nowhere.toml",
+        "PATH": "/bin",
+    }
     environment = settings.child_environment(inherited)
     assert environment["PATH"] == "/bin"
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert load_settings(None).model_dump() == settings.model_dump()
+    received = load_settings(None)
+    assert received.model_dump() == settings.model_dump()
+    assert received.server.training == TrainingSettings(dropout=0.2, hidden=(32, 16))
 
 
 @pytest.mark.parametrize(
@@ -51,6 +78,20 @@ def test_a_child_process_gets_just_these_settings(monkeypatch: pytest.MonkeyPatc
     [
         ("IOA_KAFKA__BOOTSTRAP_SERVER", "x:1", "kafka.bootstrap_server: Extra inputs"),
         ("IOA_SERVER__TRAIN_INTERVAL_SECONDS", "0", "server.train_interval_seconds: Input should"),
+        (
+            "IOA_SERVER__TRAINING__DROPOUT",
+            "1",
+            "server.training.dropout: Input should be",
+        ),
+        ("IOA_SERVER__TRAINING__HIDDEN", "[64, 0]", "server.training.hidden.1: Input should be"),
+        (
+            "IOA_SERVER__TRAINING__HIDDEN",
+            "128,64",
+            "server.training.hidden: Input should be a valid",
+        ),
+        ("IOA_SERVER__TRAINING", "dropout", "server.training: Input should be a valid"),
+        ("IOA_SERVER", "training", "server: Input should be a valid"),
+        ("IOA_SERVER__TRAINING__DROP", "0.1", "server.training.drop: Extra inputs"),
         ("IOA_KAFKA__PREFIX", "Upper Case", "kafka.prefix: String should match"),
         ("IOA_CONFIG", "/nowhere.toml", "there is no settings file /nowhere.toml"),
     ],

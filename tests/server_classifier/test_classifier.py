@@ -4,7 +4,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from server_classifier.classifier import LatentClassifier, TrainingError, TrainingSettings, fit
+from server_classifier.classifier import LatentClassifier, TrainingError, fit
+from server_classifier.training_settings import TrainingSettings
 from tests.server_classifier.stored import make_clusters
 
 QUICK = TrainingSettings(epochs=2, min_steps=1)
@@ -59,11 +60,27 @@ def test_torch_is_left_as_it_was() -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
+@pytest.mark.parametrize("batch_size", [2, 3, 64])
 @pytest.mark.parametrize("rows", [2, 3, 63, 64, 65, 129])
-def test_no_number_of_rows_breaks_batch_normalisation(rows: int) -> None:
+def test_no_number_of_rows_breaks_batch_normalisation(rows: int, batch_size: int) -> None:
     latents, targets = make_clusters(rows, classes=2, latent_dim=4)
-    model, _ = fit(latents, targets, seed=0, settings=QUICK)
+    settings = TrainingSettings(epochs=2, min_steps=1, batch_size=batch_size)
+    model, report = fit(latents, targets, seed=0, settings=settings)
     assert all(torch.isfinite(weight).all() for weight in read_weights(model))
+    assert report.steps == 2 * settings.steps_for(rows)
+
+
+def test_the_narrowest_and_shortest_training_allowed_works() -> None:
+    latents, targets = make_clusters(20, classes=2, latent_dim=4)
+    settings = TrainingSettings(
+        hidden=(1,), dropout=0, epochs=1, min_steps=1, max_steps=1, weight_decay=0
+    )
+    model, report = fit(latents, targets, seed=0, settings=settings)
+    assert report.steps == 1
+    assert [tuple(weight.shape) for weight in model.parameters() if weight.ndim > 1] == [
+        (1, 4),
+        (2, 1),
+    ]
 
 
 def test_a_class_of_one_row_is_learned() -> None:
@@ -110,17 +127,3 @@ def test_progress_is_told_and_may_end_the_training() -> None:
         fit(latents, targets, seed=0, settings=TrainingSettings(epochs=9, min_steps=1),
             on_epoch=end_at_two)  # fmt: skip
     assert calls == [(1, 9), (2, 9)]
-
-
-@pytest.mark.parametrize(
-    ("rows", "epochs"),
-    [
-        pytest.param(10, 600, id="tiny: 600 steps"),
-        pytest.param(800, 47, id="small: at least 600 steps"),
-        pytest.param(5_000, 25, id="the paper's 5,000"),
-        pytest.param(200_000, 3, id="large: at most 10,000 steps"),
-        pytest.param(1_000_000, 1, id="at least once"),
-    ],
-)
-def test_small_sets_are_passed_more_often_than_large_ones(rows: int, epochs: int) -> None:
-    assert TrainingSettings().epochs_for(rows) == epochs

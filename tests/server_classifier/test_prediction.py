@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from server_classifier.classifier import TrainingSettings, fit
+from server_classifier.classifier import fit
 from server_classifier.classifier_file import export_onnx
 from server_classifier.errors import ServerError
 from server_classifier.prediction import Classifier
 from server_classifier.store.classifiers import ClassifierRow
 from server_classifier.store.training_set import TrainingSet
 from server_classifier.trainer import describe_training
+from server_classifier.training_settings import TrainingSettings
 from tests.server_classifier.stored import ENCODER, NOW, make_clusters
 
 LABELS = ("cat", "dog", "newt")
@@ -24,7 +25,7 @@ def row() -> ClassifierRow:
     settings = TrainingSettings(min_steps=100)
     model, report = fit(latents, targets, seed=0, settings=settings)
     file = export_onnx(model)
-    training_set = TrainingSet(latents, targets, LABELS, ("north",), 90, 90, 0)
+    training_set = TrainingSet(latents, targets, LABELS, 90, 90, 0)
     manifest = describe_training(ENCODER.encoder_id, training_set, report, settings, 0, file)
     return ClassifierRow("v1-0123", ENCODER.encoder_id, manifest.to_json(), NOW, file)
 

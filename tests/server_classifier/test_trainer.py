@@ -3,13 +3,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Thread
 from time import monotonic, sleep
+from uuid import UUID
 
 import numpy as np
+import onnx
 import pytest
 from sqlalchemy import Engine
 from structlog.testing import capture_logs
 
-from server_classifier.classifier import TrainingSettings
 from server_classifier.prediction import Classifier
 from server_classifier.settings import ServerSettings
 from server_classifier.store.classifiers import latest_classifier, list_classifiers
@@ -17,7 +18,9 @@ from server_classifier.store.database import open_database, reading, writing
 from server_classifier.store.latents import LatentRow, insert_latents
 from server_classifier.store.registry import add_encoder
 from server_classifier.store.tables import classifier as classifier_table
+from server_classifier.store.tables import latent as latent_table
 from server_classifier.trainer import Backlog, Trainer, TrainingStopped, run_trainer
+from server_classifier.training_settings import TrainingSettings
 from tests.server_classifier.stored import (
     ENCODER,
     NOW,
@@ -27,7 +30,9 @@ from tests.server_classifier.stored import (
     make_row,
 )
 
-SETTINGS = ServerSettings(train_interval_seconds=30, train_min_new_rows=40)
+SETTINGS = ServerSettings(
+    train_interval_seconds=30, train_min_new_rows=40, training=TrainingSettings(min_steps=60)
+)
 
 
 @dataclass
@@ -46,7 +51,6 @@ class Bench:
             clock=lambda: self.time,
             now=lambda: NOW,
             stop=self.stop,
-            training=TrainingSettings(min_steps=60),
         )
 
     def insert(self, rows: list[LatentRow]) -> None:
@@ -119,6 +123,48 @@ def test_the_same_latents_give_the_same_classifier(bench: Bench) -> None:
         connection.execute(classifier_table.delete())
     assert bench.start().step() is True
     assert bench.load().manifest.sha256 == first
+
+
+def test_the_order_of_arrival_decides_nothing(bench: Bench) -> None:
+    rows = mixed_rows()
+    bench.insert(rows)
+    assert bench.start().step() is True
+    first = bench.load().manifest
+    with writing(bench.engine) as connection:
+        connection.execute(classifier_table.delete())
+        connection.execute(latent_table.delete())
+    order = np.random.default_rng(4).permutation(len(rows))
+    ids = [str(UUID(int=9000 + number)) for number in range(len(rows))]
+    bench.insert([rows[i]._replace(message_id=new) for i, new in zip(order, ids, strict=True)])
+    assert bench.start().step() is True
+    second = bench.load().manifest
+    assert (second.rows, second.labels) == (48, ("class 0", "class 1"))
+    assert second.last_latent_id > first.last_latent_id
+    assert second.sha256 == first.sha256
+
+
+def mixed_rows() -> list[LatentRow]:
+    """Return rows of two sites and both dtypes, some of them equal but for their ids."""
+    rows = make_labelled_rows(40)
+    codes = [make_row(100 + i, label=f"class {i % 2}", value=bytes([i % 3] * 4)) for i in range(8)]
+    return [row._replace(site=("north", "south")[i % 3 == 0]) for i, row in enumerate(rows + codes)]
+
+
+def test_the_settings_decide_how_it_is_trained(bench: Bench) -> None:
+    training = TrainingSettings(hidden=(5,), epochs=3, min_steps=1, weight_decay=0.1)
+    bench.settings = SETTINGS.model_copy(update={"training": training})
+    bench.insert(make_labelled_rows(40))
+    assert bench.start().step() is True
+    manifest = bench.load().manifest
+    assert manifest.epochs == 3
+    assert manifest.settings["hidden"] == [5]
+    assert TrainingSettings.model_validate(manifest.settings) == training
+    with reading(bench.engine) as connection:
+        row = latest_classifier(connection, ENCODER.encoder_id)
+    assert row is not None
+    tensors = onnx.load_from_string(row.onnx).graph.initializer
+    shapes = {tensor.name: list(tensor.dims) for tensor in tensors}
+    assert (shapes["weight1"], shapes["weight2"]) == ([5, 4], [2, 5])
 
 
 def test_one_label_is_waited_on_and_said_once(bench: Bench) -> None:

@@ -17,7 +17,7 @@ from schemas.manifest import (
     QuantiserRange,
     TrainingData,
 )
-from server_classifier.classifier import TrainingSettings, fit
+from server_classifier.classifier import fit
 from server_classifier.classifier_file import export_onnx
 from server_classifier.inference import run_infer
 from server_classifier.ingest import run_ingest
@@ -28,6 +28,7 @@ from server_classifier.store.latents import count_latents
 from server_classifier.store.registry import add_client, add_encoder
 from server_classifier.store.training_set import TrainingSet
 from server_classifier.trainer import describe_training
+from server_classifier.training_settings import TrainingSettings
 from stream.settings import KafkaSettings
 from stream.topics import Topics, create_topics
 
@@ -115,7 +116,7 @@ def add_trained_classifier(server: RunningServer, labels: Sequence[str]) -> str:
     model, report = fit(values, targets, seed=0)
     onnx = export_onnx(model)
     training_set = TrainingSet(
-        values, targets, tuple(labels), ("st-mary",), last_id=0, available=len(targets), skipped=0
+        values, targets, tuple(labels), last_id=0, available=len(targets), skipped=0
     )
     manifest = describe_training(
         server.encoder_id, training_set, report, TrainingSettings(), 0, onnx

@@ -1,9 +1,7 @@
 """``ioa client`` as a person types it, against running services."""
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from server_classifier.store.database import writing
 from server_classifier.store.registry import add_encoder
 from stream.artefacts import read_encoder
 from stream.settings import KafkaSettings
+from tests.support.commands import run_client
 from tests.support.encoders import train_encoder
 from tests.support.images import draw_images, write_class_folders
 from tests.support.server import NOW, RunningServer, run_server
@@ -47,20 +46,7 @@ def folder(tmp_path: Path) -> Path:
 def run(
     server: RunningServer, encoder: Path, *arguments: object
 ) -> subprocess.CompletedProcess[str]:
-    environment = {
-        "IOA_KAFKA__BOOTSTRAP_SERVERS": server.kafka.bootstrap_servers,
-        "IOA_KAFKA__PREFIX": server.kafka.prefix,
-        "IOA_CLIENT__CLIENT_ID": CLIENT,
-        "IOA_CLIENT__ENCODER": str(encoder),
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "ioa", "client", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env=os.environ | environment,
-        timeout=60,
-        check=False,
-    )
+    return run_client(server.kafka, CLIENT, encoder, *arguments)
 
 
 def test_one_bad_image_is_skipped_listed_and_counted(
@@ -111,9 +97,13 @@ def test_a_refused_message_is_listed_with_its_reason(
             ["--privatizer", "gaussian", "--epsilon", "0", "--delta", "1e-5", "--clip", "1"],
             "epsilon",
         ),
+        (
+            ["--privatizer=gaussian", "--epsilon=9", "--delta=1e-5", "--clip=1", "--augment=1"],
+            "38 releases of 19 images",
+        ),
     ],
 )
-def test_a_privatizer_half_given_is_an_error(
+def test_a_privatizer_that_cannot_be_used_is_an_error(
     server: RunningServer, encoder: Path, folder: Path, arguments: list[str], words: str
 ) -> None:
     result = run(server, encoder, "publish", "--data", folder, *arguments)

@@ -87,6 +87,11 @@ def test_a_known_error_is_one_line(tmp_path: Path, arguments: list[str], words: 
     assert result.stderr.startswith("ioa: ")
 
 
+def test_help_names_the_environment_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "[env: IOA_CLIENT__FORM]" in run("client", "publish", "--help").stdout
+
+
 def test_topics_are_printed_without_a_cluster() -> None:
     result = run("topics", "--prefix", "trial")
     assert result.returncode == 0

@@ -1,6 +1,6 @@
-"""Everything the demo runs as processes: broker, server, encoder training, clients.
+"""Broker, server, encoder training and clients as processes under one directory.
 
-Each process is a command that a person can type; the demo writes them to ``commands.txt``.
+Each process is a command that a person can type; ``commands.txt`` lists them.
 """
 
 import json
@@ -9,7 +9,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,22 +18,25 @@ from typing import Any, Self
 
 from sqlalchemy import Engine
 
+from client_autoencoder.settings import ClientSettings
 from ioa.errors import IoaError
 from ioa.settings import Settings
+from server_classifier.settings import ServerSettings
 from server_classifier.store.classifiers import list_classifiers
 from server_classifier.store.database import ensure_current, open_database, reading, writing
-from server_classifier.store.latents import count_latents
+from server_classifier.store.latents import count_latents, count_latents_by_client
 from server_classifier.store.registry import add_client, add_encoder
 from stream.artefacts import read_encoder
 from stream.broker.embedded import EmbeddedBroker
 from stream.lifetime import bind_to_parent
+from stream.settings import KafkaSettings
 from stream.topics import Topics, create_topics
 
 _STOP_SECONDS = 20.0
 
 
-class DemoError(IoaError):
-    """A process of the demo failed; the text names its log."""
+class ProcessFailed(IoaError):
+    """A process did not do its work; the text names its log."""
 
 
 @dataclass
@@ -45,7 +48,7 @@ class Deployment:
 
     directory: Path
     settings: Settings
-    announce: Callable[[str], None]
+    announce: Callable[[str], None] = lambda _: None
     _stack: ExitStack = field(default_factory=ExitStack)
     _engine: Engine | None = None
 
@@ -73,7 +76,7 @@ class Deployment:
     def engine(self) -> Engine:
         """The server's database."""
         if self._engine is None:
-            raise DemoError("the deployment is not started")
+            raise ProcessFailed("the deployment is not started")
         return self._engine
 
     def start_server(self) -> None:
@@ -107,27 +110,28 @@ class Deployment:
         says what was refused or left unanswered.
 
         Raises:
-            DemoError: it printed no report.
+            ProcessFailed: it printed no report.
         """
         process.wait()
         lines = self._output(name).read_text().splitlines()
         if not lines:
             log = self._log(name).read_text().strip().splitlines()
             last = log[-1] if log else f"exit code {process.returncode}"
-            raise DemoError(f"{name} failed: {last} (log: {self._log(name)})")
+            raise ProcessFailed(f"{name} failed: {last} (log: {self._log(name)})")
         report: dict[str, Any] = json.loads(lines[-1])
         return report
 
-    def register(self, encoder: Path, clients: list[str]) -> str:
-        """Register the encoder and the clients, each at a site of its own; return the encoder id.
+    def register(self, encoders: list[Path], clients: list[str]) -> list[str]:
+        """Register encoders and clients, each client at a site of its own; return the encoder ids.
 
         The same as ``ioa server encoder add`` and ``ioa server client add``.
         """
-        manifest = read_encoder(encoder).manifest
+        manifests = [read_encoder(encoder).manifest for encoder in encoders]
         now = datetime.now(UTC)
         topics = Topics(self.settings.kafka.prefix)
         with writing(self.engine) as connection:
-            add_encoder(connection, manifest, now=now)
+            for manifest in manifests:
+                add_encoder(connection, manifest, now=now)
             for client in clients:
                 add_client(
                     connection,
@@ -137,36 +141,61 @@ class Deployment:
                     now=now,
                 )
         create_topics(self.settings.kafka, map(topics.replies, clients))
-        return manifest.encoder_id
+        return [manifest.encoder_id for manifest in manifests]
 
     def count_stored(self) -> int:
-        """Return how many latents the database holds."""
+        """Return how many latents the database holds; cheap to ask often."""
         with reading(self.engine) as connection:
             return count_latents(connection)
 
-    def await_model(self, rows: int, timeout: float) -> str:
-        """Wait for a model that was trained on ``rows`` latents and return its version.
+    def count_stored_by_client(self) -> dict[str, int]:
+        """Return how many latents of each client the database holds, by client id."""
+        with reading(self.engine) as connection:
+            return count_latents_by_client(connection)
+
+    def await_classifiers(self, rows: Mapping[str, int], timeout: float) -> list[str]:
+        """Wait until the newest classifier of each encoder id was trained on so many latents.
+
+        Returns their versions.
 
         Raises:
-            DemoError: there is none after ``timeout`` seconds.
+            ProcessFailed: one is missing after ``timeout`` seconds.
         """
         deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
-            with reading(self.engine) as connection:
-                versions = list_classifiers(connection)
-            if versions and json.loads(versions[0].manifest)["rows"] == rows:
-                return versions[0].version
+        while True:
+            trained = self._list_newest()
+            if {encoder_id: count for encoder_id, (_, count) in trained.items()} == rows:
+                return sorted(version for version, _ in trained.values())
+            if time.monotonic() >= deadline:
+                raise ProcessFailed(
+                    f"the server trained no classifier on {sum(rows.values())} latents within "
+                    f"{timeout:.0f} s (log: {self._log('server')})"
+                )
             time.sleep(0.1)
-        raise DemoError(
-            f"the server trained no model on {rows} latents within {timeout:.0f} s "
-            f"(log: {self._log('server')})"
-        )
+
+    def _list_newest(self) -> dict[str, tuple[str, int]]:
+        """Return version and number of latents of each encoder's newest classifier."""
+        newest: dict[str, tuple[str, int]] = {}
+        with reading(self.engine) as connection:
+            for stored in list_classifiers(connection):
+                rows = json.loads(stored.manifest)["rows"]
+                newest.setdefault(stored.encoder_id, (stored.version, rows))
+        return newest
 
     def _log(self, name: str) -> Path:
         return self.directory / f"{name}.log"
 
     def _output(self, name: str) -> Path:
         return self.directory / f"{name}.json"
+
+
+def local_settings(directory: Path) -> Settings:
+    """Return settings of a deployment's own, whatever the environment says about a real cluster."""
+    return Settings.model_construct(
+        kafka=KafkaSettings(),
+        server=ServerSettings(database_url=f"sqlite:///{directory / 'ioa.db'}"),
+        client=ClientSettings(),
+    )
 
 
 def _stop(process: subprocess.Popen[str]) -> None:

@@ -1,0 +1,124 @@
+"""``ioa experiment``: the papers' experiments, through the real clients, broker and server."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ioa.cli.options import Json
+
+if TYPE_CHECKING:
+    from ioa.experiment.plan import Plan
+
+app = typer.Typer(
+    help="The papers' experiments, through the real clients, broker and server.",
+    no_args_is_help=True,
+)
+
+RESULTS = Path("experiments/results")
+Out = Annotated[Path, typer.Option(help="Where JSON, Markdown and PNG go.", file_okay=False)]
+
+
+@app.command("003")
+def run_003(
+    data: Annotated[
+        str,
+        typer.Option(help="digits, an NPZ file, a folder of MNIST's IDX files or of classes."),
+    ],
+    seeds: Annotated[int, typer.Option(help="How many times, for mean and spread.", min=1)] = 1,
+    latent: Annotated[int, typer.Option(help="Numbers per image.", min=1, max=65536)] = 784,
+    dtype: Annotated[
+        Literal["float32", "int8"], typer.Option(help="As what latents travel.")
+    ] = "float32",
+    augment: Annotated[
+        int, typer.Option(help="Changed copies a client sends of each image.", min=0)
+    ] = 0,
+    non_iid: Annotated[bool, typer.Option("--non-iid", help="Two classes per client.")] = False,
+    encoder: Annotated[
+        Literal["shared", "own", "one-client"],
+        typer.Option(help="Trained on public images, by every client, or by one for all."),
+    ] = "shared",
+    size: Annotated[
+        int | None,
+        typer.Option(help="Resize to SIZE x SIZE. Default: 28 above 32 pixels.", min=2, max=1024),
+    ] = None,
+    grid: Annotated[
+        bool, typer.Option("--grid", help="Search learning rate, dropout and width first.")
+    ] = False,
+    out: Out = RESULTS,
+    keep: Annotated[
+        Path | None, typer.Option(help="New directory for what the processes leave.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """The third seed's experiment: five clients x 1,000 images, tables I and II, figures 3 and 4.
+
+    Example: ioa experiment 003 --data mnist.npz --augment 10 --seeds 3
+    """
+    from ioa.experiment.plan import Plan
+
+    plan = Plan(
+        data, seeds, latent, dtype, augment, non_iid=non_iid, encoder=encoder, size=size, grid=grid
+    )
+    page = _run(plan, out, keep, quiet=as_json)
+    if as_json:
+        typer.echo(json.dumps(json.loads(page.with_suffix(".json").read_text())))
+
+
+@app.command()
+def tables(
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where mnist.npz, medical_mnist.npz and chest_xray.npz lie.",
+            envvar="IOA_DATA_DIR",
+            file_okay=False,
+            exists=True,
+        ),
+    ] = None,
+    only: Annotated[
+        str, typer.Option(help="Only results whose name holds this, such as mnist-64.")
+    ] = "",
+    out: Out = RESULTS,
+) -> None:
+    """Make all our tables again, three seeds each, from the data at hand.
+
+    Example: ioa experiment tables --data-dir data/ --only mnist
+    """
+    from ioa.experiment.catalogue import list_plans
+
+    catalogue = list_plans(data_dir)
+    for name in catalogue.missing:
+        typer.echo(f"left out: {name} is not there; name its folder with --data-dir", err=True)
+    for plan in catalogue.plans:
+        if only in plan.name:
+            _run(plan, out, None, quiet=True)
+    summary(out)
+
+
+@app.command()
+def summary(out: Out = RESULTS) -> None:
+    """Print all results side by side, as Markdown. Example: ioa experiment summary"""
+    from ioa.experiment.summary import read_results, render_summary
+
+    typer.echo(render_summary(read_results(sorted(out.glob("*.json")))), nl=False)
+
+
+def _run(plan: "Plan", out: Path, keep: Path | None, *, quiet: bool) -> Path:
+    """Run a plan and return the path of its page."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from ioa.experiment.results import write_result
+    from ioa.experiment.run import run_experiment
+    from ioa.local.story import Story
+
+    console = Console(stderr=quiet)
+    result, samples = run_experiment(plan, keep, datetime.now(UTC), Story(console))
+    page = write_result(out, result, samples)
+    if not quiet:
+        console.print(Markdown(page.read_text()))
+    console.print(f"Written: {page}, and JSON and PNG beside it", soft_wrap=True, highlight=False)
+    return page

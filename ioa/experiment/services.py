@@ -1,0 +1,126 @@
+"""One seed of the experiment through the real clients, broker and server."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from client_autoencoder.image_sets import digest
+from ioa.experiment.division import Division
+from ioa.experiment.plan import Plan
+from ioa.local.consortium import Consortium, EncoderTraining, Process, Report, total
+from ioa.local.deployment import ProcessFailed
+from ioa.local.parts import CLIENTS
+
+_IN_FLIGHT = "64"
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What came back, and what it took.
+
+    Attributes:
+        predictions: one per unseen image, as ``ioa client ask --json`` prints them.
+        record: counts, sizes and names for the result file.
+    """
+
+    predictions: list[dict[str, Any]]
+    record: dict[str, Any]
+
+
+def encoder_of_client(plan: Plan) -> list[str]:
+    """Return the directory of each client's encoder."""
+    if plan.encoder == "own":
+        return [f"encoder-{number}" for number in range(1, CLIENTS + 1)]
+    return ["encoder"] * CLIENTS
+
+
+def encoder_trainings(plan: Plan) -> list[EncoderTraining]:
+    """Return the encoders to train and on which part of the images."""
+    if plan.encoder == "own":
+        return [
+            EncoderTraining(out, f"client-{number}", public=False)
+            for number, out in enumerate(encoder_of_client(plan), start=1)
+        ]
+    if plan.encoder == "one-client":
+        return [EncoderTraining("encoder", "client-1", public=False)]
+    return [EncoderTraining("encoder", "public", public=True)]
+
+
+def encoder_options(plan: Plan, name: str, seed: int) -> list[str]:
+    """Return the options of ``ioa encoder train``."""
+    return ["--name", name, "--latent", str(plan.latent), "--seed", str(seed)]
+
+
+def augmentation_seed(seed: int, client: int) -> int:
+    """Return the seed of the copies that client 1, 2 ... makes."""
+    return CLIENTS * seed + client
+
+
+def answer_unseen(
+    plan: Plan, division: Division, seed: int, consortium: Consortium, training: dict[str, Process]
+) -> Answered:
+    """Publish, let the server learn, and ask about every unseen image.
+
+    The deployment must be running; ``training`` are the started encoder trainings.
+
+    Raises:
+        ProcessFailed: a message was not stored, or a question not answered.
+    """
+    deployment, encoders = consortium.deployment, encoder_of_client(plan)
+    deployment.start_server()
+    trained = consortium.await_encoders(training)
+    encoder_ids = trained if plan.encoder == "own" else trained * CLIENTS
+    images = sum(map(len, division.parts.clients))
+    learned = consortium.publish(
+        encoders,
+        images * (plan.augment + 1),
+        lambda number: _publish_options(plan, augmentation_seed(seed, number)),
+    )
+    _check_learned(learned, deployment.count_stored())
+    versions = consortium.await_classifiers(encoder_ids)
+    answered = consortium.ask(encoders, "--dtype", plan.dtype, "--in-flight", _IN_FLIGHT)
+    predictions = [one for report in answered for one in report["predictions"]]
+    _check_answered(predictions, len(division.parts.unseen))
+    record = {
+        "sent": total(learned, "sent"),
+        "acknowledged": total(learned, "acknowledged"),
+        "stored": deployment.count_stored(),
+        "requests": total(answered, "sent"),
+        "replies": len(predictions),
+        "latent_bytes": total(learned, "value_bytes") // total(learned, "sent"),
+        "message_bytes": total(learned, "message_bytes") // total(learned, "sent"),
+        "encoder_ids": sorted(set(encoder_ids)),
+        "model_versions": versions,
+        "digests": {
+            "public": digest(division.parts.public.images),
+            "clients": [digest(client.images) for client in division.parts.clients],
+            "test": digest(division.parts.unseen.images),
+        },
+    }
+    return Answered(predictions, record)
+
+
+def _publish_options(plan: Plan, seed: int) -> Sequence[str]:
+    if not plan.augment:
+        return ["--dtype", plan.dtype]
+    return ["--dtype", plan.dtype, "--augment", str(plan.augment), "--seed", str(seed)]
+
+
+def _check_learned(reports: list[Report], stored: int) -> None:
+    sent = total(reports, "sent")
+    if sent == total(reports, "acknowledged") == stored:
+        return
+    reasons = [reason for report in reports for reason in report["refused"].values()]
+    raise ProcessFailed(
+        f"{sent} latents were sent and {stored} stored; refused: "
+        f"{reasons[0] if reasons else 'none, some were not answered in time'}"
+    )
+
+
+def _check_answered(predictions: list[dict[str, Any]], asked: int) -> None:
+    errors = [one["error"] for one in predictions if one["error"] is not None]
+    if errors or len(predictions) != asked:
+        raise ProcessFailed(
+            f"{asked} images were asked about and {len(predictions) - len(errors)} answered; "
+            f"errors: {errors[0] if errors else 'none'}"
+        )

@@ -1,0 +1,51 @@
+"""How a classifier is trained; light to import, so that every process can check its settings."""
+
+import math
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Width = Annotated[int, Field(ge=1, le=4096)]
+
+
+class TrainingSettings(BaseModel):
+    """The network of a classifier and the schedule on which it learns."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    hidden: tuple[Width, ...] = Field(
+        (256, 128, 64), min_length=1, max_length=8, description="units of each hidden layer"
+    )
+    dropout: float = Field(
+        0.3, ge=0, lt=1, description="share of a layer's outputs that a training step leaves out"
+    )
+    batch_size: int = Field(
+        64, ge=2, description="latents per step at most; steps of one epoch are of equal size"
+    )
+    epochs: int = Field(
+        25, ge=1, description="passes over the latents, within what the next two allow"
+    )
+    min_steps: int = Field(
+        600, ge=1, description="a small set is passed more often, until there were so many steps"
+    )
+    max_steps: int = Field(
+        10_000, ge=1, description="a large set is passed less often, but at least once"
+    )
+    learning_rate: float = Field(1e-2, gt=0, description="the peak of the one-cycle schedule")
+    weight_decay: float = Field(
+        1e-2, ge=0, description="of AdamW, on the weights of the linear layers"
+    )
+
+    def steps_for(self, rows: int) -> int:
+        """Return in how many steps a set of ``rows`` latents, two at least, is passed once.
+
+        No step gets a single latent, which has no variance for batch normalisation: of an odd set
+        in batches of 2, one step takes 3.
+        """
+        return min(math.ceil(rows / self.batch_size), rows // 2)
+
+    def epochs_for(self, rows: int) -> int:
+        """Return how often a set of ``rows`` latents, two at least, is passed."""
+        steps = self.steps_for(rows)
+        fewest = math.ceil(self.min_steps / steps)
+        return max(1, min(max(self.epochs, fewest), self.max_steps // steps))

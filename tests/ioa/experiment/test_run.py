@@ -1,0 +1,97 @@
+"""The experiment as a researcher starts it: real clients, server and broker, small images."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.support.images import draw_images
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An NPZ file of 8x8 images of three classes, with a test split that has flagged images."""
+    train, test = draw_images(600, side=8, seed=1), draw_images(90, side=8, seed=2)
+    path = tmp_path_factory.mktemp("data") / "made.npz"
+    np.savez(
+        path,
+        train_images=np.rint(train.images[:, 0] * 255).astype(np.uint8),
+        train_labels=np.array(train.labels),
+        test_images=np.rint(test.images[:, 0] * 255).astype(np.uint8),
+        test_labels=np.array(test.labels),
+        test_near_duplicate=np.arange(90) < 9,
+    )
+    return path
+
+
+def run_experiment(data: Path, out: Path, *options: str) -> dict[str, Any]:
+    arguments = ["experiment", "003", "--data", data, "--latent", "8", "--out", out, "--json"]
+    run = subprocess.run(
+        [sys.executable, "-m", "ioa", *map(str, arguments), *options],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    result: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
+    return result
+
+
+@pytest.mark.timeout(600)
+def test_two_runs_with_one_seed_give_the_same_tables(data: Path, tmp_path: Path) -> None:
+    first, again = (run_experiment(data, tmp_path / name) for name in ("first", "again"))
+    assert first["tables"] == again["tables"]
+    (seed,) = first["seeds"]
+    assert seed["digests"] == again["seeds"][0]["digests"]
+    assert seed["encoder_ids"] == again["seeds"][0]["encoder_ids"]
+    assert seed["sent"] == seed["acknowledged"] == seed["stored"] == 400
+    assert seed["requests"] == seed["replies"] == 90
+    assert (seed["latent_bytes"], first["data"]["test_images"]) == (32, 90)
+    accuracies = first["tables"]["classification"]
+    assert set(accuracies) == {"90 unseen", "90 unseen, near duplicates left out"}
+    assert accuracies["90 unseen"]["total"]["accuracy"]["mean"] > 0.9
+    assert set(first["tables"]["controls"]["90 unseen"]) == {
+        "raw pixels, same classifier",
+        "untrained encoder",
+        "one client alone",
+    }
+    page = (tmp_path / "first" / "003-made-8-float32.md").read_text()
+    assert "## Table II" in page
+    assert "| total |" in page
+    with Image.open(tmp_path / "first" / "003-made-8-float32.png") as figure:
+        assert figure.width > 300
+
+
+@pytest.mark.timeout(600)
+def test_own_encoders_of_two_classes_each_cannot_be_pooled(data: Path, tmp_path: Path) -> None:
+    result = run_experiment(
+        *(data, tmp_path, "--encoder", "own", "--non-iid", "--augment", "1", "--dtype", "int8")
+    )
+    (seed,) = result["seeds"]
+    assert result["name"] == "003-made-8-int8-augment1-non-iid-own"
+    assert len(seed["encoder_ids"]) == len(seed["model_versions"]) == 5
+    assert seed["sent"] == seed["stored"] == 2 * sum(result["data"]["images_per_client"])
+    assert seed["latent_bytes"] == 8
+    controls = result["tables"]["controls"]["90 unseen"]
+    assert (
+        controls["own encoders, pooled"]["mean"] < controls["raw pixels, same classifier"]["mean"]
+    )
+
+
+@pytest.mark.timeout(600)
+def test_the_grid_is_searched_once_and_its_best_choice_is_used(data: Path, tmp_path: Path) -> None:
+    result = run_experiment(data, tmp_path, "--grid", "--encoder", "one-client", "--seeds", "2")
+    rows = result["grid"]["rows"]
+    assert len(rows) == 27
+    assert rows == sorted(rows, key=lambda row: -row["accuracy"])
+    best = {name: rows[0][name] for name in ("hidden", "learning_rate", "dropout")}
+    assert best.items() <= result["training"].items()
+    assert [seed["seed"] for seed in result["seeds"]] == [0, 1]
+    assert result["tables"]["controls"]["90 unseen"]["one client alone"]["sd"] is not None
+    assert "## Grid search" in (tmp_path / f"{result['name']}.md").read_text()
