@@ -2,10 +2,11 @@
 #   make PYTHON=/path/to/python3 install     with another Python (3.11 or newer)
 #   make TORCH_INDEX=URL install             with another build of PyTorch
 #   make test ARGS='-k broker -x'            with arguments for pytest
+#   make tables IOA_DATA_DIR=data            with mnist.npz and other sets that lie there
 
 python := .venv/bin/python
 
-.PHONY: help install demo test check clean
+.PHONY: help install demo tables test check clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -15,6 +16,9 @@ install: ## Make .venv and install everything that the demo needs
 
 demo: install ## Five clients, a server and a real Kafka on this machine, in about a minute
 	@.venv/bin/ioa demo
+
+tables: install ## Make the tables of experiments/results again, from the data in IOA_DATA_DIR: hours
+	@.venv/bin/ioa experiment tables $(ARGS)
 
 test: ## Run all tests
 	@scripts/install.sh all,test

@@ -69,7 +69,7 @@ def divide(plan: Plan, seed: int) -> Division:
 
     unseen = read(tests, asked)
     parts = Parts(
-        source.name,
+        plan.source,
         read(source, public),
         [read(source, positions) for positions in clients],
         replace(unseen, names=[f"unseen[{position}]" for position in range(len(unseen))]),

@@ -37,12 +37,16 @@ class Plan:
     grid: bool = False
 
     @property
+    def source(self) -> str:
+        """The name of the data, such as ``mnist``."""
+        return "digits" if self.data == "digits" else Path(self.data).resolve().stem.lower()
+
+    @property
     def name(self) -> str:
         """Of the result's files, such as ``003-mnist-784-float32-augment10``."""
-        source = "digits" if self.data == "digits" else Path(self.data).resolve().stem
         parts = [
             "003",
-            source,
+            self.source,
             str(self.latent),
             self.dtype,
             f"augment{self.augment}" if self.augment else "",

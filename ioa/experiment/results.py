@@ -68,19 +68,16 @@ def _lines(result: Figures) -> Iterator[str]:
 
 
 def describe(result: Figures) -> str:
-    """Return the plan in words."""
+    """Return in words what was run; what is as in the paper goes without saying."""
     plan = result["plan"]
     words = [
-        str(plan["data"]),
-        f"{plan['latent']} numbers ({plan['dtype']})",
-        f"{plan['augment']} augmented copies" if plan["augment"] else "no augmentation",
+        f"{plan['data']}, {plan['latent']} numbers as {plan['dtype']}",
+        f"{plan['augment']} augmented copies" if plan["augment"] else "",
         "two classes per client" if plan["non_iid"] else "",
-        {
-            "shared": "one shared encoder of public images",
-            "one-client": "one client's encoder, shared",
-            "own": "every client its own encoder",
-        }[plan["encoder"]],
-        "best of a grid search" if result["grid"] else "",
+        {"shared": "", "one-client": "one client's encoder", "own": "own encoders"}[
+            plan["encoder"]
+        ],
+        "best of a grid" if result["grid"] else "",
     ]
     return ", ".join(word for word in words if word)
 
@@ -93,6 +90,11 @@ def _conditions(result: Figures) -> Iterator[str]:
         f"{data['public_images']:,} public images, {len(data['images_per_client'])} clients with "
         f"{data['images_per_client'][0]:,} each, {data['test_images']:,} test images"
     )
+    yield {
+        "shared": "- one encoder, trained on the public images, shared by all clients",
+        "one-client": "- one encoder, trained on the first client's images, shared by all clients",
+        "own": "- every client trains an encoder, and the server a classifier for each of them",
+    }[result["plan"]["encoder"]]
     if "patients_in_training_and_test" in data:
         yield f"- {data['patients_in_training_and_test']} patients are in training and test"
     yield (

@@ -39,8 +39,13 @@ def _lines(results: Sequence[Figures]) -> Iterator[str]:
         ]
     )
     yield make_row(["paper: MNIST, one run", f"{paper.CLASSIFICATION[TOTAL]:.2f}", *([""] * 7)])
-    for result in results:
+    for result in sorted(results, key=_place):
         yield _summarise(result)
+
+
+def _place(result: Figures) -> tuple[bool, str]:
+    """Sort the paper's data first, then by name."""
+    return result["data"]["name"] != paper.COMPARABLE, result["name"]
 
 
 def _summarise(result: Figures) -> str:
