@@ -7,7 +7,7 @@ import typer
 
 Data = Annotated[
     str,
-    typer.Option(help="digits, an NPZ file, a folder per class, or one PNG or JPEG file."),
+    typer.Option(help="digits, an NPZ or IDX file, a folder per class, or one PNG or JPEG file."),
 ]
 ClientId = Annotated[
     str | None,
@@ -21,7 +21,10 @@ EncoderDirectory = Annotated[
         show_default=False,
     ),
 ]
-Split = Annotated[str | None, typer.Option(help="Part of an NPZ file, as train for train_images.")]
+Split = Annotated[
+    str | None,
+    typer.Option(help="Part of the source: train for train_images of an NPZ file, or a folder."),
+]
 Label = Annotated[str | None, typer.Option(help="Of images that are in no class folder.")]
 Limit = Annotated[int | None, typer.Option(help="Send at most so many images.", min=1)]
 Form = Annotated[

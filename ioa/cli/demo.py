@@ -13,7 +13,7 @@ from ioa.cli.program import program_name
 
 def demo(
     data: Annotated[
-        str, typer.Option(help="digits, an NPZ file, or a folder with one folder per class.")
+        str, typer.Option(help="digits, an NPZ or IDX file, or a folder with one folder per class.")
     ] = "digits",
     keep: Annotated[
         Path | None, typer.Option(help="Run in this new or empty directory and leave all there.")

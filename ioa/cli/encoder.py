@@ -29,7 +29,7 @@ SKIPPED_TOO_MANY = 3
 @app.command()
 def train(
     data: Annotated[
-        str, typer.Option(help="digits, an NPZ file, or a folder of PNG and JPEG files.")
+        str, typer.Option(help="digits, an NPZ or IDX file, or a folder of PNG and JPEG files.")
     ],
     out: Annotated[Path, typer.Option(help="New directory for the encoder.", file_okay=False)],
     latent: Annotated[int, typer.Option(help="Numbers per image.", min=1, max=65536)] = 16,
@@ -53,7 +53,10 @@ def train(
         typer.Option(help="Of the images, in the manifest. Default: that of the file or folder."),
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="Part of an NPZ file, as train for train_images.")
+        str | None,
+        typer.Option(
+            help="Part of the source: train for train_images of an NPZ file, or a folder."
+        ),
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Use at most so many images.", min=3)] = None,
     max_skip: Annotated[
