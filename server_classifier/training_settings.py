@@ -22,6 +22,9 @@ class TrainingSettings(BaseModel):
     batch_size: int = Field(
         64, ge=2, description="latents per step at most; steps of one epoch are of equal size"
     )
+    largest_batch_size: int = Field(
+        256, ge=2, description="to which batches grow before `max_steps` cuts epochs short"
+    )
     epochs: int = Field(
         25, ge=1, description="passes over the latents, within what the next two allow"
     )
@@ -39,10 +42,15 @@ class TrainingSettings(BaseModel):
     def steps_for(self, rows: int) -> int:
         """Return in how many steps a set of ``rows`` latents, two at least, is passed once.
 
+        A set too large for all epochs within ``max_steps`` gets larger batches first: on 55,000
+        latents, 25 epochs in batches of 138 are better than 11 in batches of 64.
+
         No step gets a single latent, which has no variance for batch normalisation: of an odd set
         in batches of 2, one step takes 3.
         """
-        return min(math.ceil(rows / self.batch_size), rows // 2)
+        wanted = math.ceil(rows * self.epochs / self.max_steps)
+        batch_size = max(self.batch_size, min(wanted, self.largest_batch_size))
+        return min(math.ceil(rows / batch_size), rows // 2)
 
     def epochs_for(self, rows: int) -> int:
         """Return how often a set of ``rows`` latents, two at least, is passed."""

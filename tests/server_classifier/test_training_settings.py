@@ -14,13 +14,28 @@ from server_classifier.training_settings import TrainingSettings
         pytest.param(10, 600, id="tiny: 600 steps"),
         pytest.param(800, 47, id="small: at least 600 steps"),
         pytest.param(5_000, 25, id="the paper's 5,000"),
-        pytest.param(200_000, 3, id="large: at most 10,000 steps"),
-        pytest.param(1_000_000, 1, id="at least once"),
+        pytest.param(55_000, 25, id="large: in larger batches"),
+        pytest.param(200_000, 12, id="larger: at most 10,000 steps of 256"),
+        pytest.param(9_000_000, 1, id="at least once"),
     ],
 )
 def test_small_sets_are_passed_more_often_than_large_ones(rows: int, epochs: int) -> None:
-    settings = TrainingSettings(batch_size=64, epochs=25, min_steps=600, max_steps=10_000)
+    settings = TrainingSettings(
+        batch_size=64, largest_batch_size=256, epochs=25, min_steps=600, max_steps=10_000
+    )
     assert settings.epochs_for(rows) == epochs
+
+
+@pytest.mark.parametrize(
+    ("rows", "steps"),
+    [
+        pytest.param(25_600, 400, id="just within 10,000 steps of 64"),
+        pytest.param(55_000, 399, id="10,000 steps of 138"),
+        pytest.param(200_000, 782, id="batches of 256 and no larger"),
+    ],
+)
+def test_batches_grow_before_epochs_are_cut(rows: int, steps: int) -> None:
+    assert TrainingSettings(epochs=25, max_steps=10_000).steps_for(rows) == steps
 
 
 @pytest.mark.parametrize(
