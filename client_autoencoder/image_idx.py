@@ -89,9 +89,10 @@ def _find_images(folder: Path) -> dict[str, list[Path]]:
 
 
 def _split_of(stem: str) -> str:
-    if "train" in stem:
+    words = re.split(r"[^a-z0-9]+", stem.lower())
+    if "train" in words:
         return "train"
-    return "test" if "t10k" in stem or "test" in stem else ""
+    return "test" if "t10k" in words or "test" in words else ""
 
 
 def _only(folder: Path, found: list[Path]) -> Path:

@@ -1,6 +1,7 @@
 """The classifier of latents: a perceptron, by default of 256, 128 and 64 units, and its training.
 
-The third seed trains a multilayer perceptron in mini-batches of 64 on what the database holds.
+The third seed trains a multilayer perceptron in mini-batches of 64 on what the database holds;
+ours grow with the set.
 Training starts from scratch every time: a warm start forgets the classes of sites that sent
 earlier. Batch normalisation, dropout and weight decay keep it from learning a small set by heart.
 """

@@ -20,7 +20,7 @@ class TrainingSettings(BaseModel):
         0.3, ge=0, lt=1, description="share of a layer's outputs that a training step leaves out"
     )
     batch_size: int = Field(
-        64, ge=2, description="latents per step at most; steps of one epoch are of equal size"
+        64, ge=2, description="latents per step of a small set; all steps are of equal size"
     )
     largest_batch_size: int = Field(
         256, ge=2, description="to which batches grow before `max_steps` cuts epochs short"
@@ -34,7 +34,9 @@ class TrainingSettings(BaseModel):
     max_steps: int = Field(
         10_000, ge=1, description="a large set is passed less often, but at least once"
     )
-    learning_rate: float = Field(1e-2, gt=0, description="the peak of the one-cycle schedule")
+    learning_rate: float = Field(
+        1e-2, gt=0, le=10, description="the peak of the one-cycle schedule"
+    )
     weight_decay: float = Field(
         1e-2, ge=0, description="of AdamW, on the weights of the linear layers"
     )

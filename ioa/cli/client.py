@@ -235,6 +235,8 @@ def _augment(
     batches: Iterable["ImageBatch"], copies: int, seed: int | None
 ) -> Iterable["ImageBatch"]:
     if not copies:
+        if seed is not None:
+            raise SettingsError("--seed belongs to --augment")
         return batches
     import secrets
 

@@ -45,6 +45,7 @@ Augment = Annotated[
         metavar="K",
         help="Send K copies of each image with it, each turned, moved, scaled and bent a little.",
         min=0,
+        max=100,
     ),
 ]
 Seed = Annotated[

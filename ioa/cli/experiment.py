@@ -11,6 +11,7 @@ from ioa.cli.options import Json
 
 if TYPE_CHECKING:
     from ioa.experiment.plan import Plan
+    from ioa.experiment.tables import Figures
 
 app = typer.Typer(
     help="The papers' experiments, through the real clients, broker and server.",
@@ -33,7 +34,7 @@ def run_003(
         Literal["float32", "int8"], typer.Option(help="As what latents travel.")
     ] = "float32",
     augment: Annotated[
-        int, typer.Option(help="Changed copies a client sends of each image.", min=0)
+        int, typer.Option(help="Changed copies a client sends of each image.", min=0, max=100)
     ] = 0,
     non_iid: Annotated[bool, typer.Option("--non-iid", help="Two classes per client.")] = False,
     encoder: Annotated[
@@ -62,9 +63,9 @@ def run_003(
     plan = Plan(
         data, seeds, latent, dtype, augment, non_iid=non_iid, encoder=encoder, size=size, grid=grid
     )
-    page = _run(plan, out, keep, quiet=as_json)
+    result = _run(plan, out, keep, quiet=as_json)
     if as_json:
-        typer.echo(json.dumps(json.loads(page.with_suffix(".json").read_text())))
+        typer.echo(json.dumps(result))
 
 
 @app.command()
@@ -88,37 +89,61 @@ def tables(
     Example: ioa experiment tables --data-dir data/ --only mnist
     """
     from ioa.experiment.catalogue import list_plans
+    from ioa.experiment.results import NoResult
 
     catalogue = list_plans(data_dir)
     for name in catalogue.missing:
         typer.echo(f"left out: {name} is not there; name its folder with --data-dir", err=True)
-    for plan in catalogue.plans:
-        if only in plan.name:
-            _run(plan, out, None, quiet=True)
+    plans = [plan for plan in catalogue.plans if only in plan.name]
+    if not plans:
+        raise NoResult(f"no plan is called {only}; see ioa experiment tables --help")
+    failed = [plan.name for plan in plans if not _try(plan, out)]
     summary(out)
+    if failed:
+        raise NoResult(f"failed, see above: {', '.join(failed)}")
 
 
 @app.command()
 def summary(out: Out = RESULTS) -> None:
     """Print all results side by side, as Markdown. Example: ioa experiment summary"""
-    from ioa.experiment.summary import read_results, render_summary
+    from ioa.experiment.results import NoResult, read_results
+    from ioa.experiment.summary import render_summary
 
-    typer.echo(render_summary(read_results(sorted(out.glob("*.json")))), nl=False)
+    paths = sorted(out.glob("*.json"))
+    if not paths:
+        raise NoResult(f"there is no result in {out}; make one with ioa experiment 003")
+    typer.echo(render_summary(read_results(paths)), nl=False)
 
 
-def _run(plan: "Plan", out: Path, keep: Path | None, *, quiet: bool) -> Path:
-    """Run a plan and return the path of its page."""
+def _try(plan: "Plan", out: Path) -> bool:
+    """Run one of many plans; what is wrong with one does not stop the others."""
+    from client_autoencoder.errors import ClientError
+    from ioa.errors import IoaError
+    from stream.errors import StreamError
+
+    try:
+        _run(plan, out, None, quiet=True)
+    except (ClientError, IoaError, StreamError) as error:
+        typer.echo(f"{plan.name}: {error}", err=True)
+        return False
+    return True
+
+
+def _run(plan: "Plan", out: Path, keep: Path | None, *, quiet: bool) -> "Figures":
+    """Run a plan, write its files and return the result."""
     from rich.console import Console
     from rich.markdown import Markdown
 
-    from ioa.experiment.results import write_result
+    from ioa.experiment.results import prepare_directory, write_result
     from ioa.experiment.run import run_experiment
     from ioa.local.story import Story
 
+    prepare_directory(out)
     console = Console(stderr=quiet)
     result, samples = run_experiment(plan, keep, datetime.now(UTC), Story(console))
-    page = write_result(out, result, samples)
+    result = write_result(out, result, samples)
+    page = out / f"{plan.name}.md"
     if not quiet:
         console.print(Markdown(page.read_text()))
     console.print(f"Written: {page}, and JSON and PNG beside it", soft_wrap=True, highlight=False)
-    return page
+    return result

@@ -53,8 +53,7 @@ class Scenario:
 
     def _start_training(self) -> Process:
         return self.consortium.start_training(
-            EncoderTraining(_ENCODER, "public", public=True),
-            *("--name", self.images.name, "--latent", str(LATENT_DIM), "--seed", str(self.seed)),
+            EncoderTraining(_ENCODER, "public", self.images.name, LATENT_DIM, self.seed, True)
         )
 
     def _start_measuring(self) -> Process:

@@ -31,12 +31,12 @@ def list_plans(data_dir: Path | None) -> Catalogue:
             Plan("mnist.npz", SEEDS, grid=True),
         ],
         "medical_mnist.npz": [
-            Plan("medical_mnist.npz", SEEDS, size=28),
-            Plan("medical_mnist.npz", SEEDS, augment=10, size=28),
+            Plan("medical_mnist.npz", SEEDS),
+            Plan("medical_mnist.npz", SEEDS, augment=10),
         ],
         "chest_xray.npz": [
-            Plan("chest_xray.npz", SEEDS, size=28),
-            Plan("chest_xray.npz", SEEDS, augment=10, size=28),
+            Plan("chest_xray.npz", SEEDS),
+            Plan("chest_xray.npz", SEEDS, augment=10),
         ],
     }
     plans: list[Plan] = []

@@ -20,16 +20,13 @@ from numpy.typing import NDArray
 from client_autoencoder.augmentation import augment_batches
 from client_autoencoder.autoencoder import Autoencoder, AutoencoderConfig
 from client_autoencoder.encoder import Encoder
-from client_autoencoder.encoder_files import write_encoder
-from client_autoencoder.image_sets import digest
 from client_autoencoder.image_sources import open_source
 from client_autoencoder.images import ImageBatch, read_batches
-from client_autoencoder.training import TrainingOptions, one_thread, run, train
+from client_autoencoder.training import one_thread, run
 from ioa.experiment.plan import Plan
-from ioa.experiment.services import augmentation_seed, encoder_of_client
+from ioa.experiment.services import OWN_ENCODERS, client_seed, encoder_of_client
 from ioa.local.controls import find_hits, flatten, released_latents
 from ioa.local.parts import CLIENTS, read_parts
-from schemas.manifest import TrainingData
 from server_classifier.training_settings import TrainingSettings
 
 Values = NDArray[np.float32]
@@ -49,9 +46,8 @@ class Controls:
         self._settings = settings
         self._plan = Plan.read(directory)
         self._unseen = read_parts(directory).unseen
-        self._learned = [
-            self._read_learned(client) for client in range(1, CLIENTS + 1)
-        ]  # as the clients make it: with the augmented copies
+        # As the clients make it: with the augmented copies.
+        self._learned = [self._read_learned(client) for client in range(1, CLIENTS + 1)]
 
     def measure(self) -> dict[str, NDArray[np.bool_]]:
         """Return, for each control, where it was right [M]; those without encoder come first."""
@@ -59,16 +55,16 @@ class Controls:
             "raw pixels, same classifier": self._classify_pixels(),
             "untrained encoder": self._classify_untrained(),
         }
-        encoders = self._await_encoders()
-        hits["one client alone"] = self._classify_one_client(encoders[0])
-        if self._plan.encoder == "own" or self._plan.non_iid:
-            hits["own encoders, pooled"] = self._classify_pooled(encoders)
+        (first,) = self._await_encoders(encoder_of_client(self._plan)[:1])
+        hits["one client alone"] = self._classify_one_client(first)
+        if self._plan.wants_own_encoders:
+            hits["own encoders, pooled"] = self._classify_pooled(self._await_encoders(OWN_ENCODERS))
         return hits
 
     def _read_learned(self, client: int) -> ImageBatch:
         source = open_source(str(self._directory / f"client-{client}.npz"))
         batches = read_batches(source, [])
-        rng = np.random.default_rng(augmentation_seed(self._seed, client))
+        rng = np.random.default_rng(client_seed(self._seed, client))
         made = list(augment_batches(batches, self._plan.augment, rng, lambda: ""))
         return ImageBatch(
             np.concatenate([batch.images for batch in made]),
@@ -101,8 +97,6 @@ class Controls:
 
     def _classify_pooled(self, encoders: list[Encoder]) -> NDArray[np.bool_]:
         """Mix the latents of five own encoders, which the server refuses to do."""
-        if self._plan.encoder != "own":
-            encoders = [self._train_own(client) for client in range(1, CLIENTS + 1)]
         learned = [
             self._release(encoder, client.images)
             for encoder, client in zip(encoders, self._learned, strict=True)
@@ -112,18 +106,6 @@ class Controls:
             self._release(encoder, share) for encoder, share in zip(encoders, shares, strict=True)
         ]
         return self._classify(learned, self._learned, np.concatenate(asked))
-
-    def _train_own(self, client: int) -> Encoder:
-        """Train an encoder as ``ioa encoder train`` does, on the client's originals."""
-        source = str(self._directory / f"client-{client}.npz")
-        batches = list(read_batches(open_source(source), []))
-        images = np.concatenate([batch.images for batch in batches])
-        config = AutoencoderConfig(images.shape[2], images.shape[3], self._plan.latent)
-        generator = torch.Generator().manual_seed(self._seed)
-        directory = self._directory / f"own-{client}"
-        data = TrainingData(f"client-{client}", digest(images), len(images), "private")
-        write_encoder(directory, train(images, config, TrainingOptions(), generator), data)
-        return Encoder.load(directory)
 
     def _release(self, encoder: Encoder, images: Values) -> Values:
         return released_latents(encoder, images, self._plan.dtype)
@@ -139,9 +121,9 @@ class Controls:
             self._settings,
         )
 
-    def _await_encoders(self) -> list[Encoder]:
-        """Wait for the encoders: a directory appears whole, or the experiment ends."""
-        directories = [self._directory / name for name in encoder_of_client(self._plan)]
+    def _await_encoders(self, names: list[str]) -> list[Encoder]:
+        """Wait for encoders: a directory appears whole, or the experiment ends."""
+        directories = [self._directory / name for name in names]
         while not all(directory.exists() for directory in directories):
             time.sleep(0.1)
         return [Encoder.load(directory) for directory in directories]

@@ -12,6 +12,7 @@ from client_autoencoder.errors import ClientError
 from client_autoencoder.image_sets import stratified_order
 from client_autoencoder.image_sources import list_splits, open_source, read_npz_column
 from client_autoencoder.images import ImageBatch, ImageSource, Size, Skipped, read_all
+from client_autoencoder.sending import check_labels
 from ioa.experiment.plan import Plan
 from ioa.local.parts import CLIENTS, Parts, choose_size
 
@@ -19,6 +20,7 @@ PUBLIC = 5000  # images of the encoder; the paper does not say on what it traine
 PER_CLIENT = 1000
 UNSEEN = 1000
 CLASSES_PER_CLIENT = 2
+WHOLE = "whole test set"
 _FEWEST_IMAGES = 60
 
 Positions = NDArray[np.intp]
@@ -29,7 +31,7 @@ class Division:
     """The parts, and which of the unseen images count for which table.
 
     Attributes:
-        parts: their ``unseen`` is the whole test set.
+        parts: their ``unseen`` is the whole test set, in a random order.
         subsets: positions in it by name. ``1,000 unseen`` is the paper's test, the same number
             from each client; ``whole test set`` stands only where there is more.
         facts: what else the data says about itself.
@@ -43,23 +45,17 @@ class Division:
 def divide(plan: Plan, seed: int) -> Division:
     """Read a source and divide it; the same seed gives the same parts.
 
-    A source with a test split keeps it. The rest goes to the encoder (public) and the clients; a
-    source too small for the paper's numbers is divided in about their shares.
+    The test set is the same for every seed: the source's own, or a stratified draw. The rest goes
+    to the encoder (public) and the clients; a source too small for the paper's numbers is divided
+    in about their shares.
 
     Raises:
         ClientError: images are too few, unlabelled or unreadable.
     """
     rng = np.random.default_rng(seed)
-    divided = "test" in list_splits(plan.data)
-    source = open_source(plan.data, split="train" if divided else None)
-    _check(source)
-    order = stratified_order([source.label(index) for index in range(len(source))], rng)
-    if divided:
-        tests = open_source(plan.data, split="test")
-        asked = rng.permutation(len(tests))
-    else:
-        tests, count = source, min(UNSEEN, len(source) * 2 // 9)
-        asked, order = order[:count], order[count:]
+    source, order, tests, asked = _open(plan.data)
+    order = order[stratified_order([source.label(int(index)) for index in order], rng)]
+    asked = rng.permutation(asked)
     public, clients = _share(source, order, plan.non_iid)
     size = (plan.size, plan.size) if plan.size else choose_size(source, order)
     skipped: list[Skipped] = []
@@ -80,22 +76,34 @@ def divide(plan: Plan, seed: int) -> Division:
             f"{len(skipped)} images of {plan.data} cannot be read, the first: {skipped[0].name}: "
             f"{skipped[0].reason}. Take them out: an experiment needs to know its images"
         )
-    duplicates = _read_flags(plan.data, "test_near_duplicate") if divided else None
     return Division(
         parts,
-        _name_subsets(len(unseen), None if duplicates is None else duplicates[asked]),
+        _name_subsets(len(unseen), _read_near_duplicates(plan.data, asked)),
         _describe(plan.data, parts, size),
     )
 
 
-def _check(source: ImageSource) -> None:
-    labels = {source.label(index) for index in range(len(source))}
-    if None in labels or len(labels) < 2:
+def _open(data: str) -> tuple[ImageSource, Positions, ImageSource, Positions]:
+    """Return what may be learned from and the test, each a source and positions in it."""
+    if "test" in list_splits(data):
+        source, tests = open_source(data, split="train"), open_source(data, split="test")
+        learnable, asked = np.arange(len(source)), np.arange(len(tests))
+    else:
+        source = tests = open_source(data)
+        labels = [source.label(index) for index in range(len(source))]
+        order = stratified_order(labels, np.random.default_rng(0))
+        asked, learnable = np.split(order, [min(UNSEEN, len(source) * 2 // 9)])
+    _check(source, _FEWEST_IMAGES)
+    _check(tests, CLIENTS)
+    return source, learnable, tests, asked
+
+
+def _check(source: ImageSource, fewest: int) -> None:
+    if len(source) < fewest:
+        raise ClientError(f"{source.name}: the experiment needs {fewest} images, not {len(source)}")
+    check_labels(source, range(len(source)))
+    if len({source.label(index) for index in range(len(source))}) < 2:
         raise ClientError(f"{source.name}: the experiment needs labels of at least two classes")
-    if len(source) < _FEWEST_IMAGES:
-        raise ClientError(
-            f"{source.name}: the experiment needs {_FEWEST_IMAGES} images, not {len(source)}"
-        )
 
 
 def _share(
@@ -115,23 +123,23 @@ def _share_by_class(labels: Sequence[str], positions: Positions, each: int) -> l
     """Give every client ``each`` images of two classes, going round the classes.
 
     Raises:
-        ClientError: a class has too few images.
+        ClientError: a class has too few images, or there are more than all clients hold.
     """
     classes = sorted(set(labels))
+    if len(classes) > CLASSES_PER_CLIENT * CLIENTS:
+        raise ClientError(
+            f"{len(classes)} classes are more than {CLIENTS} clients with {CLASSES_PER_CLIENT} "
+            "classes each hold; leave out --non-iid"
+        )
     left = {name: positions[np.array(labels) == name] for name in classes}
-    wanted = [
-        [classes[(CLASSES_PER_CLIENT * client + step) % len(classes)] for step in range(2)]
-        for client in range(CLIENTS)
-    ]
-    asked = [name for pair in wanted for name in pair]
+    asked = [classes[turn % len(classes)] for turn in range(CLASSES_PER_CLIENT * CLIENTS)]
     share = min(each // CLASSES_PER_CLIENT, *(len(left[n]) // asked.count(n) for n in set(asked)))
     if share == 0:
         raise ClientError("there are too few images of a class to give clients two classes each")
     clients = []
-    for pair in wanted:
-        taken = [left[name][:share] for name in pair]
+    for pair in np.reshape(asked, (CLIENTS, CLASSES_PER_CLIENT)).tolist():
+        clients.append(np.concatenate([left[name][:share] for name in pair]))
         left |= {name: left[name][share:] for name in pair}
-        clients.append(np.concatenate(taken))
     return clients
 
 
@@ -140,12 +148,11 @@ def _name_subsets(count: int, duplicates: NDArray[np.bool_] | None) -> dict[str,
     each = min(UNSEEN, count) // CLIENTS
     stretches = np.array_split(np.arange(count), CLIENTS)
     small = np.concatenate([stretch[:each] for stretch in stretches])
-    subsets = {f"{len(small):,} unseen": small}
-    if count - len(small) >= CLIENTS:
-        subsets["whole test set"] = np.arange(count)
-    else:
+    if count - len(small) < CLIENTS:
         subsets = {f"{count:,} unseen": np.arange(count)}
-    if duplicates is not None and duplicates.any():
+    else:
+        subsets = {f"{len(small):,} unseen": small, WHOLE: np.arange(count)}
+    if duplicates is not None and 0 < duplicates[small].sum() < len(small):
         subsets |= {
             f"{name}, near duplicates left out": positions[~duplicates[positions]]
             for name, positions in subsets.items()
@@ -153,9 +160,20 @@ def _name_subsets(count: int, duplicates: NDArray[np.bool_] | None) -> dict[str,
     return subsets
 
 
-def _read_flags(data: str, name: str) -> NDArray[np.bool_] | None:
-    flags = read_npz_column(Path(data), name) if data.endswith(".npz") else None
-    return None if flags is None else flags.astype(bool)
+def _read_near_duplicates(data: str, asked: Positions) -> NDArray[np.bool_] | None:
+    """Return the flags of the test images in the order of ``asked``, None where there are none."""
+    flags = _read_column(data, "test_near_duplicate")
+    if flags is None:
+        return None
+    if flags.shape != asked.shape:
+        raise ClientError(
+            f"{data}: test_near_duplicate has the shape {list(flags.shape)}, not [{len(asked)}]"
+        )
+    return flags.astype(bool)[asked]
+
+
+def _read_column(data: str, name: str) -> NDArray[Any] | None:
+    return read_npz_column(Path(data), name) if Path(data).suffix.lower() == ".npz" else None
 
 
 def _describe(data: str, parts: Parts, size: Size) -> dict[str, Any]:
@@ -167,9 +185,7 @@ def _describe(data: str, parts: Parts, size: Size) -> dict[str, Any]:
         "images_per_client": [len(client) for client in parts.clients],
         "test_images": len(parts.unseen),
     }
-    if not data.endswith(".npz"):
-        return facts
-    patients = [read_npz_column(Path(data), f"{split}_patients") for split in ("train", "test")]
+    patients = [_read_column(data, f"{split}_patients") for split in ("train", "test")]
     if patients[0] is not None and patients[1] is not None:
         both = np.intersect1d(patients[0], patients[1])
         facts["patients_in_training_and_test"] = len(both)

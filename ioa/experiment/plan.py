@@ -1,9 +1,12 @@
 """What one run of the third seed's experiment is told; it names the files of its result."""
 
 import json
+import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
+
+from ioa.errors import SettingsError
 
 Encoding = Literal["shared", "own", "one-client"]
 Dtype = Literal["int8", "float32"]
@@ -24,6 +27,9 @@ class Plan:
             client; with ``own`` every client trains one for itself.
         size: images are resized to so many pixels a side; None keeps them up to 32 pixels.
         grid: search learning rate, dropout and width first.
+
+    Raises:
+        SettingsError: what is asked for does not go together.
     """
 
     data: str
@@ -36,10 +42,21 @@ class Plan:
     size: int | None = None
     grid: bool = False
 
+    def __post_init__(self) -> None:
+        if self.grid and self.encoder == "own":
+            raise SettingsError("--grid needs one classifier; with --encoder own there are five")
+
+    @property
+    def wants_own_encoders(self) -> bool:
+        """Whether mixed latents of own encoders are worth a look beside the result."""
+        return self.encoder == "own" or self.non_iid
+
     @property
     def source(self) -> str:
-        """The name of the data, such as ``mnist``."""
-        return "digits" if self.data == "digits" else Path(self.data).resolve().stem.lower()
+        """The name of the data, such as ``mnist``, fit for the name of a file."""
+        path = Path(self.data).resolve()
+        name = path.name if path.is_dir() else path.stem
+        return re.sub(r"[^\w.-]+", "-", name.lower())
 
     @property
     def name(self) -> str:
@@ -49,6 +66,7 @@ class Plan:
             self.source,
             str(self.latent),
             self.dtype,
+            f"{self.size}px" if self.size else "",
             f"augment{self.augment}" if self.augment else "",
             "non-iid" if self.non_iid else "",
             self.encoder if self.encoder != "shared" else "",

@@ -11,6 +11,7 @@ from ioa.local.consortium import Consortium, EncoderTraining, Process, Report, t
 from ioa.local.deployment import ProcessFailed
 from ioa.local.parts import CLIENTS
 
+OWN_ENCODERS = [f"encoder-{client}" for client in range(1, CLIENTS + 1)]
 _IN_FLIGHT = "64"
 
 
@@ -29,30 +30,29 @@ class Answered:
 
 def encoder_of_client(plan: Plan) -> list[str]:
     """Return the directory of each client's encoder."""
+    return OWN_ENCODERS if plan.encoder == "own" else ["encoder"] * CLIENTS
+
+
+def encoder_trainings(plan: Plan, seed: int) -> list[EncoderTraining]:
+    """Return the encoders that the clients use."""
     if plan.encoder == "own":
-        return [f"encoder-{number}" for number in range(1, CLIENTS + 1)]
-    return ["encoder"] * CLIENTS
+        return own_trainings(plan, seed)
+    part, public = ("public", True) if plan.encoder == "shared" else ("client-1", False)
+    return [EncoderTraining("encoder", part, plan.source, plan.latent, seed, public)]
 
 
-def encoder_trainings(plan: Plan) -> list[EncoderTraining]:
-    """Return the encoders to train and on which part of the images."""
-    if plan.encoder == "own":
-        return [
-            EncoderTraining(out, f"client-{number}", public=False)
-            for number, out in enumerate(encoder_of_client(plan), start=1)
-        ]
-    if plan.encoder == "one-client":
-        return [EncoderTraining("encoder", "client-1", public=False)]
-    return [EncoderTraining("encoder", "public", public=True)]
+def own_trainings(plan: Plan, seed: int) -> list[EncoderTraining]:
+    """Return an encoder for every client, with initial weights of its own."""
+    return [
+        EncoderTraining(
+            out, f"client-{client}", plan.source, plan.latent, client_seed(seed, client), False
+        )
+        for client, out in enumerate(OWN_ENCODERS, start=1)
+    ]
 
 
-def encoder_options(plan: Plan, name: str, seed: int) -> list[str]:
-    """Return the options of ``ioa encoder train``."""
-    return ["--name", name, "--latent", str(plan.latent), "--seed", str(seed)]
-
-
-def augmentation_seed(seed: int, client: int) -> int:
-    """Return the seed of the copies that client 1, 2 ... makes."""
+def client_seed(seed: int, client: int) -> int:
+    """Return the seed of what client 1, 2 ... does for itself: its copies, its own encoder."""
     return CLIENTS * seed + client
 
 
@@ -74,7 +74,7 @@ def answer_unseen(
     learned = consortium.publish(
         encoders,
         images * (plan.augment + 1),
-        lambda number: _publish_options(plan, augmentation_seed(seed, number)),
+        lambda number: _publish_options(plan, client_seed(seed, number)),
     )
     _check_learned(learned, deployment.count_stored())
     versions = consortium.await_classifiers(encoder_ids)

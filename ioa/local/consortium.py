@@ -19,10 +19,21 @@ Process = subprocess.Popen[str]
 
 @dataclass(frozen=True)
 class EncoderTraining:
-    """An encoder to train: the directory to write, the part of the images, and who may see it."""
+    """An encoder to train.
+
+    Attributes:
+        out: the directory to write.
+        part: of the images.
+        name: of the images, in the manifest.
+        latent: numbers per image.
+        public: whether anybody may see the images.
+    """
 
     out: str
     part: str
+    name: str
+    latent: int
+    seed: int
     public: bool
 
 
@@ -37,15 +48,15 @@ class Consortium:
     deployment: Deployment
     story: Story
 
-    def start_training(self, training: EncoderTraining, *options: str) -> Process:
+    def start_training(self, training: EncoderTraining) -> Process:
         """Start ``ioa encoder train``; a deployment is not needed yet."""
         return self.deployment.start(
             training.out,
             [
                 *("encoder", "train", "--data", str(self.directory / f"{training.part}.npz")),
-                *("--out", str(self.directory / training.out), *options),
-                *(("--public",) if training.public else ("--private",)),
-                "--json",
+                *("--out", str(self.directory / training.out), "--name", training.name),
+                *("--latent", str(training.latent), "--seed", str(training.seed)),
+                *("--public" if training.public else "--private", "--json"),
             ],
         )
 

@@ -70,6 +70,8 @@ def test_every_option_has_a_help_text(name: str) -> None:
             ["client", "ask", "--data", "x", "--client-id", "a", "--encoder", "e"],
             "e is not an encoder",
         ),
+        (["experiment", "003", "--data", "nowhere"], "nowhere is neither a file nor a folder"),
+        (["experiment", "summary"], "there is no result in experiments/results"),
         (["server", "encoder", "add", "nowhere"], "nowhere is not an encoder"),
         (["server", "client", "list", "--database", "mysql://x"], "use sqlite or postgresql"),
         (["topics", "check", "-b", "127.0.0.1:1"], "no Kafka broker answers at 127.0.0.1:1"),

@@ -8,6 +8,7 @@ import pytest
 
 from client_autoencoder.errors import ClientError
 from client_autoencoder.images import ImageBatch
+from ioa.errors import SettingsError
 from ioa.experiment.division import Division, divide
 from ioa.experiment.plan import Plan
 
@@ -90,6 +91,13 @@ def test_a_seed_repeats_itself_and_another_does_not(tmp_path: Path) -> None:
     assert identify(first.parts.clients[0]) != identify(other.parts.clients[0])
 
 
+def test_the_test_set_is_the_same_for_every_seed(tmp_path: Path) -> None:
+    data = write_set(tmp_path / "made.npz", 600)
+    first, other = (divide(Plan(data), seed).parts.unseen for seed in (0, 1))
+    assert identify(first) == identify(other)
+    assert not (first.images == other.images).all()
+
+
 def test_flagged_near_duplicates_are_left_out_of_subsets_of_their_own(tmp_path: Path) -> None:
     flags = np.arange(300) % 10 == 0
     data = write_set(tmp_path / "made.npz", 600, 300, test_near_duplicate=flags)
@@ -120,8 +128,47 @@ def test_a_source_too_small_says_how_many_images_are_needed(tmp_path: Path) -> N
 
 def test_unlabelled_images_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "made.npz", images=np.zeros((80, 4, 4), np.uint8))
-    with pytest.raises(ClientError, match="labels of at least two classes"):
+    with pytest.raises(ClientError, match="has no label"):
         divide(Plan(str(tmp_path / "made.npz")), seed=0)
+
+
+def test_an_unlabelled_test_is_refused(tmp_path: Path) -> None:
+    images = np.zeros((80, 4, 4), np.uint8)
+    labels = np.arange(80) % 3
+    path = tmp_path / "made.npz"
+    np.savez(path, train_images=images, train_labels=labels, test_images=images)
+    with pytest.raises(ClientError, match=r"test_images\[0\] has no label"):
+        divide(Plan(str(path)), seed=0)
+
+
+def test_flags_that_do_not_fit_the_test_are_refused(tmp_path: Path) -> None:
+    data = write_set(tmp_path / "made.npz", 600, 100, test_near_duplicate=np.zeros(99, bool))
+    with pytest.raises(ClientError, match=r"shape \[99\], not \[100\]"):
+        divide(Plan(data), seed=0)
+
+
+def test_more_classes_than_the_clients_can_hold_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "made.npz"
+    np.savez(path, images=np.zeros((600, 4, 4), np.uint8), labels=np.arange(600) % 11)
+    with pytest.raises(ClientError, match="11 classes are more than"):
+        divide(Plan(str(path), non_iid=True), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("plan", "name"),
+    [
+        (Plan("digits", latent=16, dtype="int8"), "003-digits-16-int8"),
+        (Plan("x/MNIST v.2.npz", augment=10), "003-mnist-v.2-784-float32-augment10"),
+        (Plan("mnist.npz", size=20, non_iid=True), "003-mnist-784-float32-20px-non-iid"),
+    ],
+)
+def test_a_result_is_called_after_its_plan(plan: Plan, name: str) -> None:
+    assert plan.name == name
+
+
+def test_a_grid_for_five_classifiers_is_refused() -> None:
+    with pytest.raises(SettingsError, match="--grid"):
+        Plan("digits", grid=True, encoder="own")
 
 
 @pytest.mark.parametrize("non_iid", [False, True])

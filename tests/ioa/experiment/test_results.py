@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from ioa.experiment.results import format_mean, render_page
-from ioa.experiment.summary import read_results, render_summary
+from ioa.experiment.markdown import format_mean
+from ioa.experiment.page import render_page
+from ioa.experiment.results import NoResult, read_results
+from ioa.experiment.summary import render_summary
 
 ROOT = Path(__file__).parents[3]
 RESULTS = ROOT / "experiments" / "results"
@@ -44,3 +46,10 @@ def test_the_readme_shows_the_committed_results() -> None:
 def test_a_mean_stands_with_its_spread() -> None:
     assert format_mean({"mean": 0.98342, "sd": 0.00049}, 2, percent=True) == "98.34 ± 0.05"
     assert format_mean({"mean": 0.00801, "sd": None}, 4) == "0.0080"
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}'])
+def test_a_file_that_is_no_result_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "odd.json").write_text(text)
+    with pytest.raises(NoResult, match=r"odd\.json"):
+        read_results([tmp_path / "odd.json"])

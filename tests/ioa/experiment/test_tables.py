@@ -56,7 +56,7 @@ def test_accuracy_and_equation_10_count_by_class_and_subset(unseen: ImageBatch) 
     table = tabulate_classification(unseen, predictions, ALL)
     assert table["all"]["total"]["accuracy"] == 0.75
     assert table["all"]["total"]["l1_error"] == pytest.approx((0.2 + 0.6 + 0.1 + 0) / 4)
-    assert table["all"]["b"]["accuracy"] == pytest.approx(2 / 3)
+    assert table["all"]["classes"]["b"]["accuracy"] == pytest.approx(2 / 3)
     assert table["first two"]["total"]["accuracy"] == 0.5
 
 
@@ -69,3 +69,16 @@ def test_a_summary_has_mean_and_sample_spread() -> None:
     summary = summarise([{"x": {"y": 1.0}}, {"x": {"y": 3.0}}])
     assert summary == {"x": {"y": {"mean": 2.0, "sd": pytest.approx(2**0.5)}}}
     assert summarise([{"y": 1.0}]) == {"y": {"mean": 1.0, "sd": None}}
+
+
+def test_a_class_that_one_seed_lacks_counts_where_it_occurs() -> None:
+    summary = summarise([{"a": {"y": 1.0}}, {"a": {"y": 3.0}, "b": {"y": 5.0}}])
+    assert summary["b"] == {"y": {"mean": 5.0, "sd": None}}
+
+
+def test_a_class_may_be_called_total() -> None:
+    images = ImageBatch(np.zeros((2, 1, 8, 8), np.float32), ["total", "b"], ["0", "1"])
+    predictions = [predict("0", "total", "total", 1.0), predict("1", "b", "a", 0.0)]
+    table = tabulate_classification(images, predictions, {"all": np.arange(2)})["all"]
+    assert table["total"]["accuracy"] == 0.5
+    assert table["classes"]["total"]["accuracy"] == 1
