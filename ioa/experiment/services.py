@@ -9,7 +9,7 @@ from ioa.experiment.division import Division
 from ioa.experiment.plan import Plan
 from ioa.local.consortium import Consortium, EncoderTraining, Process, Report, total
 from ioa.local.deployment import ProcessFailed
-from ioa.local.parts import CLIENTS
+from ioa.local.parts import CLIENTS, Parts
 
 OWN_ENCODERS = [f"encoder-{client}" for client in range(1, CLIENTS + 1)]
 _IN_FLIGHT = "64"
@@ -70,13 +70,13 @@ def answer_unseen(
     deployment.start_server()
     trained = consortium.await_encoders(training)
     encoder_ids = trained if plan.encoder == "own" else trained * CLIENTS
-    images = sum(map(len, division.parts.clients))
     learned = consortium.publish(
         encoders,
-        images * (plan.augment + 1),
+        sum(map(len, division.parts.clients)) * (plan.augment + 1),
         lambda number: _publish_options(plan, client_seed(seed, number)),
     )
-    _check_learned(learned, deployment.count_stored())
+    stored = deployment.count_stored()
+    _check_learned(learned, stored)
     versions = consortium.await_classifiers(encoder_ids)
     answered = consortium.ask(encoders, "--dtype", plan.dtype, "--in-flight", _IN_FLIGHT)
     predictions = [one for report in answered for one in report["predictions"]]
@@ -84,20 +84,24 @@ def answer_unseen(
     record = {
         "sent": total(learned, "sent"),
         "acknowledged": total(learned, "acknowledged"),
-        "stored": deployment.count_stored(),
+        "stored": stored,
         "requests": total(answered, "sent"),
         "replies": len(predictions),
         "latent_bytes": total(learned, "value_bytes") // total(learned, "sent"),
         "message_bytes": total(learned, "message_bytes") // total(learned, "sent"),
-        "encoder_ids": sorted(set(encoder_ids)),
+        "encoder_ids": trained,
         "model_versions": versions,
-        "digests": {
-            "public": digest(division.parts.public.images),
-            "clients": [digest(client.images) for client in division.parts.clients],
-            "test": digest(division.parts.unseen.images),
-        },
+        "digests": _sum_up(division.parts),
     }
     return Answered(predictions, record)
+
+
+def _sum_up(parts: Parts) -> dict[str, Any]:
+    return {
+        "public": digest(parts.public.images),
+        "clients": [digest(client.images) for client in parts.clients],
+        "test": digest(parts.unseen.images),
+    }
 
 
 def _publish_options(plan: Plan, seed: int) -> Sequence[str]:
