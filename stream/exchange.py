@@ -3,21 +3,30 @@
 Answers arrive on the client's own reply topic; ``inReplyTo`` is the id of the message they answer.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from schemas.errors import SchemaError
 from schemas.messages import Answer, LatentMessage
 from stream.codec import decode_answer, encode
-from stream.connection import ErrorWatch, connect_admin, explaining_kafka, raise_if_lasting
+from stream.connection import (
+    ErrorWatch,
+    backoff,
+    connect_admin,
+    explaining_kafka,
+    raise_if_lasting,
+)
 from stream.errors import DeliveryFailed, TopicMissing
 from stream.producer import Publisher, make_headers
 from stream.record import Record
 from stream.settings import KafkaSettings
 from stream.topics import Topics
+
+_START_SECONDS = 30.0
 
 Clock = Callable[[], float]
 
@@ -153,6 +162,18 @@ class Exchange:
             "error_cb": self._watch,
         }
         consumer = Consumer({**config, **self.settings.client_config()})
-        _, end = consumer.get_watermark_offsets(TopicPartition(replies, 0), timeout=10)
-        consumer.assign([TopicPartition(replies, 0, end)])
+        consumer.assign([TopicPartition(replies, 0, self._find_end(consumer, replies))])
         return consumer
+
+    def _find_end(self, consumer: Consumer, topic: str) -> int:
+        """Return the offset after the newest reply; a busy broker may not tell at once."""
+        give_up = self.clock() + _START_SECONDS
+        delays = backoff()
+        while True:
+            try:
+                return int(consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=10)[1])
+            except KafkaException as error:
+                raise_if_lasting(error.args[0], topic)
+                if self.clock() >= give_up:
+                    raise
+            time.sleep(next(delays))

@@ -12,6 +12,8 @@ from ioa.local.deployment import ProcessFailed
 from ioa.local.parts import CLIENTS, Parts
 
 OWN_ENCODERS = [f"encoder-{client}" for client in range(1, CLIENTS + 1)]
+# Time is not what is measured here, so a busy machine may take it.
+_PATIENCE = ("--timeout", "600")
 _IN_FLIGHT = "64"
 
 
@@ -78,7 +80,9 @@ def answer_unseen(
     stored = deployment.count_stored()
     _check_learned(learned, stored)
     versions = consortium.await_classifiers(encoder_ids)
-    answered = consortium.ask(encoders, "--dtype", plan.dtype, "--in-flight", _IN_FLIGHT)
+    answered = consortium.ask(
+        encoders, "--dtype", plan.dtype, "--in-flight", _IN_FLIGHT, *_PATIENCE
+    )
     predictions = [one for report in answered for one in report["predictions"]]
     _check_answered(predictions, len(division.parts.unseen))
     record = {
@@ -105,9 +109,10 @@ def _sum_up(parts: Parts) -> dict[str, Any]:
 
 
 def _publish_options(plan: Plan, seed: int) -> Sequence[str]:
-    if not plan.augment:
-        return ["--dtype", plan.dtype]
-    return ["--dtype", plan.dtype, "--augment", str(plan.augment), "--seed", str(seed)]
+    options = ["--dtype", plan.dtype, *_PATIENCE]
+    if plan.augment:
+        options += ["--augment", str(plan.augment), "--seed", str(seed)]
+    return options
 
 
 def _check_learned(reports: list[Report], stored: int) -> None:
