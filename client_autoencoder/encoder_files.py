@@ -147,6 +147,7 @@ def _report(trained: TrainedAutoencoder) -> dict[str, object]:
         "training_images": trained.training_images,
         "held_out_images": trained.held_out_images,
         "epochs": trained.epochs,
+        "attempts": trained.attempts,
         "seconds": round(trained.seconds, 2),
         "torch": torch.__version__,
     }

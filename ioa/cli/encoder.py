@@ -193,6 +193,7 @@ def _print_trained(
             "held_out_images": trained.held_out_images,
             "skipped": skipped,
             "epochs": trained.epochs,
+            "attempts": trained.attempts,
             "seconds": round(trained.seconds, 2),
         }
         typer.echo(json.dumps({"encoder_id": encoder_id, **asdict(scores), **counts}))
@@ -205,6 +206,11 @@ def _print_trained(
         f"psnr {scores.psnr_db:.1f} dB, ssim {scores.ssim:.2f}, skill {scores.skill:.0%} "
         "(0 % = a constant picture)"
     )
+    if trained.attempts > 1:
+        typer.echo(
+            f"the best of {trained.attempts} attempts: a training that ends at little skill has "
+            "often got stuck. If this one is not good enough, try another --seed or more --latent"
+        )
 
 
 def _rows(manifest: "EncoderManifest") -> Iterator[tuple[str, str]]:

@@ -62,7 +62,7 @@ def fake_training(model: Autoencoder) -> TrainedAutoencoder:
     from client_autoencoder.reconstruction import Scores
 
     latents = np.linspace(-1, 1, 16 * 20, dtype=np.float32).reshape(20, 16)
-    return TrainedAutoencoder(model, latents, Scores(0, 0, 0, 0), 18, 2, 1, 0.1)
+    return TrainedAutoencoder(model, latents, Scores(0, 0, 0, 0), 18, 2, 1, 1, 0.1)
 
 
 def test_the_same_weights_give_the_same_id(trained: TrainedAutoencoder, tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_an_empty_directory_is_filled(trained: TrainedAutoencoder, tmp_path: Pat
 
 def test_a_failure_leaves_nothing_behind(trained: TrainedAutoencoder, tmp_path: Path) -> None:
     constant = TrainedAutoencoder(
-        trained.model, np.zeros((9, 6), np.float32), trained.scores, 9, 1, 1, 0.1
+        trained.model, np.zeros((9, 6), np.float32), trained.scores, 9, 1, 1, 1, 0.1
     )
     with pytest.raises(ClientError, match="the same latent"):
         write_encoder(tmp_path / "out", constant, DATA)

@@ -35,12 +35,29 @@ def test_the_same_seed_gives_the_same_bits(public_images: ImageBatch) -> None:
     assert not torch.equal(weights(first), weights(other))
 
 
+def test_a_training_without_skill_is_begun_again_and_the_best_is_kept(
+    public_images: ImageBatch,
+) -> None:
+    def train_briefly(attempts: int) -> TrainedAutoencoder:
+        options = TrainingOptions(epochs=2, enough_skill=1.0, attempts=attempts)
+        generator = torch.Generator().manual_seed(3)
+        return train(public_images.images, SMALL, options, generator)
+
+    single, many = train_briefly(1), train_briefly(6)
+    assert (single.attempts, many.attempts) == (1, 6)
+    assert many.scores.skill > single.scores.skill
+
+
+def test_a_training_with_skill_is_done_once(trained: TrainedAutoencoder) -> None:
+    assert trained.attempts == 1
+
+
 def test_progress_counts_epochs_and_the_loss_falls(public_images: ImageBatch) -> None:
     seen: list[tuple[int, int, float]] = []
     train(
         public_images.images,
         SMALL,
-        TrainingOptions(epochs=20),
+        TrainingOptions(epochs=20, attempts=1),
         torch.Generator().manual_seed(0),
         lambda done, total, loss: seen.append((done, total, loss)),
     )
