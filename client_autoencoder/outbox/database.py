@@ -60,7 +60,8 @@ def open_file(path: Path) -> sqlite3.Connection:
             connection.execute("PRAGMA synchronous = FULL")
             if _is_empty(connection):
                 _create(connection)
-            _check(connection, path)
+            _check_kind(connection, path)
+            _check_pages(connection, path)
         except BaseException:
             connection.close()
             raise
@@ -81,7 +82,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     with explaining_sqlite(path):
         connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
         try:
-            _check(connection, path)
+            _check_kind(connection, path)
         except BaseException:
             connection.close()
             raise
@@ -127,7 +128,7 @@ def _create(connection: sqlite3.Connection) -> None:
     )
 
 
-def _check(connection: sqlite3.Connection, path: Path) -> None:
+def _check_kind(connection: sqlite3.Connection, path: Path) -> None:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != _APPLICATION:
@@ -137,7 +138,10 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
             f"outbox {path} is of version {version}, this program writes version {_VERSION}: run "
             "`ioa client outbox drain` with the program that made it, then move it away"
         )
-    # An outbox is almost empty nearly always, so that this takes milliseconds.
+
+
+def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
+    """Find damage before anything is written; an outbox is small nearly always."""
     (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if finding != "ok":
         raise _damaged(path, finding)
@@ -150,7 +154,8 @@ def _explain(path: Path, error: sqlite3.DatabaseError) -> OutboxError:
             f"the disk of outbox {path} is full: it kept what it held, and took nothing new. Make "
             "room there; `ioa client outbox drain` then sends what waits"
         )
-    if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+    # SQLITE_ERROR is what a damaged header or a lost table gives; our own statements are tested.
+    if code == "SQLITE_ERROR" or code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return _damaged(path, str(error))
     return OutboxError(
         f"outbox {path} cannot be used ({error}): check who may write to it and its directory, and "

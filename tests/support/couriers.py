@@ -19,7 +19,7 @@ def open_courier(
     """Yield a courier that has not connected yet."""
     outbox = Outbox(
         directory / f"{client_id}.db",
-        owner=client_id,
+        owner=f"client {client_id} with topics {kafka.prefix}.*",
         limits=limits or Limits(),
         clock=time.time,
     )
