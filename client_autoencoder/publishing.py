@@ -4,7 +4,6 @@ Messages of former runs that wait in the outbox go first; a broker that is away 
 encoding.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -48,12 +47,12 @@ class DrainReport:
     """What became of messages that waited.
 
     Attributes:
-        ended: how many were acknowledged, refused, answered, or passed their deadline.
+        ended: how many were acknowledged, refused, answered or expired.
         refused: maps an image's name to the reason.
         waiting: messages that are still in the outbox.
     """
 
-    ended: Counter[Kind] = field(default_factory=Counter)
+    ended: dict[Kind, int] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     waiting: int = 0
 
@@ -116,8 +115,9 @@ def drain(courier: Courier, *, timeout: float, on_progress: Progress) -> DrainRe
 
     def note(settled: list[Settled]) -> None:
         for one in settled:
-            report.ended[one.outcome.kind] += 1
-            if one.outcome.kind == "refused":
+            kind = one.outcome.kind
+            report.ended[kind] = report.ended.get(kind, 0) + 1
+            if kind == "refused":
                 report.refused[one.name] = one.outcome.reason
         on_progress(waited, waited - outbox.counts.waiting)
 

@@ -284,8 +284,8 @@ class Outbox:
                 f"{owner}: drain it with the settings of then, or name another with --outbox"
             )
         with transaction(self._connection, self.path):
-            # A clock that was set back must not keep letters waiting for years.
-            latest = self._clock() + self._limits.resend * 2**_MOST_DOUBLINGS
+            # A new process asks again soon, and a clock set back keeps no letter for years.
+            latest = self._clock() + self._limits.resend
             self._connection.execute(
                 "UPDATE letter SET due_at = ? WHERE state = 'delivered' AND due_at > ?",
                 (latest, latest),
