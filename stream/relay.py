@@ -36,13 +36,15 @@ class Relay:
     """One client's way to the server and back; making one needs no broker.
 
     After the first ``connect`` a broker that goes away is found again by itself; letters sent
-    meanwhile are reported as undelivered after a while, and may be sent again.
+    meanwhile are reported as undelivered after ``delivery_timeout`` seconds, to be sent again.
     """
 
-    def __init__(self, settings: KafkaSettings, client_id: str) -> None:
+    def __init__(
+        self, settings: KafkaSettings, client_id: str, *, delivery_timeout: float = 120.0
+    ) -> None:
         self.topics = Topics(settings.prefix)
         self._replies = ReplyReader(settings, client_id)
-        self._publisher = Publisher(settings)
+        self._publisher = Publisher(settings, delivery_timeout=delivery_timeout)
         self._arrivals = Arrivals()
         self.connected = False
 

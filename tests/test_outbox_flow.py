@@ -68,9 +68,20 @@ class Hospital:
         return read_status(self.file)
 
     def publish(
-        self, batches: Iterable[ImageBatch], *, timeout: float, limits: Limits | None = None
+        self,
+        batches: Iterable[ImageBatch],
+        *,
+        timeout: float,
+        limits: Limits | None = None,
+        delivery_timeout: float = 120.0,
     ) -> LearningReport:
-        with open_courier(self.kafka, CLIENT, self.directory, limits=limits) as courier:
+        with open_courier(
+            self.kafka,
+            CLIENT,
+            self.directory,
+            limits=limits,
+            delivery_timeout=delivery_timeout,
+        ) as courier:
             return publish(batches, self.make_maker(), courier, timeout=timeout, on_progress=ignore)
 
     def make_maker(self) -> MessageMaker:
@@ -289,12 +300,13 @@ def test_a_broker_that_restarts_in_the_middle_takes_the_rest(
         yield draw_images(20)
         broker.stop()
         yield draw_images(20, seed=1)
+        time.sleep(4)  # longer than a delivery may take, so that letters come back undelivered
         broker.start()
         yield draw_images(20, seed=2)
 
     try:
         with serve(hospital, tmp_path) as server:
-            report = hospital.publish(restart_between(), timeout=40)
+            report = hospital.publish(restart_between(), timeout=40, delivery_timeout=2)
             assert (report.sent, report.acknowledged, report.waiting) == (60, 60, 0)
             assert server.count_stored() == 60
     finally:

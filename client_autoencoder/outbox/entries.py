@@ -9,7 +9,7 @@ import orjson
 from schemas.dead_letter import Headers
 from stream.letter import Letter
 
-Kind = Literal["acknowledged", "refused", "answered", "expired"]
+Kind = Literal["acknowledged", "refused", "answered", "expired", "discarded"]
 
 LETTER_COLUMNS = "message_id, topic, key, headers, value, deadline"
 

@@ -130,11 +130,13 @@ class Outbox:
 
     def expire(self) -> list[Settled]:
         """Let the letters go whose deadline has passed."""
-        with explaining_sqlite(self.path):
-            due = self._connection.execute(
-                "SELECT message_id FROM letter WHERE deadline <= ?", (self._clock(),)
-            ).fetchall()
-        return self.note([], [Outcome(message_id, "expired") for (message_id,) in due]).settled
+        due = self._find_ids("deadline <= ?", self._clock())
+        return self.note([], [Outcome(message_id, "expired") for message_id in due]).settled
+
+    def discard(self, message_ids: Sequence[str] = ()) -> list[Settled]:
+        """Drop these letters, or all; nobody will get them."""
+        chosen = message_ids or self._find_ids("1")
+        return self.note([], [Outcome(message_id, "discarded") for message_id in chosen]).settled
 
     def remark_skipped(self, files: Iterable[tuple[str, str]]) -> None:
         """Keep which images were left out, as (name, reason)."""
@@ -143,15 +145,6 @@ class Outbox:
             with transaction(self._connection, self.path):
                 self._remark(rows)
                 self._add({"skipped": len(rows)})
-
-    def discard(self) -> int:
-        """Drop every letter without an answer; return how many. They count as discarded."""
-        waiting = self.counts.waiting
-        with transaction(self._connection, self.path):
-            self._connection.execute("DELETE FROM letter")
-            self._add({"discarded": waiting})
-        self.counts = Counts()
-        return waiting
 
     def last_number(self) -> int:
         """Return the number of the letter that was put last; 0 before the first."""
@@ -182,6 +175,11 @@ class Outbox:
                 if size <= 0:
                     break
         return taken
+
+    def _find_ids(self, which: str, *values: object) -> list[str]:
+        query = f"SELECT message_id FROM letter WHERE {which}"  # noqa: S608 - as above
+        with explaining_sqlite(self.path):
+            return [message_id for (message_id,) in self._connection.execute(query, values)]
 
     def _mark_delivered(self, message_ids: Sequence[str]) -> tuple[int, int]:
         """Return how many letters were delivered for the first time, and how many again."""

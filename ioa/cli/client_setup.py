@@ -1,7 +1,7 @@
 """What the commands of ``ioa client`` work with, made from the settings."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from ioa.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from client_autoencoder.outbox.courier import Courier
+    from client_autoencoder.outbox.outbox import Outbox
     from client_autoencoder.sending import Progress as OnProgress
 
 _CONNECT_SECONDS = 5.0
@@ -49,6 +50,26 @@ def outbox_path(settings: Settings) -> Path:
     return settings.client.outbox / f"{read_client_id(settings)}.db"
 
 
+def open_outbox(settings: Settings) -> "Outbox":
+    """Open the client's outbox for this process alone.
+
+    Raises:
+        OutboxError: it cannot be used.
+    """
+    import time
+
+    from client_autoencoder.outbox.entries import Limits
+    from client_autoencoder.outbox.outbox import Outbox
+
+    client = settings.client
+    return Outbox(
+        outbox_path(settings),
+        owner=f"client {client.client_id} with topics {settings.kafka.prefix}.*",
+        limits=Limits(client.outbox_mib * _MIB, client.outbox_days * _DAY, client.resend_seconds),
+        clock=time.time,
+    )
+
+
 @contextmanager
 def open_courier(settings: Settings) -> Iterator["Courier"]:
     """Open the client's outbox, and connect; a broker that is away is told and waited for.
@@ -60,24 +81,10 @@ def open_courier(settings: Settings) -> Iterator["Courier"]:
     import time
 
     from client_autoencoder.outbox.courier import Courier
-    from client_autoencoder.outbox.entries import Limits
-    from client_autoencoder.outbox.outbox import Outbox
     from stream.errors import KafkaRefused, KafkaUnavailable
     from stream.relay import Relay
 
-    client = settings.client
-    client_id = read_client_id(settings)
-    with ExitStack() as stack:
-        outbox = Outbox(
-            outbox_path(settings),
-            owner=f"client {client_id} with topics {settings.kafka.prefix}.*",
-            limits=Limits(
-                client.outbox_mib * _MIB, client.outbox_days * _DAY, client.resend_seconds
-            ),
-            clock=time.time,
-        )
-        stack.enter_context(outbox)
-        relay = stack.enter_context(Relay(settings.kafka, client_id))
+    with open_outbox(settings) as outbox, Relay(settings.kafka, read_client_id(settings)) as relay:
         courier = Courier(outbox, relay, time.monotonic)
         try:
             courier.connect(_CONNECT_SECONDS)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ioa.cli.client_options import ClientId, OutboxDirectory, Timeout
-from ioa.cli.client_setup import load, open_courier, outbox_path, progress
+from ioa.cli.client_setup import load, open_courier, open_outbox, outbox_path, progress
 from ioa.cli.options import Bootstrap, Config, Json, Prefix
 
 app = typer.Typer(
@@ -16,7 +16,10 @@ app = typer.Typer(
 )
 
 Target = Annotated[Path, typer.Argument(help="The file to write; it must not be there yet.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+MessageIds = Annotated[
+    list[str] | None, typer.Argument(help="Which, as `list` shows them; all without any.")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask first.")]
 
 
 def status(
@@ -111,3 +114,24 @@ def export(
         typer.echo(json.dumps({"messages": count, "file": str(file)}))
     else:
         typer.echo(f"{count} messages written to {file}")
+
+
+@app.command()
+def discard(
+    message_ids: MessageIds = None,
+    client_id: ClientId = None,
+    outbox: OutboxDirectory = None,
+    yes: Yes = False,
+    config: Config = None,
+    prefix: Prefix = None,
+) -> None:
+    """Drop messages that wait; the server will not get them. `export` keeps a copy.
+
+    Example: ioa client outbox discard --client-id radiology-1
+    """
+    settings = load(config, None, prefix, client_id=client_id, outbox=outbox)
+    with open_outbox(settings) as opened:
+        count = len(message_ids) if message_ids else opened.counts.waiting
+        if not yes:
+            typer.confirm(f"Drop {count} messages from {opened.path}?", abort=True)
+        typer.echo(f"{len(opened.discard(message_ids or ()))} messages dropped")

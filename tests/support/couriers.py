@@ -14,7 +14,12 @@ from stream.settings import KafkaSettings
 
 @contextmanager
 def open_courier(
-    kafka: KafkaSettings, client_id: str, directory: Path, *, limits: Limits | None = None
+    kafka: KafkaSettings,
+    client_id: str,
+    directory: Path,
+    *,
+    limits: Limits | None = None,
+    delivery_timeout: float = 120.0,
 ) -> Iterator[Courier]:
     """Yield a courier that has not connected yet."""
     outbox = Outbox(
@@ -23,5 +28,5 @@ def open_courier(
         limits=limits or Limits(),
         clock=time.time,
     )
-    with outbox, Relay(kafka, client_id) as relay:
+    with outbox, Relay(kafka, client_id, delivery_timeout=delivery_timeout) as relay:
         yield Courier(outbox, relay, time.monotonic)

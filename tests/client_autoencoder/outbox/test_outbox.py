@@ -132,6 +132,14 @@ def test_letters_past_their_deadline_go_and_are_counted(
     assert (status.expired, status.queued) == (2, 1)
 
 
+def test_discarded_letters_are_counted(outbox: Outbox, path: Path) -> None:
+    first, *_ = ids(put(outbox, 3))
+    assert [one.name for one in outbox.discard([first, "unknown"])] == ["0.png"]
+    assert len(outbox.discard()) == 2
+    assert (outbox.counts.waiting, outbox.counts.size) == (0, 0)
+    assert read_status(path).discarded == 3
+
+
 def test_everything_is_there_after_the_file_was_closed(path: Path, clock: Clock) -> None:
     with open_outbox(path, clock) as outbox:
         letters = put(outbox, 5)
