@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from operator import itemgetter
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from client_autoencoder.errors import OutboxError, OutboxFull
@@ -67,12 +66,7 @@ class Outbox:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -265,13 +259,11 @@ class Outbox:
             )
 
     def _count(self) -> Counts:
-        counts = Counts()
-        with explaining_sqlite(self.path):
-            query = "SELECT state, count(*), sum(size) FROM letter GROUP BY state"
-            for state, number, size in self._connection.execute(query):
-                setattr(counts, state, number)
-                counts.size += size
-        return counts
+        row = self._fetch(
+            "SELECT count(*) FILTER (WHERE state = 'queued'), "
+            "count(*) FILTER (WHERE state = 'delivered'), coalesce(sum(size), 0) FROM letter"
+        )
+        return Counts(*(row or ()))
 
     def _take_over(self, owner: str) -> None:
         """Check that the letters are this owner's; an empty outbox changes its owner."""
