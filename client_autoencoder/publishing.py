@@ -102,7 +102,7 @@ def publish(
     run = _Run(maker, courier, skipped, timeout, on_progress)
     for batch in batches:
         run.put(batch)
-        courier.work(0)
+        courier.work_on_full_disk(0)
         run.show()
     return run.finish()
 

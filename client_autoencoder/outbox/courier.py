@@ -72,10 +72,17 @@ class Courier:
             try:
                 return self.outbox.put(letters, names)
             except OutboxFull:
-                if self._moves():
+                if self.work_on_full_disk(_LOOK_SECONDS):
                     quiet_since = self.clock()
                 elif self.clock() - quiet_since >= timeout:
                     raise
+
+    def work_on_full_disk(self, timeout: float) -> bool:
+        """Do one round as ``work``; what a full disk does not take is written down later."""
+        try:
+            return self.work(timeout)
+        except OutboxFull:
+            return False
 
     def drain(self, *, timeout: float) -> bool:
         """Work until nothing waits; False if nothing has moved for ``timeout`` seconds."""
@@ -114,13 +121,6 @@ class Courier:
                 f"in {self.outbox.path}; `ioa client outbox drain` sends them once that is mended"
             )
         return moved
-
-    def _moves(self) -> bool:
-        """Do one round on a disk that may be full; what could not be written down is kept."""
-        try:
-            return self.work(_LOOK_SECONDS)
-        except OutboxFull:
-            return False
 
     def _is_connected(self) -> bool:
         if self.relay.connected:

@@ -8,7 +8,7 @@ is on the disk when it returns: give it many letters at a time.
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
@@ -54,14 +54,13 @@ class Outbox:
         self._limits = limits
         self._clock = clock
         _make_directory(path.parent)
-        self._lock = OutboxLock(path)
-        try:
+        with ExitStack() as opened:
+            opened.callback(OutboxLock(path).release)
             self._connection = open_file(path)
+            opened.callback(self._connection.close)
             self.counts = self._count()
             self._take_over(owner)
-        except BaseException:
-            self._lock.release()
-            raise
+            self._opened = opened.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -71,8 +70,7 @@ class Outbox:
 
     def close(self) -> None:
         """Close the file and let another process have it."""
-        self._connection.close()
-        self._lock.release()
+        self._opened.close()
 
     def put(self, letters: Sequence[Letter], names: Sequence[str]) -> None:
         """Queue letters, all or none; ``names`` says of which image each is.
