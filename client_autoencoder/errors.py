@@ -1,8 +1,23 @@
 """What can go wrong at the client.
 
 * ClientError
+  x OutboxError
+    . OutboxFull
+    . OutboxInUse
 """
 
 
 class ClientError(Exception):
     """Base of all errors of this package; the text says what to do next."""
+
+
+class OutboxError(ClientError):
+    """The file with the messages that are not yet answered cannot be used."""
+
+
+class OutboxFull(OutboxError):
+    """A limit of the outbox is reached, or the disk is full; what it holds is safe."""
+
+
+class OutboxInUse(OutboxError):
+    """Another process uses this outbox."""

@@ -1,7 +1,7 @@
-"""Images to answers: encode, privatize, publish, and wait for what the server says.
+"""Images to messages: encode and privatize; and questions to replies.
 
 The way of one batch: images [N, 1, H, W] -> encoder -> latents [N, D] -> privatizer -> vectors ->
-messages -> the learning or service topic -> acknowledgements, refusals or replies.
+messages. ``publishing`` sends those to be learned from.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,17 +14,13 @@ from numpy.typing import NDArray
 
 from client_autoencoder.encoder import Encoder
 from client_autoencoder.errors import ClientError
-from client_autoencoder.images import ImageBatch, ImageSource
+from client_autoencoder.images import ImageBatch
 from client_autoencoder.privacy.mechanism import Privatizer
-from schemas.errors import SchemaError
-from schemas.messages import Acknowledgement, Aggregate, LatentMessage, Mode, Refusal, Reply
-from schemas.validation import LEAST_QUERY_EPSILON, check_label
+from schemas.messages import Aggregate, LatentMessage, Mode, Reply
+from schemas.validation import LEAST_QUERY_EPSILON
 from schemas.vector import Vector
 from stream.exchange import Answered, Exchange
 from stream.identity import make_message_id
-
-# More messages than this are never without an answer, so that a slow server slows its clients.
-_MOST_OPEN = 5000
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,7 @@ class MessageMaker:
     dtype: Literal["int8", "float32"] = "int8"
 
     def make(self, batch: ImageBatch, mode: Mode) -> Iterator[LatentMessage]:
-        """Yield one message per image of the batch; see ``check_labels`` for those to learn.
+        """Yield one message per image of the batch; see ``check_labels``, too.
 
         Raises:
             ClientError: noise would cover one release of an image, and there are copies of it.
@@ -91,26 +87,6 @@ class MessageMaker:
 
 
 @dataclass
-class LearningReport:
-    """What became of learning messages: sent = acknowledged + refused_messages + unanswered.
-
-    Attributes:
-        images: how many images the messages are of; augmented copies count as one with theirs.
-        refused: maps an image's name to the reason, once for all its copies.
-        unanswered: the image's name, for each message.
-    """
-
-    images: int = 0
-    sent: int = 0
-    acknowledged: int = 0
-    refused_messages: int = 0
-    value_bytes: int = 0
-    message_bytes: int = 0
-    refused: dict[str, str] = field(default_factory=dict)
-    unanswered: list[str] = field(default_factory=list)
-
-
-@dataclass
 class Prediction:
     """The reply about one image; label and ``probabilities`` are empty where ``error`` says why."""
 
@@ -138,76 +114,8 @@ class ServiceReport:
         return [prediction for prediction in self.predictions if prediction.error is None]
 
 
-def check_labels(source: ImageSource, order: Iterable[int]) -> None:
-    """Check that every image has a label that may be sent, before the first message leaves.
-
-    Raises:
-        ClientError: names the first image without one.
-    """
-    for index in order:
-        label = source.label(index)
-        if not label:
-            raise ClientError(
-                f"{source.name_of(index)} has no label, and the server learns from labelled images "
-                "only: put it into a folder named after its class, or name one with --label"
-            )
-        try:
-            check_label(label)
-        except SchemaError as error:
-            raise ClientError(f"{source.name_of(index)}: its {error}") from error
-
-
 Progress = Callable[[int, int], None]
 """Called with how many messages were sent and answered so far."""
-
-
-def publish(
-    batches: Iterable[ImageBatch],
-    maker: MessageMaker,
-    exchange: Exchange,
-    *,
-    timeout: float,
-    on_progress: Progress,
-) -> LearningReport:
-    """Send labelled images to be learned from and wait until the server has stored them.
-
-    Args:
-        timeout: seconds without any answer after which waiting ends.
-
-    Raises:
-        SchemaError: an image has no label; see ``check_labels``.
-        ClientError: copies of one image would be noised.
-        StreamError: the broker is away, refuses us, or a message is too large.
-    """
-    report = LearningReport()
-    names: dict[str, str] = {}
-
-    def note(answered: Answered) -> None:
-        answer = answered.answer
-        name = names.pop(answer.in_reply_to or "")
-        if isinstance(answer, Acknowledgement):
-            report.acknowledged += 1
-        elif isinstance(answer, Refusal):
-            report.refused_messages += 1
-            report.refused[name] = (
-                f"{answer.field}: {answer.error}" if answer.field else str(answer.error)
-            )
-        on_progress(report.sent, report.sent - len(names))
-
-    for batch in batches:
-        report.images += batch.distinct
-        for message, name in zip(maker.make(batch, "learning"), batch.names, strict=True):
-            names[message.message_id or ""] = name
-            report.message_bytes += exchange.send(message, maker.form)
-            report.value_bytes += len(message.value.data)
-            report.sent += 1
-        on_progress(report.sent, report.sent - len(names))
-        if not _drain(exchange, note, down_to=_MOST_OPEN, timeout=timeout):
-            break
-    else:
-        _drain(exchange, note, down_to=0, timeout=timeout)
-    report.unanswered = list(names.values())
-    return report
 
 
 def ask(

@@ -28,6 +28,18 @@ _LASTING = (
     KafkaError._AUTO_OFFSET_RESET,
 )
 
+UNDELIVERABLE = (
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.MSG_SIZE_TOO_LARGE,
+    KafkaError.INVALID_RECORD,
+    KafkaError.POLICY_VIOLATION,
+)
+"""Codes of records that are not taken however often they are sent; a person must mend it."""
+
 
 class ErrorWatch:
     """Takes librdkafka's ``error_cb`` and raises in the calling thread what cannot heal.
@@ -88,13 +100,21 @@ def connect_admin(settings: KafkaSettings, timeout: float = 5.0) -> AdminClient:
         admin.list_topics(timeout=timeout)
     except KafkaException as error:
         admin.poll(0)
-        watch.raise_if_hopeless()
-        raise KafkaUnavailable(
-            f"no Kafka broker answers at {settings.bootstrap_servers} "
-            f"({watch.last or error.args[0].str()}). Is it running (`ioa broker start` starts one "
-            "here), is the address right, and is security.protocol?"
-        ) from error
+        raise explain_absence(settings.bootstrap_servers, watch, error) from error
     return admin
+
+
+def explain_absence(where: str, watch: ErrorWatch, error: KafkaException) -> KafkaUnavailable:
+    """Return the error for a broker that did not answer, with what the library last said.
+
+    Raises:
+        KafkaRefused: it did answer, and refused us.
+    """
+    watch.raise_if_hopeless()
+    return KafkaUnavailable(
+        f"no Kafka broker answers at {where} ({watch.last or error.args[0].str()}). Is it running "
+        "(`ioa broker start` starts one here), is the address right, and is security.protocol?"
+    )
 
 
 def wait_for_cluster(

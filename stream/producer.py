@@ -61,24 +61,29 @@ class Publisher:
             RecordTooLarge: it exceeds the topic's limit.
             KafkaRefused: the broker refuses us for good.
         """
-        size = measure_record(key, value, headers)
-        if size > topic.limit:
-            raise RecordTooLarge(
-                f"this record takes {size:,} bytes, and {topic.name} permits {topic.limit:,}: "
-                "send a smaller latent, or int8 in Avro instead of JSON"
-            )
+        refuse_too_large(topic, key, value, headers)
+        self.produce(topic.name, value, key=key, headers=headers, on_delivered=on_delivered)
+
+    def produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        *,
+        key: bytes | None,
+        headers: Headers,
+        on_delivered: OnDelivered | None = None,
+    ) -> None:
+        """Queue one record whose size was checked before; as ``publish``."""
 
         def report(error: KafkaError | None, _: KafkaMessage | None = None) -> None:
             if on_delivered is not None:
                 on_delivered(error)
             elif error is not None:
-                self._failed.append(f"{topic.name}: {error.str()}")
+                self._failed.append(f"{topic}: {error.str()}")
 
         while True:
             try:
-                self._producer.produce(
-                    topic.name, value, key, on_delivery=report, headers=list(headers)
-                )
+                self._producer.produce(topic, value, key, on_delivery=report, headers=list(headers))
                 self._producer.poll(0)
                 return
             except KafkaException as error:
@@ -117,6 +122,18 @@ class Publisher:
             failed.append(f"{waiting} records have no report yet ({self._watch.last or 'waiting'})")
         if failed:
             raise DeliveryFailed("; ".join(dict.fromkeys(failed)))
+
+
+def refuse_too_large(
+    topic: Topic, key: bytes | None, value: bytes | None, headers: Headers
+) -> None:
+    """Raise RecordTooLarge for a record that exceeds its topic's limit."""
+    size = measure_record(key, value, headers)
+    if size > topic.limit:
+        raise RecordTooLarge(
+            f"this record takes {size:,} bytes, and {topic.name} permits {topic.limit:,}: "
+            "send a smaller latent, or int8 in Avro instead of JSON"
+        )
 
 
 def measure_record(key: bytes | None, value: bytes | None, headers: Headers) -> int:

@@ -4,6 +4,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from sqlalchemy import select
 from client_autoencoder.encoder import Encoder
 from client_autoencoder.errors import ClientError
 from client_autoencoder.image_sources import ArraySource
+from client_autoencoder.images import ImageBatch
 from client_autoencoder.privacy.mechanism import GaussianPrivatizer, NoPrivatizer, Privatizer
-from client_autoencoder.sending import MessageMaker, ask, check_labels, publish
+from client_autoencoder.publishing import LearningReport, check_labels, publish
+from client_autoencoder.sending import MessageMaker, ask
 from schemas import avro_form, json_form
 from schemas.messages import LatentMessage, Reply
 from schemas.vector import Vector
@@ -26,6 +29,7 @@ from stream.exchange import Exchange
 from stream.identity import make_message_id
 from stream.settings import KafkaSettings
 from stream.topics import Topics, create_topics
+from tests.support.couriers import open_courier
 from tests.support.encoders import train_encoder
 from tests.support.images import draw_images
 from tests.support.server import NOW, RunningServer, add_trained_classifier, run_server
@@ -67,19 +71,29 @@ def open_exchange(server: RunningServer, client_id: str = CLIENT) -> Exchange:
     return Exchange(server.kafka, client_id, time.monotonic)
 
 
+def learn(
+    kafka: KafkaSettings,
+    maker: MessageMaker,
+    batch: ImageBatch,
+    directory: Path,
+    timeout: float = 20,
+) -> LearningReport:
+    with open_courier(kafka, CLIENT, directory) as courier:
+        courier.connect(5.0)
+        return publish([batch], maker, courier, timeout=timeout, on_progress=ignore)
+
+
 def ignore(_sent: int, _done: int) -> None:
     """Progress nobody looks at."""
 
 
 @pytest.mark.parametrize("form", [avro_form.CONTENT_TYPE, json_form.CONTENT_TYPE])
 def test_images_are_stored_as_int8_latents_and_acknowledged(
-    server: RunningServer, encoder: Encoder, form: str
+    server: RunningServer, encoder: Encoder, form: str, tmp_path: Path
 ) -> None:
     batch = draw_images(30, side=8, seed=5)
     before = server.count_stored()
-    with open_exchange(server) as exchange:
-        maker = make_maker(encoder, form=form)
-        report = publish([batch], maker, exchange, timeout=20, on_progress=ignore)
+    report = learn(server.kafka, make_maker(encoder, form=form), batch, tmp_path)
     assert (report.sent, report.acknowledged, report.unanswered) == (30, 30, [])
     assert server.count_stored() == before + 30
     with reading(server.engine) as connection:
@@ -91,12 +105,12 @@ def test_images_are_stored_as_int8_latents_and_acknowledged(
     assert sorted(row.label for row in rows) == sorted(str(label) for label in batch.labels)
 
 
-def test_noised_latents_say_so_and_stay_float32(server: RunningServer, encoder: Encoder) -> None:
+def test_noised_latents_say_so_and_stay_float32(
+    server: RunningServer, encoder: Encoder, tmp_path: Path
+) -> None:
     noise = np.random.default_rng(0).standard_normal
     privatizer = GaussianPrivatizer(epsilon=4.0, delta=1e-5, clip=1.0, noise=noise)
-    with open_exchange(server) as exchange:
-        maker = make_maker(encoder, privatizer)
-        report = publish([draw_images(1)], maker, exchange, timeout=20, on_progress=ignore)
+    report = learn(server.kafka, make_maker(encoder, privatizer), draw_images(1), tmp_path)
     assert report.acknowledged == 1
     with reading(server.engine) as connection:
         row = connection.execute(select(latent).order_by(latent.c.id.desc())).first()
@@ -163,17 +177,20 @@ def test_a_reply_names_label_probabilities_and_version(server: RunningServer) ->
     assert (reply.error, reply.abstained) == (None, False)
 
 
-def test_what_is_no_answer_to_us_is_passed_over(server: RunningServer, encoder: Encoder) -> None:
+def test_what_is_no_answer_to_us_is_passed_over(
+    server: RunningServer, encoder: Encoder, tmp_path: Path
+) -> None:
     foreign = (
         b'{"message":{"clientID":"radiology-1","label":"x","timestamp":"2026-01-01 00:00:00",'
         b'"inReplyTo":"018f4d2e-7c1a-7bcd-8ef0-123456789abc"}}'
     )
     kind = [("ioa-kind", b"acknowledgement")]
     replies = server.topics.replies(CLIENT).name
-    with open_exchange(server) as exchange:
+    with open_courier(server.kafka, CLIENT, tmp_path) as courier:
+        courier.connect(5.0)
         send_raw(server.kafka.bootstrap_servers, replies, [(b"junk", []), (foreign, kind)])
         maker = make_maker(encoder)
-        report = publish([draw_images(2)], maker, exchange, timeout=20, on_progress=ignore)
+        report = publish([draw_images(2)], maker, courier, timeout=20, on_progress=ignore)
     assert (report.sent, report.acknowledged) == (2, 2)
 
 
@@ -194,14 +211,12 @@ def test_a_question_after_its_deadline_gets_an_error(server: RunningServer) -> N
 
 
 def test_without_a_server_the_report_names_what_is_unanswered(
-    kafka: str, topic_prefix: str, encoder: Encoder, server: RunningServer
+    kafka: str, topic_prefix: str, encoder: Encoder, tmp_path: Path
 ) -> None:
     settings = KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
     topics = Topics(topic_prefix)
     create_topics(settings, [*topics.shared(), topics.replies(CLIENT)])
-    with Exchange(settings, CLIENT, time.monotonic) as exchange:
-        maker = make_maker(encoder)
-        report = publish([draw_images(2)], maker, exchange, timeout=0.5, on_progress=ignore)
+    report = learn(settings, make_maker(encoder), draw_images(2), tmp_path, timeout=0.5)
     assert (report.sent, report.acknowledged) == (2, 0)
     assert report.unanswered == ["made[0]", "made[1]"]
 

@@ -7,7 +7,8 @@ import pytest
 
 CLIENT = (
     "ioa.cli.main",
-    "client_autoencoder.sending",
+    "client_autoencoder.publishing",
+    "client_autoencoder.outbox.reading",
     "client_autoencoder.image_sources",
     "stream.exchange",
 )

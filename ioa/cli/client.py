@@ -1,12 +1,11 @@
 """``ioa client``: send images to be learned from, or ask what they show."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from ioa.cli import outbox as outbox_commands
 from ioa.cli.client_options import (
     Augment,
     ClientId,
@@ -21,26 +20,30 @@ from ioa.cli.client_options import (
     Label,
     Limit,
     MaxSkip,
+    OutboxDirectory,
     PrivatizerName,
     Seed,
     Split,
     Timeout,
 )
 from ioa.cli.client_reports import print_learning, print_service
+from ioa.cli.client_setup import load, open_courier, outbox_path, progress, read_client_id
 from ioa.cli.options import Bootstrap, Config, Json, Prefix
 from ioa.errors import SettingsError
-from ioa.settings import Settings, load_settings
+from ioa.settings import Settings
 
 if TYPE_CHECKING:
     from client_autoencoder.images import ImageBatch, ImageSource, Skipped
     from client_autoencoder.privacy.mechanism import Privatizer
     from client_autoencoder.sending import MessageMaker
-    from client_autoencoder.sending import Progress as OnProgress
     from stream.exchange import Exchange
 
 app = typer.Typer(
     help="Send images to be learned from, or ask what they show.", no_args_is_help=True
 )
+
+app.add_typer(outbox_commands.app, name="outbox")
+app.command()(outbox_commands.status)
 
 SKIPPED_TOO_MANY = 3
 
@@ -63,6 +66,7 @@ def publish(
     dtype: Dtype = None,
     max_skip: MaxSkip = None,
     timeout: Timeout = None,
+    outbox: OutboxDirectory = None,
     config: Config = None,
     bootstrap: Bootstrap = None,
     prefix: Prefix = None,
@@ -70,11 +74,15 @@ def publish(
 ) -> None:
     """Send labelled images to be learned from, and wait until the server has stored them.
 
+    Messages wait in the outbox, on the disk, until the server has answered: one that was killed is
+    finished by the next, or by `ioa client outbox drain`. Publishing the same images again sends
+    them again.
+
     Example: ioa client publish --data images/ --client-id radiology-1 --encoder encoder/
     """
-    from client_autoencoder.sending import check_labels, publish
+    from client_autoencoder.publishing import check_labels, publish
 
-    settings = _load(
+    settings = load(
         config,
         bootstrap,
         prefix,
@@ -84,6 +92,7 @@ def publish(
         dtype=dtype,
         max_skip=max_skip,
         timeout_seconds=timeout,
+        outbox=outbox,
     )
     mechanism = _make_privatizer(privatizer, epsilon, delta, clip)
     maker = _make_maker(settings, mechanism)
@@ -92,15 +101,16 @@ def publish(
     check_labels(source, order)
     skipped: list[Skipped] = []
     batches = _augment(_batches(source, skipped, maker, order), augment, seed)
-    with _exchange(settings) as exchange, _progress("stored", as_json) as on_progress:
+    with open_courier(settings) as courier, progress("stored", as_json) as on_progress:
         report = publish(
             batches,
             maker,
-            exchange,
+            courier,
+            skipped=skipped,
             timeout=settings.client.timeout_seconds,
             on_progress=on_progress,
         )
-    print_learning(report, skipped, as_json)
+    print_learning(report, skipped, outbox_path(settings), as_json)
     _exit(report.acknowledged == report.sent, skipped, report.images, settings)
 
 
@@ -128,7 +138,7 @@ def ask(
     from client_autoencoder.privacy.mechanism import NoPrivatizer
     from client_autoencoder.sending import ask
 
-    settings = _load(
+    settings = load(
         config,
         bootstrap,
         prefix,
@@ -143,7 +153,7 @@ def ask(
     source = _open(data, split, None)
     order = _choose(source, limit)
     skipped: list[Skipped] = []
-    with _exchange(settings) as exchange, _progress("answered", as_json) as on_progress:
+    with _exchange(settings) as exchange, progress("answered", as_json) as on_progress:
         report = ask(
             _batches(source, skipped, maker, order),
             maker,
@@ -156,14 +166,6 @@ def ask(
     _exit(len(report.answered) == report.sent, skipped, report.sent, settings)
 
 
-def _load(
-    config: Path | None, bootstrap: str | None, prefix: str | None, **client: object
-) -> Settings:
-    return load_settings(
-        config, kafka={"bootstrap_servers": bootstrap, "prefix": prefix}, client=client
-    )
-
-
 def _make_maker(settings: Settings, privatizer: "Privatizer") -> "MessageMaker":
     import secrets
     from datetime import UTC, datetime
@@ -171,15 +173,13 @@ def _make_maker(settings: Settings, privatizer: "Privatizer") -> "MessageMaker":
     from client_autoencoder.encoder import Encoder
     from client_autoencoder.sending import MessageMaker
     from schemas import avro_form, json_form
-    from schemas.validation import check_name
 
     client = settings.client
-    if not client.client_id or client.encoder is None:
-        missing = "--client-id" if not client.client_id else "--encoder"
-        raise SettingsError(f"{missing} is missing; see `ioa client publish --help`")
-    check_name("clientID", client.client_id)
+    client_id = read_client_id(settings)
+    if client.encoder is None:
+        raise SettingsError("--encoder is missing; see `ioa client publish --help`")
     return MessageMaker(
-        client_id=client.client_id,
+        client_id=client_id,
         encoder=Encoder.load(client.encoder),
         privatizer=privatizer,
         form=avro_form.CONTENT_TYPE if client.form == "avro" else json_form.CONTENT_TYPE,
@@ -254,14 +254,6 @@ def _exchange(settings: Settings) -> "Exchange":
     from stream.exchange import Exchange
 
     return Exchange(settings.kafka, settings.client.client_id, time.monotonic)
-
-
-@contextmanager
-def _progress(what: str, quiet: bool) -> Iterator["OnProgress"]:
-    from ioa.progress import show_progress
-
-    with show_progress(what, quiet=quiet, total=0) as show:
-        yield lambda sent, done: show(total=sent, completed=done)
 
 
 def _exit(complete: bool, skipped: list["Skipped"], images: int, settings: Settings) -> None:

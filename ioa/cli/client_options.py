@@ -21,6 +21,16 @@ EncoderDirectory = Annotated[
         show_default=False,
     ),
 ]
+OutboxDirectory = Annotated[
+    Path | None,
+    typer.Option(
+        "--outbox",
+        help="Directory that keeps messages until the server has answered them, in a file "
+        "CLIENT_ID.db. Default ioa-outbox \\[env: IOA_CLIENT__OUTBOX]",
+        show_default=False,
+        file_okay=False,
+    ),
+]
 Split = Annotated[
     str | None,
     typer.Option(help="Part of the source: train for train_images of an NPZ file, or a folder."),

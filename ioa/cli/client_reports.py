@@ -3,16 +3,22 @@
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from ioa.cli.outbox_reports import NOBODY_ANSWERS
+
 if TYPE_CHECKING:
     from client_autoencoder.images import Skipped
-    from client_autoencoder.sending import LearningReport, Prediction, ServiceReport
+    from client_autoencoder.publishing import LearningReport
+    from client_autoencoder.sending import Prediction, ServiceReport
 
 
-def print_learning(report: "LearningReport", skipped: list["Skipped"], as_json: bool) -> None:
+def print_learning(
+    report: "LearningReport", skipped: list["Skipped"], outbox: Path, as_json: bool
+) -> None:
     """Print what became of learning messages; skipped and refused images on standard error."""
     _print_skipped(skipped)
     for name, reason in report.refused.items():
@@ -26,8 +32,10 @@ def print_learning(report: "LearningReport", skipped: list["Skipped"], as_json: 
         f"refused {report.refused_messages}, unanswered {len(report.unanswered)}, "
         f"skipped {len(skipped)}; {size} bytes a latent"
     )
-    if report.unanswered:
-        typer.echo("no acknowledgement in time: is `ioa server ingest` running?", err=True)
+    if report.earlier:
+        typer.echo(f"{report.earlier} messages of former runs were answered")
+    if report.waiting:
+        typer.echo(f"{report.waiting} messages wait in {outbox}; {NOBODY_ANSWERS}", err=True)
 
 
 def print_service(report: "ServiceReport", skipped: list["Skipped"], as_json: bool) -> None:

@@ -12,7 +12,7 @@ from client_autoencoder.errors import ClientError
 from client_autoencoder.image_sets import stratified_order
 from client_autoencoder.image_sources import list_splits, open_source, read_npz_column
 from client_autoencoder.images import ImageBatch, ImageSource, Size, Skipped, read_all
-from client_autoencoder.sending import check_labels
+from client_autoencoder.publishing import check_labels
 from ioa.experiment.plan import Plan
 from ioa.local.parts import CLIENTS, Parts, choose_size
 

@@ -194,7 +194,7 @@ def local_settings(directory: Path) -> Settings:
     return Settings.model_construct(
         kafka=KafkaSettings(),
         server=ServerSettings(database_url=f"sqlite:///{directory / 'ioa.db'}"),
-        client=ClientSettings(),
+        client=ClientSettings(outbox=directory / "outbox"),
     )
 
 

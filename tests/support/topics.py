@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka import Message as KafkaMessage
+from confluent_kafka.admin import AdminClient
 
 Headers = list[tuple[str, bytes]]
 
@@ -62,3 +63,16 @@ def read_new(bootstrap: str, topic: str) -> Iterator[Callable[[int], list[KafkaM
         yield wait_for
     finally:
         consumer.close()
+
+
+def delete_records(bootstrap: str, topic: str, count: int) -> None:
+    """Wait until partition 0 holds so many records and delete them, as retention does."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test"})
+    deadline = time.monotonic() + 20
+    while consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=10)[1] < count:
+        assert time.monotonic() < deadline, f"{topic} holds fewer than {count} records"
+        time.sleep(0.05)
+    for future in admin.delete_records([TopicPartition(topic, 0, -1)]).values():
+        future.result()
+    consumer.close()

@@ -1,0 +1,171 @@
+"""The outbox's SQLite file: its tables, its version, and its errors in words."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from client_autoencoder.errors import OutboxError, OutboxFull
+
+_APPLICATION = 0x494F414F  # "IOAO"
+_VERSION = 1
+
+# A queued letter has due_at 0, so that one index finds both what is queued, in order, and what has
+# waited too long for its answer.
+_SCHEMA = """
+CREATE TABLE letter (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    message_id TEXT NOT NULL UNIQUE,
+    state TEXT NOT NULL DEFAULT 'queued',
+    due_at REAL NOT NULL DEFAULT 0,
+    sends INTEGER NOT NULL DEFAULT 0,
+    made_at REAL NOT NULL,
+    sent_at REAL,
+    deadline REAL,
+    size INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    key BLOB NOT NULL,
+    headers BLOB NOT NULL,
+    value BLOB NOT NULL
+);
+CREATE INDEX letter_due ON letter (state, due_at);
+CREATE INDEX letter_deadline ON letter (deadline) WHERE deadline IS NOT NULL;
+CREATE TABLE remark (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    message_id TEXT,
+    name TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    made_at REAL NOT NULL
+);
+CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+CREATE TABLE owner (name TEXT NOT NULL);
+"""
+
+
+def open_file(path: Path) -> sqlite3.Connection:
+    """Open an outbox for writing; make it where there is none.
+
+    Every commit is on the disk when it returns: ``synchronous=FULL`` (sqlite.org/pragma.html).
+
+    Raises:
+        OutboxError: it is damaged, of another version, no outbox, or cannot be written.
+    """
+    with explaining_sqlite(path):
+        connection = sqlite3.connect(path, isolation_level=None)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            if _is_empty(connection):
+                _create(connection)
+            _check_kind(connection, path)
+            _check_pages(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """Open an outbox that another process may be writing to.
+
+    Raises:
+        OutboxError: there is none, or see ``open_file``.
+    """
+    if not path.exists():
+        raise OutboxError(
+            f"there is no outbox {path}: nothing was published from here by this client, or its "
+            "directory is another one (--outbox)"
+        )
+    with explaining_sqlite(path):
+        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
+        try:
+            _check_kind(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
+    """Commit what the block does, all of it or nothing.
+
+    Raises:
+        OutboxFull: the disk is full.
+        OutboxError: the file cannot be written.
+    """
+    with explaining_sqlite(path):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+
+@contextmanager
+def explaining_sqlite(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors inside the block into OutboxError, with what to do."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise _explain(path, error) from error
+
+
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    """Make the tables in one transaction, so that a killed process leaves all or none."""
+    connection.executescript(
+        f"BEGIN; {_SCHEMA} PRAGMA application_id = {_APPLICATION}; "
+        f"PRAGMA user_version = {_VERSION}; COMMIT"
+    )
+
+
+def _check_kind(connection: sqlite3.Connection, path: Path) -> None:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application != _APPLICATION:
+        raise OutboxError(f"{path} is no outbox: name another directory with --outbox")
+    if version != _VERSION:
+        raise OutboxError(
+            f"outbox {path} is of version {version}, this program writes version {_VERSION}: run "
+            "`ioa client outbox drain` with the program that made it, then move it away"
+        )
+
+
+def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
+    """Find damage before anything is written; an outbox is small nearly always."""
+    (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if finding != "ok":
+        raise _damaged(path, finding)
+
+
+def _explain(path: Path, error: sqlite3.DatabaseError) -> OutboxError:
+    code = getattr(error, "sqlite_errorname", "")
+    if code == "SQLITE_FULL":
+        return OutboxFull(
+            f"the disk of outbox {path} is full: it kept what it held, and took nothing new. Make "
+            "room there; `ioa client outbox drain` then sends what waits"
+        )
+    # SQLITE_ERROR is what a damaged header or a lost table gives; our own statements are tested.
+    if code == "SQLITE_ERROR" or code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return _damaged(path, str(error))
+    return OutboxError(
+        f"outbox {path} cannot be used ({error}): check who may write to it and its directory, and "
+        "the disk, or name another directory with --outbox"
+    )
+
+
+def _damaged(path: Path, finding: str) -> OutboxError:
+    return OutboxError(
+        f"outbox {path} is damaged ({finding.splitlines()[-1]}); nothing was changed. Restore it, "
+        f"or move {path.name}* away: messages in it that the server had not acknowledged must then "
+        "be published again"
+    )

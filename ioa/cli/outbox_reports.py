@@ -1,0 +1,76 @@
+"""What the commands about an outbox print: lines for people, or one JSON object."""
+
+import json
+import sys
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from client_autoencoder.outbox.reading import OutboxStatus, Remark
+    from client_autoencoder.publishing import DrainReport
+
+_MEANINGS = {
+    "encoded": "messages made since the outbox was",
+    "queued": "wait for a broker",
+    "delivered": "wait for the server's answer",
+    "acknowledged": "stored by the server",
+    "answered": "questions with a reply",
+    "expired": "questions nobody waits for any more",
+    "discarded": "dropped by `ioa client outbox discard`",
+    "resent": "sent once more because no answer came",
+}
+_ALWAYS = ("encoded", "queued", "delivered", "acknowledged")
+
+
+def print_status(client_id: str, path: Path, status: "OutboxStatus", as_json: bool) -> None:
+    """Print what an outbox has seen; refusals and skipped files by their reason."""
+    if as_json:
+        named = {"client_id": client_id, "outbox": str(path)}
+        typer.echo(json.dumps(named | asdict(status)))
+        return
+    since = f", the oldest since {status.oldest}" if status.oldest else ""
+    typer.echo(f"client {client_id}, outbox {path}{since}")
+    for name, meaning in _MEANINGS.items():
+        count = getattr(status, name)
+        if count or name in _ALWAYS:
+            typer.echo(f"{name:<13}{count:>9,}  {meaning}")
+    _print_reasons("refused", status.refused, status.refusals)
+    _print_reasons("skipped", status.skipped, status.skipped_files)
+
+
+def describe_letter(letter: dict[str, Any]) -> str:
+    """Return one line about a message that waits."""
+    return (
+        f"{letter['message_id']}  {letter['state']:<9}  {letter['made_at']}  {letter['topic']}  "
+        f"{letter['bytes']} bytes  {letter['name']}"
+    )
+
+
+def print_drained(path: Path, report: "DrainReport", as_json: bool) -> None:
+    """Print what became of the messages that waited; refusals on standard error."""
+    for name, reason in report.refused.items():
+        print(f"refused: {name}: {reason}", file=sys.stderr)
+    if as_json:
+        typer.echo(json.dumps(asdict(report) | {"outbox": str(path)}))
+        return
+    ended = ", ".join(f"{kind} {count}" for kind, count in report.ended.items())
+    typer.echo(f"{ended or 'nothing was answered'}; {report.waiting} wait in {path}")
+    if report.waiting:
+        typer.echo(NOBODY_ANSWERS, err=True)
+
+
+NOBODY_ANSWERS = (
+    "no answer in time: is the broker there, and `ioa server ingest` running? "
+    "`ioa client outbox drain` tries again"
+)
+
+
+def _print_reasons(what: str, count: int, remarks: "list[Remark]") -> None:
+    typer.echo(f"{what:<13}{count:>9,}")
+    for reason, times in Counter(remark.reason for remark in remarks).most_common():
+        example = next(remark.name for remark in remarks if remark.reason == reason)
+        typer.echo(f"{times:>22,}  {reason} ({example}{' ...' if times > 1 else ''})")

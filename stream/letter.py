@@ -1,0 +1,56 @@
+"""A message ready to be sent: its exact bytes and its envelope, the same however often it goes."""
+
+from dataclasses import dataclass
+
+from schemas.dead_letter import Headers
+from schemas.errors import SchemaError
+from schemas.messages import LatentMessage
+from stream.codec import encode
+from stream.producer import make_headers, measure_record, refuse_too_large
+from stream.topics import Topics
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One record for one topic.
+
+    Attributes:
+        deadline: seconds since the Unix epoch after which no answer is wanted; also in the headers.
+    """
+
+    message_id: str
+    topic: str
+    key: bytes
+    headers: Headers
+    value: bytes
+    deadline: float | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes, about the same in a file, in memory and on the wire."""
+        return measure_record(self.key, self.value, self.headers)
+
+
+def make_letter(
+    message: LatentMessage, content_type: str, topics: Topics, *, deadline: float | None = None
+) -> Letter:
+    """Write a message that has a ``message_id`` as the record of its mode's topic.
+
+    Raises:
+        SchemaError: the message breaks the contract.
+        RecordTooLarge: it exceeds the topic's limit.
+    """
+    if message.message_id is None:
+        raise SchemaError("is missing", "messageID")
+    topic = topics.learning if message.mode == "learning" else topics.service
+    key, value = message.message_id.encode(), encode(message, content_type)
+    headers = make_headers(
+        KIND=message.mode,
+        CLIENT=message.client_id,
+        MESSAGE_ID=message.message_id,
+        CORRELATION_ID=message.message_id,
+        DEADLINE=None if deadline is None else str(int(deadline * 1000)),
+        CONTENT_TYPE=content_type,
+    )
+    refuse_too_large(topic, key, value, headers)
+    return Letter(message.message_id, topic.name, key, headers, value, deadline)

@@ -1,0 +1,287 @@
+"""Letters on the disk: their states, counts and limits, and what happens when a process ends."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from client_autoencoder.errors import OutboxError, OutboxFull, OutboxInUse
+from client_autoencoder.outbox.entries import Limits, Outcome
+from client_autoencoder.outbox.outbox import Outbox
+from client_autoencoder.outbox.reading import read_status
+from stream.letter import Letter
+from tests.support.letters import make_letters
+
+ROOM = 2**20
+
+
+@dataclass
+class Clock:
+    now: float = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "outbox" / "radiology-1.db"
+
+
+def open_outbox(path: Path, clock: Clock, limits: Limits | None = None) -> Outbox:
+    return Outbox(path, owner="radiology-1", limits=limits or Limits(resend=30.0), clock=clock)
+
+
+@pytest.fixture
+def outbox(path: Path, clock: Clock) -> Iterator[Outbox]:
+    with open_outbox(path, clock) as opened:
+        yield opened
+
+
+def put(outbox: Outbox, count: int) -> list[Letter]:
+    letters = make_letters(count)
+    outbox.put(letters, [f"{number}.png" for number in range(count)])
+    return letters
+
+
+def ids(letters: list[Letter]) -> list[str]:
+    return [letter.message_id for letter in letters]
+
+
+def test_a_letter_comes_back_byte_for_byte_and_in_order(outbox: Outbox) -> None:
+    odd = Letter("a", "t", b"\x00\xff", [("x", None), ("y", bytes(range(256)))], b"\xff\x00", 5.0)
+    letters = [odd, *put(outbox, 0), *make_letters(3)]
+    outbox.put(letters, ["one", "two", "three", "four"])
+    assert [one.letter for one in outbox.take_queued(0, 10, ROOM)] == letters
+    assert [one.letter for one in outbox.take_queued(2, 1, ROOM)] == letters[2:3]
+
+
+def test_what_is_taken_at_once_is_bounded_by_its_bytes(outbox: Outbox) -> None:
+    letters = make_letters(10, size=1000)
+    outbox.put(letters, ["x"] * 10)
+    assert len(outbox.take_queued(0, 10, 2500)) == 3
+
+
+def test_a_letter_is_delivered_once_and_due_again_later_and_later(
+    outbox: Outbox, clock: Clock
+) -> None:
+    (letter,) = put(outbox, 1)
+    assert outbox.note([letter.message_id], []).delivered == 1
+    assert outbox.take_queued(0, 10, ROOM) == []
+    for wait in (30.0, 60.0, 120.0):
+        clock.now += wait - 0.1
+        assert outbox.take_overdue(10, ROOM) == []
+        clock.now += 0.1
+        assert [one.letter for one in outbox.take_overdue(10, ROOM)] == [letter]
+        assert outbox.note([letter.message_id], []).delivered == 0
+
+
+def test_an_answer_takes_a_letter_off_whatever_its_state(outbox: Outbox, path: Path) -> None:
+    first, second, third = ids(put(outbox, 3))
+    outbox.note([first], [])
+    noted = outbox.note(
+        [],
+        [
+            Outcome(second, "refused", "label: unknown"),
+            Outcome(first, "acknowledged"),
+            Outcome("of another process", "acknowledged"),
+        ],
+    )
+    assert [(one.number, one.name, one.outcome.kind) for one in noted.settled] == [
+        (1, "0.png", "acknowledged"),
+        (2, "1.png", "refused"),
+    ]
+    assert (outbox.counts.queued, outbox.counts.delivered) == (1, 0)
+    # The report of a delivery may come after the answer.
+    assert outbox.note([first, third], []).delivered == 1
+    status = read_status(path)
+    assert (status.encoded, status.acknowledged, status.refused) == (3, 1, 1)
+    assert (status.queued, status.delivered) == (0, 1)
+    (refusal,) = status.refusals
+    assert (refusal.message_id, refusal.name, refusal.reason) == (second, "1.png", "label: unknown")
+
+
+def test_numbers_are_never_used_again(outbox: Outbox) -> None:
+    letters = put(outbox, 3)
+    outbox.note([], [Outcome(one, "acknowledged") for one in ids(letters)])
+    assert (outbox.counts.waiting, outbox.counts.size) == (0, 0)
+    before = outbox.last_number()
+    put(outbox, 1)
+    assert [one.number for one in outbox.take_queued(before, 10, ROOM)] == [before + 1]
+
+
+def test_letters_past_their_deadline_go_and_are_counted(
+    outbox: Outbox, clock: Clock, path: Path
+) -> None:
+    outbox.put(make_letters(2, deadline=clock.now + 5), ["a", "b"])
+    put(outbox, 1)
+    assert outbox.expire() == []
+    clock.now += 5
+    assert [one.name for one in outbox.expire()] == ["a", "b"]
+    status = read_status(path)
+    assert (status.expired, status.queued) == (2, 1)
+
+
+def test_discarded_letters_are_counted(outbox: Outbox, path: Path) -> None:
+    first, *_ = ids(put(outbox, 3))
+    assert [one.name for one in outbox.discard([first, "unknown"])] == ["0.png"]
+    assert len(outbox.discard()) == 2
+    assert (outbox.counts.waiting, outbox.counts.size) == (0, 0)
+    assert read_status(path).discarded == 3
+
+
+def test_everything_is_there_after_the_file_was_closed(path: Path, clock: Clock) -> None:
+    with open_outbox(path, clock) as outbox:
+        letters = put(outbox, 5)
+        outbox.note(ids(letters[:2]), [])
+        before = outbox.counts
+    with open_outbox(path, clock) as outbox:
+        assert outbox.counts == before
+        assert [one.letter for one in outbox.take_queued(0, 10, ROOM)] == letters[2:]
+        assert outbox.find_first_sent() == clock.now
+
+
+def test_a_full_outbox_refuses_all_of_a_batch_and_says_what_to_do(path: Path, clock: Clock) -> None:
+    letters = make_letters(10)
+    room = sum(letter.size for letter in letters) - 1
+    with open_outbox(path, clock, Limits(size=room)) as outbox:
+        with pytest.raises(OutboxFull, match=r"bytes are permitted.*client\.outbox_mib"):
+            outbox.put(letters, ["x"] * 10)
+        assert outbox.counts.waiting == 0
+        outbox.put(letters[:9], ["x"] * 9)
+        with pytest.raises(OutboxFull, match="9 messages"):
+            outbox.put(letters[9:], ["x"])
+        outbox.note([], [Outcome(letters[0].message_id, "acknowledged")])
+        outbox.put(letters[9:], ["x"])
+        assert outbox.counts.waiting == 9
+
+
+def test_a_letter_that_waits_too_long_stops_further_ones(path: Path, clock: Clock) -> None:
+    with open_outbox(path, clock, Limits(age=2 * 86400)) as outbox:
+        (letter,) = put(outbox, 1)
+        clock.now += 3 * 86400
+        with pytest.raises(OutboxFull, match=r"for 3\.0 days, 2 are permitted"):
+            put(outbox, 1)
+        outbox.note([], [Outcome(letter.message_id, "acknowledged")])
+        put(outbox, 1)
+
+
+def test_a_clock_set_back_does_not_keep_a_letter_for_years(path: Path, clock: Clock) -> None:
+    with open_outbox(path, clock) as outbox:
+        outbox.note(ids(put(outbox, 1)), [])
+    clock.now -= 10 * 365 * 86400
+    with open_outbox(path, clock) as outbox:
+        clock.now += 3600
+        assert len(outbox.take_overdue(10, ROOM)) == 1
+
+
+def test_a_second_process_is_told_file_and_process(outbox: Outbox, path: Path) -> None:
+    program = (
+        "import sys, time; from pathlib import Path\n"
+        "from client_autoencoder.outbox.entries import Limits\n"
+        "from client_autoencoder.outbox.outbox import Outbox\n"
+        "Outbox(Path(sys.argv[1]), owner='radiology-1', limits=Limits(), clock=time.time)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program, path], capture_output=True, text=True, check=False
+    )
+    (last,) = run.stderr.splitlines()[-1:]
+    assert last.startswith(f"{OutboxInUse.__module__}.OutboxInUse: outbox {path} is in use by")
+    outbox.close()
+    again = subprocess.run([sys.executable, "-c", program, path], check=False)
+    assert again.returncode == 0
+
+
+def test_the_holder_is_named(outbox: Outbox, path: Path, clock: Clock) -> None:
+    with pytest.raises(OutboxInUse, match=f"in use by process {os.getpid()}: wait"):
+        open_outbox(path, clock)
+
+
+def test_messages_of_another_deployment_are_not_sent(path: Path, clock: Clock) -> None:
+    with open_outbox(path, clock) as outbox:
+        letters = put(outbox, 1)
+    with pytest.raises(OutboxError, match="holds 1 messages of radiology-1, this is other: drain"):
+        Outbox(path, owner="other", limits=Limits(), clock=clock)
+    with open_outbox(path, clock) as outbox:
+        outbox.note([], [Outcome(letters[0].message_id, "acknowledged")])
+    Outbox(path, owner="other", limits=Limits(), clock=clock).close()
+
+
+@pytest.mark.parametrize("where", [0, 30, 4096])
+def test_a_damaged_file_is_named_and_left_alone(path: Path, clock: Clock, where: int) -> None:
+    with open_outbox(path, clock) as outbox:
+        put(outbox, 50)
+    damaged = bytearray(path.read_bytes())
+    damaged[where : where + 3000] = b"\xa5" * 3000
+    path.write_bytes(damaged)
+    with pytest.raises(OutboxError, match=rf"{path}.*(damaged|version|is no outbox)"):
+        open_outbox(path, clock)
+    assert path.read_bytes() == damaged
+    with pytest.raises(OutboxError, match=str(path)):
+        read_status(path)
+
+
+def test_a_file_that_is_something_else_is_no_outbox(path: Path, clock: Clock) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE patients (name TEXT)")
+    other.close()
+    with pytest.raises(OutboxError, match="is no outbox"):
+        open_outbox(path, clock)
+    path.write_text("not a database, but long enough to be one" * 50)
+    with pytest.raises(OutboxError, match="is damaged"):
+        open_outbox(path, clock)
+
+
+def test_a_file_of_another_version_is_not_touched(path: Path, clock: Clock) -> None:
+    with open_outbox(path, clock):
+        pass
+    with sqlite3.connect(path) as raw:
+        raw.execute("PRAGMA user_version = 7")
+    raw.close()
+    with pytest.raises(OutboxError, match="is of version 7, this program writes version 1"):
+        open_outbox(path, clock)
+
+
+def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path, clock: Clock) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutboxError, match=r"file/sub for the outbox cannot be made.*--outbox"):
+        open_outbox(tmp_path / "file" / "sub" / "a.db", clock)
+
+
+def test_a_status_without_an_outbox_says_so(path: Path) -> None:
+    with pytest.raises(OutboxError, match="there is no outbox"):
+        read_status(path)
+
+
+def test_a_full_disk_takes_nothing_new_and_keeps_what_was_there(
+    outbox: Outbox, path: Path, clock: Clock
+) -> None:
+    letters = put(outbox, 5)
+    # The limit of SQLite itself: the same error as a disk without room.
+    limit_pages(outbox, 1)
+    with pytest.raises(OutboxFull, match=r"disk of outbox .* is full"):
+        outbox.put(make_letters(200, size=1000), ["x"] * 200)
+    assert outbox.counts.queued == 5
+    limit_pages(outbox, 1_000_000)
+    put(outbox, 1)
+    outbox.close()
+    with open_outbox(path, clock) as again:
+        assert [one.letter for one in again.take_queued(0, 10, ROOM)][:5] == letters
+        assert again.counts.queued == 6
+        assert read_status(path).encoded == 6
+
+
+def limit_pages(outbox: Outbox, pages: int) -> None:
+    """Let the file grow to so many pages at most; it never shrinks."""
+    outbox._connection.execute(f"PRAGMA max_page_count = {pages}")  # noqa: SLF001

@@ -1,0 +1,313 @@
+"""Nothing lost and nothing doubled on the way from the client's disk to the server's database."""
+
+import json
+import secrets
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import select
+
+from client_autoencoder.encoder import Encoder
+from client_autoencoder.errors import OutboxError, OutboxFull
+from client_autoencoder.images import ImageBatch
+from client_autoencoder.outbox.entries import Limits
+from client_autoencoder.outbox.reading import OutboxStatus, list_letters, read_status
+from client_autoencoder.privacy.mechanism import NoPrivatizer
+from client_autoencoder.publishing import LearningReport, drain, publish
+from client_autoencoder.sending import MessageMaker
+from schemas import avro_form
+from server_classifier.store.database import reading, writing
+from server_classifier.store.registry import add_encoder
+from server_classifier.store.tables import latent
+from stream.broker.embedded import EmbeddedBroker
+from stream.settings import KafkaSettings
+from stream.topics import Topics, create_topics
+from tests.support.commands import run_client, start_client
+from tests.support.couriers import open_courier
+from tests.support.encoders import train_encoder
+from tests.support.images import draw_images
+from tests.support.server import NOW, RunningServer, run_server
+from tests.support.topics import delete_records
+
+CLIENT = "radiology-1"
+SIGKILLED = -signal.SIGKILL
+
+
+@pytest.fixture(scope="module")
+def encoder_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train_encoder(tmp_path_factory.mktemp("encoders") / "made")
+
+
+@pytest.fixture
+def settings(kafka: str, topic_prefix: str) -> KafkaSettings:
+    return KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
+
+
+@dataclass(frozen=True)
+class Hospital:
+    """One client of its own for a test, with its encoder and the directory of its outbox."""
+
+    kafka: KafkaSettings
+    encoder: Path
+    directory: Path
+
+    @property
+    def file(self) -> Path:
+        return self.directory / f"{CLIENT}.db"
+
+    @property
+    def status(self) -> OutboxStatus:
+        return read_status(self.file)
+
+    def publish(
+        self,
+        batches: Iterable[ImageBatch],
+        *,
+        timeout: float,
+        limits: Limits | None = None,
+        delivery_timeout: float = 120.0,
+    ) -> LearningReport:
+        with open_courier(
+            self.kafka,
+            CLIENT,
+            self.directory,
+            limits=limits,
+            delivery_timeout=delivery_timeout,
+        ) as courier:
+            return publish(batches, self.make_maker(), courier, timeout=timeout, on_progress=ignore)
+
+    def make_maker(self) -> MessageMaker:
+        return MessageMaker(
+            client_id=CLIENT,
+            encoder=Encoder.load(self.encoder),
+            privatizer=NoPrivatizer(),
+            form=avro_form.CONTENT_TYPE,
+            now=lambda: datetime.now(UTC),
+            random=secrets.token_bytes,
+        )
+
+    def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        return run_client(self.kafka, CLIENT, self.encoder, *arguments, "--outbox", self.directory)
+
+
+@pytest.fixture
+def hospital(settings: KafkaSettings, encoder_directory: Path, tmp_path: Path) -> Hospital:
+    return Hospital(settings, encoder_directory, tmp_path / "outbox")
+
+
+@pytest.fixture
+def registered(hospital: Hospital) -> Hospital:
+    """The client's topics are there, and no server reads them."""
+    topics = Topics(hospital.kafka.prefix)
+    create_topics(hospital.kafka, [*topics.shared(), topics.replies(CLIENT)])
+    return hospital
+
+
+def ignore(_sent: int, _done: int) -> None:
+    """Progress nobody looks at."""
+
+
+@contextmanager
+def serve(hospital: Hospital, tmp_path: Path) -> Iterator[RunningServer]:
+    """Run a server that knows the client and its encoder."""
+    with run_server(hospital.kafka, tmp_path) as server:
+        server.register(CLIENT)
+        with writing(server.engine) as connection:
+            manifest = Encoder.load(hospital.encoder).manifest
+            add_encoder(connection, manifest, now=NOW)
+        yield server
+
+
+@pytest.fixture
+def server(hospital: Hospital, tmp_path: Path) -> Iterator[RunningServer]:
+    with serve(hospital, tmp_path) as running:
+        yield running
+
+
+def stored_ids(server: RunningServer) -> list[str]:
+    with reading(server.engine) as connection:
+        return list(connection.execute(select(latent.c.message_id)).scalars())
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "nothing happened in time"
+        time.sleep(0.02)
+
+
+def has_begun(hospital: Hospital) -> bool:
+    """Tell whether the outbox is there: the file is a moment before its tables are."""
+    try:
+        return hospital.status.encoded > 0
+    except OutboxError:
+        return False
+
+
+def write_images(path: Path, count: int) -> Path:
+    batch = draw_images(count)
+    np.savez(path, images=batch.images[:, 0], labels=np.array(batch.labels))
+    return path
+
+
+def test_everything_leaves_the_outbox_when_it_is_stored(
+    hospital: Hospital, server: RunningServer
+) -> None:
+    report = hospital.publish([draw_images(30), draw_images(20)], timeout=20)
+    assert (report.sent, report.acknowledged, report.waiting) == (50, 50, 0)
+    status = hospital.status
+    assert (status.encoded, status.acknowledged, status.resent) == (50, 50, 0)
+    assert (status.queued, status.delivered) == (0, 0)
+    assert len(stored_ids(server)) == 50
+
+
+def test_what_waits_is_finished_by_the_next_run(registered: Hospital, tmp_path: Path) -> None:
+    first = registered.publish([draw_images(3)], timeout=0.5)
+    assert (first.sent, first.acknowledged, first.waiting) == (3, 0, 3)
+    assert first.unanswered == ["made[0]", "made[1]", "made[2]"]
+    waiting = [letter["message_id"] for letter in list_letters(registered.file)]
+    with serve(registered, tmp_path) as server:
+        second = registered.publish([draw_images(2)], timeout=20)
+        assert (second.sent, second.acknowledged, second.earlier) == (2, 2, 3)
+        stored = stored_ids(server)
+    assert len(stored) == 5
+    assert set(waiting) < set(stored)
+
+
+def test_answers_that_came_meanwhile_are_found_without_sending_again(
+    registered: Hospital, tmp_path: Path
+) -> None:
+    registered.publish([draw_images(4)], timeout=0.5)
+    with serve(registered, tmp_path) as server:
+        wait_until(lambda: server.count_stored() == 4)
+        result = registered.run("outbox", "drain", "--json")
+        assert json.loads(result.stdout)["ended"] == {"acknowledged": 4}, result.stderr
+    assert (registered.status.acknowledged, registered.status.resent) == (4, 0)
+
+
+def test_a_lost_answer_is_asked_for_with_the_same_message(
+    registered: Hospital, tmp_path: Path
+) -> None:
+    registered.publish([draw_images(4)], timeout=0.5)
+    replies = Topics(registered.kafka.prefix).replies(CLIENT)
+    with serve(registered, tmp_path) as server:
+        wait_until(lambda: server.count_stored() == 4)
+        delete_records(registered.kafka.bootstrap_servers, replies.name, 4)
+        limits = Limits(resend=0.5)
+        with open_courier(registered.kafka, CLIENT, registered.directory, limits=limits) as courier:
+            report = drain(courier, timeout=20, on_progress=ignore)
+        assert (report.ended["acknowledged"], report.waiting) == (4, 0)
+        assert server.count_stored() == 4
+    assert registered.status.resent >= 4
+
+
+def test_a_full_outbox_waits_for_room_and_names_the_first_image_left_out(
+    registered: Hospital, tmp_path: Path
+) -> None:
+    limits = Limits(size=4 * 500)
+    batches = [draw_images(3), draw_images(3, seed=1)]
+    with pytest.raises(OutboxFull, match=r"it took 3 messages; that of made\[0\] is the first"):
+        registered.publish(batches, timeout=0.5, limits=limits)
+    assert registered.status.encoded == 3
+    with serve(registered, tmp_path) as server:
+        report = registered.publish(batches, timeout=20, limits=limits)
+        assert (report.acknowledged, report.earlier, report.waiting) == (6, 3, 0)
+        assert server.count_stored() == 9
+
+
+def test_a_topic_that_is_missing_is_an_error_that_loses_nothing(
+    settings: KafkaSettings, hospital: Hospital
+) -> None:
+    create_topics(settings, [Topics(settings.prefix).replies(CLIENT)])
+    result = hospital.run("publish", "--data", "digits", "--limit", "3")
+    assert result.returncode == 1
+    assert f"{settings.prefix}.learning does not take" in result.stderr
+    assert "Nothing is lost: 3 messages wait in" in result.stderr
+    assert hospital.status.queued == 3
+
+
+def test_a_killed_client_loses_and_doubles_nothing(
+    hospital: Hospital, server: RunningServer, tmp_path: Path
+) -> None:
+    """SIGKILL at several moments of encoding, sending and waiting; then what is left is drained."""
+    data = write_images(tmp_path / "images.npz", 3000)
+    seen: set[str] = set()
+    for counter, more in (("encoded", 1), ("encoded", 900), ("acknowledged", 400)):
+        kill_after(hospital, data, counter, more)
+        seen |= {letter["message_id"] for letter in list_letters(hospital.file)}
+    assert seen, "it was always killed too late"
+    result = hospital.run("outbox", "drain", "--json")
+    assert result.returncode == 0, result.stderr
+    status = hospital.status
+    stored = stored_ids(server)
+    assert (status.queued, status.delivered, status.refused) == (0, 0, 0)
+    assert len(stored) == len(set(stored)) == status.encoded == status.acknowledged
+    assert seen <= set(stored)
+
+
+def kill_after(hospital: Hospital, data: Path, counter: str, more: int) -> None:
+    """Publish, and kill the process once a counter of the status has grown by so much."""
+    before = getattr(hospital.status, counter) if hospital.file.exists() else 0
+    arguments = ("publish", "--data", data, "--outbox", hospital.directory)
+    with start_client(hospital.kafka, CLIENT, hospital.encoder, *arguments) as process:
+        wait_until(
+            lambda: has_begun(hospital) and getattr(hospital.status, counter) >= before + more
+        )
+        process.kill()
+        assert process.wait() == SIGKILLED, "it ended before it was killed"
+
+
+def test_publishing_goes_on_while_the_broker_is_away(
+    encoder_directory: Path, tmp_path: Path
+) -> None:
+    broker = EmbeddedBroker(tmp_path / "kafka").start()
+    kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers, prefix="away")
+    hospital = Hospital(kafka, encoder_directory, tmp_path / "outbox")
+    data = write_images(tmp_path / "images.npz", 200)
+    try:
+        with serve(hospital, tmp_path) as server:
+            broker.stop()
+            arguments = ("publish", "--data", data, "--json", "--outbox", hospital.directory)
+            with start_client(kafka, CLIENT, encoder_directory, *arguments) as process:
+                wait_until(lambda: has_begun(hospital) and hospital.status.queued == 200)
+                broker.start()
+                stdout, stderr = process.communicate(timeout=60)
+            assert process.returncode == 0, stderr
+            assert "no Kafka broker answers" in stderr
+            assert f"Messages wait in {hospital.file} until it is back" in stderr
+            assert json.loads(stdout)["acknowledged"] == 200
+            assert server.count_stored() == 200
+    finally:
+        broker.stop()
+
+
+def test_a_broker_that_restarts_in_the_middle_takes_the_rest(
+    encoder_directory: Path, tmp_path: Path
+) -> None:
+    broker = EmbeddedBroker(tmp_path / "kafka").start()
+    kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers, prefix="away")
+    hospital = Hospital(kafka, encoder_directory, tmp_path / "outbox")
+
+    def restart_between() -> Iterator[ImageBatch]:
+        yield draw_images(20)
+        broker.stop()
+        yield draw_images(20, seed=1)
+        time.sleep(4)  # longer than a delivery may take, so that letters come back undelivered
+        broker.start()
+        yield draw_images(20, seed=2)
+
+    try:
+        with serve(hospital, tmp_path) as server:
+            report = hospital.publish(restart_between(), timeout=40, delivery_timeout=2)
+            assert (report.sent, report.acknowledged, report.waiting) == (60, 60, 0)
+            assert server.count_stored() == 60
+    finally:
+        broker.stop()
