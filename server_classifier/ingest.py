@@ -10,6 +10,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -79,7 +80,8 @@ def run_ingest(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> N
         around.topics.learning, group="ingest", batch_size=_BATCH_SIZE, place=positions.take
     )
     structlog.get_logger().info("ready")
-    consumer.run(ingester.handle, stop)
+    with closing(around):
+        consumer.run(ingester.handle, stop)
 
 
 class Ingester:

@@ -33,6 +33,10 @@ class Surroundings:
         """The topics of this deployment."""
         return Topics(self.kafka.prefix)
 
+    def close(self) -> None:
+        """Close the connections to the database."""
+        self.engine.dispose()
+
     def make_responder(self) -> Responder:
         """Return a responder with a producer of its own."""
         return Responder(
