@@ -1,0 +1,121 @@
+"""Learning messages as fast as the broker takes them, and the count of what became of them."""
+
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import Event, Thread
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from confluent_kafka import Producer
+from sqlalchemy import Engine, select
+
+from schemas import avro_form
+from schemas import headers as names
+from schemas.messages import Aggregate, LatentMessage, Privacy
+from schemas.vector import Vector
+from server_classifier.store.database import reading
+from server_classifier.store.tables import latent
+from stream.identity import make_message_id
+from tests.support.server import LATENT_DIM
+
+_BURST = 500
+_PAUSE_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What was sent, and what the database made of it."""
+
+    sent: int
+    stored: int
+    doubled: int
+    lost: int
+
+
+@dataclass
+class Load:
+    """One client that sends until the block ends; one message in a hundred goes out twice.
+
+    As from a client that got no acknowledgement: same id, same bytes.
+    """
+
+    bootstrap: str
+    topic: str
+    client_id: str
+    encoder_id: str
+    seed: int
+    ids: list[str] = field(default_factory=list)
+    _stop: Event = field(default_factory=Event)
+
+    def __enter__(self) -> Self:
+        self._random = np.random.default_rng(self.seed)
+        self._producer = Producer({"bootstrap.servers": self.bootstrap, "linger.ms": 5})
+        self._thread = Thread(target=self._run)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.finish()
+
+    def finish(self) -> None:
+        """Stop sending and wait until the broker has everything."""
+        self._stop.set()
+        self._thread.join()
+        assert self._producer.flush(30) == 0, "the broker did not take everything"
+
+    def send(self, count: int) -> None:
+        """Queue ``count`` new messages."""
+        for _ in range(count):
+            message_id = make_message_id(int(time.time() * 1000), self._random.bytes(10))
+            self.ids.append(message_id)
+            body = self._encode(message_id)
+            for _ in range(2 if self._random.random() < 0.01 else 1):
+                self._producer.produce(
+                    self.topic,
+                    body,
+                    message_id.encode(),
+                    headers=[(names.CONTENT_TYPE, avro_form.CONTENT_TYPE.encode())],
+                )
+            self._producer.poll(0)
+
+    def tally(self, engine: Engine) -> Tally:
+        """Compare what was sent so far with the rows of the database."""
+        with reading(engine) as connection:
+            found = list(connection.scalars(select(latent.c.message_id)))
+        missing = set(self.ids) - set(found)
+        return Tally(len(self.ids), len(found), len(found) - len(set(found)), len(missing))
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self.send(_BURST)
+            self._stop.wait(_PAUSE_SECONDS)
+
+    def _encode(self, message_id: str) -> bytes:
+        return avro_form.encode_avro(
+            LatentMessage(
+                self.client_id,
+                "hand",
+                Vector.from_numpy(np.zeros(LATENT_DIM, np.float32)),
+                "learning",
+                datetime.now(UTC).replace(microsecond=0),
+                message_id,
+                self.encoder_id,
+                aggregate=Aggregate(),
+                privacy=Privacy("none", parameters={}),
+            )
+        )
+
+
+def wait_for_rows(load: Load, engine: Engine, seconds: float) -> Tally:
+    """Wait until nothing that was sent is missing, at most so long, and return the count."""
+    deadline = time.monotonic() + seconds
+    while (tally := load.tally(engine)).lost and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return tally
