@@ -9,7 +9,7 @@ python := .venv/bin/python
 .PHONY: help install demo tables test test-crash check clean
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
 install: ## Make .venv and install everything that the demo needs
 	@scripts/install.sh all
