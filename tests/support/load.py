@@ -1,11 +1,11 @@
 """Learning messages as fast as the broker takes them, and the count of what became of them."""
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Event, Thread
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from confluent_kafka import Producer
@@ -33,41 +33,48 @@ class Tally:
     doubled: int
     lost: int
 
+    @property
+    def exact(self) -> bool:
+        """Every message is stored, and once."""
+        return (self.stored, self.doubled, self.lost) == (self.sent, 0, 0)
 
-@dataclass
+
 class Load:
-    """One client that sends until the block ends; one message in a hundred goes out twice.
+    """One client; one message in a hundred goes out twice, with the same id and bytes.
 
-    As from a client that got no acknowledgement: same id, same bytes.
+    As from a client that got no acknowledgement.
     """
 
-    bootstrap: str
-    topic: str
-    client_id: str
-    encoder_id: str
-    seed: int
-    ids: list[str] = field(default_factory=list)
-    _stop: Event = field(default_factory=Event)
-
-    def __enter__(self) -> Self:
-        self._random = np.random.default_rng(self.seed)
-        self._producer = Producer({"bootstrap.servers": self.bootstrap, "linger.ms": 5})
-        self._thread = Thread(target=self._run)
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+    def __init__(
+        self, bootstrap: str, topic: str, client_id: str, encoder_id: str, *, seed: int
     ) -> None:
-        self.finish()
+        self._topic = topic
+        self._client_id = client_id
+        self._encoder_id = encoder_id
+        self._random = np.random.default_rng(seed)
+        self._producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5})
+        self.ids: list[str] = []
 
-    def finish(self) -> None:
-        """Stop sending and wait until the broker has everything."""
-        self._stop.set()
-        self._thread.join()
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Send without end until the block does."""
+        stop = Event()
+
+        def run() -> None:
+            while not stop.wait(_PAUSE_SECONDS):
+                self.send(_BURST)
+
+        thread = Thread(target=run, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+            self.flush()
+
+    def flush(self) -> None:
+        """Wait until the broker has everything."""
         assert self._producer.flush(30) == 0, "the broker did not take everything"
 
     def send(self, count: int) -> None:
@@ -78,7 +85,7 @@ class Load:
             body = self._encode(message_id)
             for _ in range(2 if self._random.random() < 0.01 else 1):
                 self._producer.produce(
-                    self.topic,
+                    self._topic,
                     body,
                     message_id.encode(),
                     headers=[(names.CONTENT_TYPE, avro_form.CONTENT_TYPE.encode())],
@@ -92,21 +99,16 @@ class Load:
         missing = set(self.ids) - set(found)
         return Tally(len(self.ids), len(found), len(found) - len(set(found)), len(missing))
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            self.send(_BURST)
-            self._stop.wait(_PAUSE_SECONDS)
-
     def _encode(self, message_id: str) -> bytes:
         return avro_form.encode_avro(
             LatentMessage(
-                self.client_id,
+                self._client_id,
                 "hand",
                 Vector.from_numpy(np.zeros(LATENT_DIM, np.float32)),
                 "learning",
                 datetime.now(UTC).replace(microsecond=0),
                 message_id,
-                self.encoder_id,
+                self._encoder_id,
                 aggregate=Aggregate(),
                 privacy=Privacy("none", parameters={}),
             )
