@@ -19,7 +19,7 @@ from confluent_kafka.admin import AdminClient
 
 from stream.connection import ErrorWatch, backoff, raise_if_lasting
 from stream.errors import DependencyDown, KafkaRefused, KafkaUnavailable, PartitionLost
-from stream.extent import Extent, read_extents
+from stream.extent import Extent, TopicWatch, read_extents
 from stream.record import Record
 from stream.settings import KafkaSettings
 
@@ -60,6 +60,7 @@ class RecordConsumer:
         self._place = place
         self._admin: AdminClient | None = None
         self._unplaced: list[int] = []
+        self._topic_watch: TopicWatch | None = None
         self._log = structlog.get_logger().bind(topic=topic, group=group)
         self._watch = ErrorWatch(
             settings.bootstrap_servers,
@@ -111,6 +112,8 @@ class RecordConsumer:
                     self._handle(handle, records, stop)
                 else:
                     when_idle()
+                if self._topic_watch is not None and self._topic_watch.is_another():
+                    self._look_again()
                 if self._due and monotonic() - self._committed_at > _COMMIT_SECONDS:
                     self._commit()
             self._commit()
@@ -154,7 +157,10 @@ class RecordConsumer:
         assert self._place is not None  # noqa: S101 - only then are partitions set aside
         if self._admin is None:
             self._admin = AdminClient(self._settings.client_config() | {"error_cb": self._watch})
-        return dict(self._place(read_extents(self._admin, self._topic, parts)))
+        extents = read_extents(self._admin, self._topic, parts)
+        starts = dict(self._place(extents))
+        self._topic_watch = TopicWatch(self._admin, extents[0], monotonic)
+        return starts
 
     def _poll(self) -> list[Record]:
         # consume(n, t) waits for n records or all of t; so wait for one, then take what is there.

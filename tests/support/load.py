@@ -20,7 +20,7 @@ from server_classifier.store.tables import latent
 from stream.identity import make_message_id
 from tests.support.server import LATENT_DIM
 
-_BURST = 500
+_BURST = 100
 _PAUSE_SECONDS = 0.05
 
 
