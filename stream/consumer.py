@@ -146,6 +146,7 @@ class RecordConsumer:
                 raise
             except (DependencyDown, KafkaUnavailable) as error:
                 self._log.error("waiting for positions", error=str(error), seconds=delay)
+                self._admin = None  # a new one connects anew
                 self._wait(delay, stop)
                 continue
             self._log.info("reading begins", offsets=starts)
