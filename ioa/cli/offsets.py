@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ioa.cli.options import Bootstrap, Config, Database, Json, Prefix
-from ioa.cli.tables import open_server_database, print_rows
+from ioa.cli.tables import print_rows, server_database
 from ioa.settings import load_settings
 from stream.errors import StreamError
 
@@ -23,7 +23,7 @@ def list_offsets(config: Config = None, database: Database = None, as_json: Json
     from server_classifier.store.database import reading
     from server_classifier.store.positions import list_positions
 
-    with reading(open_server_database(config, database)) as connection:
+    with server_database(config, database) as engine, reading(engine) as connection:
         rows = [
             {
                 "topic": row.topic,
@@ -63,13 +63,12 @@ def reset_offsets(
     from stream.extent import read_extents
 
     kafka = load_settings(config, kafka={"bootstrap_servers": bootstrap, "prefix": prefix}).kafka
-    engine = open_server_database(config, database)
     extents = read_extents(connect_admin(kafka), topic)
     chosen = [one for one in extents if partition in (None, one.part)]
     if not chosen:
         raise StreamError(f"{topic} has no partition {partition}, only 0 to {len(extents) - 1}")
     owner = f"ioa server offsets reset ({socket.gethostname()}, process {os.getpid()})"
-    with writing(engine) as connection:
+    with server_database(config, database) as engine, writing(engine) as connection:
         for one in chosen:
             offset = {"earliest": one.low, "latest": one.high}.get(to)
             reset_position(

@@ -11,7 +11,7 @@ import typer
 
 from ioa.cli import offsets
 from ioa.cli.options import Bootstrap, Config, Database, Json, Prefix
-from ioa.cli.tables import open_server_database, print_rows
+from ioa.cli.tables import print_rows, server_database
 from ioa.settings import Settings, load_settings
 
 app = typer.Typer(
@@ -161,7 +161,7 @@ def add_encoder(
     from stream.artefacts import read_encoder
 
     manifest = read_encoder(directory).manifest
-    with writing(open_server_database(config, database)) as connection:
+    with server_database(config, database) as engine, writing(engine) as connection:
         add_encoder(connection, manifest, now=datetime.now(UTC))
     typer.echo(f"registered encoder {manifest.encoder_id} ({manifest.latent_dim} numbers)")
 
@@ -172,7 +172,7 @@ def list_encoders(config: Config = None, database: Database = None, as_json: Jso
     from server_classifier.store.database import reading
     from server_classifier.store.registry import list_encoders
 
-    with reading(open_server_database(config, database)) as connection:
+    with server_database(config, database) as engine, reading(engine) as connection:
         rows = [
             {
                 "encoder_id": row.encoder_id,
@@ -211,18 +211,18 @@ def add_client(
 
     check_name("clientID", client_id)
     kafka = load_settings(config, kafka={"bootstrap_servers": bootstrap, "prefix": prefix}).kafka
-    engine = open_server_database(config, database)
     topics = Topics(kafka.prefix)
-    # First, so that no client is ever registered without the topic on which it is answered.
-    create_topics(kafka, [*topics.shared(), topics.replies(client_id)])
-    with writing(engine) as connection:
-        add_client(
-            connection,
-            client_id=client_id,
-            site=site,
-            default_encoder=default_encoder,
-            now=datetime.now(UTC),
-        )
+    with server_database(config, database) as engine:
+        # First, so that no client is ever registered without the topic on which it is answered.
+        create_topics(kafka, [*topics.shared(), topics.replies(client_id)])
+        with writing(engine) as connection:
+            add_client(
+                connection,
+                client_id=client_id,
+                site=site,
+                default_encoder=default_encoder,
+                now=datetime.now(UTC),
+            )
     typer.echo(
         f"registered {client_id} of {site}; it is answered on {topics.replies(client_id).name}"
     )
@@ -235,7 +235,7 @@ def list_clients(config: Config = None, database: Database = None, as_json: Json
     from server_classifier.store.latents import count_latents_by_client
     from server_classifier.store.registry import list_clients
 
-    with reading(open_server_database(config, database)) as connection:
+    with server_database(config, database) as engine, reading(engine) as connection:
         stored = count_latents_by_client(connection)
         rows = [
             {

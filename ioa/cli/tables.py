@@ -1,5 +1,7 @@
 """What the commands that show the server's database share: opening it and printing rows."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +13,18 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 
-def open_server_database(config: Path | None, database: str | None) -> "Engine":
-    """Open the database that the settings name, with its tables up to date."""
+@contextmanager
+def server_database(config: Path | None, database: str | None) -> "Iterator[Engine]":
+    """Open the database that the settings name, with its tables up to date, for the block."""
     from server_classifier.store.database import ensure_current, open_database
 
     settings = load_settings(config, server={"database_url": database}).server
     engine = open_database(settings.database_url)
-    ensure_current(engine)
-    return engine
+    try:
+        ensure_current(engine)
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def print_rows(rows: list[dict[str, Any]], as_json: bool, *, empty: str) -> None:
