@@ -6,10 +6,10 @@
 
 python := .venv/bin/python
 
-.PHONY: help install demo tables test check clean
+.PHONY: help install demo tables test test-crash check clean
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
 install: ## Make .venv and install everything that the demo needs
 	@scripts/install.sh all
@@ -23,6 +23,10 @@ tables: install ## Make the tables of experiments/results again, from the data i
 test: ## Run all tests
 	@scripts/install.sh all,test
 	@$(python) -m pytest $(ARGS)
+
+test-crash: ## Kill the services under load and count what became of every message: minutes
+	@scripts/install.sh all,test
+	@$(python) -m pytest -m crash $(ARGS)
 
 check: ## Check style, types and which package imports which
 	@scripts/install.sh all,test

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from threading import Event
 
@@ -52,7 +53,8 @@ def run_infer(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> No
     )
     consumer = around.make_consumer(around.topics.service, group="infer", batch_size=_BATCH_SIZE)
     structlog.get_logger().info("ready")
-    consumer.run(inference.handle, stop, when_idle=shelf.refresh)
+    with closing(around):
+        consumer.run(inference.handle, stop, when_idle=shelf.refresh)
 
 
 class ClassifierShelf:

@@ -1,14 +1,19 @@
-"""Learning messages into the database.
+"""Learning messages into the database, each exactly once.
 
-For each batch, in this order: rows are committed in one transaction; dead letters, acknowledgements
-and refusals are delivered; and only then does the consumer move its offsets. A crash anywhere
-repeats the batch: the unique ``message_id`` keeps rows single, and the client is told again.
+For each batch, in this order: dead letters are delivered; rows and the positions behind them are
+committed in one transaction; acknowledgements and refusals are delivered. A crash before the commit
+leaves nothing of the batch in the database, and it is read again; a crash after it is not noticed
+there, and who was not answered sends again: the unique ``message_id`` keeps rows single.
 """
 
+import os
+import socket
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from threading import Event
 
 import orjson
@@ -19,13 +24,14 @@ from schemas.errors import SchemaError
 from schemas.messages import Acknowledgement, Privacy, Refusal
 from schemas.validation import cut_text
 from server_classifier.admission import Admission, Admitted
+from server_classifier.held_positions import HeldPositions
 from server_classifier.service import await_surroundings
 from server_classifier.settings import ServerSettings
 from server_classifier.store.database import writing
-from server_classifier.store.errors import StoreUnavailable
+from server_classifier.store.errors import PositionLost, StoreUnavailable
 from server_classifier.store.latents import LatentRow, insert_latents
 from stream.codec import Sender, decode_latent, identify_sender
-from stream.errors import DeliveryFailed, DependencyDown
+from stream.errors import DeliveryFailed, DependencyDown, PartitionLost
 from stream.record import Record
 from stream.responder import Responder
 from stream.settings import KafkaSettings
@@ -45,10 +51,13 @@ class _Refused:
 
 @dataclass(slots=True)
 class _Batch:
-    """What becomes of the records of one batch."""
+    """What becomes of the records of one batch, and what is done of it."""
 
+    records: Sequence[Record]
     admitted: list[Admitted] = field(default_factory=list)
     refused: list[_Refused] = field(default_factory=list)
+    buried: bool = False
+    stored: int | None = None
 
 
 def run_ingest(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> None:
@@ -56,26 +65,38 @@ def run_ingest(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> N
     around = await_surroundings(kafka, settings, stop)
     if around is None:
         return
+    now: Now = partial(datetime.now, UTC)
+    owner = f"ingest {settings.instance} ({socket.gethostname()}, process {os.getpid()})"
+    positions = HeldPositions(around.engine, owner=owner, now=now)
     ingester = Ingester(
         around.engine,
         Admission(around.engine, settings.labels, time.monotonic),
         around.make_responder(),
+        positions,
         cluster_id=around.cluster_id,
-        now=lambda: datetime.now(UTC),
+        now=now,
     )
-    consumer = around.make_consumer(around.topics.learning, group="ingest", batch_size=_BATCH_SIZE)
+    consumer = around.make_consumer(
+        around.topics.learning, group="ingest", batch_size=_BATCH_SIZE, place=positions.take
+    )
     structlog.get_logger().info("ready")
-    consumer.run(ingester.handle, stop)
+    with closing(around):
+        consumer.run(ingester.handle, stop)
 
 
 class Ingester:
-    """Handles batches of records from the learning topic."""
+    """Handles batches of records from the learning topic.
+
+    Args:
+        positions: of the partitions that the records come from.
+    """
 
     def __init__(
         self,
         engine: Engine,
         admission: Admission,
         responder: Responder,
+        positions: HeldPositions,
         *,
         cluster_id: str,
         now: Now,
@@ -83,27 +104,45 @@ class Ingester:
         self._engine = engine
         self._admission = admission
         self._responder = responder
+        self._positions = positions
         self._cluster_id = cluster_id
         self._now = now
+        self._batch: _Batch | None = None
         self._log = structlog.get_logger()
 
     def handle(self, records: Sequence[Record]) -> None:
-        """Store what is good, bury what is not, and answer both.
+        """Bury what is bad, store what is good, and answer both.
+
+        Called again with the same list it goes on where it was: nothing is buried or stored twice.
 
         Raises:
             DependencyDown: the database or the broker is away; nothing is lost by a repetition.
+            PartitionLost: another process reads this partition now; nothing was stored.
         """
         try:
-            batch = self._sort(records)
-            with writing(self._engine) as connection:
-                stored = insert_latents(connection, [_to_row(one) for one in batch.admitted])
+            batch = self._resume(records)
+            self._bury(batch)
+            self._store(batch)
             self._answer(batch)
-            self._responder.flush()
         except (StoreUnavailable, DeliveryFailed) as error:
             raise DependencyDown(str(error)) from error
+        except PositionLost as error:
+            self._batch = None
+            raise PartitionLost(str(error)) from error
+        self._batch = None
+        self._report(batch)
+
+    def _resume(self, records: Sequence[Record]) -> _Batch:
+        if self._batch is None or self._batch.records is not records:
+            self._batch = None
+            self._batch = self._sort(records)
+        return self._batch
+
+    def _report(self, batch: _Batch) -> None:
+        stored = batch.stored or 0
         self._log.info(
             "batch ingested",
-            records=len(records),
+            records=len(batch.records),
             stored=stored,
             known=len(batch.admitted) - stored,
             dead_letters=len(batch.refused),
@@ -111,7 +150,7 @@ class Ingester:
 
     def _sort(self, records: Sequence[Record]) -> _Batch:
         self._admission.begin_batch()
-        batch = _Batch()
+        batch = _Batch(records)
         for record in records:
             try:
                 received = decode_latent(record, mode="learning", cluster_id=self._cluster_id)
@@ -124,6 +163,25 @@ class Ingester:
         sender = identify_sender(record, self._cluster_id)
         return sender if self._admission.knows_client(sender.client_id) else None
 
+    def _bury(self, batch: _Batch) -> None:
+        if batch.buried:
+            return
+        for one in batch.refused:
+            self._responder.bury(one.record, one.error)
+        self._responder.flush()
+        batch.buried = True
+
+    def _store(self, batch: _Batch) -> None:
+        if batch.stored is not None:
+            return
+        rows = [_to_row(one) for one in batch.admitted]
+        with writing(self._engine) as connection:
+            # Positions first: who lost one finds out before it has written anything.
+            moved = self._positions.move(connection, batch.records)
+            stored = insert_latents(connection, rows)
+        self._positions.keep(moved)
+        batch.stored = stored
+
     def _answer(self, batch: _Batch) -> None:
         now = self._now()
         for one in batch.admitted:
@@ -135,13 +193,13 @@ class Ingester:
                 paper_only=received.paper_only,
             )
         for refused in batch.refused:
-            self._responder.bury(refused.record, refused.error)
             if refused.sender is not None:
                 self._responder.answer(
                     refused.record,
                     _refuse(refused.sender, refused.error, now),
                     paper_only=refused.sender.paper_only,
                 )
+        self._responder.flush()
 
 
 def _refuse(sender: Sender, error: SchemaError, now: datetime) -> Refusal:

@@ -12,7 +12,7 @@ from server_classifier.settings import ServerSettings
 from server_classifier.store.database import ensure_current, open_database
 from server_classifier.store.errors import StoreUnavailable
 from stream.connection import backoff, read_cluster_id, wait_for_cluster
-from stream.consumer import RecordConsumer
+from stream.consumer import Place, RecordConsumer
 from stream.producer import Publisher
 from stream.responder import Responder
 from stream.settings import KafkaSettings
@@ -33,13 +33,19 @@ class Surroundings:
         """The topics of this deployment."""
         return Topics(self.kafka.prefix)
 
+    def close(self) -> None:
+        """Close the connections to the database."""
+        self.engine.dispose()
+
     def make_responder(self) -> Responder:
         """Return a responder with a producer of its own."""
         return Responder(
             Publisher(self.kafka), self.topics, clock=time.time, random=secrets.token_bytes
         )
 
-    def make_consumer(self, topic: Topic, *, group: str, batch_size: int) -> RecordConsumer:
+    def make_consumer(
+        self, topic: Topic, *, group: str, batch_size: int, place: Place | None = None
+    ) -> RecordConsumer:
         """Return this process's member of the consumer group ``<prefix>.<group>``."""
         return RecordConsumer(
             self.kafka,
@@ -47,6 +53,7 @@ class Surroundings:
             group=f"{self.kafka.prefix}.{group}",
             instance=self.settings.instance,
             batch_size=batch_size,
+            place=place,
         )
 
 

@@ -2,26 +2,34 @@
 
 The order is fixed: the handler's effects (dead letters delivered, rows committed, answers sent),
 then the offsets. A crash between the two repeats records, and handlers make repetition harmless.
+
+A handler that keeps positions of its own, in the transaction of what it writes, says where each
+partition begins (``place``). Kafka's offsets then only tell others how far it is.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Event
 from time import monotonic
 from typing import Any
 
 import structlog
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
+from confluent_kafka.admin import AdminClient
 
 from stream.connection import ErrorWatch, backoff, raise_if_lasting
-from stream.errors import DependencyDown
+from stream.errors import DependencyDown, KafkaRefused, KafkaUnavailable, PartitionLost
+from stream.extent import Extent, TopicWatch, read_extents
 from stream.record import Record
 from stream.settings import KafkaSettings
 
 Handle = Callable[[Sequence[Record]], None]
+Place = Callable[[Sequence[Extent]], Mapping[int, int]]
+"""Takes what Kafka holds of some partitions; returns the offset at which each begins, by number."""
 
 _POLL_SECONDS = 0.1
 _COMMIT_SECONDS = 0.5
+_LOST_SECONDS = 1.0  # in which the group tells a process that was away who reads what now
 
 
 class RecordConsumer:
@@ -30,13 +38,29 @@ class RecordConsumer:
     Static membership (KIP-345): a process that was killed takes its partitions back at once
     instead of waiting for the session to expire. So ``instance`` must differ between the
     processes of one group.
+
+    Args:
+        place: asked whenever partitions are assigned, and again after ``PartitionLost``. Without
+            it, reading goes on at the group's offsets in Kafka.
     """
 
     def __init__(
-        self, settings: KafkaSettings, *, topic: str, group: str, instance: str, batch_size: int
+        self,
+        settings: KafkaSettings,
+        *,
+        topic: str,
+        group: str,
+        instance: str,
+        batch_size: int,
+        place: Place | None = None,
     ) -> None:
+        self._settings = settings
         self._topic = topic
         self._batch_size = batch_size
+        self._place = place
+        self._admin: AdminClient | None = None
+        self._unplaced: list[int] = []
+        self._topic_watch: TopicWatch | None = None
         self._log = structlog.get_logger().bind(topic=topic, group=group)
         self._watch = ErrorWatch(
             settings.bootstrap_servers,
@@ -48,7 +72,8 @@ class RecordConsumer:
             "group.id": group,
             "group.instance.id": f"{group}-{instance}",
             "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
+            # A position that Kafka does not hold is never replaced by a guess: that would skip.
+            "auto.offset.reset": "earliest" if place is None else "error",
             "session.timeout.ms": 6000,
             # The default of 1 s leaves the CPU idle while records wait.
             "fetch.queue.backoff.ms": 2,
@@ -67,7 +92,8 @@ class RecordConsumer:
         """Consume until ``stop`` is set, then commit and leave.
 
         Args:
-            handle: takes a batch; it is called again with the same batch on DependencyDown.
+            handle: takes a batch; it is called again with the same list on DependencyDown, and
+                what it does not want after PartitionLost is dropped.
             stop: ends the loop after the batch in hand.
             when_idle: called about ten times a second while no records come.
 
@@ -75,13 +101,19 @@ class RecordConsumer:
             KafkaRefused: the broker refuses us for good.
             StreamError: the group fences this process, or the topic is gone.
         """
-        self._consumer.subscribe([self._topic], on_assign=self._on_assign)
+        self._consumer.subscribe(
+            [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke
+        )
         try:
             while not stop.is_set():
-                if records := self._poll():
+                if self._unplaced:
+                    self._begin(stop)
+                elif records := self._poll():
                     self._handle(handle, records, stop)
                 else:
                     when_idle()
+                if self._topic_watch is not None and self._topic_watch.is_another():
+                    self._look_again()
                 if self._due and monotonic() - self._committed_at > _COMMIT_SECONDS:
                     self._commit()
             self._commit()
@@ -89,7 +121,47 @@ class RecordConsumer:
             self._consumer.close()
 
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        self._log.info("partitions assigned", partitions=[p.partition for p in partitions])
+        parts = [one.partition for one in partitions]
+        self._log.info("partitions assigned", partitions=parts)
+        if self._place is not None:
+            # Asking for positions may take long, and must not hold the group up: begin later.
+            self._set_aside(parts)
+
+    def _on_revoke(self, _: Consumer, _partitions: list[TopicPartition]) -> None:
+        self._unplaced = []
+
+    def _set_aside(self, parts: list[int]) -> None:
+        """Keep the partitions as a member of the group, but read nothing of them yet."""
+        self._unplaced = parts
+        self._consumer.assign([])
+
+    def _begin(self, stop: Event) -> None:
+        """Begin to read the assigned partitions where ``place`` says."""
+        for delay in backoff():
+            if stop.is_set() or not self._unplaced:
+                return
+            try:
+                starts = self._ask_starts(self._unplaced)
+            except KafkaRefused:
+                raise
+            except (DependencyDown, KafkaUnavailable) as error:
+                self._log.error("waiting for positions", error=str(error), seconds=delay)
+                self._admin = None  # a new one connects anew
+                self._wait(delay, stop)
+                continue
+            self._log.info("reading begins", offsets=starts)
+            self._unplaced = []
+            self._consumer.assign([TopicPartition(self._topic, *start) for start in starts.items()])
+            return
+
+    def _ask_starts(self, parts: list[int]) -> dict[int, int]:
+        assert self._place is not None  # noqa: S101 - only then are partitions set aside
+        if self._admin is None:
+            self._admin = AdminClient(self._settings.client_config() | {"error_cb": self._watch})
+        extents = read_extents(self._admin, self._topic, parts)
+        starts = dict(self._place(extents))
+        self._topic_watch = TopicWatch(self._admin, extents[0], monotonic)
+        return starts
 
     def _poll(self) -> list[Record]:
         # consume(n, t) waits for n records or all of t; so wait for one, then take what is there.
@@ -104,6 +176,9 @@ class RecordConsumer:
         error = message.error()
         if error is None:
             return True
+        if self._place is not None and error.code() == KafkaError._AUTO_OFFSET_RESET:
+            self._look_again()  # where our position is not in Kafka, ``place`` says so
+            return False
         self._watch(error)  # losing the membership is reported here, not to error_cb
         self._watch.raise_if_hopeless()
         raise_if_lasting(error, self._topic)
@@ -114,6 +189,11 @@ class RecordConsumer:
             try:
                 handle(records)
                 break
+            except PartitionLost as error:
+                self._log.error("batch dropped", error=str(error), records=len(records))
+                self._look_again()
+                self._wait(_LOST_SECONDS, stop)
+                return
             except DependencyDown as error:
                 self._log.error("waiting for a dependency", error=str(error), seconds=delay)
                 self._wait(delay, stop)
@@ -121,6 +201,11 @@ class RecordConsumer:
                 return  # not handled, so not committed: read again at the next start
         for record in records:
             self._due[record.topic, record.partition] = record.offset + 1
+
+    def _look_again(self) -> None:
+        """Drop what was read and ask for the positions again."""
+        if assigned := self._consumer.assignment():
+            self._set_aside([one.partition for one in assigned])
 
     def _wait(self, seconds: float, stop: Event) -> None:
         """Stay in the group while waiting; paused partitions deliver nothing."""

@@ -7,6 +7,7 @@
   x RecordTooLarge
   x DeliveryFailed
   x DependencyDown
+  x PartitionLost
 """
 
 
@@ -36,3 +37,7 @@ class DeliveryFailed(StreamError):
 
 class DependencyDown(StreamError):
     """Something a record handler needs is away; the same records are tried again later."""
+
+
+class PartitionLost(StreamError):
+    """Another process reads this partition now; the records in hand are its to handle."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.broker import open_broker
+from tests.support.postgres import DATABASES, Postgres, run_postgres
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,6 +31,34 @@ def kafka(
     kind = os.environ.get("IOA_TEST_BROKER")
     with open_broker(given, kind, tmp_path_factory.mktemp("kafka")) as bootstrap_servers:
         yield bootstrap_servers
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One real PostgreSQL server for the whole session."""
+    with run_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def make_database(request: pytest.FixtureRequest) -> Callable[[str, Path], str]:
+    """Make an empty database of a kind (for SQLite in a folder) and return its address."""
+
+    def make(kind: str, folder: Path) -> str:
+        if kind == "sqlite":
+            return f"sqlite:///{folder / 'ioa.db'}"
+        server: Postgres = request.getfixturevalue("postgres")
+        return server.create_database()
+
+    return make
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(
+    request: pytest.FixtureRequest, make_database: Callable[[str, Path], str], tmp_path: Path
+) -> str:
+    """The address of an empty database of this test's own, once of each kind."""
+    return make_database(request.param, tmp_path)
 
 
 @pytest.fixture

@@ -9,7 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
+from ioa.cli import offsets
 from ioa.cli.options import Bootstrap, Config, Database, Json, Prefix
+from ioa.cli.tables import print_rows, server_database
 from ioa.settings import Settings, load_settings
 
 app = typer.Typer(
@@ -19,6 +21,7 @@ encoders = typer.Typer(help="The encoders whose latents are accepted.", no_args_
 clients = typer.Typer(help="The clients that may send.", no_args_is_help=True)
 app.add_typer(encoders, name="encoder")
 app.add_typer(clients, name="client")
+app.add_typer(offsets.app, name="offsets")
 
 Label = Annotated[
     list[str] | None,
@@ -158,7 +161,7 @@ def add_encoder(
     from stream.artefacts import read_encoder
 
     manifest = read_encoder(directory).manifest
-    with writing(_open_database(config, database)) as connection:
+    with server_database(config, database) as engine, writing(engine) as connection:
         add_encoder(connection, manifest, now=datetime.now(UTC))
     typer.echo(f"registered encoder {manifest.encoder_id} ({manifest.latent_dim} numbers)")
 
@@ -169,7 +172,7 @@ def list_encoders(config: Config = None, database: Database = None, as_json: Jso
     from server_classifier.store.database import reading
     from server_classifier.store.registry import list_encoders
 
-    with reading(_open_database(config, database)) as connection:
+    with server_database(config, database) as engine, reading(engine) as connection:
         rows = [
             {
                 "encoder_id": row.encoder_id,
@@ -181,9 +184,7 @@ def list_encoders(config: Config = None, database: Database = None, as_json: Jso
             }
             for row in list_encoders(connection)
         ]
-    _print_rows(
-        rows, as_json, empty="no encoder is registered; see `ioa server encoder add --help`"
-    )
+    print_rows(rows, as_json, empty="no encoder is registered; see `ioa server encoder add --help`")
 
 
 @clients.command("add")
@@ -210,18 +211,18 @@ def add_client(
 
     check_name("clientID", client_id)
     kafka = load_settings(config, kafka={"bootstrap_servers": bootstrap, "prefix": prefix}).kafka
-    engine = _open_database(config, database)
     topics = Topics(kafka.prefix)
-    # First, so that no client is ever registered without the topic on which it is answered.
-    create_topics(kafka, [*topics.shared(), topics.replies(client_id)])
-    with writing(engine) as connection:
-        add_client(
-            connection,
-            client_id=client_id,
-            site=site,
-            default_encoder=default_encoder,
-            now=datetime.now(UTC),
-        )
+    with server_database(config, database) as engine:
+        # First, so that no client is ever registered without the topic on which it is answered.
+        create_topics(kafka, [*topics.shared(), topics.replies(client_id)])
+        with writing(engine) as connection:
+            add_client(
+                connection,
+                client_id=client_id,
+                site=site,
+                default_encoder=default_encoder,
+                now=datetime.now(UTC),
+            )
     typer.echo(
         f"registered {client_id} of {site}; it is answered on {topics.replies(client_id).name}"
     )
@@ -234,7 +235,7 @@ def list_clients(config: Config = None, database: Database = None, as_json: Json
     from server_classifier.store.latents import count_latents_by_client
     from server_classifier.store.registry import list_clients
 
-    with reading(_open_database(config, database)) as connection:
+    with server_database(config, database) as engine, reading(engine) as connection:
         stored = count_latents_by_client(connection)
         rows = [
             {
@@ -246,7 +247,7 @@ def list_clients(config: Config = None, database: Database = None, as_json: Json
             }
             for row in list_clients(connection)
         ]
-    _print_rows(rows, as_json, empty="no client is registered; see `ioa server client add --help`")
+    print_rows(rows, as_json, empty="no client is registered; see `ioa server client add --help`")
 
 
 def _start_service(name: str) -> Event:
@@ -267,28 +268,3 @@ def _load(
     return load_settings(
         config, kafka={"bootstrap_servers": bootstrap, "prefix": prefix}, server=server
     )
-
-
-def _open_database(config: Path | None, database: str | None) -> Any:
-    from server_classifier.store.database import ensure_current, open_database
-
-    engine = open_database(_load(config, None, None, database_url=database).server.database_url)
-    ensure_current(engine)
-    return engine
-
-
-def _print_rows(rows: list[dict[str, Any]], as_json: bool, *, empty: str) -> None:
-    if as_json:
-        import json
-
-        typer.echo(json.dumps(rows))
-    elif not rows:
-        typer.echo(empty)
-    else:
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table(*rows[0], box=None)
-        for row in rows:
-            table.add_row(*map(str, row.values()))
-        Console().print(table)

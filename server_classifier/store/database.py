@@ -16,14 +16,33 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+)
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from server_classifier.store.errors import StoreError, StoreUnavailable
 
-HEAD = "0001"  # the newest migration; known here so that a start need not import alembic
+HEAD = "0002"  # the newest migration; known here so that a start need not import alembic
 
 BUSY_TIMEOUT_SECONDS = 10.0  # how long a transaction waits for the lock
+
+# What keeps a dead link, a hung server or a forgotten transaction from holding a service up for
+# ever (milliseconds where PostgreSQL reads them). An address may say otherwise: ?connect_timeout=3.
+POSTGRESQL_LIMITS: dict[str, str | int] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+    "options": "-c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000",
+}
+
+# After a failover to a replica, or a pause of this process: these pass like a lost connection.
+POSTGRESQL_PASSING = ("25006", "25P03")  # read-only transaction, idle-in-transaction timeout
 
 # Larger pages and rarer checkpoints than the defaults make bulk inserts of latents faster.
 SQLITE_PRAGMAS = (
@@ -62,9 +81,7 @@ def open_database(url: str) -> Engine:
     """
     address = _parse(url)
     if address.get_backend_name() == "postgresql":
-        return create_engine(
-            address.set(drivername="postgresql+psycopg"), pool_pre_ping=True, hide_parameters=True
-        )
+        return _open_postgresql(address.set(drivername="postgresql+psycopg"))
     _check_folder(Path(address.database or ""))
     patience = {} if "timeout" in address.query else {"timeout": BUSY_TIMEOUT_SECONDS}
     # hide_parameters: rows are patients' data, and an error with them would stand in the log.
@@ -72,6 +89,13 @@ def open_database(url: str) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _open_postgresql(address: URL) -> Engine:
+    limits = {
+        name: POSTGRESQL_LIMITS[name] for name in POSTGRESQL_LIMITS if name not in address.query
+    }
+    return create_engine(address, connect_args=limits, pool_pre_ping=True, hide_parameters=True)
 
 
 def _parse(url: str) -> URL:
@@ -149,7 +173,8 @@ def _describe(name: str, error: DBAPIError) -> StoreError | None:
         if code in SQLITE_RUIN:
             return StoreError(f"the database {name}: {SQLITE_RUIN[code]}")
         return None
-    if isinstance(error, OperationalError | InterfaceError):
+    passing = isinstance(error, OperationalError | InterfaceError)
+    if passing or getattr(error.orig, "sqlstate", None) in POSTGRESQL_PASSING:
         return StoreUnavailable(f"the database {name} does not answer: {error.orig}")
     return None
 

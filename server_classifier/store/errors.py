@@ -3,6 +3,8 @@
 * StoreError(ServerError)
   + StoreUnavailable: may pass by itself (locked, full disk, server away): wait and try again
   + RegistryError: a client or encoder that contradicts what is registered
+  + PositionError: what was read does not fit what Kafka holds; an operator must decide
+  + PositionLost: another process reads the partition now
 """
 
 from server_classifier.errors import ServerError
@@ -18,3 +20,11 @@ class StoreUnavailable(StoreError):
 
 class RegistryError(StoreError):
     """A client, site or encoder that contradicts what is registered."""
+
+
+class PositionError(StoreError):
+    """Records between the database's position and what Kafka holds are gone, or never were."""
+
+
+class PositionLost(StoreError):
+    """Another process took a partition over; nothing of the transaction was kept."""

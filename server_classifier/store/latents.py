@@ -1,7 +1,6 @@
 """Storing latents and counting them. What goes to the trainer is in ``training_set``."""
 
 from collections.abc import Sequence
-from functools import cache
 from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select
@@ -37,6 +36,12 @@ class LatentRow(NamedTuple):
     kafka_offset: int
 
 
+_INSERT = (
+    f"INSERT INTO latent ({', '.join(LatentRow._fields)}) "  # noqa: S608 (names of our own)
+    f"VALUES ({', '.join('?' for _ in LatentRow._fields)}) ON CONFLICT (message_id) DO NOTHING"
+)
+
+
 class NewLatents(NamedTuple):
     """The latents after an id: the last id of all, and how many of each encoder."""
 
@@ -48,19 +53,12 @@ def insert_latents(connection: Connection, rows: Sequence[LatentRow]) -> int:
     """Store latents and return how many were new; a known ``message_id`` is left as it is."""
     if not rows:
         return 0
+    if connection.dialect.name == "postgresql":
+        from server_classifier.store.copying import copy_latents  # psycopg is an extra
+
+        return copy_latents(connection, rows)
     # The statement goes to the driver as text: SQLAlchemy would make a dict of every row.
-    statement = _insert_statement(connection.dialect.name)
-    return connection.exec_driver_sql(statement, list(rows)).rowcount
-
-
-@cache
-def _insert_statement(dialect: str) -> str:
-    columns = ", ".join(LatentRow._fields)
-    marks = ", ".join(["?" if dialect == "sqlite" else "%s"] * len(LatentRow._fields))
-    return (
-        f"INSERT INTO latent ({columns}) VALUES ({marks}) "  # noqa: S608 (names of our own)
-        "ON CONFLICT (message_id) DO NOTHING"
-    )
+    return connection.exec_driver_sql(_INSERT, list(rows)).rowcount
 
 
 def count_latents(connection: Connection) -> int:

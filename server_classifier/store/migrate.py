@@ -49,4 +49,5 @@ def _refuse_newer(engine: Engine, scripts: ScriptDirectory) -> None:
 def _wait_for_turn(connection: Connection) -> None:
     # On SQLite the transaction itself has already waited for the only write lock.
     if connection.dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL statement_timeout = 0"))  # a migration takes its time
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})

@@ -114,3 +114,18 @@ classifier = Table(
     Column("onnx", LargeBinary, nullable=False),
     Index("ix_classifier_encoder_id", "encoder_id", "id"),
 )
+
+# How far each partition of Kafka has been read into this database. ``log_id`` is Kafka's id of the
+# topic (KIP-516), another one after the topic was deleted and made again; ``epoch`` grows with
+# every process that takes the partition over, and what is written under an older one fails.
+position = Table(
+    "position",
+    metadata,
+    Column("topic", String(249), primary_key=True),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("log_id", String(64), nullable=False),
+    Column("next_offset", BigInteger, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("moved_at", UtcTime, nullable=False),
+)

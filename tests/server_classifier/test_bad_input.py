@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from stream.exchange import Exchange
 from stream.identity import make_message_id
 from stream.settings import KafkaSettings
 from tests.support.damaged_headers import find_librdkafka, send_damaged_header
+from tests.support.postgres import DATABASES
 from tests.support.server import NOW, RunningServer, add_trained_classifier, run_server
 from tests.support.topics import Headers, read_new, send_raw
 
@@ -30,10 +32,17 @@ CLIENT = "radiology-1"
 LABELS = ("chest", "hand", "head")
 
 
-@pytest.fixture(scope="module")
-def server(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    settings = KafkaSettings(bootstrap_servers=kafka, prefix="badinput")
-    with run_server(settings, tmp_path_factory.mktemp("server"), labels=LABELS) as running:
+@pytest.fixture(scope="module", params=DATABASES)
+def server(
+    kafka: str,
+    request: pytest.FixtureRequest,
+    make_database: Callable[[str, Path], str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[RunningServer]:
+    settings = KafkaSettings(bootstrap_servers=kafka, prefix=f"badinput-{request.param}")
+    folder = tmp_path_factory.mktemp("server")
+    url = make_database(request.param, folder)
+    with run_server(settings, folder, database_url=url, labels=LABELS) as running:
         running.register(CLIENT)
         add_trained_classifier(running, LABELS)
         yield running
@@ -115,6 +124,7 @@ LEARNING_CASES = [
         refused=False,
     ),
     Case("unknown-encoder", change(encoderID="0" * 64), "ioa server encoder add"),
+    Case("nul-in-a-text", change(imageID="a\0b"), "U+0000"),
     Case("missing-encoder", change(encoderID=None), "has no default encoder"),
     Case("wrong-vector-length", change(value=[0.5] * 5), "has 5 numbers"),
     Case("nan", replace(b"1.5", b"NaN"), "NaN is no JSON number", refused=False),

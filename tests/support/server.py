@@ -82,11 +82,15 @@ def make_manifest(latent_dim: int = LATENT_DIM) -> EncoderManifest:
 
 @contextmanager
 def run_server(
-    kafka: KafkaSettings, directory: Path, *, labels: Sequence[str] | None = None
+    kafka: KafkaSettings,
+    directory: Path,
+    *,
+    database_url: str | None = None,
+    labels: Sequence[str] | None = None,
 ) -> Iterator[RunningServer]:
-    """Run ingest and infer until the block ends."""
+    """Run ingest and infer until the block ends, on SQLite in ``directory`` unless told."""
     settings = ServerSettings(
-        database_url=f"sqlite:///{directory / 'ioa.db'}",
+        database_url=database_url or f"sqlite:///{directory / 'ioa.db'}",
         labels=None if labels is None else [*labels],
     )
     engine = open_database(settings.database_url)

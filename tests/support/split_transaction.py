@@ -1,0 +1,27 @@
+"""The server as it must not be: positions move in a transaction of their own, before the rows.
+
+Run as ``python -m tests.support.split_transaction server ingest``. The crash tests must find what
+it loses; else they would find nothing anywhere.
+"""
+
+import time
+
+from ioa.cli.main import main
+from server_classifier.ingest import Ingester, _Batch, _to_row
+from server_classifier.store.database import writing
+from server_classifier.store.latents import insert_latents
+
+
+def store_apart(self: Ingester, batch: _Batch) -> None:
+    """Move the positions, and store the rows a moment later."""
+    with writing(self._engine) as connection:
+        moved = self._positions.move(connection, batch.records)
+    self._positions.keep(moved)
+    time.sleep(0.05)
+    with writing(self._engine) as connection:
+        batch.stored = insert_latents(connection, [_to_row(one) for one in batch.admitted])
+
+
+if __name__ == "__main__":
+    Ingester._store = store_apart  # type: ignore[method-assign]  # noqa: SLF001
+    main()
