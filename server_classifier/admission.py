@@ -105,7 +105,6 @@ class Admission:
             )
         encoder = self._admit_encoder(message, client)
         _check_vector(message, encoder)
-        _check_texts(message)
         if message.mode == "learning":
             self._check_label(message.label)
         else:
@@ -156,14 +155,6 @@ class Admission:
             self._encoders = {row.encoder_id: row for row in list_encoders(connection)}
         self._fresh = True
         self._read_at = self._clock()
-
-
-def _check_texts(message: LatentMessage) -> None:
-    """Refuse the one character that PostgreSQL cannot store, whichever database this server has."""
-    texts = {"imageID": message.image_id, "subject": message.subject, "policy": message.policy}
-    for name, content in texts.items():
-        if content is not None and "\0" in content:
-            raise SchemaError("holds the character U+0000", name)
 
 
 def _check_vector(message: LatentMessage, encoder: EncoderRow) -> None:

@@ -124,7 +124,6 @@ LEARNING_CASES = [
         refused=False,
     ),
     Case("unknown-encoder", change(encoderID="0" * 64), "ioa server encoder add"),
-    Case("nul-in-a-text", change(imageID="a\0b"), "U+0000"),
     Case("missing-encoder", change(encoderID=None), "has no default encoder"),
     Case("wrong-vector-length", change(value=[0.5] * 5), "has 5 numbers"),
     Case("nan", replace(b"1.5", b"NaN"), "NaN is no JSON number", refused=False),
