@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from threading import Event
@@ -239,4 +239,4 @@ def _to_row(admitted: Admitted) -> LatentRow:
 
 
 def _privacy_json(privacy: Privacy | None) -> str | None:
-    return None if privacy is None else orjson.dumps(asdict(privacy)).decode()
+    return None if privacy is None else orjson.dumps(privacy).decode()

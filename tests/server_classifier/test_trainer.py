@@ -252,6 +252,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
         sleep(0.02)
 
 
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)  # its folder is moved away
 def test_a_database_that_is_away_is_waited_for(bench: Bench, tmp_path: Path) -> None:
     bench.insert(make_labelled_rows(40))
     bench.engine.dispose()
