@@ -10,7 +10,6 @@ server, whose answers are being timed.
 import json
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import numpy as np
 
 from client_autoencoder.encoder import Encoder
 from ioa.demo.exposure import measure_exposure
-from ioa.local.controls import find_hits, flatten, released_latents
+from ioa.local.controls import await_encoder, find_hits, flatten, released_latents
 from ioa.local.parts import Parts, read_parts
 
 
@@ -26,9 +25,7 @@ def measure(directory: Path, seed: int) -> dict[str, Any]:
     """Return the accuracies of the two controls and what an attacker restored."""
     images = read_parts(directory)
     pixels = _measure_pixels(images, seed)
-    while not (directory / "encoder").exists():  # it appears whole, or the demo ends
-        time.sleep(0.1)
-    encoder = Encoder.load(directory / "encoder")
+    encoder = await_encoder(directory / "encoder")
     return {
         "pixels": pixels,
         "one_client": _measure_one_client(images, encoder, seed),

@@ -10,7 +10,6 @@ it was right: a list of 0 and 1 in the order of the unseen images.
 import json
 import os
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,7 @@ from client_autoencoder.images import ImageBatch, read_batches
 from client_autoencoder.training import one_thread, run
 from ioa.experiment.plan import Plan
 from ioa.experiment.services import OWN_ENCODERS, client_seed, encoder_of_client
-from ioa.local.controls import find_hits, flatten, released_latents
+from ioa.local.controls import await_encoder, find_hits, flatten, released_latents
 from ioa.local.parts import CLIENTS, read_parts
 from server_classifier.training_settings import TrainingSettings
 
@@ -122,11 +121,7 @@ class Controls:
         )
 
     def _await_encoders(self, names: list[str]) -> list[Encoder]:
-        """Wait for encoders: a directory appears whole, or the experiment ends."""
-        directories = [self._directory / name for name in names]
-        while not all(directory.exists() for directory in directories):
-            time.sleep(0.1)
-        return [Encoder.load(directory) for directory in directories]
+        return [await_encoder(self._directory / name) for name in names]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """What an accuracy is compared with: the server's classifier on other inputs."""
 
+import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,6 +14,13 @@ from server_classifier.classifier import fit
 from server_classifier.training_settings import TrainingSettings
 
 Values = NDArray[np.float32]
+
+
+def await_encoder(directory: Path) -> Encoder:
+    """Wait until another process has trained it: the directory appears whole, or the run ends."""
+    while not directory.exists():
+        time.sleep(0.1)
+    return Encoder.load(directory)
 
 
 def released_latents(encoder: Encoder, images: Values, dtype: str = "int8") -> Values:
