@@ -37,11 +37,10 @@ class Surroundings:
         """Close the connections to the database."""
         self.engine.dispose()
 
-    def make_responder(self) -> Responder:
-        """Return a responder with a producer of its own."""
-        return Responder(
-            Publisher(self.kafka), self.topics, clock=time.time, random=secrets.token_bytes
-        )
+    def make_responder(self, *, linger_ms: int = 0) -> Responder:
+        """Return a responder with a producer of its own; see ``Publisher``."""
+        publisher = Publisher(self.kafka, linger_ms=linger_ms)
+        return Responder(publisher, self.topics, clock=time.time, random=secrets.token_bytes)
 
     def make_consumer(
         self, topic: Topic, *, group: str, batch_size: int, place: Place | None = None
