@@ -1,4 +1,4 @@
-"""The health of the supervisor's children, asked over HTTP and told as one answer."""
+"""The health of the supervisor's children, asked over HTTP and told as one."""
 
 import http.client
 import time
@@ -75,12 +75,15 @@ def choose_addresses(address: str | None, names: tuple[str, ...]) -> dict[str, s
     """Return where each child serves its health: at the ports after the supervisor's own.
 
     Raises:
-        AddressUnusable: ``address`` is no ``[HOST:]PORT``.
+        AddressUnusable: ``address`` is no ``[HOST:]PORT``, or no ports are left after it.
     """
     if address is None:
         return {}
     _, port = parse_address(address)
-    return {name: f"{_HOST}:{port + 1 + i}" for i, name in enumerate(names)}
+    addresses = {name: f"{_HOST}:{port + 1 + i}" for i, name in enumerate(names)}
+    for child in addresses.values():
+        parse_address(child)
+    return addresses
 
 
 @contextmanager

@@ -1,12 +1,7 @@
-"""What a service knows of its own health, and the rules that make a verdict of it.
-
-The thread that does the service's work notes what it does. Any other thread may read
-``Health.condition`` at any time: it is replaced and never changed.
-"""
+"""What a service knows of its own health, and the rules that make a verdict of it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 DEPENDENCIES = ("database", "kafka", "kafka-writes")
 """What a service may wait for; ``kafka-writes`` is a cluster that is there but takes nothing."""
@@ -101,77 +96,96 @@ class Health:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self.condition = Condition(turned_at=clock(), preparing_since=clock())
+        self._turned_at = clock()
+        self._preparing_since: float | None = clock()
+        self._batch_since: float | None = None
+        self._waiting: Wait | None = None
+        self._cut_off: Wait | None = None
+        # These two are replaced and never changed, because others read them meanwhile.
+        self._waits: Mapping[str, int] = {}
+        self._progress: Mapping[Partition, Progress] = {}
+
+    @property
+    def condition(self) -> Condition:
+        """All that is known now; any thread may ask."""
+        return Condition(
+            self._turned_at,
+            self._preparing_since,
+            self._batch_since,
+            self._waiting,
+            self._cut_off,
+            self._waits,
+            self._progress,
+        )
 
     def find_faults(self) -> list[Fault]:
-        """Return why the service is not ready now."""
+        """Return why the service is not ready now; any thread may ask."""
         return find_faults(self.condition, self._clock())
 
     def find_standstill(self) -> list[Fault]:
-        """Return why the service is not alive now."""
+        """Return why the service is not alive now; any thread may ask."""
         return find_standstill(self.condition, self._clock())
 
     def turn(self) -> None:
-        """Give a sign of life, as every other note does."""
-        self._note()
+        """Give a sign of life."""
+        self._turned_at = self._clock()
 
     def prepare(self) -> None:
         """Note that there is nothing to work on until ``begin``."""
-        since = self.condition.preparing_since
-        since = self._clock() if since is None else since
-        self._note(preparing_since=since, batch_since=None, progress={})
+        if self._preparing_since is None:
+            self._preparing_since = self._clock()
+        self._batch_since = None
+        self._progress = {}
 
     def begin(self, positions: Mapping[Partition, int | None] | None = None) -> None:
         """Note that the work begins, and where reading goes on."""
         now = self._clock()
-        progress = {one: Progress(position, now) for one, position in (positions or {}).items()}
-        self._note(preparing_since=None, progress=progress)
+        self._progress = {one: Progress(at, now) for one, at in (positions or {}).items()}
+        self._preparing_since = None
 
     def wait_for(self, dependency: str, reason: str) -> None:
-        """Note that the loop waits, once for each try."""
-        self._note_wait("waiting", dependency, reason)
+        """Note that the loop waits, once for each try; this, too, is a sign of life."""
+        self._waiting = self._make_wait(self._waiting, dependency, reason)
+        self.turn()
 
     def go_on(self) -> None:
-        """Note that the loop has got what it waited for."""
-        self._note(waiting=None)
+        """Note that the loop has got what it waited for, or needs not wait."""
+        self._waiting = None
+        self.turn()
 
     def lose_kafka(self, reason: str) -> None:
         """Note that the consumer group cannot be reached."""
-        self._note_wait("cut_off", "kafka", reason)
+        self._cut_off = self._make_wait(self._cut_off, "kafka", reason)
 
     def regain_kafka(self) -> None:
         """Note that the consumer group can be reached."""
-        self._note(cut_off=None)
+        self._cut_off = None
 
     def take_batch(self) -> None:
         """Note that a batch is being handled from now on."""
-        self._note(batch_since=self._clock())
+        self._batch_since = self._clock()
 
     def finish_batch(self, positions: Mapping[Partition, int]) -> None:
         """Note that a batch was handled, up to these positions."""
-        now = self._clock()
-        ends = {one: known.end for one, known in self.condition.progress.items()}
-        moved = {one: Progress(positions[one], now, ends[one]) for one in positions if one in ends}
-        progress = {**self.condition.progress, **moved}
-        self._note(batch_since=None, waiting=None, progress=progress)
+        now, known = self._clock(), self._progress
+        moved = {
+            one: Progress(at, now, known[one].end) for one, at in positions.items() if one in known
+        }
+        self._progress = {**known, **moved}
+        self._batch_since = None
+        self._waiting = None
+        self._turned_at = now
 
     def see_ends(self, ends: Mapping[Partition, int]) -> None:
         """Note where partitions end; negative numbers and foreign partitions mean nothing."""
-        known = self.condition.progress
-        self._note(progress={one: _see_end(known[one], ends.get(one, -1)) for one in known})
+        known = self._progress
+        self._progress = {one: _see_end(known[one], ends.get(one, -1)) for one in known}
 
-    def _note_wait(self, place: str, dependency: str, reason: str) -> None:
-        before: Wait | None = getattr(self.condition, place)
-        waits = self.condition.waits
+    def _make_wait(self, before: Wait | None, dependency: str, reason: str) -> Wait:
         if before is not None and before.dependency == dependency:
-            since = before.since
-        else:
-            since = self._clock()
-            waits = {**waits, dependency: waits.get(dependency, 0) + 1}
-        self._note(**{place: Wait(dependency, reason, since)}, waits=waits)
-
-    def _note(self, **changes: Any) -> None:
-        self.condition = replace(self.condition, turned_at=self._clock(), **changes)
+            return Wait(dependency, reason, before.since)
+        self._waits = {**self._waits, dependency: self._waits.get(dependency, 0) + 1}
+        return Wait(dependency, reason, self._clock())
 
 
 def _see_end(known: Progress, end: int) -> Progress:

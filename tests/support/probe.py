@@ -4,6 +4,7 @@ import json
 import socket
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from typing import Any
@@ -13,11 +14,21 @@ from prometheus_client.parser import text_string_to_metric_families
 Faults = dict[str, dict[str, Any]]
 
 
-def find_free_address() -> str:
-    """Return an address of this machine at which nobody listens now."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{found.getsockname()[1]}"
+def find_free_address(ports: int = 1) -> str:
+    """Return an address of this machine at which, and at the ports after it, nobody listens now."""
+    while True:
+        with ExitStack() as stack:
+            port = _bind(stack, 0)
+            with suppress(OSError, OverflowError):
+                for i in range(1, ports):
+                    _bind(stack, port + i)
+                return f"127.0.0.1:{port}"
+
+
+def _bind(stack: ExitStack, port: int) -> int:
+    found = stack.enter_context(socket.socket())
+    found.bind(("127.0.0.1", port))
+    return int(found.getsockname()[1])
 
 
 @dataclass(frozen=True)
