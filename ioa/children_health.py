@@ -11,7 +11,7 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from server_classifier.monitor import make_app, parse_address, serve
+from server_classifier.monitor import check_free, make_app, parse_address, serve
 from stream.health import Fault, Health
 
 _HOST = "127.0.0.1"
@@ -29,7 +29,7 @@ class ChildrenHealth(Collector):
     def __init__(self, addresses: Mapping[str, str], clock: Callable[[], float]) -> None:
         self._addresses = addresses
         self._clock = clock
-        self._answered_at = dict.fromkeys(addresses, clock())
+        self._silent_since: dict[str, float] = {}
 
     def find_faults(self) -> list[Fault]:
         """Return why not all of the children are ready."""
@@ -38,9 +38,9 @@ class ChildrenHealth(Collector):
     def _find_faults_of(self, name: str) -> list[Fault]:
         body = _get(self._addresses[name], "/readyz")
         if body is None:
-            seconds = self._clock() - self._answered_at[name]
+            seconds = self._clock() - self._silent_since.setdefault(name, self._clock())
             return [Fault(name, "the process does not answer; see its log", seconds)]
-        self._answered_at[name] = self._clock()
+        self._silent_since.pop(name, None)
         return [
             Fault(f"{name}: {fault['what']}", fault["reason"], fault["seconds"])
             for fault in orjson.loads(body)["faults"]
@@ -75,14 +75,14 @@ def choose_addresses(address: str | None, names: tuple[str, ...]) -> dict[str, s
     """Return where each child serves its health: at the ports after the supervisor's own.
 
     Raises:
-        AddressUnusable: ``address`` is no ``[HOST:]PORT``, or no ports are left after it.
+        AddressUnusable: ``address`` is no ``[HOST:]PORT``, or the ports after it are not free.
     """
     if address is None:
         return {}
     _, port = parse_address(address)
     addresses = {name: f"{_HOST}:{port + 1 + i}" for i, name in enumerate(names)}
     for child in addresses.values():
-        parse_address(child)
+        check_free(child)  # else somebody else's answers would be taken for the child's
     return addresses
 
 

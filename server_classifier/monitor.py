@@ -4,6 +4,7 @@
 cannot do its work, which mends itself: a restart would only lose time.
 """
 
+import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -109,13 +110,8 @@ def serve(address: str, app: "WSGIApplication") -> Iterator[int]:
         AddressUnusable: it is no such address, or nobody can listen there.
     """
     host, port = parse_address(address)
-    try:
+    with _errors_in_words(address):
         server = make_server(host, port, app, _Server, _Handler)
-    except OSError as error:
-        raise AddressUnusable(
-            f"--health {address}: cannot listen there ({error.strerror}); does another service? "
-            "Give each an address of its own"
-        ) from error
     with server:
         thread = Thread(target=server.serve_forever, args=(0.1,), name="health", daemon=True)
         thread.start()
@@ -124,6 +120,27 @@ def serve(address: str, app: "WSGIApplication") -> Iterator[int]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def check_free(address: str) -> None:
+    """Do nothing where one can listen at ``[HOST:]PORT``.
+
+    Raises:
+        AddressUnusable: one cannot.
+    """
+    with _errors_in_words(address):
+        socket.create_server(parse_address(address)).close()
+
+
+@contextmanager
+def _errors_in_words(address: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise AddressUnusable(
+            f"--health {address}: cannot listen there ({error.strerror}); does another service? "
+            "Give each an address of its own"
+        ) from error
 
 
 def parse_address(address: str) -> tuple[str, int]:

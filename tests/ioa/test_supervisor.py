@@ -1,6 +1,7 @@
 """``ioa server run`` as an operator starts it: one address tells how all three services are."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -60,11 +61,15 @@ def test_one_address_tells_of_all_services(run: tuple[Probe, psutil.Process]) ->
 
 
 def test_services_listen_on_this_machine_at_the_ports_after_the_supervisors() -> None:
-    assert choose_addresses("0.0.0.0:9100", SERVICES) == {
-        "ingest": "127.0.0.1:9101",
-        "infer": "127.0.0.1:9102",
-        "train": "127.0.0.1:9103",
+    port = int(find_free_address(ports=4).rpartition(":")[2])
+    assert choose_addresses(f"0.0.0.0:{port}", SERVICES) == {
+        name: f"127.0.0.1:{port + i}" for i, name in enumerate(SERVICES, start=1)
     }
     assert choose_addresses(None, SERVICES) == {}
-    with pytest.raises(AddressUnusable, match=r"127\.0\.0\.1:65536"):
-        choose_addresses("65533", SERVICES)
+
+
+def test_a_port_of_a_service_that_is_taken_is_an_error_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        with pytest.raises(AddressUnusable, match=f"127.0.0.1:{taken}: cannot listen there"):
+            choose_addresses(str(taken - 1), SERVICES)
