@@ -31,14 +31,15 @@ class Progress:
     Attributes:
         position: of the next record to be handled.
         end: behind the last record that can be read.
-        moved_at: when ``position`` last moved, in seconds of the clock.
-        end_then: ``end`` as it was first seen after that.
+        end_then: ``end`` as it was first seen after ``position`` last moved.
+        grew_at: when more than that was first seen, in seconds of the clock. A lag that only stays
+            is no growth: behind the last record there may be marks of transactions.
     """
 
     position: int | None
-    moved_at: float
     end: int | None = None
     end_then: int | None = None
+    grew_at: float | None = None
 
     @property
     def lag(self) -> int | None:
@@ -46,14 +47,6 @@ class Progress:
         if self.position is None or self.end is None:
             return None
         return max(0, self.end - self.position)
-
-    @property
-    def grows(self) -> bool:
-        """Whether records have come since the position last moved.
-
-        A lag that only stays is none: behind the last record there may be marks of transactions.
-        """
-        return self.end is not None and self.end_then is not None and self.end > self.end_then
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +132,7 @@ class Health:
 
     def begin(self, positions: Mapping[Partition, int | None] | None = None) -> None:
         """Note that the work begins, and where reading goes on."""
-        now = self._clock()
-        self._progress = {one: Progress(at, now) for one, at in (positions or {}).items()}
+        self._progress = {one: Progress(at) for one, at in (positions or {}).items()}
         self._preparing_since = None
 
     def wait_for(self, dependency: str, reason: str) -> None:
@@ -167,19 +159,16 @@ class Health:
 
     def finish_batch(self, positions: Mapping[Partition, int]) -> None:
         """Note that a batch was handled, up to these positions."""
-        now, known = self._clock(), self._progress
-        moved = {
-            one: Progress(at, now, known[one].end) for one, at in positions.items() if one in known
-        }
+        known = self._progress
+        moved = {one: Progress(at, known[one].end) for one, at in positions.items() if one in known}
         self._progress = {**known, **moved}
         self._batch_since = None
-        self._waiting = None
-        self._turned_at = now
+        self.go_on()
 
     def see_ends(self, ends: Mapping[Partition, int]) -> None:
         """Note where partitions end; negative numbers and foreign partitions mean nothing."""
-        known = self._progress
-        self._progress = {one: _see_end(known[one], ends.get(one, -1)) for one in known}
+        now, known = self._clock(), self._progress
+        self._progress = {one: _see_end(known[one], ends.get(one, -1), now) for one in known}
 
     def _make_wait(self, before: Wait | None, dependency: str, reason: str) -> Wait:
         if before is not None and before.dependency == dependency:
@@ -188,11 +177,13 @@ class Health:
         return Wait(dependency, reason, self._clock())
 
 
-def _see_end(known: Progress, end: int) -> Progress:
+def _see_end(known: Progress, end: int, now: float) -> Progress:
     if end < 0:
         return known
-    end_then = end if known.end_then is None else known.end_then
-    return replace(known, end=end, end_then=end_then)
+    if known.end_then is None:
+        return replace(known, end=end, end_then=end)
+    grown = known.grew_at is None and end > known.end_then
+    return replace(known, end=end, grew_at=now if grown else known.grew_at)
 
 
 def find_faults(condition: Condition, now: float) -> list[Fault]:
@@ -207,11 +198,10 @@ def find_faults(condition: Condition, now: float) -> list[Fault]:
         seconds = now - condition.preparing_since
         return [Fault("start", "it has not begun its work, or has no partitions yet", seconds)]
     faults = [] if condition.batch_since is None else _find_slow_batch(now - condition.batch_since)
-    for (topic, part), progress in condition.progress.items():
-        still = now - progress.moved_at
-        if progress.grows and still >= PATIENCE_SECONDS:
-            reason = f"stands at offset {progress.position} while its end grew to {progress.end}"
-            faults.append(Fault(f"{topic}[{part}]", reason, still))
+    for (topic, part), known in condition.progress.items():
+        if known.grew_at is not None and now - known.grew_at >= PATIENCE_SECONDS:
+            reason = f"stands at offset {known.position} while its end grew to {known.end}"
+            faults.append(Fault(f"{topic}[{part}]", reason, now - known.grew_at))
     return faults
 
 
