@@ -19,7 +19,7 @@ _TIMEOUT_SECONDS = 2.0
 
 
 class ChildrenHealth(Collector):
-    """Asks each child process for its readiness and its metrics.
+    """Asks each child process for its health and its metrics.
 
     Args:
         addresses: of the children, by name.
@@ -35,16 +35,18 @@ class ChildrenHealth(Collector):
         """Return why not all of the children are ready."""
         return [fault for name in self._addresses for fault in self._find_faults_of(name)]
 
+    def find_standstill(self) -> list[Fault]:
+        """Return which children hang; one that does not answer is about to be started again."""
+        answers = {name: _get(address, "/healthz") for name, address in self._addresses.items()}
+        return [fault for name, body in answers.items() if body for fault in _read(name, body)]
+
     def _find_faults_of(self, name: str) -> list[Fault]:
         body = _get(self._addresses[name], "/readyz")
         if body is None:
             seconds = self._clock() - self._silent_since.setdefault(name, self._clock())
             return [Fault(name, "the process does not answer; see its log", seconds)]
         self._silent_since.pop(name, None)
-        return [
-            Fault(f"{name}: {fault['what']}", fault["reason"], fault["seconds"])
-            for fault in orjson.loads(body)["faults"]
-        ]
+        return _read(name, body)
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics of all children, each sample with the label ``service``."""
@@ -69,6 +71,13 @@ def _get(address: str, path: str) -> bytes | None:
         return None
     finally:
         connection.close()
+
+
+def _read(name: str, body: bytes) -> list[Fault]:
+    return [
+        Fault(f"{name}: {fault['what']}", fault["reason"], fault["seconds"])
+        for fault in orjson.loads(body)["faults"]
+    ]
 
 
 def choose_addresses(address: str | None, names: tuple[str, ...]) -> dict[str, str]:
@@ -105,7 +114,7 @@ def serve_health(
         return
     app = make_app(
         registry,
-        alive=health.find_standstill,
+        alive=lambda: health.find_standstill() or children.find_standstill(),
         # Until the supervisor itself is ready there are no children to be asked.
         ready=lambda: health.find_faults() or children.find_faults(),
     )

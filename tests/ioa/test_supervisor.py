@@ -7,13 +7,17 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 
 import psutil
 import pytest
+from prometheus_client import CollectorRegistry
 
-from ioa.children_health import choose_addresses
+from ioa.children_health import ChildrenHealth, choose_addresses
 from ioa.supervisor import SERVICES
 from server_classifier.errors import AddressUnusable
+from server_classifier.monitor import make_app, serve
+from stream.health import Fault
 from tests.support.probe import Probe, find_free_address
 
 
@@ -73,3 +77,12 @@ def test_a_port_of_a_service_that_is_taken_is_an_error_at_once() -> None:
         taken = other.getsockname()[1]
         with pytest.raises(AddressUnusable, match=f"127.0.0.1:{taken}: cannot listen there"):
             choose_addresses(str(taken - 1), SERVICES)
+
+
+def test_a_child_that_hangs_is_told_and_one_that_is_starting_is_not() -> None:
+    hangs = lambda: [Fault("loop", "gives no sign of life", 400.0)]  # noqa: E731
+    with serve("0", make_app(CollectorRegistry(), alive=hangs, ready=list)) as port:
+        addresses = {"ingest": f"127.0.0.1:{port}", "train": find_free_address()}
+        children = ChildrenHealth(addresses, monotonic)
+        assert [fault.what for fault in children.find_standstill()] == ["ingest: loop"]
+        assert [fault.what for fault in children.find_faults()] == ["train"]

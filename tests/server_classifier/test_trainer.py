@@ -267,6 +267,9 @@ def test_a_database_that_is_away_is_waited_for(bench: Bench, tmp_path: Path) -> 
     away = tmp_path.with_name("away")
     engine = open_database(str(bench.engine.url))
     tmp_path.rename(away)
+    monitor = make_monitor()
+    metric = monitor.registry.get_sample_value
+    blamed = lambda: [fault.what for fault in monitor.health.find_faults()]  # noqa: E731
     with capture_logs() as logs:
         thread = Thread(
             target=run_trainer,
@@ -275,15 +278,17 @@ def test_a_database_that_is_away_is_waited_for(bench: Bench, tmp_path: Path) -> 
                 "clock": monotonic,
                 "now": lambda: NOW,
                 "stop": bench.stop,
-                "monitor": make_monitor(),
+                "monitor": monitor,
             },
         )
         thread.start()
         try:
             wait_until(lambda: len(logs) >= 2)
             assert thread.is_alive()
+            assert blamed() == ["database"]
             away.rename(tmp_path)
             wait_until(lambda: any(log["event"] == "classifier trained" for log in logs))
+            wait_until(lambda: blamed() == [] and metric("ioa_untrained_rows") == 0)
         finally:
             bench.stop.set()
             thread.join(10)
@@ -294,3 +299,5 @@ def test_a_database_that_is_away_is_waited_for(bench: Bench, tmp_path: Path) -> 
     assert second["seconds"] == 2 * first["seconds"]
     assert not thread.is_alive()
     assert bench.versions() == ["v1"]
+    assert metric("ioa_trainings_total", {"outcome": "trained"}) == 1
+    assert (metric("ioa_trained_rows"), metric("ioa_training_seconds_count")) == (40, 1)
