@@ -60,6 +60,7 @@ class Responder:
         topics: the deployment's topics.
         clock: seconds since the Unix epoch.
         random: returns that many random bytes, for message ids.
+        on_bury: called for each dead letter.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Responder:
         *,
         clock: Callable[[], float],
         random: Callable[[int], bytes],
+        on_bury: Callable[[], None] = lambda: None,
     ) -> None:
         self._publisher = publisher
         self._topics = topics
@@ -77,6 +79,7 @@ class Responder:
         self._waiting: list[_Waiting] = []
         # Random, so that no label can look like them.
         self._open_id, self._open_reply = self._make_id(), self._make_id()
+        self._on_bury = on_bury
         self._lost: list[str] = []
         self._unanswerable: list[tuple[Record, SchemaError]] = []
         self._log = structlog.get_logger()
@@ -91,6 +94,7 @@ class Responder:
             origin=f"{record.topic}[{record.partition}]@{record.offset}",
             field=error.field,
         )
+        self._on_bury()
         letter = record.to_dead_letter(error)
         self._publisher.publish(
             self._topics.dead_letters, letter.value, key=letter.key, headers=letter.to_headers()

@@ -1,6 +1,5 @@
 """From images to answers through the client's and the server's own code, on a real broker."""
 
-import re
 import secrets
 import time
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from client_autoencoder.images import ImageBatch
 from client_autoencoder.privacy.mechanism import GaussianPrivatizer, NoPrivatizer, Privatizer
 from client_autoencoder.publishing import LearningReport, check_labels, publish
 from client_autoencoder.sending import MessageMaker, ask
-from schemas import avro_form, json_form
+from schemas import avro_form, headers, json_form
 from schemas.messages import LatentMessage, Reply
 from schemas.vector import Vector
 from server_classifier.inference import NO_MODEL
@@ -28,13 +27,15 @@ from server_classifier.store.tables import latent
 from stream.errors import TopicMissing
 from stream.exchange import Exchange
 from stream.identity import make_message_id
+from stream.letter import Letter, make_letter
+from stream.record import Record
 from stream.settings import KafkaSettings
 from stream.topics import Topics, create_topics
 from tests.support.couriers import open_courier
 from tests.support.encoders import train_encoder
 from tests.support.images import draw_images
 from tests.support.server import NOW, RunningServer, add_trained_classifier, run_server
-from tests.support.topics import send_raw
+from tests.support.topics import read_new, send_raw
 
 CLIENT = "radiology-1"
 
@@ -195,20 +196,36 @@ def test_what_is_no_answer_to_us_is_passed_over(
     assert (report.sent, report.acknowledged) == (2, 2)
 
 
-def test_a_question_after_its_deadline_gets_an_error(server: RunningServer) -> None:
+def make_question(server: RunningServer, *, seconds_left: float) -> Letter:
     value = Vector.from_numpy(np.zeros(4, np.float32))
     message_id = make_message_id(int(time.time() * 1000), secrets.token_bytes(10))
     message = LatentMessage(
         CLIENT, "", value, "service", datetime.now(UTC), message_id, server.encoder_id
     )
-    with open_exchange(server) as exchange:
-        exchange.send(message, json_form.CONTENT_TYPE, deadline=time.time() - 1)
-        while not (answers := exchange.receive(1.0)):
-            pass
-    reply = answers[0].answer
-    assert isinstance(reply, Reply)
-    assert reply.error is not None
-    assert re.match(r"ioa-deadline: has passed [1-9]\d*\.\d s ago", reply.error)
+    deadline = time.time() + seconds_left
+    return make_letter(message, json_form.CONTENT_TYPE, server.topics, deadline=deadline)
+
+
+def test_a_question_after_its_deadline_is_counted_and_not_answered(server: RunningServer) -> None:
+    kafka, questions = server.kafka.bootstrap_servers, server.topics.service.name
+    server.infer.wait_until_ready()
+    before = count_expired(server)
+    expired, first, last = (
+        make_question(server, seconds_left=seconds) for seconds in (-5, 600, 600)
+    )
+    with read_new(kafka, server.topics.replies(CLIENT).name) as read:
+        send_raw(kafka, questions, [(one.value, one.headers) for one in (expired, first)])
+        replies = read(1)
+        # The expired one has been handled by now, so an answer to it would come before this one's.
+        send_raw(kafka, questions, [(last.value, last.headers)])
+        replies += read(1)
+    answered = [Record.from_kafka(reply).header(headers.CORRELATION_ID) for reply in replies]
+    assert answered == [first.message_id, last.message_id]
+    assert count_expired(server) == before + 1
+
+
+def count_expired(server: RunningServer) -> float:
+    return server.infer.metric("ioa_service_messages_total", outcome="expired")
 
 
 def test_without_a_server_the_report_names_what_is_unanswered(

@@ -51,6 +51,7 @@ def root(
 _EXTRAS = {
     "sqlalchemy": "server",
     "alembic": "server",
+    "prometheus_client": "server",
     "psycopg": "postgres",
     "torch": "train",
     "onnx": "train",

@@ -31,6 +31,7 @@ from server_classifier.trainer import describe_training
 from server_classifier.training_settings import TrainingSettings
 from stream.settings import KafkaSettings
 from stream.topics import Topics, create_topics
+from tests.support.probe import Probe, find_free_address
 
 LATENT_DIM = 4
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -44,6 +45,8 @@ class RunningServer:
     settings: ServerSettings
     engine: Engine
     encoder_id: str
+    ingest: Probe
+    infer: Probe
 
     @property
     def topics(self) -> Topics:
@@ -99,8 +102,13 @@ def run_server(
     with writing(engine) as connection:
         encoder = add_encoder(connection, make_manifest(), now=NOW)
     stop = Event()
+    probes = [Probe(find_free_address()) for _ in range(2)]
     threads = [
-        Thread(target=service, args=(kafka, settings, stop)) for service in (run_ingest, run_infer)
+        Thread(
+            target=service,
+            args=(kafka, settings.model_copy(update={"health": probe.address}), stop),
+        )
+        for service, probe in zip((run_ingest, run_infer), probes, strict=True)
     ]
     with ExitStack() as stack:
         stack.callback(engine.dispose)
@@ -108,7 +116,7 @@ def run_server(
             thread.start()
             stack.callback(thread.join)
         stack.callback(stop.set)
-        yield RunningServer(kafka, settings, engine, encoder.encoder_id)
+        yield RunningServer(kafka, settings, engine, encoder.encoder_id, *probes)
 
 
 def add_trained_classifier(server: RunningServer, labels: Sequence[str]) -> str:
