@@ -50,14 +50,27 @@ def read_all(engine: Engine) -> dict[str, list[Any]]:
         }
 
 
-@pytest.fixture
-def filled(engine: Engine) -> Engine:
-    """A database with one encoder, client, position, and a thousand latents."""
+def fill(engine: Engine) -> Engine:
+    """Put one client and position and a thousand latents beside the encoder."""
     with writing(engine) as connection:
         add_client(connection, client_id="north-1", site="north", default_encoder=None, now=NOW)
         insert_latents(connection, [EXTREMES])
     store(engine, range(1, 1001))
     return engine
+
+
+@pytest.fixture
+def filled(engine: Engine) -> Engine:
+    return fill(engine)
+
+
+@pytest.fixture
+def backup(sqlite_engine: Engine, tmp_path: Path) -> Path:
+    """A backup in a folder of its own."""
+    file = tmp_path / "backups" / "backup.db"
+    file.parent.mkdir()
+    back_up(fill(sqlite_engine), file)
+    return file
 
 
 @pytest.fixture(params=DATABASES)
@@ -85,11 +98,8 @@ def test_every_row_and_position_comes_back_on_either_kind(
     assert read_all(empty) == read_all(filled)
 
 
-def test_a_restored_database_takes_new_latents(
-    filled: Engine, empty: Engine, tmp_path: Path
-) -> None:
-    back_up(filled, tmp_path / "backup.db")
-    restore(empty, tmp_path / "backup.db")
+def test_a_restored_database_takes_new_latents(backup: Path, empty: Engine) -> None:
+    restore(empty, backup)
     store(empty, range(1001, 1011))
     with reading(empty) as connection:
         ids = list(connection.scalars(select(latent.c.id).order_by(latent.c.id)))
@@ -124,16 +134,11 @@ def test_the_backup_is_one_file_that_only_its_owner_reads(filled: Engine, tmp_pa
     assert (folder / "backup.db").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_restore_leaves_the_backup_as_it_was(
-    filled: Engine, empty: Engine, tmp_path: Path
-) -> None:
-    folder = tmp_path / "backups"
-    folder.mkdir()
-    back_up(filled, folder / "backup.db")
-    before = (folder / "backup.db").read_bytes()
-    restore(empty, folder / "backup.db")
-    assert (folder / "backup.db").read_bytes() == before
-    assert [path.name for path in folder.iterdir()] == ["backup.db"]
+def test_a_restore_leaves_the_backup_as_it_was(backup: Path, empty: Engine) -> None:
+    before = backup.read_bytes()
+    restore(empty, backup)
+    assert backup.read_bytes() == before
+    assert list(backup.parent.iterdir()) == [backup]
 
 
 def test_an_existing_file_is_never_overwritten(filled: Engine, tmp_path: Path) -> None:
@@ -184,17 +189,16 @@ def test_a_database_in_use_is_never_restored_into(filled: Engine, tmp_path: Path
         assert count_latents(connection) == 1002
 
 
-def test_a_damaged_backup_is_not_restored(filled: Engine, empty: Engine, tmp_path: Path) -> None:
-    back_up(filled, tmp_path / "backup.db")
-    with closing(sqlite3.connect(tmp_path / "backup.db")) as connection:
+def test_a_damaged_backup_is_not_restored(backup: Path, empty: Engine) -> None:
+    with closing(sqlite3.connect(backup)) as connection:
         connection.execute("PRAGMA writable_schema=ON")
         connection.execute(
             "UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema "
-            "WHERE name = 'site') WHERE name = 'uq_latent' OR name LIKE 'sqlite_autoindex_latent%'"
+            "WHERE name = 'site') WHERE name = 'sqlite_autoindex_latent_1'"
         )
         connection.commit()
     with pytest.raises(StoreError, match="damaged"):
-        restore(empty, tmp_path / "backup.db")
+        restore(empty, backup)
     assert current_revision(empty) is None
 
 
@@ -212,19 +216,15 @@ def test_what_is_no_backup_is_not_restored(
     assert current_revision(empty) is None
 
 
-def test_a_restore_that_breaks_off_leaves_nothing(
-    filled: Engine, empty: Engine, tmp_path: Path
-) -> None:
-    back_up(filled, tmp_path / "backup.db")
-
+def test_a_restore_that_breaks_off_leaves_nothing(backup: Path, empty: Engine) -> None:
     def break_off(done: int, total: int) -> None:
         if done > 1:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        restore(empty, tmp_path / "backup.db", break_off)
+        restore(empty, backup, break_off)
     assert current_revision(empty) is None
-    restore(empty, tmp_path / "backup.db")
+    restore(empty, backup)
 
 
 def test_tables_of_an_older_program_are_copied_as_they_are_and_restored_as_today(
