@@ -159,13 +159,15 @@ def _copy_rows(
 def _copy_table(source: Connection, target: Connection, table: str) -> Iterator[int]:
     """Copy a table and yield the length of each piece."""
     names = [column["name"] for column in inspect(source).get_columns(table)]
-    columns, marks = ", ".join(names), ", ".join(f":{name}" for name in names)
-    # As text: numbers and bytes pass as they are, with no conversion to Python's types and back.
+    columns = ", ".join(names)
+    mark = "%s" if target.dialect.name == "postgresql" else "?"
+    marks = ", ".join(mark for _ in names)
+    # By the drivers' own statements: numbers and bytes pass as they are, in tuples.
     select = text(f"SELECT {columns} FROM {table}")  # noqa: S608 (names of our own)
-    insert = text(f"INSERT INTO {table} ({columns}) VALUES ({marks})")  # noqa: S608
+    insert = f"INSERT INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608
     rows = source.execute(select, execution_options={"yield_per": ROWS})
-    for piece in rows.mappings().partitions():
-        target.execute(insert, [dict(row) for row in piece])
+    for piece in rows.partitions(ROWS):
+        target.exec_driver_sql(insert, [tuple(row) for row in piece])
         yield len(piece)
 
 
