@@ -62,16 +62,16 @@ class Retrying:
             name: len(present[name].partitions) for name in self._targets if name in present
         }
         self._producer = Producer(_configure(settings))
-        with self._explaining("nothing was sent"):
+        with self._explaining("sending did not begin"):
             self._producer.init_transactions(_SECONDS)
         self._letters = DeadLetters(settings)
         self.survey = self._letters.survey()
         self._sent_again = self.survey.sent_again
 
     def find_unsent(self, *, field: str | None = None, client: str | None = None) -> list[Entry]:
-        """Return the dead letters that were never sent again, by field at fault and client."""
-        found = self.survey.select(field=field, client=client)
-        return [entry for entry in found if entry.letter.origin not in self._sent_again]
+        """Return one dead letter of each record that was never sent again, by field and client."""
+        found = {one.letter.origin: one for one in self.survey.select(field=field, client=client)}
+        return [one for origin, one in found.items() if origin not in self._sent_again]
 
     def send(self, positions: Sequence[Position], *, force: bool = False) -> RetryReport:
         """Send dead letters again.
@@ -80,8 +80,8 @@ class Retrying:
             force: also those that were sent again already.
 
         Raises:
-            DeliveryFailed: a broker did not take some, or another operator began; what the report
-                of an earlier call names stays sent, and the rest can be sent by a new turn.
+            DeliveryFailed: a broker did not take some, or another operator began. The batches
+                before stay sent; a new turn knows which.
         """
         report = RetryReport()
         known = self.survey.positions
@@ -92,6 +92,8 @@ class Retrying:
         for batch in _cut(self._select(entries, force, report), _AT_ONCE):
             self._send_batch(batch)
             report.sent += [entry.position for entry in batch]
+        for position in known.intersection(positions) - {*report.sent, *report.refused}:
+            report.refused[position] = "was deleted just now, as it was old"
         return report
 
     def _select(
@@ -127,7 +129,7 @@ class Retrying:
         return None
 
     def _send_batch(self, batch: Sequence[Entry]) -> None:
-        with self._explaining(f"nothing from {batch[0].position} on was sent"):
+        with self._explaining(f"sending stopped before {batch[0].position}"):
             self._producer.begin_transaction()
             for entry in batch:
                 self._send_one(entry)
@@ -159,8 +161,8 @@ class Retrying:
             with suppress(KafkaException):  # where nothing was begun, or another took our place
                 self._producer.abort_transaction(_SECONDS)
             raise DeliveryFailed(
-                f"{consequence} ({error.args[0].str()}); `ioa dead-letters list` shows what was. "
-                "Does somebody else send dead letters again at this moment?"
+                f"{consequence} ({error.args[0].str()}). Does somebody else send dead letters again "
+                "at this moment? `ioa dead-letters list` shows what was sent again"
             ) from error
 
 
