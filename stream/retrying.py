@@ -161,8 +161,8 @@ class Retrying:
             with suppress(KafkaException):  # where nothing was begun, or another took our place
                 self._producer.abort_transaction(_SECONDS)
             raise DeliveryFailed(
-                f"{consequence} ({error.args[0].str()}). Does somebody else send dead letters again "
-                "at this moment? `ioa dead-letters list` shows what was sent again"
+                f"{consequence} ({error.args[0].str()}). Does somebody else send dead letters "
+                "again at this moment? `ioa dead-letters list` shows what was sent again"
             ) from error
 
 
