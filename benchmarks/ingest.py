@@ -112,7 +112,7 @@ def open_bench() -> Iterator["Bench"]:
     with ExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="ioa-bench-")))
         broker = running.enter_context(EmbeddedBroker(folder / "kafka", announce=print))
-        yield Bench(folder, broker.bootstrap_servers, running.enter_context(run_postgres()))
+        yield Bench(folder, broker.bootstrap_servers, running.enter_context(run_postgres(fsync=True)))
 
 
 @dataclass

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ioa.cli import database as database_commands
 from ioa.cli import offsets
 from ioa.cli.options import Bootstrap, Config, Database, Json, Prefix
 from ioa.cli.tables import print_rows, server_database
@@ -21,6 +22,7 @@ encoders = typer.Typer(help="The encoders whose latents are accepted.", no_args_
 clients = typer.Typer(help="The clients that may send.", no_args_is_help=True)
 app.add_typer(encoders, name="encoder")
 app.add_typer(clients, name="client")
+app.add_typer(database_commands.app, name="db")
 app.add_typer(offsets.app, name="offsets")
 
 Label = Annotated[
