@@ -6,7 +6,7 @@
 
 python := .venv/bin/python
 
-.PHONY: help install demo tables test test-crash check clean
+.PHONY: help install demo tables test test-crash bench check clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -27,6 +27,12 @@ test: ## Run all tests
 test-crash: ## Kill the services under load and count what became of every message: minutes
 	@scripts/install.sh all,test
 	@$(python) -m pytest -m crash $(ARGS)
+
+bench: ## Measure speed beside hand-written ceilings and peers: see benchmarks/, half an hour
+	@scripts/install.sh all,test
+	@for name in ingest ingest_memory replies_during_ingest; do \
+	    $(python) -m benchmarks.$$name $(ARGS) || exit 1; \
+	done
 
 check: ## Check style, types and which package imports which
 	@scripts/install.sh all,test

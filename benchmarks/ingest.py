@@ -9,34 +9,25 @@ Example: python -m benchmarks.ingest --quick
 """
 
 import argparse
-import os
 import secrets
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 
 import psutil
 from sqlalchemy import Engine, text
 
-from benchmarks.learning_load import CLIENT, SHAPES, Load, Shape, fill_topic
+from benchmarks.bench import RESULTS, ROOT, Bench, open_bench
+from benchmarks.learning_load import SHAPES, Load, Shape, fill_topic
 from benchmarks.measurement import Measurement, write_results
 from benchmarks.peers import find_python
-from server_classifier.store.database import ensure_current, open_database, reading, writing
-from server_classifier.store.registry import add_client, add_encoder
-from stream.broker.embedded import EmbeddedBroker
+from server_classifier.store.database import reading
 from stream.settings import KafkaSettings
-from stream.topics import Topics, create_topics
-from tests.support.postgres import Postgres, run_postgres
 from tests.support.server import make_manifest
 
-ROOT = Path(__file__).parent.parent
 OURS, HAND = "ioa server ingest", "hand loop"
 _LIMIT_SECONDS = 300.0
 COLUMNS = {
@@ -84,7 +75,7 @@ def main() -> None:
         for database, shape, repeated in product(
             options.databases, options.shapes, options.repeated
         ):
-            measured += bench.compare(database, SHAPES[shape], repeated, options)
+            measured += compare(bench, database, SHAPES[shape], repeated, options)
     print(write_results(options.out, "ingest", measured, COLUMNS))
 
 
@@ -97,7 +88,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--repeated", nargs="+", type=float, default=[0.0, 0.01])
     parser.add_argument("--subjects", nargs="+", help="names, or the beginnings of names")
     parser.add_argument("--quick", action="store_true", help="one shape, no repetitions, one run")
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--peers", type=Path, default=ROOT / ".venv-peers")
     options = parser.parse_args()
     if options.quick:
@@ -106,101 +97,40 @@ def read_options() -> argparse.Namespace:
     return options
 
 
-@contextmanager
-def open_bench() -> Iterator["Bench"]:
-    """Start a broker and a PostgreSQL."""
-    with ExitStack() as running:
-        folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="ioa-bench-")))
-        broker = running.enter_context(EmbeddedBroker(folder / "kafka", announce=print))
-        yield Bench(folder, broker.bootstrap_servers, running.enter_context(run_postgres(fsync=True)))
+def compare(
+    bench: Bench, database: str, shape: Shape, repeated: float, options: argparse.Namespace
+) -> list[Measurement]:
+    """Let every subject read the same topic, in turns."""
+    count = options.messages * 2 // 5 if shape.name == "json784" else options.messages
+    kafka = bench.make_topics()
+    encoder_id = make_manifest(shape.latent_dim).encoder_id
+    load = fill_topic(kafka, shape, encoder_id, count=count, repeated=repeated)
+    condition = {"database": database, "message": shape.name, "repeated": f"{repeated:.0%}"}
+    chosen = [one for one in SUBJECTS if _is_chosen(one, database, options.subjects)]
+    measured = [Measurement("ingest", condition, one.name) for one in chosen]
+    for _ in range(options.runs):
+        for subject, one in zip(chosen, measured, strict=True):
+            print(f"{database} {shape.name} {repeated:.0%} {one.subject}", file=sys.stderr)
+            with bench.make_database(database, shape) as engine:
+                one.runs.append(run(bench, kafka, engine, subject, load, options.peers))
+    _compare_with_hand(measured)
+    return measured
 
 
-@dataclass
-class Bench:
-    """A broker and a database server, and what is measured on them."""
-
-    folder: Path
-    bootstrap: str
-    postgres: Postgres
-
-    def compare(
-        self, database: str, shape: Shape, repeated: float, options: argparse.Namespace
-    ) -> list[Measurement]:
-        """Let every subject read the same topic, in turns."""
-        count = options.messages * 2 // 5 if shape.name == "json784" else options.messages
-        kafka, load = self.fill(shape, count, repeated)
-        condition = {"database": database, "message": shape.name, "repeated": f"{repeated:.0%}"}
-        chosen = [
-            Measurement("ingest", condition, one.name)
-            for one in SUBJECTS
-            if database in one.databases and _is_chosen(one.name, options.subjects)
-        ]
-        by_name = {one.name: one for one in SUBJECTS}
-        for _ in range(options.runs):
-            for one in chosen:
-                print(f"{database} {shape.name} {repeated:.0%} {one.subject}", file=sys.stderr)
-                with self.make_database(database, shape) as engine:
-                    subject = by_name[one.subject]
-                    one.runs.append(self.run(kafka, engine, subject, load, options.peers))
-        _compare_with_hand(chosen)
-        return chosen
-
-    def fill(self, shape: Shape, count: int, repeated: float) -> tuple[KafkaSettings, Load]:
-        """Make the topics of a new deployment and fill the learning topic."""
-        prefix = f"bench-{secrets.token_hex(4)}"
-        kafka = KafkaSettings(bootstrap_servers=self.bootstrap, prefix=prefix)
-        topics = Topics(prefix)
-        create_topics(kafka, [*topics.shared(), topics.replies(CLIENT)])
-        encoder_id = make_manifest(shape.latent_dim).encoder_id
-        load = fill_topic(self.bootstrap, topics, shape, encoder_id, count=count, repeated=repeated)
-        return kafka, load
-
-    @contextmanager
-    def make_database(self, kind: str, shape: Shape) -> Iterator[Engine]:
-        """Yield a new database that knows client and encoder."""
-        file = self.folder / f"{secrets.token_hex(4)}.db"
-        url = f"sqlite:///{file}" if kind == "sqlite" else self.postgres.create_database()
-        engine = open_database(url)
-        ensure_current(engine)
-        now = datetime.now(UTC)
-        with writing(engine) as connection:
-            add_encoder(connection, make_manifest(shape.latent_dim), now=now)
-            add_client(connection, client_id=CLIENT, site="st-mary", default_encoder=None, now=now)
-        yield engine
-        engine.dispose()
-        for part in self.folder.glob(f"{file.name}*"):
-            part.unlink()
-
-    def run(
-        self, kafka: KafkaSettings, engine: Engine, subject: Subject, load: Load, peers: Path
-    ) -> dict[str, float]:
-        """Start the subject, wait until all is stored, and end it."""
-        python = find_python(subject.peer, peers) if subject.peer else sys.executable
-        url = engine.url.set(drivername=engine.url.get_backend_name())
-        environment = {
-            "PYTHONPATH": str(ROOT),
-            "IOA_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-            "IOA_KAFKA__PREFIX": kafka.prefix,
-            "IOA_SERVER__DATABASE_URL": url.render_as_string(hide_password=False),
-            "BENCH_GROUP": secrets.token_hex(4),
-            **(subject.environment or {}),
-        }
-        log = self.folder / "subject.log"
-        with log.open("wb") as output:
-            started = time.monotonic()
-            process = subprocess.Popen(
-                [python, "-m", *subject.module],
-                env=os.environ | environment,
-                stdout=output,
-                stderr=output,
-            )
-            try:
-                return _watch(psutil.Process(process.pid), engine, load, started)
-            except (TimeoutError, psutil.Error) as error:
-                sys.exit(f"{subject.name}: {error!r}\n{log.read_text()[-3000:]}")
-            finally:
-                process.kill()
-                process.wait()
+def run(
+    bench: Bench, kafka: KafkaSettings, engine: Engine, subject: Subject, load: Load, peers: Path
+) -> dict[str, float]:
+    """Start the subject, wait until all is stored, and end it."""
+    python = find_python(subject.peer, peers) if subject.peer else sys.executable
+    environment = {"BENCH_GROUP": secrets.token_hex(4), **(subject.environment or {})}
+    started = time.monotonic()
+    with bench.start(
+        kafka, engine, *subject.module, python=python, environment=environment
+    ) as process:
+        try:
+            return _watch(process, engine, load, started)
+        except (TimeoutError, psutil.Error) as error:
+            sys.exit(f"{subject.name}: {error!r}\n{bench.log.read_text()[-3000:]}")
 
 
 def _watch(process: psutil.Process, engine: Engine, load: Load, started: float) -> dict[str, float]:
@@ -213,7 +143,7 @@ def _watch(process: psutil.Process, engine: Engine, load: Load, started: float) 
     _poll(
         process,
         engine,
-        f"SELECT count(*) FROM latent WHERE message_id IN ({last})",  # noqa: S608 - our own ids
+        f"SELECT count(*) FROM latent WHERE message_id IN ({last})",
         lambda count: count == len(load.last_ids),
         pause=0.02,
     )
@@ -257,8 +187,9 @@ def _cpu_seconds(process: psutil.Process) -> float:
     return times.user + times.system
 
 
-def _is_chosen(name: str, wanted: Iterable[str] | None) -> bool:
-    return wanted is None or any(name.startswith(one) for one in wanted)
+def _is_chosen(subject: Subject, database: str, wanted: Iterable[str] | None) -> bool:
+    named = wanted is None or any(subject.name.startswith(one) for one in wanted)
+    return named and database in subject.databases
 
 
 def _compare_with_hand(measured: Iterable[Measurement]) -> None:

@@ -14,6 +14,7 @@ from schemas.messages import Aggregate, LatentMessage, Privacy
 from schemas.vector import Vector
 from stream.identity import make_message_id
 from stream.letter import Letter, make_letter
+from stream.settings import KafkaSettings
 from stream.topics import Topics
 
 CLIENT = "radiology-1"
@@ -57,8 +58,7 @@ class Load:
 
 
 def fill_topic(
-    bootstrap: str,
-    topics: Topics,
+    kafka: KafkaSettings,
     shape: Shape,
     encoder_id: str,
     *,
@@ -67,7 +67,8 @@ def fill_topic(
     seed: int = 0,
 ) -> Load:
     """Write ``count`` different messages, and a share of ``repeated`` of them once more, later."""
-    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 20, "acks": "all"})
+    topics = Topics(kafka.prefix)
+    producer = Producer(kafka.client_config() | {"linger.ms": 20, "acks": "all"})
     rng = random.Random(seed)  # noqa: S311 - the same order every time
     letters = list(_make_letters(topics, shape, encoder_id, count, seed))
     ids = [letter.message_id for letter in letters]

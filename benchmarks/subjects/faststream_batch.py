@@ -51,7 +51,7 @@ async def keep_bytes(message: Any) -> Any:
     auto_offset_reset="earliest",
     decoder=keep_bytes,
 )
-async def store(bodies: Any, message: Any = Context("message")) -> None:
+async def store(bodies: Any, message: Any = Context("message")) -> None:  # noqa: B008
     records: tuple[Message, ...] = message.raw_message
     messages = [read_message(one.value() or b"") for one in records]
     with engine.begin() as connection:

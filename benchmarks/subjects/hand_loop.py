@@ -33,9 +33,26 @@ COLUMNS = (
     "aggregate_kind, aggregate_count, privacy, policy, sent_at, received_at, topic, part, "
     "kafka_offset"
 )
-TYPES = (
-    "text text text text text text bytea text text text int4 text text int8 int8 text int4 int8"
-).split()
+TYPES = [
+    "text",
+    "text",
+    "text",
+    "text",
+    "text",
+    "text",
+    "bytea",
+    "text",
+    "text",
+    "text",
+    "int4",
+    "text",
+    "text",
+    "int8",
+    "int8",
+    "text",
+    "int4",
+    "int8",
+]
 Row = tuple[Any, ...]
 Ends = dict[int, int]
 Store = Callable[[Sequence[Row], Ends], None]
@@ -124,7 +141,8 @@ def main() -> None:
                     ("content-type", content_type),
                 ],
             )
-        assert producer.flush(60) == 0 and not lost, f"not acknowledged: {lost[:1]}"
+        assert producer.flush(60) == 0
+        assert not lost, f"not acknowledged: {lost[:1]}"
 
 
 def read_row(
@@ -149,11 +167,13 @@ def read_row(
     dim, limit = encoders[record["encoderID"]]
     check_name("messageID", message_id)
     check_label(label)
-    assert record["mode"] == "learning" and label and shape == [dim]
+    assert (record["mode"], headers["ioa-kind"]) == ("learning", b"learning")
+    assert label
+    assert shape == [dim]
     assert len(value) == dim * (1 if dtype == "int8" else 4)
     assert dtype == "int8" or np.abs(np.frombuffer(value, "<f4")).max() <= limit  # nor a NaN
     assert headers["ioa-message-id"] == message_id.encode()
-    assert headers["ioa-client"] == client_id.encode() and headers["ioa-kind"] == b"learning"
+    assert headers["ioa-client"] == client_id.encode()
     aggregate = record.get("aggregate") or {"kind": "record", "count": 1}
     privacy = orjson.dumps(record["privacy"]).decode() if record.get("privacy") else None
     row = (
@@ -174,7 +194,10 @@ def open_sqlite(url: str, topic: str) -> tuple[Store, dict[str, str], dict[str, 
         f"INSERT INTO latent ({COLUMNS}) VALUES ({', '.join('?' * 18)}) "
         "ON CONFLICT (message_id) DO NOTHING"
     )
-    move = "UPDATE position SET next_offset = ?, moved_at = ? WHERE topic = ? AND part = ? AND epoch = 1"
+    move = (
+        "UPDATE position SET next_offset = ?, moved_at = ? "
+        "WHERE topic = ? AND part = ? AND epoch = 1"
+    )
     for part in range(4):
         connection.execute(
             "INSERT INTO position VALUES (?, ?, 'hand', 0, 'hand', 1, 0)", (topic, part)
@@ -196,7 +219,10 @@ def open_postgresql(
 ) -> tuple[Store, dict[str, str], dict[str, tuple[int, float]]]:
     """Connect; batches are copied, and those with a known id are filtered and copied again."""
     connection = psycopg.connect(url, autocommit=True)
-    move = "UPDATE position SET next_offset = %s, moved_at = %s WHERE topic = %s AND part = %s AND epoch = 1"
+    move = (
+        "UPDATE position SET next_offset = %s, moved_at = %s "
+        "WHERE topic = %s AND part = %s AND epoch = 1"
+    )
     for part in range(4):
         connection.execute(
             "INSERT INTO position VALUES (%s, %s, 'hand', 0, 'hand', 1, 0)", (topic, part)

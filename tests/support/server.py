@@ -121,22 +121,27 @@ def run_server(
 
 def add_trained_classifier(server: RunningServer, labels: Sequence[str]) -> str:
     """Train a classifier on latents whose largest number tells the class; return its version."""
+    return store_classifier(server.engine, server.encoder_id, labels, LATENT_DIM)
+
+
+def store_classifier(
+    engine: Engine, encoder_id: str, labels: Sequence[str], latent_dim: int
+) -> str:
+    """As ``add_trained_classifier``, for a database without services."""
     rng = np.random.default_rng(0)
     targets = np.repeat(np.arange(len(labels)), 40)
-    values = rng.normal(0, 0.2, (len(targets), LATENT_DIM)).astype(np.float32)
+    values = rng.normal(0, 0.2, (len(targets), latent_dim)).astype(np.float32)
     values[np.arange(len(targets)), targets] += 1.5
     model, report = fit(values, targets, seed=0)
     onnx = export_onnx(model)
     training_set = TrainingSet(
         values, targets, tuple(labels), last_id=0, available=len(targets), skipped=0
     )
-    manifest = describe_training(
-        server.encoder_id, training_set, report, TrainingSettings(), 0, onnx
-    )
-    with writing(server.engine) as connection:
+    manifest = describe_training(encoder_id, training_set, report, TrainingSettings(), 0, onnx)
+    with writing(engine) as connection:
         return add_classifier(
             connection,
-            encoder_id=server.encoder_id,
+            encoder_id=encoder_id,
             onnx=onnx,
             manifest=manifest.to_json(),
             now=NOW,
