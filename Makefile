@@ -28,7 +28,7 @@ test-crash: ## Kill the services under load and count what became of every messa
 	@scripts/install.sh all,test
 	@$(python) -m pytest -m crash $(ARGS)
 
-bench: ## Measure speed beside hand-written ceilings and peers: see benchmarks/, half an hour
+bench: ## Measure speed beside hand-written ceilings and peers, half an hour; ARGS=--quick for a few minutes
 	@scripts/install.sh all,test
 	@for name in ingest ingest_memory replies_during_ingest; do \
 	    $(python) -m benchmarks.$$name $(ARGS) || exit 1; \

@@ -24,7 +24,6 @@ from tests.support.postgres import Postgres, run_postgres
 from tests.support.server import make_manifest
 
 ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "benchmarks" / "results"
 
 
 @dataclass

@@ -20,9 +20,9 @@ from pathlib import Path
 import psutil
 from sqlalchemy import Engine, text
 
-from benchmarks.bench import RESULTS, ROOT, Bench, open_bench
+from benchmarks.bench import ROOT, Bench, open_bench
 from benchmarks.learning_load import SHAPES, Load, Shape, fill_topic
-from benchmarks.measurement import Measurement, write_results
+from benchmarks.measurement import Measurement, make_parser, report
 from benchmarks.peers import find_python
 from server_classifier.store.database import reading
 from stream.settings import KafkaSettings
@@ -76,19 +76,17 @@ def main() -> None:
             options.databases, options.shapes, options.repeated
         ):
             measured += compare(bench, database, SHAPES[shape], repeated, options)
-    print(write_results(options.out, "ingest", measured, COLUMNS))
+    report(options.out, "ingest", measured, COLUMNS)
 
 
 def read_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument("--messages", type=int, default=50_000, help="JSON takes two fifths of it")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--databases", nargs="+", default=["sqlite", "postgresql"])
     parser.add_argument("--shapes", nargs="+", default=list(SHAPES), choices=list(SHAPES))
     parser.add_argument("--repeated", nargs="+", type=float, default=[0.0, 0.01])
     parser.add_argument("--subjects", nargs="+", help="names, or the beginnings of names")
-    parser.add_argument("--quick", action="store_true", help="one shape, no repetitions, one run")
-    parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--peers", type=Path, default=ROOT / ".venv-peers")
     options = parser.parse_args()
     if options.quick:

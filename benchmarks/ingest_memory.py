@@ -3,15 +3,13 @@
 Example: python -m benchmarks.ingest_memory --messages 500000
 """
 
-import argparse
 import time
-from pathlib import Path
 
 from sqlalchemy import Engine
 
-from benchmarks.bench import RESULTS, open_bench
+from benchmarks.bench import open_bench
 from benchmarks.learning_load import SHAPES, fill_topic
-from benchmarks.measurement import Measurement, write_results
+from benchmarks.measurement import Measurement, make_parser, report
 from server_classifier.store.database import reading
 from server_classifier.store.latents import count_latents
 from tests.support.server import make_manifest
@@ -21,14 +19,15 @@ COLUMNS = {"rss_mb": "MB|{:.0f}", "messages_per_second": "messages/s so far|{:,.
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument("--messages", type=int, default=500_000)
     parser.add_argument("--database", default="postgresql", choices=["sqlite", "postgresql"])
     parser.add_argument("--shape", default="int8x64", choices=list(SHAPES))
-    parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
+    if options.quick:
+        options.messages = min(options.messages, 50_000)
     measured = measure(options.messages, options.database, options.shape)
-    print(write_results(options.out, "ingest_memory", measured, COLUMNS))
+    report(options.out, "ingest_memory", measured, COLUMNS)
 
 
 def measure(messages: int, database: str, shape_name: str) -> list[Measurement]:

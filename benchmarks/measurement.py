@@ -1,5 +1,6 @@
 """Results of benchmarks: one JSON object a line, and the table that people read."""
 
+import argparse
 import json
 import os
 import platform
@@ -56,24 +57,36 @@ def describe_machine() -> dict[str, Any]:
     }
 
 
-def write_results(
-    folder: Path, name: str, measured: Sequence[Measurement], columns: Mapping[str, str]
-) -> str:
-    """Write ``name.jsonl`` and ``name.md`` and return the table.
+def make_parser(about: str | None) -> argparse.ArgumentParser:
+    """Return a parser with the options that every benchmark has."""
+    parser = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="a short run that tells little")
+    parser.add_argument("--out", type=Path, help="also write the results into this folder")
+    return parser
+
+
+def report(
+    folder: Path | None, name: str, measured: Sequence[Measurement], columns: Mapping[str, str]
+) -> None:
+    """Print the table; with a folder, write it as ``name.md``, and all as ``name.jsonl``.
 
     Args:
         columns: maps what was measured to the heading and format of its column, as in
             ``{"rate": "messages/s|{:,.0f}"}``.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     machine = describe_machine()
+    table = "\n".join(_make_table(measured, columns))
+    about = ", ".join(f"{key} {value}" for key, value in machine.items())
+    print(table)
+    if folder is None:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps({"benchmark": name, "conditions": machine})]
     lines += [one.to_json() for one in measured]
     (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
-    table = "\n".join(_make_table(measured, columns))
-    about = ", ".join(f"{key} {value}" for key, value in machine.items())
     (folder / f"{name}.md").write_text(f"{table}\n\nMedians. {about}.\n")
-    return table
 
 
 def _make_table(measured: Sequence[Measurement], columns: Mapping[str, str]) -> Iterable[str]:

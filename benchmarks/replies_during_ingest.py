@@ -11,13 +11,12 @@ import secrets
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 
-from benchmarks.bench import RESULTS, open_bench
+from benchmarks.bench import open_bench
 from benchmarks.learning_load import CLIENT, SHAPES, fill_topic
-from benchmarks.measurement import Measurement, write_results
+from benchmarks.measurement import Measurement, make_parser, report
 from schemas import avro_form
 from schemas.messages import LatentMessage
 from schemas.vector import Vector
@@ -48,17 +47,19 @@ def main() -> None:
     for _ in range(options.runs):
         for one, result in zip(measured, compare(options), strict=True):
             one.runs.append(result)
-    print(write_results(options.out, "replies_during_ingest", measured, COLUMNS))
+    report(options.out, "replies_during_ingest", measured, COLUMNS)
 
 
 def read_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument("--messages", type=int, default=100_000)
     parser.add_argument("--idle-seconds", type=float, default=10.0)
     parser.add_argument("--database", default="postgresql", choices=["sqlite", "postgresql"])
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.quick:
+        options.messages, options.runs = min(options.messages, 20_000), 1
+    return options
 
 
 def compare(options: argparse.Namespace) -> list[dict[str, float]]:
