@@ -30,7 +30,7 @@ test-crash: ## Kill the services under load and count what became of every messa
 
 bench: ## Measure speed beside hand-written ceilings and peers, half an hour; ARGS=--quick for a few minutes
 	@scripts/install.sh all,test
-	@for name in ingest ingest_memory replies_during_ingest; do \
+	@for name in ingest ingest_scaling ingest_memory replies_during_ingest; do \
 	    $(python) -m benchmarks.$$name $(ARGS) || exit 1; \
 	done
 

@@ -65,10 +65,15 @@ def fill_topic(
     count: int,
     repeated: float,
     seed: int = 0,
+    producer: Producer | None = None,
 ) -> Load:
-    """Write ``count`` different messages, and a share of ``repeated`` of them once more, later."""
+    """Write ``count`` different messages, and a share of ``repeated`` of them once more, later.
+
+    Args:
+        producer: one with an open transaction, where they are not to be seen yet.
+    """
     topics = Topics(kafka.prefix)
-    producer = Producer(kafka.client_config() | {"linger.ms": 20, "acks": "all"})
+    producer = producer or make_producer(kafka)
     rng = random.Random(seed)  # noqa: S311 - the same order every time
     letters = list(_make_letters(topics, shape, encoder_id, count, seed))
     ids = [letter.message_id for letter in letters]
@@ -94,6 +99,11 @@ def fill_topic(
         last[partition] = ids[at]
     assert producer.flush(60) == 0, "the broker did not take everything"
     return Load(len(order), count, list(last.values()))
+
+
+def make_producer(kafka: KafkaSettings, **config: str) -> Producer:
+    """Return a producer that sends large batches."""
+    return Producer(kafka.client_config() | {"linger.ms": 20, "acks": "all"} | config)
 
 
 def _make_letters(
