@@ -54,10 +54,11 @@ class Relay:
     def __exit__(self, *_: object) -> None:
         self._replies.close()
 
-    def connect(self, timeout: float, *, since: float | None) -> None:
-        """Start to read answers; see ``ReplyReader.open`` for arguments and errors."""
-        self._replies.open(timeout, since=since)
+    def connect(self, timeout: float, *, since: float | None = None) -> str | None:
+        """Start to read answers; see ``ReplyReader.open`` for arguments, result and errors."""
+        cluster_id = self._replies.open(timeout, since=since)
         self.connected = True
+        return cluster_id
 
     def send(self, letters: Iterable[Letter]) -> None:
         """Hand letters to the connection; ``look`` tells what became of each."""

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from client_autoencoder.errors import OutboxFull
-from client_autoencoder.outbox.entries import Kind, Outcome, Settled, Waiting
+from client_autoencoder.outbox.entries import Outcome, Settled, Waiting
 from client_autoencoder.outbox.outbox import Outbox
-from schemas.messages import Acknowledgement, Answer, Refusal
+from schemas.messages import Acknowledgement, Answer, Refusal, Reply
 from stream.errors import DeliveryFailed, KafkaRefused, KafkaUnavailable
 from stream.letter import Letter
 from stream.relay import Relay
@@ -23,7 +23,7 @@ Note = Callable[[list[Settled]], None]
 _MOST_OPEN = 5000
 _MOST_AT_ONCE = 1000
 _LARGEST_UNDER_WAY = 32 * 2**20  # bytes in memory, whatever waits on the disk
-_LOOK_SECONDS = 0.1
+LOOK_SECONDS = 0.1
 _CONNECT_SECONDS = 0.5
 # Between two attempts to connect or to find what has waited too long: encoding goes on meanwhile.
 _PAUSE_SECONDS = 1.0
@@ -47,6 +47,7 @@ class Courier:
 
     def __post_init__(self) -> None:
         self._sizes: dict[str, int] = {}  # of the letters under way to a broker
+        self._under_way = 0  # their sum
         self._sent_up_to = 0
         self._delivered: list[str] = []
         self._outcomes: list[Outcome] = []
@@ -57,9 +58,12 @@ class Courier:
 
         Raises:
             StreamError: see ``Relay.connect``.
+            OutboxError: the letters are for another cluster.
         """
         first_sent = self.outbox.find_first_sent()
-        self.relay.connect(timeout, since=first_sent and first_sent - _CLOCK_MARGIN)
+        cluster_id = self.relay.connect(timeout, since=first_sent and first_sent - _CLOCK_MARGIN)
+        if cluster_id is not None:
+            self.outbox.bind(cluster_id)
 
     def put(self, letters: Sequence[Letter], names: Sequence[str], *, timeout: float) -> None:
         """Queue letters; a full outbox or disk is waited for while there is any progress.
@@ -72,7 +76,7 @@ class Courier:
             try:
                 return self.outbox.put(letters, names)
             except OutboxFull:
-                if self.work_on_full_disk(_LOOK_SECONDS):
+                if self.work_on_full_disk(LOOK_SECONDS):
                     quiet_since = self.clock()
                 elif self.clock() - quiet_since >= timeout:
                     raise
@@ -88,7 +92,7 @@ class Courier:
         """Work until nothing waits; False if nothing has moved for ``timeout`` seconds."""
         quiet_since = self.clock()
         while self.outbox.counts.waiting:
-            if self.work(_LOOK_SECONDS):
+            if self.work(LOOK_SECONDS):
                 quiet_since = self.clock()
             elif self.clock() - quiet_since >= timeout:
                 return False
@@ -105,11 +109,15 @@ class Courier:
             StreamError: the broker refuses us, or this client is not registered.
             OutboxError: the file cannot be written.
         """
+        look_around = self.clock() >= self._look_around_at
+        if look_around:
+            self._look_around_at = self.clock() + _PAUSE_SECONDS
+            self._tell(self.outbox.expire())
         if self._is_connected():
-            self._send_what_waits()
+            self._send_what_waits(overdue=look_around)
         arrivals = self.relay.look(timeout)
         for message_id in (*arrivals.delivered, *arrivals.undelivered):
-            self._sizes.pop(message_id, None)
+            self._under_way -= self._sizes.pop(message_id, 0)
         if arrivals.undelivered:
             self._sent_up_to = 0
         self._delivered += arrivals.delivered
@@ -135,9 +143,10 @@ class Courier:
             self._connect_at = self.clock() + _PAUSE_SECONDS
         return self.relay.connected
 
-    def _send_what_waits(self) -> None:
-        size = _LARGEST_UNDER_WAY - sum(self._sizes.values())
-        self._send(self._take_overdue(size))
+    def _send_what_waits(self, *, overdue: bool) -> None:
+        size = _LARGEST_UNDER_WAY - self._under_way
+        if overdue and size > 0:
+            self._send(self.outbox.take_overdue(_MOST_AT_ONCE, size))
         room = _MOST_OPEN - self.outbox.counts.delivered - len(self._sizes)
         if room > 0 and size > 0:
             queued = self.outbox.take_queued(self._sent_up_to, min(room, _MOST_AT_ONCE), size)
@@ -145,17 +154,10 @@ class Courier:
             if queued:
                 self._sent_up_to = queued[-1].number
 
-    def _take_overdue(self, size: int) -> list[Waiting]:
-        """Look now and then for letters to send again; those past their deadline go."""
-        if size <= 0 or self.clock() < self._look_around_at:
-            return []
-        self._look_around_at = self.clock() + _PAUSE_SECONDS
-        self._tell(self.outbox.expire())
-        return self.outbox.take_overdue(_MOST_AT_ONCE, size)
-
     def _send(self, waiting: Iterable[Waiting]) -> None:
         letters = [one.letter for one in waiting if one.letter.message_id not in self._sizes]
         self._sizes.update((letter.message_id, letter.size) for letter in letters)
+        self._under_way += sum(letter.size for letter in letters)
         self.relay.send(letters)
 
     def _write_down(self) -> bool:
@@ -174,5 +176,6 @@ def _read_outcome(answer: Answer) -> Outcome:
     if isinstance(answer, Refusal):
         reason = f"{answer.field}: {answer.error}" if answer.field else str(answer.error)
         return Outcome(message_id, "refused", reason)
-    kind: Kind = "acknowledged" if isinstance(answer, Acknowledgement) else "answered"
-    return Outcome(message_id, kind)
+    if isinstance(answer, Acknowledgement):
+        return Outcome(message_id, "acknowledged")
+    return Outcome(message_id, "answered", reply=answer if isinstance(answer, Reply) else None)

@@ -9,46 +9,48 @@ from urllib.parse import quote
 from client_autoencoder.errors import OutboxError, OutboxFull
 
 _APPLICATION = 0x494F414F  # "IOAO"
-_VERSION = 1
+_VERSION = 2
 
-# A queued letter has due_at 0, so that one index finds both what is queued, in order, and what has
-# waited too long for its answer.
+# Bodies are written and deleted once: apart from them, a change of state rewrites few pages. A page
+# of 8 kB holds two latents of 784 float32; larger ones slow down the commit of a single question.
+_PAGE_BYTES = 8192
 _SCHEMA = """
 CREATE TABLE letter (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     message_id TEXT NOT NULL UNIQUE,
     state TEXT NOT NULL DEFAULT 'queued',
-    due_at REAL NOT NULL DEFAULT 0,
+    due_at REAL,
     sends INTEGER NOT NULL DEFAULT 0,
     made_at REAL NOT NULL,
     sent_at REAL,
     deadline REAL,
     size INTEGER NOT NULL,
-    name TEXT NOT NULL,
+    name TEXT NOT NULL
+);
+CREATE INDEX letter_due ON letter (due_at) WHERE state = 'delivered';
+CREATE INDEX letter_deadline ON letter (deadline) WHERE deadline IS NOT NULL;
+CREATE TABLE body (
+    number INTEGER PRIMARY KEY,
     topic TEXT NOT NULL,
     key BLOB NOT NULL,
     headers BLOB NOT NULL,
     value BLOB NOT NULL
 );
-CREATE INDEX letter_due ON letter (state, due_at);
-CREATE INDEX letter_deadline ON letter (deadline) WHERE deadline IS NOT NULL;
 CREATE TABLE remark (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     kind TEXT NOT NULL,
     message_id TEXT,
     name TEXT NOT NULL,
-    reason TEXT NOT NULL,
+    text TEXT NOT NULL,
     made_at REAL NOT NULL
 );
 CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
-CREATE TABLE owner (name TEXT NOT NULL);
+CREATE TABLE owner (name TEXT NOT NULL, cluster TEXT);
 """
 
 
 def open_file(path: Path) -> sqlite3.Connection:
     """Open an outbox for writing; make it where there is none.
-
-    Every commit is on the disk when it returns: ``synchronous=FULL`` (sqlite.org/pragma.html).
 
     Raises:
         OutboxError: it is damaged, of another version, no outbox, or cannot be written.
@@ -56,8 +58,8 @@ def open_file(path: Path) -> sqlite3.Connection:
     with explaining_sqlite(path):
         connection = sqlite3.connect(path, isolation_level=None)
         try:
+            connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
             if _is_empty(connection):
                 _create(connection)
             _check_kind(connection, path)
@@ -90,14 +92,20 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
 
 
 @contextmanager
-def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
+def transaction(
+    connection: sqlite3.Connection, path: Path, *, durable: bool = False
+) -> Iterator[None]:
     """Commit what the block does, all of it or nothing.
+
+    A commit outlives the process however that ends. One that is ``durable`` also outlives a power
+    cut: ``synchronous=FULL`` waits for the disk, NORMAL does not (sqlite.org/pragma.html).
 
     Raises:
         OutboxFull: the disk is full.
         OutboxError: the file cannot be written.
     """
     with explaining_sqlite(path):
+        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield

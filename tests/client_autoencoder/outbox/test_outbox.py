@@ -249,7 +249,7 @@ def test_a_file_of_another_version_is_not_touched(path: Path, clock: Clock) -> N
     with sqlite3.connect(path) as raw:
         raw.execute("PRAGMA user_version = 7")
     raw.close()
-    with pytest.raises(OutboxError, match="is of version 7, this program writes version 1"):
+    with pytest.raises(OutboxError, match="is of version 7, this program writes version 2"):
         open_outbox(path, clock)
 
 
