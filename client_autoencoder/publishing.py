@@ -165,7 +165,7 @@ class _Run:
         self._timeout = timeout
         self._on_progress = on_progress
         self._former = courier.outbox.counts.waiting
-        self._last_of_former = courier.outbox.last_number()
+        self._last_of_former = courier.outbox.last_number
         courier.note = self._note
 
     def put(self, batch: ImageBatch) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from client_autoencoder.errors import OutboxFull
-from client_autoencoder.outbox.entries import Outcome, Settled, Waiting
+from client_autoencoder.outbox.entries import Outcome, Settled
 from client_autoencoder.outbox.outbox import Outbox
 from schemas.messages import Acknowledgement, Answer, Refusal, Reply
 from stream.errors import DeliveryFailed, KafkaRefused, KafkaUnavailable
@@ -66,20 +66,27 @@ class Courier:
             self.outbox.bind(cluster_id)
 
     def put(self, letters: Sequence[Letter], names: Sequence[str], *, timeout: float) -> None:
-        """Queue letters; a full outbox or disk is waited for while there is any progress.
+        """Queue letters, and send them where none waits before them.
+
+        A full outbox or disk is waited for while there is any progress.
 
         Raises:
             OutboxFull: nothing has moved for ``timeout`` seconds.
         """
         quiet_since = self.clock()
         while True:
+            are_next = self._sent_up_to == self.outbox.last_number
             try:
-                return self.outbox.put(letters, names)
+                self.outbox.put(letters, names)
+                break
             except OutboxFull:
                 if self.work_on_full_disk(LOOK_SECONDS):
                     quiet_since = self.clock()
                 elif self.clock() - quiet_since >= timeout:
                     raise
+        if are_next and self.relay.connected and len(letters) <= self._room:
+            self._send(letters)
+            self._sent_up_to = self.outbox.last_number
 
     def work_on_full_disk(self, timeout: float) -> bool:
         """Do one round as ``work``; what a full disk does not take is written down later."""
@@ -146,18 +153,23 @@ class Courier:
     def _send_what_waits(self, *, overdue: bool) -> None:
         size = _LARGEST_UNDER_WAY - self._under_way
         if overdue and size > 0:
-            self._send(self.outbox.take_overdue(_MOST_AT_ONCE, size))
-        room = _MOST_OPEN - self.outbox.counts.delivered - len(self._sizes)
-        if room > 0 and size > 0:
-            queued = self.outbox.take_queued(self._sent_up_to, min(room, _MOST_AT_ONCE), size)
-            self._send(queued)
-            if queued:
-                self._sent_up_to = queued[-1].number
+            self._send(one.letter for one in self.outbox.take_overdue(_MOST_AT_ONCE, size))
+        room = min(self._room, _MOST_AT_ONCE)
+        if self._sent_up_to < self.outbox.last_number and room > 0 and size > 0:
+            queued = self.outbox.take_queued(self._sent_up_to, room, size)
+            self._send(one.letter for one in queued)
+            self._sent_up_to = queued[-1].number if queued else self.outbox.last_number
 
-    def _send(self, waiting: Iterable[Waiting]) -> None:
-        letters = [one.letter for one in waiting if one.letter.message_id not in self._sizes]
-        self._sizes.update((letter.message_id, letter.size) for letter in letters)
-        self._under_way += sum(letter.size for letter in letters)
+    @property
+    def _room(self) -> int:
+        """How many more letters may be without an answer."""
+        return _MOST_OPEN - self.outbox.counts.delivered - len(self._sizes)
+
+    def _send(self, waiting: Iterable[Letter]) -> None:
+        letters = [letter for letter in waiting if letter.message_id not in self._sizes]
+        sizes = {letter.message_id: letter.size for letter in letters}
+        self._sizes |= sizes
+        self._under_way += sum(sizes.values())
         self.relay.send(letters)
 
     def _write_down(self) -> bool:

@@ -11,12 +11,13 @@ from client_autoencoder.errors import OutboxError, OutboxFull
 _APPLICATION = 0x494F414F  # "IOAO"
 _VERSION = 2
 
-# Bodies are written and deleted once: apart from them, a change of state rewrites few pages. A page
-# of 8 kB holds two latents of 784 float32; larger ones slow down the commit of a single question.
-_PAGE_BYTES = 8192
+# Letters that come and go write the same pages again and again; only the last state of each is
+# copied out of the log. That waits for the disk: it shall be seldom.
+_LOG_PAGES = 4000
+# Bodies are written and deleted once: apart from them, a change of state rewrites few pages.
 _SCHEMA = """
 CREATE TABLE letter (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    number INTEGER PRIMARY KEY,
     message_id TEXT NOT NULL UNIQUE,
     state TEXT NOT NULL DEFAULT 'queued',
     due_at REAL,
@@ -37,7 +38,7 @@ CREATE TABLE body (
     value BLOB NOT NULL
 );
 CREATE TABLE remark (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    number INTEGER PRIMARY KEY,
     kind TEXT NOT NULL,
     message_id TEXT,
     name TEXT NOT NULL,
@@ -58,8 +59,8 @@ def open_file(path: Path) -> sqlite3.Connection:
     with explaining_sqlite(path):
         connection = sqlite3.connect(path, isolation_level=None)
         try:
-            connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
             connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
             if _is_empty(connection):
                 _create(connection)
             _check_kind(connection, path)

@@ -37,6 +37,7 @@ Clock = Callable[[], float]
 
 _MOST_DOUBLINGS = 6
 _SECONDS_A_DAY = 86400.0
+_FIND_LAST = "SELECT number FROM letter ORDER BY number DESC LIMIT 1"
 
 
 class Outbox:
@@ -46,6 +47,9 @@ class Outbox:
         path: the file, made with its directory where it is missing.
         owner: who sends from it and where to; letters of one owner are not sent by another.
         clock: seconds since the Unix epoch.
+
+    Attributes:
+        last_number: of the letter that was put last; 0 before the first.
 
     Raises:
         OutboxInUse: another process has it open.
@@ -64,6 +68,7 @@ class Outbox:
             self._journal = Journal(self._connection, clock)
             self._ownership = Ownership(self._connection, path)
             self.counts = self._count()
+            self.last_number: int = (self._fetch(_FIND_LAST) or (0,))[0]
             with explaining_sqlite(path):
                 self._ownership.take_over(owner, self.counts.waiting)
             self._tidy()
@@ -95,25 +100,24 @@ class Outbox:
             OutboxFull: they are too many, the oldest letter waits too long, or the disk is full.
         """
         now = self._clock()
-        size = sum(letter.size for letter in letters)
-        self._refuse_beyond_limits(size, now)
-        first = self.last_number() + 1
+        numbers = range(self.last_number + 1, self.last_number + 1 + len(letters))
         rows = [
-            (number, letter.message_id, now, letter.deadline, letter.size, name)
-            for number, (letter, name) in enumerate(zip(letters, names, strict=True), first)
+            (number, letter.message_id, now, letter.deadline, name, letter.size)
+            for number, letter, name in zip(numbers, letters, names, strict=True)
         ]
+        size = sum(row[-1] for row in rows)
+        self._refuse_beyond_limits(size, now)
         durable = any(letter.deadline is None for letter in letters)
         with transaction(self._connection, self.path, durable=durable):
             self._connection.executemany(
-                "INSERT INTO letter (number, message_id, made_at, deadline, size, name) "
+                "INSERT INTO letter (number, message_id, made_at, deadline, name, size) "
                 "VALUES (?, ?, ?, ?, ?, ?)",
                 rows,
             )
             self._connection.executemany(
-                "INSERT INTO body VALUES (?, ?, ?, ?, ?)",
-                map(to_body, map(itemgetter(0), rows), letters),
+                "INSERT INTO body VALUES (?, ?, ?, ?, ?)", map(to_body, numbers, letters)
             )
-            self._journal.count({"encoded": len(rows)})
+        self.last_number += len(rows)
         self.counts.queued += len(rows)
         self.counts.size += size
 
@@ -174,11 +178,6 @@ class Outbox:
             with transaction(self._connection, self.path):
                 self._journal.record_skipped(skipped)
 
-    def last_number(self) -> int:
-        """Return the number of the letter that was put last; 0 before the first."""
-        row = self._fetch("SELECT seq FROM sqlite_sequence WHERE name = 'letter'")
-        return int(row[0]) if row else 0
-
     def list_names(self, after: int) -> list[str]:
         """Return of which images the waiting letters are whose number is above ``after``."""
         with explaining_sqlite(self.path):
@@ -228,7 +227,8 @@ class Outbox:
 
     def _remove(self, outcomes: Sequence[Outcome]) -> list[tuple[Settled, str, int]]:
         """Delete letters; return each with the state and size that it had."""
-        told = {outcome.message_id: outcome for outcome in outcomes}
+        # The first of two answers counts, also of those that arrive together.
+        told = {outcome.message_id: outcome for outcome in reversed(outcomes)}
         rows = self._connection.execute(
             "DELETE FROM letter WHERE message_id IN (SELECT value FROM json_each(?)) "
             "RETURNING message_id, number, name, state, size",

@@ -16,8 +16,8 @@ from client_autoencoder.outbox.database import explaining_sqlite, open_for_readi
 from client_autoencoder.outbox.entries import unpack_headers
 
 _COUNTS = (
-    *("encoded", "queued", "delivered", "acknowledged", "refused", "answered", "expired"),
-    *("discarded", "resent", "skipped"),
+    *("queued", "delivered"),
+    *("acknowledged", "refused", "answered", "expired", "discarded"),
 )
 _COUNT_STATES = "SELECT state, count(*) FROM letter GROUP BY state"
 _FIND_OLDEST = "SELECT made_at FROM letter ORDER BY number LIMIT 1"
@@ -93,7 +93,8 @@ def read_status(*paths: Path) -> OutboxStatus:
             for kind, remark in _read_remarks(connection):
                 remarks[kind].append(remark)
     return OutboxStatus(
-        **{name: counts[name] for name in _COUNTS},
+        encoded=sum(counts[name] for name in _COUNTS),
+        **{name: counts[name] for name in (*_COUNTS, "resent", "skipped")},
         oldest=_format_time(min(oldest, default=None)),
         refusals=remarks["refused"],
         skipped_files=remarks["skipped"],

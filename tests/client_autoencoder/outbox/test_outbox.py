@@ -115,7 +115,7 @@ def test_numbers_are_never_used_again(outbox: Outbox) -> None:
     letters = put(outbox, 3)
     outbox.note([], [Outcome(one, "acknowledged") for one in ids(letters)])
     assert (outbox.counts.waiting, outbox.counts.size) == (0, 0)
-    before = outbox.last_number()
+    before = outbox.last_number
     put(outbox, 1)
     assert [one.number for one in outbox.take_queued(before, 10, ROOM)] == [before + 1]
 
