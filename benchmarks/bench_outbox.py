@@ -42,9 +42,11 @@ class ShortRelay(Relay):
 
     def __init__(self) -> None:
         super().__init__(KafkaSettings(), CLIENT)
-        self.connected = True
         self._sent: list[str] = []
         self._delivered: list[str] = []
+
+    def connect(self, timeout: float, *, since: float | None = None) -> None:
+        """Do without a broker."""
 
     def send(self, letters: Iterable[Letter]) -> None:
         self._sent += [letter.message_id for letter in letters]
@@ -112,6 +114,7 @@ def send_through_outbox(path: Path, letters: list[Letter], batch: int) -> None:
         ShortRelay() as relay,
     ):
         courier = Courier(outbox, relay, time.monotonic)
+        courier.connect(1.0)
         for chunk in split(letters, batch):
             courier.put(chunk, ["images/0001.png"] * len(chunk), timeout=1)
             courier.work(0)

@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
-from client_autoencoder.errors import OutboxError
+from client_autoencoder.errors import OutboxError, OutboxFull
 from client_autoencoder.outbox.courier import Courier
 from client_autoencoder.outbox.entries import Limits
 from client_autoencoder.outbox.reading import list_letters, read_status
@@ -74,18 +74,16 @@ def reply(hospital: Hospital, message_id: str, *labels: str) -> None:
     )
 
 
-def read_asked(hospital: Hospital, count: int) -> list[KafkaMessage]:
-    """Wait for so many records on the service topic."""
+def read_asked(hospital: Hospital) -> list[KafkaMessage]:
+    """Return all records on the service topic."""
     topic = Topics(hospital.kafka.prefix).service
     consumer = Consumer({"bootstrap.servers": hospital.kafka.bootstrap_servers, "group.id": "test"})
-    consumer.assign([TopicPartition(topic.name, part, 0) for part in range(topic.partitions)])
+    parts = [TopicPartition(topic.name, part, 0) for part in range(topic.partitions)]
+    count = sum(consumer.get_watermark_offsets(part, timeout=10)[1] for part in parts)
+    consumer.assign(parts)
     found: list[KafkaMessage] = []
-
-    def read() -> bool:
-        found.extend(consumer.consume(count, 0.2))
-        return len(found) >= count
-
-    wait_until(read)
+    while len(found) < count:
+        found += consumer.consume(count, 1.0)
     consumer.close()
     return found
 
@@ -118,10 +116,25 @@ def test_a_question_without_a_reply_is_asked_again_in_the_same_bytes(
     courier.put(make_questions(hospital, 1, seconds=60), ["a"], timeout=1)
     while read_status(hospital.questions).resent == 0:
         courier.work(0.1)
-    first, second = read_asked(hospital, 2)[:2]
+    first, second = read_asked(hospital)[:2]
     assert (first.key(), first.value()) == (second.key(), second.value())
     assert first.headers() == second.headers()
     assert dict(first.headers())["ioa-deadline"].isdigit()
+
+
+def test_what_the_disk_did_not_take_is_not_sent(hospital: Hospital) -> None:
+    letters = make_questions(hospital, 2, seconds=60)
+    limits = Limits(size=letters[0].size)
+    with open_courier(
+        hospital.kafka, CLIENT, hospital.directory, limits=limits, questions=True
+    ) as courier:
+        courier.connect(5.0)
+        with pytest.raises(OutboxFull):
+            courier.put(letters, ["a", "b"], timeout=0.1)
+        courier.put(letters[:1], ["a"], timeout=0.1)
+        while courier.outbox.counts.delivered == 0:
+            courier.work(0.1)
+    assert [record.key().decode() for record in read_asked(hospital)] == [letters[0].message_id]
 
 
 def test_a_second_answer_is_dropped(hospital: Hospital, courier: Courier) -> None:

@@ -49,6 +49,7 @@ class Courier:
         self._sizes: dict[str, int] = {}  # of the letters under way to a broker
         self._under_way = 0  # their sum
         self._sent_up_to = 0
+        self._connected = False
         self._delivered: list[str] = []
         self._outcomes: list[Outcome] = []
         self._look_around_at = self._connect_at = self.clock()
@@ -64,6 +65,7 @@ class Courier:
         cluster_id = self.relay.connect(timeout, since=first_sent and first_sent - _CLOCK_MARGIN)
         if cluster_id is not None:
             self.outbox.bind(cluster_id)
+        self._connected = True
 
     def put(self, letters: Sequence[Letter], names: Sequence[str], *, timeout: float) -> None:
         """Queue letters, and send them where none waits before them.
@@ -84,7 +86,7 @@ class Courier:
                     quiet_since = self.clock()
                 elif self.clock() - quiet_since >= timeout:
                     raise
-        if are_next and self.relay.connected and len(letters) <= self._room:
+        if are_next and self._connected and len(letters) <= self._room and self._bytes_left > 0:
             self._send(letters)
             self._sent_up_to = self.outbox.last_number
 
@@ -138,7 +140,7 @@ class Courier:
         return moved
 
     def _is_connected(self) -> bool:
-        if self.relay.connected:
+        if self._connected:
             return True
         if self.clock() < self._connect_at:
             return False
@@ -148,15 +150,16 @@ class Courier:
             raise
         except KafkaUnavailable:
             self._connect_at = self.clock() + _PAUSE_SECONDS
-        return self.relay.connected
+        return self._connected
 
     def _send_what_waits(self, *, overdue: bool) -> None:
-        size = _LARGEST_UNDER_WAY - self._under_way
-        if overdue and size > 0:
-            self._send(one.letter for one in self.outbox.take_overdue(_MOST_AT_ONCE, size))
+        if overdue and (left := self._bytes_left) > 0:
+            self._send(one.letter for one in self.outbox.take_overdue(_MOST_AT_ONCE, left))
+        if self._sent_up_to == self.outbox.last_number:
+            return
         room = min(self._room, _MOST_AT_ONCE)
-        if self._sent_up_to < self.outbox.last_number and room > 0 and size > 0:
-            queued = self.outbox.take_queued(self._sent_up_to, room, size)
+        if room > 0 and (left := self._bytes_left) > 0:
+            queued = self.outbox.take_queued(self._sent_up_to, room, left)
             self._send(one.letter for one in queued)
             self._sent_up_to = queued[-1].number if queued else self.outbox.last_number
 
@@ -164,6 +167,11 @@ class Courier:
     def _room(self) -> int:
         """How many more letters may be without an answer."""
         return _MOST_OPEN - self.outbox.counts.delivered - len(self._sizes)
+
+    @property
+    def _bytes_left(self) -> int:
+        """How many more bytes may be under way to a broker."""
+        return _LARGEST_UNDER_WAY - self._under_way
 
     def _send(self, waiting: Iterable[Letter]) -> None:
         letters = [letter for letter in waiting if letter.message_id not in self._sizes]

@@ -50,6 +50,21 @@ CREATE TABLE owner (name TEXT NOT NULL, cluster TEXT);
 """
 
 
+def make_directory(directory: Path) -> None:
+    """Make the directory for outboxes.
+
+    Raises:
+        OutboxError: it cannot be made.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutboxError(
+            f"the directory {directory} for the outbox cannot be made ({error.strerror}): name "
+            "another one with --outbox"
+        ) from error
+
+
 def open_file(path: Path) -> sqlite3.Connection:
     """Open an outbox for writing; make it where there is none.
 

@@ -10,14 +10,19 @@ goes again. It may take the newest questions, whose asker it cut off as well.
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack, closing
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
 
-from client_autoencoder.errors import OutboxError, OutboxFull
-from client_autoencoder.outbox.database import explaining_sqlite, open_file, transaction
+from client_autoencoder.errors import OutboxFull
+from client_autoencoder.outbox.database import (
+    explaining_sqlite,
+    make_directory,
+    open_file,
+    transaction,
+)
 from client_autoencoder.outbox.entries import (
     Counts,
     Limits,
@@ -60,7 +65,7 @@ class Outbox:
         self.path = path
         self._limits = limits
         self._clock = clock
-        _make_directory(path.parent)
+        make_directory(path.parent)
         with ExitStack() as opened:
             opened.callback(OutboxLock(path).release)
             self._connection = open_file(path)
@@ -147,15 +152,12 @@ class Outbox:
         if not delivered and not outcomes:
             return Noted(0, [])
         with transaction(self._connection, self.path, durable=durable):
-            # What ended is removed first: most that a broker took is answered by the same look.
             removed = self._remove(outcomes)
-            first, again = self._mark_delivered(delivered)
             taken = set(delivered)
-            again += sum(
-                state == "delivered" and settled.outcome.message_id in taken
-                for settled, state, _ in removed
-            )
-            self._journal.count({"resent": again})
+            ended = {settled.outcome.message_id: state for settled, state, _ in removed}
+            again = sum(state == "delivered" for one, state in ended.items() if one in taken)
+            first, more = self._mark_delivered(taken - ended.keys())
+            self._journal.count({"resent": again + more})
         self.counts.queued -= first
         self.counts.delivered += first
         return Noted(first, self._forget(removed))
@@ -208,13 +210,15 @@ class Outbox:
         with explaining_sqlite(self.path):
             return [message_id for (message_id,) in self._connection.execute(query, values)]
 
-    def _mark_delivered(self, message_ids: Sequence[str]) -> tuple[int, int]:
+    def _mark_delivered(self, message_ids: Collection[str]) -> tuple[int, int]:
         """Return how many letters were delivered for the first time, and how many again."""
+        if not message_ids:
+            return 0, 0
         values = {
             "now": self._clock(),
             "resend": self._limits.resend,
             "doublings": _MOST_DOUBLINGS,
-            "ids": json.dumps(message_ids),
+            "ids": json.dumps(list(message_ids)),
         }
         marked = self._connection.execute(
             "UPDATE letter SET state = 'delivered', sends = sends + 1, sent_at = :now, "
@@ -227,6 +231,8 @@ class Outbox:
 
     def _remove(self, outcomes: Sequence[Outcome]) -> list[tuple[Settled, str, int]]:
         """Delete letters; return each with the state and size that it had."""
+        if not outcomes:
+            return []
         # The first of two answers counts, also of those that arrive together.
         told = {outcome.message_id: outcome for outcome in reversed(outcomes)}
         rows = self._connection.execute(
@@ -289,13 +295,3 @@ class Outbox:
         with explaining_sqlite(self.path):
             row: tuple[Any, ...] | None = self._connection.execute(query, values).fetchone()
         return row
-
-
-def _make_directory(directory: Path) -> None:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutboxError(
-            f"the directory {directory} for the outbox cannot be made ({error.strerror}): name "
-            "another one with --outbox"
-        ) from error
