@@ -82,6 +82,14 @@ def test_everything_leaves_the_outbox_when_it_is_stored(
     assert len(stored_ids(server)) == 50
 
 
+def test_few_bytes_under_way_at_a_time_are_enough(
+    hospital: Hospital, server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("client_autoencoder.outbox.courier._LARGEST_UNDER_WAY", 1000)
+    report = hospital.publish([draw_images(30), draw_images(20)], timeout=20)
+    assert (report.sent, report.acknowledged, report.waiting) == (50, 50, 0)
+
+
 def test_what_waits_is_finished_by_the_next_run(registered: Hospital, tmp_path: Path) -> None:
     first = registered.publish([draw_images(3)], timeout=0.5)
     assert (first.sent, first.acknowledged, first.waiting) == (3, 0, 3)

@@ -137,6 +137,23 @@ def test_what_the_disk_did_not_take_is_not_sent(hospital: Hospital) -> None:
     assert [record.key().decode() for record in read_asked(hospital)] == [letters[0].message_id]
 
 
+def test_what_waited_is_not_passed_over_by_what_is_new(hospital: Hospital) -> None:
+    letters = make_questions(hospital, 3, seconds=60)
+    with open_courier(hospital.kafka, CLIENT, hospital.directory, questions=True) as away:
+        away.put(letters[:2], ["a", "b"], timeout=1)
+    with open_courier(hospital.kafka, CLIENT, hospital.directory, questions=True) as courier:
+        courier.connect(5.0)
+        courier.put(letters[2:], ["c"], timeout=1)
+
+        def all_delivered() -> bool:
+            courier.work(0.1)
+            return courier.outbox.counts.delivered == 3
+
+        wait_until(all_delivered)
+    asked = {record.key().decode() for record in read_asked(hospital)}
+    assert asked == {letter.message_id for letter in letters}
+
+
 def test_a_second_answer_is_dropped(hospital: Hospital, courier: Courier) -> None:
     labels: list[str] = []
     courier.note = lambda settled: labels.extend(one.outcome.text for one in settled)
@@ -166,6 +183,8 @@ def test_a_killed_client_gets_its_answers_by_draining(hospital: Hospital, tmp_pa
     answered = {one["name"]: one["label"] for one in json.loads(result.stdout)["predictions"]}
     assert answered == {name: Path(name).parent.name for name in waiting}
     assert (hospital.status.answered, hospital.status.resent) == (4, 0)
+    again = hospital.run("outbox", "drain")
+    assert again.stdout == f"nothing was answered; 0 wait in {hospital.directory}\n"
 
 
 def test_a_killed_client_goes_on_with_the_next_question(hospital: Hospital, tmp_path: Path) -> None:

@@ -48,6 +48,8 @@ def print_service(report: "ServiceReport", skipped: list["Skipped"], as_json: bo
     if report.earlier or report.earlier_expired:
         typer.echo("questions of former runs:")
         print_predictions(report.earlier, report.earlier_expired)
+    if report.waiting:
+        typer.echo(f"{report.waiting} questions of former runs still have time", err=True)
     if report.expired:
         typer.echo(
             f"{len(report.expired)} expired without a reply: is `ioa server infer` running?"

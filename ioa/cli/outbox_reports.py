@@ -75,7 +75,7 @@ def print_predictions(predictions: "Iterable[Prediction]", expired: Iterable[str
 
 
 NOBODY_ANSWERS = (
-    "no answer in time: is the broker there, and `ioa server ingest` running? "
+    "no answer in time: is the broker there, and `ioa server run` running? "
     "`ioa client outbox drain` tries again"
 )
 
@@ -90,6 +90,8 @@ def _print_reasons(what: str, count: int, remarks: "list[Remark]") -> None:
 def _describe(prediction: "Prediction") -> str:
     if prediction.error is not None:
         return f"{prediction.name}: no answer: {prediction.error}"
+    if prediction.probability is None:  # a server that says no more than the paper
+        return f"{prediction.name}: {prediction.label}"
     return (
         f"{prediction.name}: {prediction.label} "
         f"({prediction.probability:.1%}, model {prediction.model_version})"

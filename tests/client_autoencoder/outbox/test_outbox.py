@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,6 +138,8 @@ def test_discarded_letters_are_counted(outbox: Outbox, path: Path) -> None:
     assert [one.name for one in outbox.discard([first, "unknown"])] == ["0.png"]
     assert len(outbox.discard()) == 2
     assert (outbox.counts.waiting, outbox.counts.size) == (0, 0)
+    with closing(sqlite3.connect(path)) as raw:
+        assert raw.execute("SELECT count(*) FROM body").fetchone() == (0,)
     assert read_status(path).discarded == 3
 
 
@@ -215,6 +218,18 @@ def test_messages_of_another_deployment_are_not_sent(path: Path, clock: Clock) -
     with open_outbox(path, clock) as outbox:
         outbox.note([], [Outcome(letters[0].message_id, "acknowledged")])
     Outbox(path, owner="other", limits=Limits(), clock=clock).close()
+
+
+def test_letters_for_one_cluster_are_not_for_another(path: Path, clock: Clock) -> None:
+    with open_outbox(path, clock) as outbox:
+        letters = put(outbox, 1)
+        outbox.bind("first")
+    with open_outbox(path, clock) as outbox:
+        outbox.bind("first")
+        with pytest.raises(OutboxError, match="1 messages for Kafka cluster first.*is second"):
+            outbox.bind("second")
+        outbox.note([], [Outcome(letters[0].message_id, "acknowledged")])
+        outbox.bind("second")
 
 
 @pytest.mark.parametrize("where", [0, 30, 4096])
