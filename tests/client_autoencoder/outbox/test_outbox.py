@@ -226,7 +226,7 @@ def test_letters_for_one_cluster_are_not_for_another(path: Path, clock: Clock) -
         outbox.bind("first")
     with open_outbox(path, clock) as outbox:
         outbox.bind("first")
-        with pytest.raises(OutboxError, match="1 messages for Kafka cluster first.*is second"):
+        with pytest.raises(OutboxError, match=r"1 messages for Kafka cluster first.*is second"):
             outbox.bind("second")
         outbox.note([], [Outcome(letters[0].message_id, "acknowledged")])
         outbox.bind("second")
