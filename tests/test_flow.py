@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
+from client_autoencoder.asking import ask
 from client_autoencoder.encoder import Encoder
 from client_autoencoder.errors import ClientError
 from client_autoencoder.image_sources import ArraySource
 from client_autoencoder.images import ImageBatch
 from client_autoencoder.privacy.mechanism import GaussianPrivatizer, NoPrivatizer, Privatizer
 from client_autoencoder.publishing import LearningReport, check_labels, publish
-from client_autoencoder.sending import MessageMaker, ask
+from client_autoencoder.sending import MessageMaker
 from schemas import avro_form, headers, json_form
 from schemas.messages import LatentMessage, Reply
 from schemas.vector import Vector
@@ -25,10 +26,10 @@ from server_classifier.store.database import reading, writing
 from server_classifier.store.registry import add_encoder
 from server_classifier.store.tables import latent
 from stream.errors import TopicMissing
-from stream.exchange import Exchange
 from stream.identity import make_message_id
 from stream.letter import Letter, make_letter
 from stream.record import Record
+from stream.relay import Relay
 from stream.settings import KafkaSettings
 from stream.topics import Topics, create_topics
 from tests.support.couriers import open_courier
@@ -69,8 +70,15 @@ def make_maker(
     )
 
 
-def open_exchange(server: RunningServer, client_id: str = CLIENT) -> Exchange:
-    return Exchange(server.kafka, client_id, time.monotonic)
+def exchange(server: RunningServer, letter: Letter) -> Reply:
+    """Send a question and return its reply."""
+    with Relay(server.kafka, CLIENT) as relay:
+        relay.connect(5.0)
+        relay.send([letter])
+        while not (answers := relay.look(1.0).answers):
+            pass
+    assert isinstance(answers[0], Reply)
+    return answers[0]
 
 
 def learn(
@@ -122,13 +130,17 @@ def test_noised_latents_say_so_and_stay_float32(
     assert '"epsilon":4.0' in row.privacy
 
 
-def test_a_noised_question_is_refused_with_advice(server: RunningServer, encoder: Encoder) -> None:
+def test_a_noised_question_is_refused_with_advice(
+    server: RunningServer, encoder: Encoder, tmp_path: Path
+) -> None:
     noise = np.random.default_rng(0).standard_normal
     privatizer = GaussianPrivatizer(epsilon=8.0, delta=1e-5, clip=1.0, noise=noise)
     maker = make_maker(encoder, privatizer)
-    batches = [draw_images(1)]
-    with open_exchange(server) as exchange, pytest.raises(ClientError, match="without a privat"):
-        ask(batches, maker, exchange, timeout=1, in_flight=1, on_progress=ignore)
+    with (
+        open_courier(server.kafka, CLIENT, tmp_path) as courier,
+        pytest.raises(ClientError, match="without a privat"),
+    ):
+        ask([draw_images(1)], maker, courier, timeout=1, in_flight=1, on_progress=ignore)
 
 
 @pytest.mark.parametrize(
@@ -145,11 +157,11 @@ def test_labels_are_checked_before_anything_is_sent(label: str | None, words: st
 
 
 def test_the_answer_before_the_first_model_is_an_error_at_once(
-    server: RunningServer, encoder: Encoder
+    server: RunningServer, encoder: Encoder, tmp_path: Path
 ) -> None:
-    with open_exchange(server) as exchange:
+    with open_courier(server.kafka, CLIENT, tmp_path) as courier:
         maker = make_maker(encoder)
-        report = ask([draw_images(3)], maker, exchange, timeout=20, in_flight=2, on_progress=ignore)
+        report = ask([draw_images(3)], maker, courier, timeout=20, in_flight=2, on_progress=ignore)
     assert [one.error for one in report.predictions] == [NO_MODEL] * 3
     assert report.answered == []
 
@@ -161,12 +173,7 @@ def test_a_reply_names_label_probabilities_and_version(server: RunningServer) ->
     message = LatentMessage(
         CLIENT, "", value, "service", datetime.now(UTC), message_id, server.encoder_id
     )
-    with open_exchange(server) as exchange:
-        exchange.send(message, avro_form.CONTENT_TYPE)
-        while not (answers := exchange.receive(1.0)):
-            pass
-    reply = answers[0].answer
-    assert isinstance(reply, Reply)
+    reply = exchange(server, make_letter(message, avro_form.CONTENT_TYPE, server.topics))
     assert (reply.label, reply.model_version, reply.encoder_id) == (
         "head",
         version,
@@ -240,5 +247,8 @@ def test_without_a_server_the_report_names_what_is_unanswered(
 
 
 def test_an_unregistered_client_is_told_whom_to_ask(server: RunningServer) -> None:
-    with pytest.raises(TopicMissing, match="ioa server client add stranger --site SITE"):
-        open_exchange(server, "stranger")
+    with (
+        Relay(server.kafka, "stranger") as relay,
+        pytest.raises(TopicMissing, match="ioa server client add stranger --site SITE"),
+    ):
+        relay.connect(5.0)
