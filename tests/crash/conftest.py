@@ -1,6 +1,7 @@
 """What the crash tests have in common: an encoder, a broker to be killed, images."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from tests.support.deployment import Deployment
 from tests.support.encoders import train_encoder
 from tests.support.images import draw_images
 from tests.support.ingestion import Ingestion, open_ingestion
+from tests.support.outages import Outage, postgres_away, sqlite_away
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +37,14 @@ def broker(tmp_path: Path) -> Iterator[EmbeddedBroker]:
     broker = EmbeddedBroker(tmp_path / "kafka").start()
     yield broker
     broker.stop()
+
+
+@pytest.fixture
+def database_away(request: pytest.FixtureRequest, database_url: str) -> Outage:
+    """Take the test's database away for the length of a block."""
+    if database_url.startswith("postgresql"):
+        return partial(postgres_away, request.getfixturevalue("postgres"))
+    return partial(sqlite_away, database_url)
 
 
 @pytest.fixture

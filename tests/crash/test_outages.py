@@ -3,23 +3,19 @@
 ``pytest -m crash -rP --away-seconds 60 tests/crash/test_outages.py`` does it for longer.
 """
 
-import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
-from sqlalchemy import make_url
 
 from client_autoencoder.outbox.reading import read_status
 from stream.broker.embedded import EmbeddedBroker
-from tests.support.broker import kill_broker
 from tests.support.deployment import Deployment
-from tests.support.postgres import Postgres
+from tests.support.outages import Outage, broker_away
 from tests.support.processes import IoaProcess
 from tests.support.tally import count_rows, list_sent
 from tests.support.waiting import wait_until
@@ -51,29 +47,6 @@ def data(image_file: Path, away_seconds: float, tmp_path: Path) -> Path:
     path = tmp_path / "many.npz"
     np.savez(path, **many)
     return path
-
-
-@contextmanager
-def broker_away(broker: EmbeddedBroker) -> Iterator[None]:
-    kill_broker(broker)
-    yield
-    broker.start()
-
-
-@contextmanager
-def database_away(url: str, request: pytest.FixtureRequest) -> Iterator[None]:
-    """PostgreSQL is killed; an SQLite file is locked by somebody."""
-    if url.startswith("postgresql"):
-        server: Postgres = request.getfixturevalue("postgres")
-        server.kill()
-        try:
-            yield
-        finally:
-            server.start()
-        return
-    with closing(sqlite3.connect(make_url(url).database or "", timeout=60)) as locker:
-        locker.execute("BEGIN IMMEDIATE")
-        yield
 
 
 @dataclass
@@ -139,6 +112,7 @@ def publish_through(
     assert memory.growth < MOST_GROWTH
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_five_clients_publish_while_the_broker_is_away(
     deployment: Deployment, broker: EmbeddedBroker, data: Path, away_seconds: float
 ) -> None:
@@ -146,7 +120,6 @@ def test_five_clients_publish_while_the_broker_is_away(
 
 
 def test_five_clients_publish_while_the_database_is_away(
-    deployment: Deployment, data: Path, away_seconds: float, request: pytest.FixtureRequest
+    deployment: Deployment, database_away: Outage, data: Path, away_seconds: float
 ) -> None:
-    outage = database_away(deployment.database_url, request)
-    publish_through(deployment, data, outage, away_seconds)
+    publish_through(deployment, data, database_away(), away_seconds)
