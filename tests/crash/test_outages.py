@@ -4,7 +4,7 @@
 """
 
 import time
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 import psutil
 import pytest
 
+from client_autoencoder.errors import OutboxError
 from client_autoencoder.outbox.reading import read_status
 from stream.broker.embedded import EmbeddedBroker
 from tests.support.deployment import Deployment
@@ -57,13 +58,15 @@ class Memory:
     first: dict[str, int] = field(default_factory=dict)
     most: dict[str, int] = field(default_factory=dict)
 
-    def look(self) -> None:
-        """Look at those that still run."""
-        for name, process in self.processes.items():
-            with suppress(psutil.NoSuchProcess):
-                size = psutil.Process(process.pid).memory_info().rss
-                self.first.setdefault(name, size)
-                self.most[name] = max(size, self.most.get(name, 0))
+    def watch(self, until: float) -> None:
+        """Look at those that run, ten times a second."""
+        while time.monotonic() < until:
+            for name, process in self.processes.items():
+                with suppress(psutil.NoSuchProcess):
+                    size = psutil.Process(process.pid).memory_info().rss
+                    self.first.setdefault(name, size)
+                    self.most[name] = max(size, self.most.get(name, 0))
+            time.sleep(0.1)
 
     @property
     def growth(self) -> int:
@@ -76,10 +79,12 @@ class Memory:
         )
 
 
-def count_encoded(deployment: Deployment) -> int:
-    """Return how many messages all clients have put on their disks."""
-    outbox = deployment.directory / "outbox"
-    return sum(read_status(outbox / f"{name}.db").encoded for name in CLIENTS)
+def count_encoded(deployment: Deployment, client: str) -> int:
+    """Return how many messages a client has put on its disk."""
+    try:
+        return read_status(deployment.directory / "outbox" / f"{client}.db").encoded
+    except OutboxError:  # it has not begun
+        return 0
 
 
 def publish_through(
@@ -87,21 +92,24 @@ def publish_through(
 ) -> None:
     """Let all clients publish; the outage begins when the first messages are stored."""
     publish = ("client", "publish", "--data", data, "--json")
-    with deployment.start("server", "run") as server:
+
+    def count() -> list[int]:
+        return [count_encoded(deployment, client) for client in CLIENTS]
+
+    with ExitStack() as running:
+        server = running.enter_context(deployment.start("server", "run"))
         server.wait_for("reading begins")
-        clients = {name: deployment.start(*publish, client=name) for name in CLIENTS}
-        wait_until(lambda: deployment.count_stored() > 0, "nothing is stored")
+        clients = {
+            name: running.enter_context(deployment.start(*publish, client=name)) for name in CLIENTS
+        }
+        wait_until(lambda: all(count()) and deployment.count_stored() > 0, "they do not begin")
         memory = Memory({**clients, "ingest": server.children()["ingest"]})
-        before = count_encoded(deployment)
+        before = sum(count())
         with outage:
-            end = time.monotonic() + seconds
-            while time.monotonic() < end:
-                memory.look()
-                time.sleep(0.1)
-            meanwhile = count_encoded(deployment) - before
+            memory.watch(until=time.monotonic() + seconds)
+            meanwhile = sum(count()) - before
         while any(client.exit_code is None for client in clients.values()):
-            memory.look()
-            time.sleep(0.1)
+            memory.watch(until=time.monotonic() + 1)
         reports = [client.finish() for client in clients.values()]
     tally = count_rows(deployment.engine, list_sent(deployment.kafka))
     print(f"{tally}, {meanwhile} of them encoded during an outage of {seconds:.0f} s")
