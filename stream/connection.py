@@ -17,7 +17,8 @@ _HOPELESS = {
     KafkaError._SSL: "and this client do not agree on TLS",
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: "does not permit this",
     KafkaError.FENCED_INSTANCE_ID: "gave this process's place to another one of the same name; "
-    "start each with an --instance of its own",
+    "start each with an --instance of its own. A broker that was killed may also have forgotten "
+    "that this one was restarted shortly before; then start it again",
     # What every later call says once a client has met such an error: it never works again.
     KafkaError._FATAL: "ended this process's session; start it again",
 }

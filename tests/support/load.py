@@ -35,7 +35,7 @@ class Load:
         self._client_id = client_id
         self._encoder_id = encoder_id
         self._random = np.random.default_rng(seed)
-        self._producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5})
+        self._producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5, "log_level": 0})
         self.ids: list[str] = []
 
     @contextmanager

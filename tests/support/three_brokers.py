@@ -77,7 +77,7 @@ class ThreeBrokers:
 
     def await_copies(self) -> None:
         """Wait until every partition has all its copies again."""
-        admin = AdminClient({"bootstrap.servers": self.bootstrap_servers})
+        admin = AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0})
         wait_until(lambda: not _find_lagging(admin), "copies are missing")
 
     def _folder(self, number: int) -> Path:

@@ -17,8 +17,8 @@ def mount_tmpfs(folder: Path, mebibytes: int) -> Iterator[Resize]:
     Skips the test where this user must not mount.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    size = f"size={mebibytes}m"
-    command = ["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(folder)]
+    options = f"size={mebibytes}m,mode=755"
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
     mounted = subprocess.run(command, capture_output=True, text=True, check=False)
     if mounted.returncode:
         pytest.skip(f"needs root, to fill a small disk: {mounted.stderr.strip()}")
