@@ -81,12 +81,11 @@ def test_everything_killed_under_load_loses_and_doubles_nothing(
     with Crew(deployment, ASKER, image_file, random) as crew:
         crew.learn()
         killed = strike(crew, make_faults(crew, broker, request), kills, random)
-        crew.finish()
+        statuses = crew.finish()
         wait_until(
             lambda: not count_answers(deployment.kafka, CLIENTS).unanswered,
             "questions remain without answer",
         )
-        statuses = [crew.status(client) for client in crew.publishers]
     tally = count_rows(deployment.engine, list_sent(deployment.kafka))
     answers = count_answers(deployment.kafka, CLIENTS)
     encoded = sum(status["encoded"] for status in statuses)

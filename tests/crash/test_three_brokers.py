@@ -49,8 +49,7 @@ def test_each_killed_in_turn_under_load_loses_nothing_acknowledged(
             crew.work_off(500)  # the other two go on
             brokers.start(number)
             brokers.await_copies()
-        crew.finish()
-        statuses = [crew.status(client) for client in crew.publishers]
+        statuses = crew.finish()
     tally = count_rows(deployment.engine, list_sent(deployment.kafka))
     acknowledged = sum(status["acknowledged"] for status in statuses)
     print(f"{tally}, acknowledged to the clients {acknowledged}")

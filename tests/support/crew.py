@@ -13,7 +13,6 @@ from tests.support.deployment import Deployment
 from tests.support.processes import IoaProcess
 from tests.support.waiting import LONG, wait_until
 
-SERVER = ("server", "run")
 KILLED = -signal.SIGKILL
 
 
@@ -79,23 +78,16 @@ class Crew:
         for name in names:
             children[name].kill()
 
-    def finish(self) -> None:
-        """Let the clients end, and send what those that were killed left."""
+    def finish(self) -> list[dict[str, Any]]:
+        """Let the clients end and send what still waits; return each publisher's status."""
         self._tend_server()
         for name, process in self._clients.items():
             process.wait()
             self._note(name, process)
         for name in self.deployment.clients:
-            self.drain(name)
-
-    def drain(self, client: str) -> None:
-        """Send what waits in a client's outbox and see that all of it is answered."""
-        drain = ("client", "outbox", "drain", "--json")
-        assert self.deployment.start(*drain, client=client).finish()["waiting"] == 0
-
-    def status(self, client: str) -> dict[str, Any]:
-        """Return what ``ioa client status`` says."""
-        return self.deployment.start("client", "status", "--json", client=client).finish()
+            drained = self._run_client(name, "outbox", "drain")
+            assert drained["waiting"] == 0, drained
+        return [self._run_client(name, "status") for name in self.publishers]
 
     def __enter__(self) -> Self:
         return self
@@ -110,8 +102,11 @@ class Crew:
             process.kill()
         self._server.stop()
 
+    def _run_client(self, name: str, *command: str) -> dict[str, Any]:
+        return self.deployment.start("client", *command, "--json", client=name).finish()
+
     def _start_server(self) -> IoaProcess:
-        return self.deployment.start(*SERVER)
+        return self.deployment.start("server", "run")
 
     def _tend_server(self) -> None:
         if self._server.exit_code is not None:
