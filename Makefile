@@ -2,6 +2,7 @@
 #   make PYTHON=/path/to/python3 install     with another Python (3.11 or newer)
 #   make TORCH_INDEX=URL install             with another build of PyTorch
 #   make test ARGS='-k broker -x'            with arguments for pytest
+#   make test-crash ARGS='--kills 30'        for longer; --away-seconds 60 for longer outages
 #   make tables IOA_DATA_DIR=data            with mnist.npz and other sets that lie there
 
 python := .venv/bin/python
@@ -24,9 +25,9 @@ test: ## Run all tests
 	@scripts/install.sh all,test
 	@$(python) -m pytest $(ARGS)
 
-test-crash: ## Kill the services under load and count what became of every message: minutes
+test-crash: ## Kill everything under load, fill disks, and count what became of every message: minutes
 	@scripts/install.sh all,test
-	@$(python) -m pytest -m crash $(ARGS)
+	@$(python) -m pytest -m crash -rP $(ARGS)
 
 bench: ## Measure speed beside hand-written ceilings and peers, half an hour; ARGS=--quick for a few minutes
 	@scripts/install.sh all,test

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event
+from time import monotonic
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
@@ -16,7 +17,10 @@ _HOPELESS = {
     KafkaError._SSL: "and this client do not agree on TLS",
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: "does not permit this",
     KafkaError.FENCED_INSTANCE_ID: "gave this process's place to another one of the same name; "
-    "start each with an --instance of its own",
+    "start each with an --instance of its own. A broker that was killed may also have forgotten "
+    "that this one was restarted shortly before; then start it again",
+    # What every later call says once a client has met such an error: it never works again.
+    KafkaError._FATAL: "ended this process's session; start it again",
 }
 
 # What reading does not get over by itself. librdkafka marks no consumer error as retriable, so the
@@ -27,6 +31,8 @@ _LASTING = (
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError._AUTO_OFFSET_RESET,
 )
+
+_REPORT_SECONDS = 10.0
 
 UNDELIVERABLE = (
     KafkaError.UNKNOWN_TOPIC_OR_PART,
@@ -45,14 +51,21 @@ class ErrorWatch:
     """Takes librdkafka's ``error_cb`` and raises in the calling thread what cannot heal.
 
     Args:
-        report: told of errors that may heal, such as a broker that is away.
+        report: told of errors that may heal, such as a broker that is away, now and then:
+            librdkafka repeats them with every attempt to connect, up to twenty times a second.
+        clock: seconds that never go back.
     """
 
     def __init__(
-        self, bootstrap_servers: str, report: Callable[[str], None] = lambda _: None
+        self,
+        bootstrap_servers: str,
+        report: Callable[[str], None] = lambda _: None,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._where = bootstrap_servers
         self._report = report
+        self._clock = clock
+        self._reported_at = float("-inf")
         self._hopeless: str | None = None
         self.last: str | None = None
 
@@ -61,7 +74,8 @@ class ErrorWatch:
         if (meaning := _HOPELESS.get(error.code())) or error.fatal():
             meaning = meaning or "ended this session"
             self._hopeless = f"the broker at {self._where} {meaning} ({error.str()})"
-        else:
+        elif self._clock() - self._reported_at >= _REPORT_SECONDS:
+            self._reported_at = self._clock()
             self._report(error.str())
 
     def raise_if_hopeless(self) -> None:

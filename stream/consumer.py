@@ -246,16 +246,20 @@ class RecordConsumer:
     def _wait(self, seconds: float, stop: Event) -> None:
         """Stay in the group while waiting; paused partitions deliver nothing."""
         end = monotonic() + seconds
+        paused: dict[int, TopicPartition] = {}
         while monotonic() < end and not stop.is_set():
             self._health.turn()
             # Each time: a rebalance hands out partitions that are not paused.
-            self._consumer.pause(self._consumer.assignment())
+            assigned = self._consumer.assignment()
+            paused |= {one.partition: one for one in assigned}
+            self._consumer.pause(assigned)
             message = self._consumer.poll(_POLL_SECONDS)
             self._watch.raise_if_hopeless()
             if message is not None and self._usable(message):
                 record = Record.from_kafka(message)
                 self._consumer.seek(TopicPartition(record.topic, record.partition, record.offset))
-        self._consumer.resume(self._consumer.assignment())
+        # Also what was taken away meanwhile: it would come back as paused as it left, for ever.
+        self._consumer.resume([*paused.values()])
 
     def _commit(self) -> None:
         due, self._due = self._due, {}

@@ -120,7 +120,12 @@ def create_topics(
         return []
     futures = admin.create_topics(
         [
-            NewTopic(topic.name, topic.partitions, settings.replication_factor, config=topic.config)
+            NewTopic(
+                topic.name,
+                topic.partitions,
+                settings.replication_factor,
+                config=_configure(topic, settings),
+            )
             for topic in wanted.values()
         ]
     )
@@ -149,10 +154,13 @@ def find_drift(settings: KafkaSettings, topics: Iterable[Topic]) -> list[str]:
             drift.append(f"{topic.name} is missing; `ioa topics create` makes it")
             continue
         existing.append(topic)
-        partitions = len(present[topic.name].partitions)
-        if partitions < topic.partitions:
-            drift.append(f"{topic.name} has {partitions} partitions, not {topic.partitions}")
-    return drift + _find_config_drift(admin, existing)
+        partitions = present[topic.name].partitions
+        if len(partitions) < topic.partitions:
+            drift.append(f"{topic.name} has {len(partitions)} partitions, not {topic.partitions}")
+        copies = min((len(one.replicas) for one in partitions.values()), default=0)
+        if copies < settings.replication_factor:
+            drift.append(f"{topic.name} has {copies} replicas, not {settings.replication_factor}")
+    return drift + _find_config_drift(admin, settings, existing)
 
 
 @explaining_kafka()
@@ -170,10 +178,19 @@ def list_topic_names(settings: KafkaSettings) -> list[str]:
     return sorted(name for name in names if name.startswith(f"{settings.prefix}."))
 
 
-def _find_config_drift(admin: AdminClient, topics: list[Topic]) -> list[str]:
+def _configure(topic: Topic, settings: KafkaSettings) -> dict[str, str]:
+    """Return the table's settings of a topic and what the operator says of every topic."""
+    if settings.min_insync_replicas is None:
+        return topic.config
+    return topic.config | {"min.insync.replicas": str(settings.min_insync_replicas)}
+
+
+def _find_config_drift(
+    admin: AdminClient, settings: KafkaSettings, topics: list[Topic]
+) -> list[str]:
     if not topics:
         return []
-    wanted = {topic.name: topic.config for topic in topics}
+    wanted = {topic.name: _configure(topic, settings) for topic in topics}
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in wanted]
     drift = []
     for resource, future in admin.describe_configs(resources).items():

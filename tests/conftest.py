@@ -17,6 +17,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="HOST:PORT",
         help="run the tests on this Kafka cluster instead of the embedded broker",
     )
+    parser.addoption(
+        "--kills", type=int, default=7, help="how often the crash test kills, on each database"
+    )
+    parser.addoption(
+        "--away-seconds",
+        type=float,
+        default=8.0,
+        metavar="SECONDS",
+        help="how long broker and database stay away in the crash tests",
+    )
 
 
 @pytest.fixture(scope="session")

@@ -33,9 +33,10 @@ from stream.record import Record
 from stream.responder import Responder
 from stream.settings import KafkaSettings
 from stream.topics import Topics, create_topics, delete_topics
-from tests.support.load import Load, Tally, wait_for_rows
+from tests.support.load import Load, wait_for_rows
 from tests.support.postgres import Postgres
 from tests.support.server import NOW, make_manifest
+from tests.support.tally import Tally
 from tests.support.topics import read_new, send_raw
 
 CLIENT = "radiology-1"

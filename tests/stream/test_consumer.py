@@ -15,6 +15,7 @@ from stream.record import Record
 from stream.settings import KafkaSettings
 from stream.topics import Topics, create_topics
 from tests.support.topics import send_raw
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -29,6 +30,7 @@ def consume(
     handle: Callable[[Sequence[Record]], None],
     stop: Event,
     health: Health | None = None,
+    *,
     instance: str = "0",
 ) -> None:
     consumer = RecordConsumer(
@@ -45,6 +47,15 @@ def consume(
 def send(settings: KafkaSettings, *values: bytes) -> None:
     topic = Topics(settings.prefix).learning.name
     send_raw(settings.bootstrap_servers, topic, [(value, []) for value in values])
+
+
+def send_everywhere(settings: KafkaSettings, word: str) -> set[bytes]:
+    """Send one record to each partition and return their values."""
+    topic = Topics(settings.prefix).learning
+    values = [f"{word} {number}".encode() for number in range(topic.partitions)]
+    for number, value in enumerate(values):
+        send_raw(settings.bootstrap_servers, topic.name, [(value, [])], partition=number)
+    return set(values)
 
 
 def read_until(settings: KafkaSettings, wanted: int) -> list[bytes]:
@@ -83,6 +94,41 @@ def test_a_broken_dependency_gets_the_same_records_again(settings: KafkaSettings
     assert tries[0] == tries[1] == tries[2] == [b"1", b"2"]
     send(settings, b"3")
     assert read_until(settings, 1) == [b"3"]
+
+
+def test_partitions_taken_away_in_an_outage_are_read_again_when_they_come_back(
+    settings: KafkaSettings,
+) -> None:
+    down, released, shared, stop, stop_second = (Event() for _ in range(5))
+    seen: set[bytes] = set()
+
+    def handle(records: Sequence[Record]) -> None:
+        down.set()
+        if not released.is_set():
+            raise DependencyDown("the database is away")
+        seen.update(record.value for record in records)
+
+    first = Thread(target=consume, args=(settings, handle, stop))
+    second = Thread(
+        target=consume,
+        args=(settings, lambda _: shared.set(), stop_second),
+        kwargs={"instance": "1"},
+    )
+    send_everywhere(settings, "early")
+    first.start()
+    try:
+        assert down.wait(60)
+        second.start()
+        assert shared.wait(60), "the second process got no partition"
+        released.set()
+        stop_second.set()  # the group misses it, and gives the first process everything back
+        second.join()
+        late = send_everywhere(settings, "late")
+        wait_until(lambda: late <= seen, "a partition stands still")
+    finally:
+        stop.set()
+        stop_second.set()
+        first.join()
 
 
 def test_records_not_handled_before_a_stop_are_read_again(settings: KafkaSettings) -> None:

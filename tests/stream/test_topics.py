@@ -35,6 +35,22 @@ def test_drift_names_topic_setting_and_both_values(kafka: str, topic_prefix: str
     assert find_drift(settings, [learning]) == [f"{learning.name} has retention.ms=5, not -1"]
 
 
+def test_copies_are_as_the_settings_say_and_too_few_are_drift(
+    kafka: str, topic_prefix: str
+) -> None:
+    settings = KafkaSettings(
+        bootstrap_servers=kafka, prefix=topic_prefix, replication_factor=1, min_insync_replicas=1
+    )
+    learning = Topics(topic_prefix).learning
+    create_topics(settings, [learning])
+    assert find_drift(settings, [learning]) == []
+    wanted = settings.model_copy(update={"replication_factor": 3, "min_insync_replicas": 2})
+    assert find_drift(wanted, [learning]) == [
+        f"{learning.name} has 1 replicas, not 3",
+        f"{learning.name} has min.insync.replicas=1, not 2",
+    ]
+
+
 def test_dead_letters_hold_more_than_any_other_topic() -> None:
     topics = Topics("ioa")
     others = [topic for topic in topics.shared() if topic != topics.dead_letters]

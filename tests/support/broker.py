@@ -1,5 +1,7 @@
 """The Kafka broker of a test session: a given one, a container, or the embedded one."""
 
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -25,6 +27,12 @@ def open_broker(
     if given:
         return nullcontext(given)
     return _run_container() if kind == "docker" else _run_embedded(directory)
+
+
+def kill_broker(broker: EmbeddedBroker) -> None:
+    """End Kafka with SIGKILL; nothing is closed in order. ``start`` brings it back."""
+    os.kill(broker.pid, signal.SIGKILL)
+    broker.stop()  # there is nothing left to stop; it only forgets the process
 
 
 @contextmanager

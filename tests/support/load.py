@@ -3,40 +3,23 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Event, Thread
 
 import numpy as np
 from confluent_kafka import Producer
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 
 from schemas import avro_form
 from schemas import headers as names
 from schemas.messages import Aggregate, LatentMessage, Privacy
 from schemas.vector import Vector
-from server_classifier.store.database import reading
-from server_classifier.store.tables import latent
 from stream.identity import make_message_id
 from tests.support.server import LATENT_DIM
+from tests.support.tally import Tally, count_rows
 
 _BURST = 100
 _PAUSE_SECONDS = 0.05
-
-
-@dataclass(frozen=True)
-class Tally:
-    """What was sent, and what the database made of it."""
-
-    sent: int
-    stored: int
-    doubled: int
-    lost: int
-
-    @property
-    def exact(self) -> bool:
-        """Every message is stored, and once."""
-        return (self.stored, self.doubled, self.lost) == (self.sent, 0, 0)
 
 
 class Load:
@@ -52,7 +35,7 @@ class Load:
         self._client_id = client_id
         self._encoder_id = encoder_id
         self._random = np.random.default_rng(seed)
-        self._producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5})
+        self._producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5, "log_level": 0})
         self.ids: list[str] = []
 
     @contextmanager
@@ -94,10 +77,7 @@ class Load:
 
     def tally(self, engine: Engine) -> Tally:
         """Compare what was sent so far with the rows of the database."""
-        with reading(engine) as connection:
-            found = list(connection.scalars(select(latent.c.message_id)))
-        missing = set(self.ids) - set(found)
-        return Tally(len(self.ids), len(found), len(found) - len(set(found)), len(missing))
+        return count_rows(engine, self.ids)
 
     def _encode(self, message_id: str) -> bytes:
         return avro_form.encode_avro(

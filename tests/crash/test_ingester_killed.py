@@ -1,0 +1,55 @@
+"""``ioa server ingest`` killed at random moments under load: every message is stored once.
+
+The controls switch one guarantee off each; were nothing found then, the tests would find nothing.
+"""
+
+import random
+import time
+
+import pytest
+from sqlalchemy import text
+
+from server_classifier.store.database import writing
+from tests.support.ingestion import Ingestion
+from tests.support.load import wait_for_rows
+from tests.support.tally import Tally
+
+KILLS = 4
+
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(600)]
+
+
+def crash(ingestion: Ingestion, module: str = "ioa") -> Tally:
+    """Kill the ingester ``KILLS`` times under load, let one more finish, and count."""
+    moments = random.Random(5)  # noqa: S311 - the same moments every time
+    load = ingestion.make_load()
+    with load.running():
+        for number in range(KILLS):
+            process = ingestion.start(f"killed-{number}", module=module)
+            process.wait_for("reading begins")
+            time.sleep(moments.uniform(0, 0.5))
+            process.kill()
+    with ingestion.start("last", module=module) as process:
+        process.wait_for("reading begins")
+        tally = wait_for_rows(load, ingestion.engine, seconds=5 if module != "ioa" else 120)
+    print(tally)
+    return tally
+
+
+def test_killed_at_random_moments_every_message_is_stored_once(ingestion: Ingestion) -> None:
+    tally = crash(ingestion)
+    assert tally.sent > 1000
+    assert tally.exact, tally
+
+
+def test_control_positions_apart_from_rows_lose_messages(ingestion: Ingestion) -> None:
+    assert crash(ingestion, module="tests.support.split_transaction").lost > 0
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_control_without_the_unique_key_messages_are_doubled(ingestion: Ingestion) -> None:
+    with writing(ingestion.engine) as connection:
+        connection.execute(text("ALTER TABLE latent DROP CONSTRAINT uq_latent_message_id"))
+    tally = crash(ingestion)
+    assert tally.doubled > 0
+    assert tally.lost == 0

@@ -1,0 +1,59 @@
+"""Three brokers, each killed in turn under load: nothing that was acknowledged is lost."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from stream.settings import KafkaSettings
+from stream.topics import find_drift
+from tests.support.crew import Crew
+from tests.support.deployment import Deployment
+from tests.support.tally import count_answers, count_rows, list_sent
+from tests.support.three_brokers import NUMBERS, ThreeBrokers, run_three_brokers
+
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(900)]
+
+ASKER = "radiology-0"
+CLIENTS = (ASKER, "radiology-1", "radiology-2")
+
+
+@pytest.fixture
+def brokers(tmp_path: Path) -> Iterator[ThreeBrokers]:
+    with run_three_brokers(tmp_path / "kafka") as running:
+        yield running
+
+
+@pytest.fixture
+def deployment(
+    brokers: ThreeBrokers, encoder_directory: Path, tmp_path: Path
+) -> Iterator[Deployment]:
+    kafka = KafkaSettings(
+        bootstrap_servers=brokers.bootstrap_servers, replication_factor=3, min_insync_replicas=2
+    )
+    url = f"sqlite:///{tmp_path / 'ioa.db'}"
+    with Deployment(kafka, url, encoder_directory, tmp_path, CLIENTS) as opened:
+        yield opened
+
+
+def test_each_killed_in_turn_under_load_loses_nothing_acknowledged(
+    deployment: Deployment, brokers: ThreeBrokers, image_file: Path
+) -> None:
+    assert find_drift(deployment.kafka, deployment.topics.shared()) == []
+    random = Random(5)  # noqa: S311 - the same moments every time
+    with Crew(deployment, ASKER, image_file, random) as crew:
+        for number in NUMBERS:
+            crew.work_off(random.randint(100, 2000))
+            brokers.kill(number)
+            crew.work_off(500)  # the other two go on
+            brokers.start(number)
+            brokers.await_copies()
+        statuses = crew.finish()
+    tally = count_rows(deployment.engine, list_sent(deployment.kafka))
+    acknowledged = sum(status["acknowledged"] for status in statuses)
+    print(f"{tally}, acknowledged to the clients {acknowledged}")
+    print(count_answers(deployment.kafka, CLIENTS))
+    assert crew.failures == []
+    assert tally.exact
+    assert acknowledged == tally.stored == sum(status["encoded"] for status in statuses)

@@ -1,0 +1,93 @@
+"""A deployment of which every part is a process of its own that can be killed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from client_autoencoder.settings import ClientSettings
+from ioa.settings import Settings
+from server_classifier.settings import ServerSettings
+from server_classifier.store.classifiers import latest_versions
+from server_classifier.store.database import ensure_current, open_database, reading, writing
+from server_classifier.store.latents import count_latents
+from server_classifier.store.registry import add_client, add_encoder
+from server_classifier.training_settings import TrainingSettings
+from stream.artefacts import read_encoder
+from stream.settings import KafkaSettings
+from stream.topics import Topics, create_topics
+from tests.support.processes import IoaProcess
+from tests.support.server import NOW
+
+# Versions follow each other quickly, and leave the processors to the others.
+QUICK_TRAINING = TrainingSettings(hidden=(16,), epochs=2, min_steps=20)
+PATIENCE = 600.0
+"""Seconds in which no question expires and no client gives up, whatever a test does meanwhile."""
+
+
+@dataclass
+class Deployment:
+    """Topics, database and registered clients; ``directory`` gets logs and outboxes."""
+
+    kafka: KafkaSettings
+    database_url: str
+    encoder: Path
+    directory: Path
+    clients: Sequence[str]
+
+    def __post_init__(self) -> None:
+        self.engine = open_database(self.database_url)
+        self._started = 0
+
+    @property
+    def topics(self) -> Topics:
+        """The topics under the test's own prefix."""
+        return Topics(self.kafka.prefix)
+
+    def __enter__(self) -> Self:
+        """Make topics and tables, and register the encoder and the clients."""
+        create_topics(self.kafka, [*self.topics.shared(), *map(self.topics.replies, self.clients)])
+        ensure_current(self.engine)
+        with writing(self.engine) as connection:
+            add_encoder(connection, read_encoder(self.encoder).manifest, now=NOW)
+            for name in self.clients:
+                add_client(
+                    connection, client_id=name, site="st-mary", default_encoder=None, now=NOW
+                )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.engine.dispose()
+
+    def count_stored(self) -> int:
+        """Return how many latents the database holds."""
+        with reading(self.engine) as connection:
+            return count_latents(connection)
+
+    def has_classifier(self) -> bool:
+        """Tell whether the server has trained one."""
+        with reading(self.engine) as connection:
+            return bool(latest_versions(connection))
+
+    def start(self, *arguments: object, client: str = "") -> IoaProcess:
+        """Start ``ioa`` with these arguments and a log of its own."""
+        self._started += 1
+        name = "-".join(map(str, (f"{self._started:03}", *arguments[:2], client)))
+        return IoaProcess(self._settings(client), self.directory / f"{name}.log", *arguments)
+
+    def _settings(self, client: str) -> Settings:
+        return Settings.model_construct(
+            kafka=self.kafka,
+            server=ServerSettings(
+                database_url=self.database_url,
+                train_min_new_rows=500,
+                max_rows=500,
+                training=QUICK_TRAINING,
+            ),
+            client=ClientSettings(
+                client_id=client,
+                encoder=self.encoder,
+                outbox=self.directory / "outbox",
+                timeout_seconds=PATIENCE,
+            ),
+        )

@@ -1,0 +1,59 @@
+"""A learning topic, a database, and ``ioa server ingest`` between them as processes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from client_autoencoder.settings import ClientSettings
+from ioa.settings import Settings
+from server_classifier.settings import ServerSettings
+from server_classifier.store.database import ensure_current, open_database, writing
+from server_classifier.store.registry import add_client, add_encoder
+from stream.settings import KafkaSettings
+from stream.topics import Topics, create_topics
+from tests.support.load import Load
+from tests.support.processes import IoaProcess
+from tests.support.server import NOW, make_manifest
+
+CLIENT = "radiology-1"
+
+
+@dataclass(frozen=True)
+class Ingestion:
+    """Where the ingesters of a test read and write; ``folder`` gets their logs."""
+
+    kafka: KafkaSettings
+    database_url: str
+    engine: Engine
+    folder: Path
+
+    def make_load(self) -> Load:
+        """Return what sends messages of the one client that is registered."""
+        topic, encoder_id = Topics(self.kafka.prefix).learning.name, make_manifest().encoder_id
+        return Load(self.kafka.bootstrap_servers, topic, CLIENT, encoder_id, seed=5)
+
+    def start(self, name: str, *, instance: str = "0", module: str = "ioa") -> IoaProcess:
+        """Start an ingester whose log is ``<name>.log``; see ``IoaProcess`` for ``module``."""
+        server = ServerSettings(database_url=self.database_url, instance=instance)
+        settings = Settings.model_construct(
+            kafka=self.kafka, server=server, client=ClientSettings()
+        )
+        log = self.folder / f"{name}.log"
+        return IoaProcess(settings, log, "server", "ingest", module=module)
+
+
+@contextmanager
+def open_ingestion(kafka: KafkaSettings, database_url: str, folder: Path) -> Iterator[Ingestion]:
+    """Make topics and tables, and register one encoder and one client."""
+    topics = Topics(kafka.prefix)
+    create_topics(kafka, [*topics.shared(), topics.replies(CLIENT)])
+    engine = open_database(database_url)
+    ensure_current(engine)
+    with writing(engine) as connection:
+        add_encoder(connection, make_manifest(), now=NOW)
+        add_client(connection, client_id=CLIENT, site="st-mary", default_encoder=None, now=NOW)
+    yield Ingestion(kafka, database_url, engine, folder)
+    engine.dispose()

@@ -1,0 +1,88 @@
+"""What was sent and asked, and what became of it, counted in the topics and in the database."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import Engine, select
+
+from schemas.messages import Reply
+from server_classifier.store.database import reading
+from server_classifier.store.tables import latent
+from stream.codec import decode_answer
+from stream.record import Record
+from stream.settings import KafkaSettings
+from stream.topics import Topics
+from tests.support.topics import read_all
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What was sent, and what the database made of it."""
+
+    sent: int
+    stored: int
+    doubled: int
+    lost: int
+
+    @property
+    def exact(self) -> bool:
+        """Every message is stored, and once."""
+        return (self.stored, self.doubled, self.lost) == (self.sent, 0, 0)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What was asked, and what was replied.
+
+    Attributes:
+        labelled: replies with a label of the classifier.
+        again: questions that got more than one reply, which is permitted.
+        contradicted: questions to which one version gave two labels, which is not.
+    """
+
+    asked: int
+    unanswered: int
+    labelled: int
+    again: int
+    contradicted: int
+
+
+def count_rows(engine: Engine, sent: Iterable[str]) -> Tally:
+    """Compare the ids of what was sent with the rows of the database."""
+    with reading(engine) as connection:
+        rows = list(connection.scalars(select(latent.c.message_id)))
+    ids, stored = set(sent), set(rows)
+    return Tally(len(ids), len(rows), len(rows) - len(stored), len(ids - stored))
+
+
+def list_sent(kafka: KafkaSettings) -> set[str]:
+    """Return the ids of all messages that the learning topic holds."""
+    topic = Topics(kafka.prefix).learning.name
+    return {(one.key() or b"").decode() for one in read_all(kafka.bootstrap_servers, topic)}
+
+
+def count_answers(kafka: KafkaSettings, clients: Iterable[str]) -> Answers:
+    """Compare the questions in the service topic with the replies to all clients."""
+    topics = Topics(kafka.prefix)
+    questions = read_all(kafka.bootstrap_servers, topics.service.name)
+    asked = {(one.key() or b"").decode() for one in questions}
+    replies = [reply for client in clients for reply in _read_replies(kafka, topics, client)]
+    counts = Counter(reply.in_reply_to for reply in replies)
+    labelled = [reply for reply in replies if reply.model_version is not None]
+    labels: dict[tuple[str | None, str | None], set[str]] = defaultdict(set)
+    for reply in labelled:
+        labels[reply.in_reply_to, reply.model_version].add(reply.label)
+    return Answers(
+        asked=len(asked),
+        unanswered=len(asked - set(counts)),
+        labelled=len(labelled),
+        again=sum(count > 1 for count in counts.values()),
+        contradicted=sum(len(given) > 1 for given in labels.values()),
+    )
+
+
+def _read_replies(kafka: KafkaSettings, topics: Topics, client: str) -> list[Reply]:
+    records = read_all(kafka.bootstrap_servers, topics.replies(client).name)
+    answers = [decode_answer(Record.from_kafka(one)) for one in records]
+    return [answer for answer in answers if isinstance(answer, Reply)]
