@@ -30,7 +30,6 @@ def consume(
     handle: Callable[[Sequence[Record]], None],
     stop: Event,
     health: Health | None = None,
-    *,
     instance: str = "0",
 ) -> None:
     consumer = RecordConsumer(
