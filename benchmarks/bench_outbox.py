@@ -20,7 +20,7 @@ import statistics
 import tempfile
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,13 +28,17 @@ from pathlib import Path
 from client_autoencoder.outbox.courier import Courier
 from client_autoencoder.outbox.entries import Limits
 from client_autoencoder.outbox.outbox import Outbox
-from schemas.messages import Acknowledgement
+from schemas.messages import Acknowledgement, Answer
 from stream.letter import Letter
 from stream.producer import make_headers
 from stream.relay import Arrivals, Relay
 from stream.settings import KafkaSettings
 
 CLIENT = "radiology-1"
+
+Row = tuple[object, ...]
+Speed = tuple[float, float]
+Send = Callable[[Path, list[Letter], int], None]
 
 
 class ShortRelay(Relay):
@@ -53,7 +57,9 @@ class ShortRelay(Relay):
 
     def look(self, timeout: float) -> Arrivals:
         now = datetime.now(UTC)
-        answers = [Acknowledgement(CLIENT, "hand", now, one) for one in self._delivered]
+        answers: list[Answer] = [
+            Acknowledgement(CLIENT, "hand", now, one) for one in self._delivered
+        ]
         self._delivered, self._sent = self._sent, []
         return Arrivals(delivered=self._delivered, answers=answers)
 
@@ -64,7 +70,8 @@ def main() -> None:
     if options.quick:
         options.messages, options.rounds = 2000, 2
     letters = make_letters(options.messages, options.body)
-    outbox, ceiling = [], []
+    outbox: list[Speed] = []
+    ceiling: list[Speed] = []
     for _ in range(options.rounds):
         with tempfile.TemporaryDirectory(dir=options.directory) as directory:
             path = Path(directory)
@@ -126,6 +133,7 @@ def send_through_outbox(path: Path, letters: list[Letter], batch: int) -> None:
 def send_by_hand(path: Path, letters: list[Letter], batch: int) -> None:
     with closing(sqlite3.connect(path / "hand.db", isolation_level=None)) as database:
         database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA wal_autocheckpoint = 4000")
         database.execute("CREATE TABLE letter (number INTEGER PRIMARY KEY, id TEXT, body BLOB)")
         before: list[tuple[int]] = []
         last = 0
@@ -137,15 +145,15 @@ def send_by_hand(path: Path, letters: list[Letter], batch: int) -> None:
         commit(database, "NORMAL", "DELETE FROM letter WHERE number = ?", before)
 
 
-def commit(database: sqlite3.Connection, durability: str, change: str, rows: list) -> None:
+def commit(database: sqlite3.Connection, durability: str, change: str, rows: Sequence[Row]) -> None:
     database.execute(f"PRAGMA synchronous = {durability}")
     database.execute("BEGIN")
     database.executemany(change, rows)
     database.execute("COMMIT")
 
 
-def measure(send, path: Path, letters: list[Letter], batch: int) -> tuple[float, float]:
-    """Return messages a second of the clock and of the processor."""
+def measure(send: Send, path: Path, letters: list[Letter], batch: int) -> Speed:
+    """Return messages a second by the clock and by the processor."""
     clock, processor = time.perf_counter(), time.process_time()
     send(path, letters, batch)
     return (
@@ -154,7 +162,9 @@ def measure(send, path: Path, letters: list[Letter], batch: int) -> tuple[float,
     )
 
 
-def describe(options: argparse.Namespace, outbox: list, ceiling: list) -> dict[str, object]:
+def describe(
+    options: argparse.Namespace, outbox: list[Speed], ceiling: list[Speed]
+) -> dict[str, object]:
     ours, theirs = list(zip(*outbox, strict=True)), list(zip(*ceiling, strict=True))
     ratios = [
         round(statistics.median(map(float.__truediv__, a, b)), 2)
