@@ -49,7 +49,7 @@ class Load:
     Attributes:
         messages: all of them, those included that were sent twice.
         distinct: how many different ones.
-        last_ids: the last message of each partition; once they are stored, all are.
+        last_ids: the last new message of each partition; once they are stored, all are.
     """
 
     messages: int
@@ -76,12 +76,10 @@ def fill_topic(
     producer = producer or make_producer(kafka)
     rng = random.Random(seed)  # noqa: S311 - the same order every time
     letters = list(_make_letters(topics, shape, encoder_id, count, seed))
-    ids = [letter.message_id for letter in letters]
     # As after a lost acknowledgement: the same bytes again, some time after the first.
     late = [(rng.uniform(at, count), at) for at in range(count) if rng.random() < repeated]
     order = [at for _, at in sorted([*((float(at), at) for at in range(count)), *late])]
     partitions = topics.learning.partitions
-    last: dict[int, str] = {}
     for at in order:
         letter, partition = letters[at], at % partitions
         while True:
@@ -96,9 +94,8 @@ def fill_topic(
                 break
             except BufferError:
                 producer.poll(0.1)
-        last[partition] = ids[at]
     assert producer.flush(60) == 0, "the broker did not take everything"
-    return Load(len(order), count, list(last.values()))
+    return Load(len(order), count, [one.message_id for one in letters[-partitions:]])
 
 
 def make_producer(kafka: KafkaSettings, **config: str) -> Producer:

@@ -132,7 +132,7 @@ def find_first_offset(record: Record) -> int:
     """Return where a record stood before an operator sent it again; otherwise its offset.
 
     So it keeps its id, and is stored once though a replay reads it at both places. Only what lies
-    before it counts: else a client could give its message the id of somebody's next one.
+    before it counts, and the id also depends on the bytes: nobody can take that of another message.
     """
     stated = record.header(headers.FIRST_OFFSET)
     if stated is None or not stated.isdigit() or len(stated) > _OFFSET_DIGITS:
@@ -142,7 +142,7 @@ def find_first_offset(record: Record) -> int:
 
 def _position_id(record: Record, cluster_id: str) -> str:
     first = find_first_offset(record)
-    return derive_message_id(cluster_id, record.topic, record.partition, first)
+    return derive_message_id(cluster_id, record.topic, record.partition, first, record.value or b"")
 
 
 def _check_envelope(record: Record, message: LatentMessage) -> None:

@@ -1,5 +1,6 @@
-"""Message ids: UUIDv7 from our clients, UUIDv5 of the position for a message without one."""
+"""Message ids: UUIDv7 from our clients, UUIDv5 of position and bytes for a message without one."""
 
+import hashlib
 import uuid
 
 _NAMESPACE = uuid.UUID("6f2c5d0e-3b0a-5b1c-9d55-0a1d7c1e0a03")
@@ -18,9 +19,13 @@ def make_message_id(milliseconds: int, random: bytes) -> str:
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
-def derive_message_id(cluster_id: str, topic: str, partition: int, offset: int) -> str:
-    """Return the UUIDv5 of a record's position.
+def derive_message_id(
+    cluster_id: str, topic: str, partition: int, offset: int, value: bytes
+) -> str:
+    """Return the UUIDv5 of a record's position and bytes.
 
-    The same record read twice has the same id, two equal images have two.
+    The same record read twice has the same id, two equal images have two. The bytes keep apart what
+    stands at one position of a topic that was made again, and whoever claims to be an older record.
     """
-    return str(uuid.uuid5(_NAMESPACE, f"{cluster_id}/{topic}/{partition}/{offset}"))
+    digest = hashlib.sha256(value).hexdigest()
+    return str(uuid.uuid5(_NAMESPACE, f"{cluster_id}/{topic}/{partition}/{offset}/{digest}"))

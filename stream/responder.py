@@ -176,6 +176,7 @@ class Responder:
         """
         # In one go: records sent one by one would each wake up librdkafka's thread.
         waiting, self._waiting = self._waiting, []
+        self._lost, self._unanswerable = [], []  # of a failed flush, all of which is sent again
         for one in waiting:
             self._publisher.produce(
                 one.topic.name,
@@ -185,14 +186,12 @@ class Responder:
                 on_delivered=partial(self._note, one),
             )
         self._publisher.flush()
-        unanswerable, self._unanswerable = self._unanswerable, []
-        for record, error in unanswerable:
+        for record, error in self._unanswerable:
             self.bury(record, error)
-        if unanswerable:
+        if self._unanswerable:
             self._publisher.flush()
-        lost, self._lost = self._lost, []
-        if lost:
-            raise DeliveryFailed("; ".join(dict.fromkeys(lost)))
+        if self._lost:
+            raise DeliveryFailed("; ".join(dict.fromkeys(self._lost)))
 
     def _make_id(self) -> str:
         return make_message_id(int(self._clock() * 1000), self._random(10))

@@ -12,6 +12,7 @@ from server_classifier.store.tables import latent
 from stream.connection import connect_admin, read_cluster_id
 from stream.identity import derive_message_id
 from stream.settings import KafkaSettings
+from tests.support.dead_letters import read_topic
 from tests.support.server import add_trained_classifier, run_server
 
 PROGRAM = Path(__file__).parent / "paper_client.py"
@@ -40,7 +41,10 @@ def test_a_client_of_twenty_lines_is_acknowledged_and_answered(
     assert (reply["clientID"], reply["label"]) == ("app2", "hand")
 
     cluster_id = read_cluster_id(connect_admin(settings))
-    derived = derive_message_id(cluster_id, row.topic, row.part, row.kafka_offset)
+    (sent,) = read_topic(settings, row.topic)
+    derived = derive_message_id(
+        cluster_id, row.topic, row.part, row.kafka_offset, sent.value or b""
+    )
     assert acknowledgement["inReplyTo"] == row.message_id == derived
     assert (row.client_id, row.site, row.label) == ("app2", "st-mary", "hand")
     assert row.encoder_id == server.encoder_id

@@ -13,6 +13,7 @@ from psycopg.errors import UniqueViolation
 from sqlalchemy import BigInteger, Connection, Integer, LargeBinary
 from sqlalchemy.exc import OperationalError
 
+from server_classifier.store.errors import StoreError
 from server_classifier.store.latents import LatentRow
 from server_classifier.store.tables import UtcTime, latent
 
@@ -20,6 +21,11 @@ _COLUMNS = ", ".join(LatentRow._fields)
 _KINDS = {Integer: "int4", BigInteger: "int8", UtcTime: "int8", LargeBinary: "bytea"}
 _TYPES = [_KINDS.get(type(latent.c[name].type), "text") for name in LatentRow._fields]
 _COPY = f"COPY latent ({_COLUMNS}) FROM STDIN (FORMAT BINARY)".encode()
+_REMEDY = (
+    "Where a restore or a failover left sequences behind: "
+    "SELECT setval('latent_id_seq', (SELECT max(id) FROM latent))"
+)
+_KEY = "uq_latent_message_id"
 _FIND_KNOWN = "SELECT message_id FROM latent WHERE message_id = ANY(%s)"
 
 
@@ -40,7 +46,9 @@ def _copy_new(cursor: psycopg.Cursor[Any], rows: Sequence[LatentRow]) -> int:
         cursor.execute("SAVEPOINT before_copy")
         try:
             _copy(cursor, rows)
-        except UniqueViolation:
+        except UniqueViolation as error:
+            if error.diag.constraint_name != _KEY:
+                raise StoreError(f"latents cannot be stored: {error}. {_REMEDY}") from error
             # More than once only where another process stores the same message at this moment.
             cursor.execute("ROLLBACK TO before_copy")
             rows = _leave_known_out(cursor, rows)

@@ -163,6 +163,12 @@ def test_only_an_earlier_offset_counts_as_the_first(stated: bytes, expected: int
     assert find_first_offset(record) == expected
 
 
+def test_nobody_takes_the_id_of_an_older_message() -> None:
+    victim = Record("t", 0, 3, 0, None, b"{}", [])
+    forged = Record("t", 0, 10, 0, None, b"{ }", [(names.FIRST_OFFSET, b"3")])
+    assert identify_sender(victim, "c").message_id != identify_sender(forged, "c").message_id
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

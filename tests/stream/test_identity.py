@@ -14,9 +14,11 @@ def test_a_message_id_is_a_uuid_of_version_7_that_sorts_by_time() -> None:
     assert first.int >> 80 == 1_700_000_000_000
 
 
-def test_a_derived_id_belongs_to_one_position_for_ever() -> None:
-    derived = derive_message_id("MkU3OEVBNTcwNTJENDM2Qg", "ioa.learning", 2, 41)
-    assert derived == "85807ea6-5b83-544b-8532-225753a4db47"
+def test_a_derived_id_belongs_to_one_position_and_its_bytes_for_ever() -> None:
+    cluster, topic = "MkU3OEVBNTcwNTJENDM2Qg", "ioa.learning"
+    derived = derive_message_id(cluster, topic, 2, 41, b"{}")
+    assert derived == "4b4c67f8-ce33-51f1-b131-bd3ef7bff997"
     assert uuid.UUID(derived).version == 5
-    assert derived != derive_message_id("MkU3OEVBNTcwNTJENDM2Qg", "ioa.learning", 2, 42)
-    assert derived != derive_message_id("another-cluster", "ioa.learning", 2, 41)
+    assert derived != derive_message_id(cluster, topic, 2, 42, b"{}")
+    assert derived != derive_message_id("another-cluster", topic, 2, 41, b"{}")
+    assert derived != derive_message_id(cluster, topic, 2, 41, b"{ }")

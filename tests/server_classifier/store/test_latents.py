@@ -1,9 +1,10 @@
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, text
 
-from server_classifier.store.database import reading, writing
+from server_classifier.store.database import ensure_current, open_database, reading, writing
+from server_classifier.store.errors import StoreError
 from server_classifier.store.latents import (
     LatentRow,
     NewLatents,
@@ -14,6 +15,7 @@ from server_classifier.store.latents import (
 )
 from server_classifier.store.tables import latent
 from tests.server_classifier.stored import make_row
+from tests.support.postgres import Postgres
 
 
 def insert(engine: Engine, rows: list[LatentRow]) -> int:
@@ -102,3 +104,14 @@ def test_the_id_of_a_deleted_latent_is_not_used_again(engine: Engine) -> None:
     insert(engine, [make_row(3)])
     with reading(engine) as connection:
         assert count_new_latents(connection, newest).by_encoder != {}
+
+
+def test_a_sequence_left_behind_is_an_error_that_names_the_remedy(postgres: Postgres) -> None:
+    engine = open_database(postgres.create_database())
+    ensure_current(engine)
+    with writing(engine) as connection:
+        insert_latents(connection, [make_row(0), make_row(1)])
+        connection.execute(text("SELECT setval('latent_id_seq', 1, false)"))
+    with pytest.raises(StoreError, match=r"SELECT setval"), writing(engine) as connection:
+        insert_latents(connection, [make_row(2)])
+    engine.dispose()
