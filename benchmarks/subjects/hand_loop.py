@@ -61,6 +61,8 @@ _LATENT = load_schema("latent.v1").parsed
 _ACKNOWLEDGEMENT = load_schema("acknowledgement.v1")
 _ACK_START = b"\xc3\x01" + _ACKNOWLEDGEMENT.fingerprint
 _BATCH = 2000
+_OPEN_ID = secrets.token_hex(18).encode()  # as long as a UUID
+_OPEN_REPLY = secrets.token_hex(18).encode()
 
 
 def main() -> None:
@@ -84,8 +86,7 @@ def main() -> None:
         {
             "bootstrap.servers": bootstrap,
             "enable.idempotence": True,
-            "linger.ms": 1000,  # flush sends at once
-            "queue.buffering.max.messages": 1_000_000,
+            "linger.ms": 5,
         }
     )
     lost: list[KafkaError] = []
@@ -95,9 +96,10 @@ def main() -> None:
             lost.append(error)
 
     while True:
-        messages = [one for one in consumer.consume(_BATCH, 0.1) if one.error() is None]
-        if not messages:
+        first = consumer.poll(0.1)
+        if first is None:
             continue
+        messages = [first, *consumer.consume(_BATCH - 1, 0)]
         rows = []
         forms = []
         ends: Ends = {}
@@ -108,41 +110,46 @@ def main() -> None:
             ends[row[16]] = row[17] + 1
         store(rows, ends)
         now = datetime.now(UTC)
-        text_now = now.strftime("%Y-%m-%d %H:%M:%S")
         milliseconds = int(now.timestamp() * 1000)
+        copies: dict[tuple[str, str, bytes], bytes] = {}
         for row, content_type in zip(rows, forms, strict=True):
-            ack_id = make_message_id(milliseconds, secrets.token_bytes(10))
-            body: dict[str, Any] = {
-                "messageID": ack_id,
-                "inReplyTo": row[0],
-                "clientID": row[2],
-                "label": row[4],
-            }
-            if content_type == b"avro/binary":
-                out = BytesIO()
-                out.write(_ACK_START)
-                body["timestamp"] = now
-                fastavro.schemaless_writer(out, _ACKNOWLEDGEMENT.parsed, body)
-                value = out.getvalue()
-            else:
-                body["timestamp"] = text_now
-                value = orjson.dumps({"message": body})
+            kind = (row[2], row[4], content_type)
+            if kind not in copies:
+                copies[kind] = write_acknowledgement(*kind, now)
             message_id = row[0].encode()
+            ack_id = make_message_id(milliseconds, secrets.token_bytes(10)).encode()
             producer.produce(
                 f"{prefix}.replies.{row[2]}",
-                value,
+                copies[kind].replace(_OPEN_REPLY, message_id).replace(_OPEN_ID, ack_id),
                 message_id,
                 on_delivery=report,
                 headers=[
                     ("ioa-kind", b"acknowledgement"),
                     ("ioa-client", row[2].encode()),
-                    ("ioa-message-id", ack_id.encode()),
+                    ("ioa-message-id", ack_id),
                     ("ioa-correlation-id", message_id),
                     ("content-type", content_type),
                 ],
             )
         assert producer.flush(60) == 0
         assert not lost, f"not acknowledged: {lost[:1]}"
+
+
+def write_acknowledgement(client_id: str, label: str, form: bytes, now: datetime) -> bytes:
+    """Return one with the ids left open."""
+    body: dict[str, Any] = {
+        "messageID": _OPEN_ID.decode(),
+        "inReplyTo": _OPEN_REPLY.decode(),
+        "clientID": client_id,
+        "label": label,
+    }
+    if form != b"avro/binary":
+        body["timestamp"] = now.strftime("%Y-%m-%d %H:%M:%S")
+        return orjson.dumps({"message": body})
+    out = BytesIO()
+    out.write(_ACK_START)
+    fastavro.schemaless_writer(out, _ACKNOWLEDGEMENT.parsed, body | {"timestamp": now})
+    return out.getvalue()
 
 
 def read_row(
