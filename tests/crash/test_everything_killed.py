@@ -63,7 +63,7 @@ def strike(crew: Crew, faults: dict[str, Fault], count: int, random: Random) -> 
     random.shuffle(parts)
     for part in parts:
         crew.work_off(random.randint(100, 2000))
-        crew.work(random.uniform(0, 0.5))
+        crew.work(random.uniform(0, 2))
         faults[part].kill()
         crew.work(random.uniform(0, 1))
         faults[part].mend()
