@@ -7,7 +7,7 @@
 
 python := .venv/bin/python
 
-.PHONY: help install demo tables test test-crash check clean
+.PHONY: help install demo tables test test-crash bench check clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -28,6 +28,12 @@ test: ## Run all tests
 test-crash: ## Kill everything under load, fill disks, and count what became of every message: minutes
 	@scripts/install.sh all,test
 	@$(python) -m pytest -m crash -rP $(ARGS)
+
+bench: ## Measure speed beside hand-written ceilings and peers, half an hour; ARGS=--quick for a few minutes
+	@scripts/install.sh all,test
+	@for name in ingest ingest_scaling ingest_memory replies_during_ingest; do \
+	    $(python) -m benchmarks.$$name $(ARGS) || exit 1; \
+	done
 
 check: ## Check style, types and which package imports which
 	@scripts/install.sh all,test

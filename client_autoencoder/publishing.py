@@ -7,6 +7,7 @@ encoding.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from client_autoencoder.asking import Prediction, read_prediction
 from client_autoencoder.errors import ClientError, OutboxFull
 from client_autoencoder.images import ImageBatch, ImageSource, Skipped
 from client_autoencoder.outbox.courier import Courier
@@ -49,12 +50,27 @@ class DrainReport:
     Attributes:
         ended: how many were acknowledged, refused, answered or expired.
         refused: maps an image's name to the reason.
+        predictions: what was answered to questions.
+        expired: the images of questions that nobody answered in time.
         waiting: messages that are still in the outbox.
     """
 
     ended: dict[Kind, int] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
+    predictions: list[Prediction] = field(default_factory=list)
+    expired: list[str] = field(default_factory=list)
     waiting: int = 0
+
+    def note(self, one: Settled) -> None:
+        """Add a message that has left the outbox."""
+        kind = one.outcome.kind
+        self.ended[kind] = self.ended.get(kind, 0) + 1
+        if kind == "refused":
+            self.refused[one.name] = one.outcome.reason
+        elif kind == "answered":
+            self.predictions.append(read_prediction(one))
+        elif kind == "expired":
+            self.expired.append(one.name)
 
 
 def check_labels(source: ImageSource, order: Iterable[int]) -> None:
@@ -107,23 +123,26 @@ def publish(
     return run.finish()
 
 
-def drain(courier: Courier, *, timeout: float, on_progress: Progress) -> DrainReport:
-    """Send what waits in the outbox, and wait until it is answered; see ``publish``."""
-    report = DrainReport()
+def drain(
+    courier: Courier, *, timeout: float, on_progress: Progress, report: DrainReport | None = None
+) -> DrainReport:
+    """Send what waits in the outbox, and wait until it is answered; see ``publish``.
+
+    Args:
+        report: of another outbox, to be continued.
+    """
+    report = report or DrainReport()
     outbox = courier.outbox
     waited = outbox.counts.waiting
 
     def note(settled: list[Settled]) -> None:
         for one in settled:
-            kind = one.outcome.kind
-            report.ended[kind] = report.ended.get(kind, 0) + 1
-            if kind == "refused":
-                report.refused[one.name] = one.outcome.reason
+            report.note(one)
         on_progress(waited, waited - outbox.counts.waiting)
 
     courier.note = note
     courier.drain(timeout=timeout)
-    report.waiting = outbox.counts.waiting
+    report.waiting += outbox.counts.waiting
     return report
 
 
@@ -146,7 +165,7 @@ class _Run:
         self._timeout = timeout
         self._on_progress = on_progress
         self._former = courier.outbox.counts.waiting
-        self._last_of_former = courier.outbox.last_number()
+        self._last_of_former = courier.outbox.last_number
         courier.note = self._note
 
     def put(self, batch: ImageBatch) -> None:

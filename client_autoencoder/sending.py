@@ -1,11 +1,11 @@
-"""Images to messages: encode and privatize; and questions to replies.
+"""Images to messages: encode and privatize.
 
 The way of one batch: images [N, 1, H, W] -> encoder -> latents [N, D] -> privatizer -> vectors ->
-messages. ``publishing`` sends those to be learned from.
+messages. ``publishing`` sends those to be learned from, ``asking`` those to be answered.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -16,10 +16,8 @@ from client_autoencoder.encoder import Encoder
 from client_autoencoder.errors import ClientError
 from client_autoencoder.images import ImageBatch
 from client_autoencoder.privacy.mechanism import Privatizer
-from schemas.messages import Aggregate, LatentMessage, Mode, Reply
-from schemas.validation import LEAST_QUERY_EPSILON
+from schemas.messages import Aggregate, LatentMessage, Mode
 from schemas.vector import Vector
-from stream.exchange import Answered, Exchange
 from stream.identity import make_message_id
 
 
@@ -86,118 +84,5 @@ class MessageMaker:
         return self.privatizer.privacy.mechanism != "none"
 
 
-@dataclass
-class Prediction:
-    """The reply about one image; label and ``probabilities`` are empty where ``error`` says why."""
-
-    name: str
-    true_label: str | None
-    label: str
-    probability: float | None
-    probabilities: dict[str, float]
-    model_version: str | None
-    error: str | None
-    seconds: float
-
-
-@dataclass
-class ServiceReport:
-    """What became of service messages, in the order in which the replies came."""
-
-    sent: int = 0
-    predictions: list[Prediction] = field(default_factory=list)
-    unanswered: list[str] = field(default_factory=list)
-
-    @property
-    def answered(self) -> list[Prediction]:
-        """The predictions that carry a label."""
-        return [prediction for prediction in self.predictions if prediction.error is None]
-
-
 Progress = Callable[[int, int], None]
 """Called with how many messages were sent and answered so far."""
-
-
-def ask(
-    batches: Iterable[ImageBatch],
-    maker: MessageMaker,
-    exchange: Exchange,
-    *,
-    timeout: float,
-    in_flight: int,
-    on_progress: Progress,
-) -> ServiceReport:
-    """Send images to be classified and wait for the replies.
-
-    Args:
-        timeout: seconds without any reply after which waiting ends; also each request's deadline.
-        in_flight: requests that may be without a reply at a time.
-
-    Raises:
-        ClientError: the noise would make every answer useless.
-        StreamError: the broker is away, refuses us, or a message is too large.
-    """
-    _refuse_useless_noise(maker.privatizer)
-    report = ServiceReport()
-    asked: dict[str, tuple[str, str | None]] = {}
-
-    def note(answered: Answered) -> None:
-        name, label = asked.pop(answered.answer.in_reply_to or "")
-        if isinstance(answered.answer, Reply):
-            report.predictions.append(_predict(answered, answered.answer, name, label))
-        on_progress(report.sent, len(report.predictions))
-
-    for message, name, label in _each(batches, maker):
-        asked[message.message_id or ""] = (name, label)
-        exchange.send(message, maker.form, deadline=maker.now().timestamp() + timeout)
-        report.sent += 1
-        if not _drain(exchange, note, down_to=in_flight - 1, timeout=timeout):
-            break
-    else:
-        _drain(exchange, note, down_to=0, timeout=timeout)
-    report.unanswered = [name for name, _ in asked.values()]
-    return report
-
-
-def _each(
-    batches: Iterable[ImageBatch], maker: MessageMaker
-) -> Iterator[tuple[LatentMessage, str, str | None]]:
-    for batch in batches:
-        yield from zip(maker.make(batch, "service"), batch.names, batch.labels, strict=True)
-
-
-def _drain(
-    exchange: Exchange, note: Callable[[Answered], None], *, down_to: int, timeout: float
-) -> bool:
-    """Take answers until at most ``down_to`` messages are open; False if none came in time."""
-    quiet_since = exchange.clock()
-    for answered in exchange.receive(0):
-        note(answered)
-    while len(exchange.open) > down_to and exchange.clock() - quiet_since < timeout:
-        for answered in exchange.receive(0.1):
-            note(answered)
-            quiet_since = exchange.clock()
-    return len(exchange.open) <= down_to
-
-
-def _predict(answered: Answered, reply: Reply, name: str, true_label: str | None) -> Prediction:
-    probabilities = reply.probabilities or {}
-    return Prediction(
-        name=name,
-        true_label=true_label,
-        label=reply.label,
-        probability=probabilities.get(reply.label),
-        probabilities=probabilities,
-        model_version=reply.model_version,
-        error=reply.error,
-        seconds=answered.seconds,
-    )
-
-
-def _refuse_useless_noise(privatizer: Privatizer) -> None:
-    epsilon = privatizer.privacy.epsilon
-    if epsilon is not None and epsilon <= LEAST_QUERY_EPSILON:
-        raise ClientError(
-            f"a question with noise of epsilon {epsilon:g} gets answers little better than "
-            "chance. Send noised images in learning mode only, and ask without a privatizer"
-        )

@@ -12,9 +12,12 @@ from dataclasses import dataclass, field
 from threading import Event
 
 import structlog
+from prometheus_client import Counter
 
+from ioa.children_health import choose_addresses, serve_health
 from ioa.settings import Settings
 from server_classifier.service import await_database
+from stream.health import Health
 from stream.lifetime import bind_to_parent
 
 SERVICES = ("ingest", "infer", "train")
@@ -58,23 +61,41 @@ def supervise_server(settings: Settings, stop: Event) -> None:
 
     The database is brought up to date first, so that the services find their tables.
     """
+    health = Health(time.monotonic)
+    address = settings.server.health
+    addresses = choose_addresses(address, SERVICES)
+    with serve_health(address, addresses, health) as starts:
+        if await_database(settings.server, stop, health) is None:
+            return
+        services = [
+            _Service(name, _child_environment(settings, addresses.get(name))) for name in SERVICES
+        ]
+        health.begin()
+        try:
+            while not stop.is_set():
+                health.turn()
+                for service in services:
+                    _keep_running(service, starts)
+                stop.wait(_POLL_SECONDS)
+        finally:
+            _stop_all([service.process for service in services if service.process is not None])
+
+
+def _child_environment(settings: Settings, health: str | None) -> dict[str, str]:
+    server = settings.server.model_copy(update={"health": health})
+    child = settings.model_copy(update={"server": server})
+    return child.child_environment(os.environ)
+
+
+def _keep_running(service: _Service, starts: Counter) -> None:
     log = structlog.get_logger()
-    if await_database(settings.server, stop) is None:
-        return
-    environment = settings.child_environment(os.environ)
-    services = [_Service(name, environment) for name in SERVICES]
-    try:
-        while not stop.is_set():
-            for service in services:
-                if (code := service.note_exit()) is not None:
-                    log.error("service died", name=service.name, exit_code=code)
-                if service.process is None and time.monotonic() >= service.restart_at:
-                    service.start()
-                    pid = service.process.pid if service.process else None
-                    log.info("service started", name=service.name, pid=pid)
-            stop.wait(_POLL_SECONDS)
-    finally:
-        _stop_all([service.process for service in services if service.process is not None])
+    if (code := service.note_exit()) is not None:
+        log.error("service died", name=service.name, exit_code=code)
+    if service.process is None and time.monotonic() >= service.restart_at:
+        service.start()
+        starts.labels(service.name).inc()
+        pid = service.process.pid if service.process else None
+        log.info("service started", name=service.name, pid=pid)
 
 
 def _stop_all(processes: list[subprocess.Popen[bytes]]) -> None:

@@ -3,6 +3,7 @@
 Each message is ``C3 01``, the 8-byte fingerprint of its schema, and the record.
 """
 
+from functools import cache
 from io import BytesIO
 from typing import Any
 
@@ -154,7 +155,7 @@ def _write(name: str, record: dict[str, Any]) -> bytes:
     out = BytesIO()
     out.write(_MARKER + schema.fingerprint)
     try:
-        fastavro.schemaless_writer(out, schema.parsed, record, strict=True)
+        fastavro.schemaless_writer(out, schema.parsed, record)
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise SchemaError(f"does not fit {name}: {error}") from error
     return out.getvalue()
@@ -222,6 +223,12 @@ def _privacy_record(privacy: Privacy) -> dict[str, Any]:
 
 
 def _answer(message: Answer) -> dict[str, Any]:
-    fields = load_schema(_SCHEMA_OF[type(message)]).parsed["fields"]
-    names = [field["name"] for field in fields]
-    return {name: getattr(message, _ATTRIBUTES.get(name, name)) for name in names}
+    fields = _pair_fields(_SCHEMA_OF[type(message)])
+    return {name: getattr(message, attribute) for name, attribute in fields}
+
+
+@cache
+def _pair_fields(schema: str) -> list[tuple[str, str]]:
+    """Return the name of each field on the wire and that of its attribute."""
+    names = [field["name"] for field in load_schema(schema).parsed["fields"]]
+    return [(name, _ATTRIBUTES.get(name, name)) for name in names]

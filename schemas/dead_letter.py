@@ -1,12 +1,14 @@
 """A record that could not be used, with the reason.
 
 On the dead-letter topic it keeps its key, value and headers and gains the reason and its origin as
-further headers; the JSON form is what people and tools read.
+further headers; the JSON form is what people and tools read. Beside the dead letters stand notes of
+those that were sent again.
 """
 
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import orjson
 
@@ -15,14 +17,47 @@ from schemas.errors import SchemaError
 
 Headers = Sequence[tuple[str, bytes | None]]
 
-_ADDED = (
-    names.ERROR_REASON,
-    names.ERROR_FIELD,
+_ORIGIN = (
     names.ORIGIN_TOPIC,
     names.ORIGIN_PARTITION,
     names.ORIGIN_OFFSET,
     names.ORIGIN_TIMESTAMP,
 )
+_ADDED = (names.ERROR_REASON, names.ERROR_FIELD, *_ORIGIN)
+_NOTE = (names.KIND, b"sent-again")
+
+
+class Origin(NamedTuple):
+    """Where a record stood. The timestamp, of the broker, differs in a topic that was made again.
+
+    A record may be buried twice, before and after a crash; those dead letters have one origin.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+
+    def to_note(self) -> list[tuple[str, bytes | None]]:
+        """Return the headers that note, on the dead-letter topic, that the record was sent again.
+
+        No dead letter looks like that: it has more headers.
+        """
+        return [
+            _NOTE,
+            *((name, str(value).encode()) for name, value in zip(_ORIGIN, self, strict=True)),
+        ]
+
+    @classmethod
+    def from_note(cls, headers: Headers) -> "Origin | None":
+        """Read a note; None where it is something else."""
+        if tuple(name for name, _ in headers) != (names.KIND, *_ORIGIN) or headers[0] != _NOTE:
+            return None
+        try:
+            topic, *numbers = ((value or b"").decode() for _, value in headers[1:])
+            return cls(topic, *map(int, numbers))
+        except ValueError:
+            return None
 
 
 @dataclass(slots=True)
@@ -41,6 +76,13 @@ class DeadLetter:
     key: bytes | None
     value: bytes | None
     headers: Headers
+
+    @property
+    def origin(self) -> Origin:
+        """Where the record stood."""
+        return Origin(
+            self.origin_topic, self.origin_partition, self.origin_offset, self.origin_timestamp
+        )
 
     def to_headers(self) -> list[tuple[str, bytes | None]]:
         """Return the original headers followed by the reason and the origin."""

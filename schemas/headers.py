@@ -10,6 +10,8 @@ CORRELATION_ID = "ioa-correlation-id"
 DEADLINE = "ioa-deadline"
 """Milliseconds since the Unix epoch; after it nobody waits for the answer any more."""
 CONTENT_TYPE = "content-type"
+FIRST_OFFSET = "ioa-first-offset"
+"""Where a record stood first in its partition that an operator has sent again."""
 KEY_ID = "ioa-key-id"
 SIGNATURE = "ioa-signature"
 

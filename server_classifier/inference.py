@@ -3,18 +3,20 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Event
 
 import numpy as np
 import structlog
+from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 
-from schemas import headers
 from schemas.errors import SchemaError
 from schemas.messages import Reply
 from schemas.validation import cut_text
 from server_classifier.admission import Admission, Admitted
+from server_classifier.metrics import count_service
 from server_classifier.prediction import Classifier
 from server_classifier.service import await_surroundings
 from server_classifier.settings import ServerSettings
@@ -50,11 +52,12 @@ def run_infer(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> No
         responder,
         cluster_id=around.cluster_id,
         clock=time.time,
+        registry=around.monitor.registry,
     )
     consumer = around.make_consumer(around.topics.service, group="infer", batch_size=_BATCH_SIZE)
     structlog.get_logger().info("ready")
     with closing(around):
-        consumer.run(inference.handle, stop, when_idle=shelf.refresh)
+        consumer.run(around.measure(inference.handle), stop, when_idle=shelf.refresh)
 
 
 class ClassifierShelf:
@@ -104,11 +107,24 @@ class ClassifierShelf:
                     self._log.info("classifier loaded", version=row.version)
 
 
+@dataclass(slots=True)
+class _Sorted:
+    """The records of one batch by what is to become of them.
+
+    ``late`` holds by how many seconds each expired one is late.
+    """
+
+    admitted: dict[str, list[Admitted]] = field(default_factory=dict)
+    refused: list[tuple[Record, SchemaError, Sender | None]] = field(default_factory=list)
+    late: list[float] = field(default_factory=list)
+
+
 class Inference:
     """Handles batches of records from the service topic.
 
     Args:
         clock: seconds since the Unix epoch.
+        registry: takes the metrics.
     """
 
     def __init__(
@@ -119,63 +135,86 @@ class Inference:
         *,
         cluster_id: str,
         clock: Callable[[], float],
+        registry: CollectorRegistry | None = None,
     ) -> None:
         self._admission = admission
         self._shelf = shelf
         self._responder = responder
         self._cluster_id = cluster_id
         self._clock = clock
+        self._outcomes = count_service(registry)
+        self._log = structlog.get_logger()
 
     def handle(self, records: Sequence[Record]) -> None:
         """Answer every record: with a label, or with the reason why there is none.
+
+        Only what has expired is not answered: nobody waits for it any more.
 
         Raises:
             DependencyDown: the database is away and holds what is needed to answer.
         """
         try:
             self._admission.begin_batch()
-            admitted, refused = self._sort(records)
+            batch = self._sort(records)
             # All that may fail for a while comes before the first answer is queued.
-            classifiers = {id: self._shelf.find(id) for id in admitted}
-            for encoder_id, requests in admitted.items():
+            classifiers = {id: self._shelf.find(id) for id in batch.admitted}
+            answered = sum(
                 self._answer(requests, classifiers[encoder_id])
-            for record, error, sender in refused:
+                for encoder_id, requests in batch.admitted.items()
+            )
+            for record, error, sender in batch.refused:
                 self._refuse(record, error, sender)
             self._responder.flush()
         except (StoreUnavailable, DeliveryFailed) as error:
-            raise DependencyDown(str(error)) from error
+            raise DependencyDown(str(error), error.dependency) from error
+        self._report(batch, answered)
 
-    def _sort(
-        self, records: Sequence[Record]
-    ) -> tuple[dict[str, list[Admitted]], list[tuple[Record, SchemaError, Sender | None]]]:
-        by_encoder: dict[str, list[Admitted]] = {}
-        refused = []
+    def _report(self, batch: _Sorted, answered: int) -> None:
+        asked = sum(map(len, batch.admitted.values()))
+        self._outcomes.count(
+            answered=answered,
+            unanswerable=asked - answered,
+            refused=len(batch.refused),
+            expired=len(batch.late),
+        )
+        if batch.late:
+            self._log.warning(
+                "requests expired",
+                requests=len(batch.late),
+                least_seconds_late=round(min(batch.late), 1),
+                most_seconds_late=round(max(batch.late), 1),
+                hint="by the server's clock; are those of the clients right?",
+            )
+
+    def _sort(self, records: Sequence[Record]) -> _Sorted:
+        batch = _Sorted()
         for record in records:
             try:
-                one = self._admit(record)
-                by_encoder.setdefault(one.encoder.encoder_id, []).append(one)
+                received = decode_latent(record, mode="service", cluster_id=self._cluster_id)
+                late = self._measure_lateness(record)
+                if late > 0:
+                    batch.late.append(late)
+                    continue
+                one = self._admission.admit(received)
+                batch.admitted.setdefault(one.encoder.encoder_id, []).append(one)
             except SchemaError as error:
                 sender = identify_sender(record, self._cluster_id)
                 known = self._admission.knows_client(sender.client_id)
-                refused.append((record, error, sender if known else None))
-        return by_encoder, refused
+                batch.refused.append((record, error, sender if known else None))
+        return batch
 
-    def _admit(self, record: Record) -> Admitted:
-        received = decode_latent(record, mode="service", cluster_id=self._cluster_id)
+    def _measure_lateness(self, record: Record) -> float:
+        """Return how many seconds ago the deadline was; without a deadline nothing is late."""
         deadline = read_deadline(record)
-        if deadline is not None and deadline < self._clock():
-            late = self._clock() - deadline
-            raise SchemaError(
-                f"has passed {late:.1f} s ago by the server's clock; is the client's right?",
-                headers.DEADLINE,
-            )
-        return self._admission.admit(received)
+        return 0.0 if deadline is None else self._clock() - deadline
 
-    def _answer(self, requests: list[Admitted], classifier: Classifier | None) -> None:
+    def _answer(self, requests: list[Admitted], classifier: Classifier | None) -> int:
+        """Reply to all; return how many got a label."""
         if classifier is None:
             for request in requests:
                 self._reply(request, error=NO_MODEL)
-            return
+            return 0
+        answered = 0
         probabilities = classifier.predict(np.stack([one.to_floats() for one in requests]))
         for request, row in zip(requests, probabilities.tolist(), strict=True):
             if not np.isfinite(row).all():
@@ -184,6 +223,8 @@ class Inference:
             ranked = sorted(zip(row, classifier.labels, strict=True), reverse=True)
             likeliest = {label: value for value, label in ranked[:_MOST_PROBABILITIES]}
             self._reply(request, likeliest, classifier.version)
+            answered += 1
+        return answered
 
     def _reply(
         self,

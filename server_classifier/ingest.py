@@ -6,6 +6,7 @@ leaves nothing of the batch in the database, and it is read again; a crash after
 there, and who was not answered sends again: the unique ``message_id`` keeps rows single.
 """
 
+import gc
 import os
 import socket
 import time
@@ -18,14 +19,16 @@ from threading import Event
 
 import orjson
 import structlog
+from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 
 from schemas.errors import SchemaError
-from schemas.messages import Acknowledgement, Privacy, Refusal
+from schemas.messages import Privacy, Refusal
 from schemas.validation import cut_text
 from server_classifier.admission import Admission, Admitted
 from server_classifier.held_positions import HeldPositions
-from server_classifier.service import await_surroundings
+from server_classifier.metrics import count_learning
+from server_classifier.service import DatabaseWatch, await_surroundings
 from server_classifier.settings import ServerSettings
 from server_classifier.store.database import writing
 from server_classifier.store.errors import PositionLost, StoreUnavailable
@@ -38,6 +41,8 @@ from stream.settings import KafkaSettings
 
 Now = Callable[[], datetime]
 _BATCH_SIZE = 2000
+_LINGER_MS = 5  # acknowledgements travel together
+_OBJECTS_PER_LOOK = 200_000
 
 
 @dataclass(slots=True)
@@ -71,17 +76,31 @@ def run_ingest(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> N
     ingester = Ingester(
         around.engine,
         Admission(around.engine, settings.labels, time.monotonic),
-        around.make_responder(),
+        around.make_responder(linger_ms=_LINGER_MS),
         positions,
         cluster_id=around.cluster_id,
         now=now,
+        registry=around.monitor.registry,
     )
+    watch = DatabaseWatch(around.engine, around.monitor.health, time.monotonic)
     consumer = around.make_consumer(
         around.topics.learning, group="ingest", batch_size=_BATCH_SIZE, place=positions.take
     )
+    _relieve_collector()
     structlog.get_logger().info("ready")
     with closing(around):
-        consumer.run(ingester.handle, stop)
+        consumer.run(around.measure(ingester.handle), stop, when_idle=watch.look)
+
+
+def _relieve_collector() -> None:
+    """Let Python's garbage collector look rarely, and never at what start-up has made.
+
+    A batch makes tens of thousands of objects that die with it, none of them in cycles; looking
+    for cycles among them, again and again, would take a quarter of the time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_OBJECTS_PER_LOOK)
 
 
 class Ingester:
@@ -89,6 +108,7 @@ class Ingester:
 
     Args:
         positions: of the partitions that the records come from.
+        registry: takes the metrics.
     """
 
     def __init__(
@@ -100,6 +120,7 @@ class Ingester:
         *,
         cluster_id: str,
         now: Now,
+        registry: CollectorRegistry | None = None,
     ) -> None:
         self._engine = engine
         self._admission = admission
@@ -107,6 +128,7 @@ class Ingester:
         self._positions = positions
         self._cluster_id = cluster_id
         self._now = now
+        self._outcomes = count_learning(registry)
         self._batch: _Batch | None = None
         self._log = structlog.get_logger()
 
@@ -125,7 +147,7 @@ class Ingester:
             self._store(batch)
             self._answer(batch)
         except (StoreUnavailable, DeliveryFailed) as error:
-            raise DependencyDown(str(error)) from error
+            raise DependencyDown(str(error), error.dependency) from error
         except PositionLost as error:
             self._batch = None
             raise PartitionLost(str(error)) from error
@@ -139,13 +161,15 @@ class Ingester:
         return self._batch
 
     def _report(self, batch: _Batch) -> None:
-        stored = batch.stored or 0
+        stored, refused = batch.stored or 0, len(batch.refused)
+        known = len(batch.admitted) - stored
+        self._outcomes.count(stored=stored, known=known, refused=refused)
         self._log.info(
             "batch ingested",
             records=len(batch.records),
             stored=stored,
-            known=len(batch.admitted) - stored,
-            dead_letters=len(batch.refused),
+            known=known,
+            dead_letters=refused,
         )
 
     def _sort(self, records: Sequence[Record]) -> _Batch:
@@ -184,14 +208,7 @@ class Ingester:
 
     def _answer(self, batch: _Batch) -> None:
         now = self._now()
-        for one in batch.admitted:
-            received = one.received
-            message = received.message
-            self._responder.answer(
-                received.record,
-                Acknowledgement(message.client_id, message.label, now, message.message_id),
-                paper_only=received.paper_only,
-            )
+        self._responder.acknowledge((one.received for one in batch.admitted), now)
         for refused in batch.refused:
             if refused.sender is not None:
                 self._responder.answer(

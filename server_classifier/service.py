@@ -2,31 +2,44 @@
 
 import secrets
 import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from threading import Event
 
 import structlog
 from sqlalchemy import Engine
 
+from server_classifier.metrics import BatchMetrics, count_dead_letters
+from server_classifier.monitor import Monitor, open_monitor
 from server_classifier.settings import ServerSettings
-from server_classifier.store.database import ensure_current, open_database
+from server_classifier.store.database import current_revision, ensure_current, open_database
 from server_classifier.store.errors import StoreUnavailable
 from stream.connection import backoff, read_cluster_id, wait_for_cluster
-from stream.consumer import Place, RecordConsumer
+from stream.consumer import Handle, Place, RecordConsumer
+from stream.health import Health
 from stream.producer import Publisher
+from stream.record import Record
 from stream.responder import Responder
 from stream.settings import KafkaSettings
 from stream.topics import Topic, Topics, create_topics
 
+# So that a service that cannot deliver says so, and what it waits for, in this time.
+_DELIVERY_SECONDS = 30.0
+_LOOK_SECONDS = 5.0
+
 
 @dataclass(frozen=True)
 class Surroundings:
-    """The database and the cluster of a service, both of which have answered."""
+    """The database and the cluster of a service, both of which have answered, and its monitor."""
 
     kafka: KafkaSettings
     settings: ServerSettings
     engine: Engine
     cluster_id: str
+    monitor: Monitor
+    stack: ExitStack
 
     @property
     def topics(self) -> Topics:
@@ -34,13 +47,18 @@ class Surroundings:
         return Topics(self.kafka.prefix)
 
     def close(self) -> None:
-        """Close the connections to the database."""
+        """Close the connections to the database, and the monitor."""
         self.engine.dispose()
+        self.stack.close()
 
-    def make_responder(self) -> Responder:
-        """Return a responder with a producer of its own."""
+    def make_responder(self, *, linger_ms: int = 0) -> Responder:
+        """Return a responder with a producer of its own; see ``Publisher``."""
         return Responder(
-            Publisher(self.kafka), self.topics, clock=time.time, random=secrets.token_bytes
+            Publisher(self.kafka, delivery_timeout=_DELIVERY_SECONDS, linger_ms=linger_ms),
+            self.topics,
+            clock=time.time,
+            random=secrets.token_bytes,
+            on_bury=count_dead_letters(self.monitor.registry).inc,
         )
 
     def make_consumer(
@@ -54,7 +72,19 @@ class Surroundings:
             instance=self.settings.instance,
             batch_size=batch_size,
             place=place,
+            health=self.monitor.health,
         )
+
+    def measure(self, handle: Handle) -> Handle:
+        """Return a handler that also counts its records and its seconds."""
+        metrics = BatchMetrics(self.monitor.registry)
+
+        def handle_measured(records: Sequence[Record]) -> None:
+            began = time.perf_counter()
+            handle(records)
+            metrics.count(len(records), time.perf_counter() - began)
+
+        return handle_measured
 
 
 def await_surroundings(
@@ -66,18 +96,24 @@ def await_surroundings(
         StoreError: the database cannot be used, and waiting does not help.
         KafkaRefused: the cluster refuses us, and waiting does not help.
     """
-    engine = await_database(settings, stop)
-    log = structlog.get_logger()
-    admin = wait_for_cluster(
-        kafka, stop, lambda reason: log.error("waiting for Kafka", error=reason)
-    )
-    if engine is None or admin is None:
-        return None
-    create_topics(kafka, Topics(kafka.prefix).shared(), admin)
-    return Surroundings(kafka, settings, engine, read_cluster_id(admin))
+    with ExitStack() as stack:
+        monitor = stack.enter_context(open_monitor(settings.health))
+        engine = await_database(settings, stop, monitor.health)
+        admin = wait_for_cluster(kafka, stop, partial(_note_absence, monitor.health))
+        if engine is None or admin is None:
+            return None
+        monitor.health.go_on()
+        create_topics(kafka, Topics(kafka.prefix).shared(), admin)
+        cluster_id = read_cluster_id(admin)
+        return Surroundings(kafka, settings, engine, cluster_id, monitor, stack.pop_all())
 
 
-def await_database(settings: ServerSettings, stop: Event) -> Engine | None:
+def _note_absence(health: Health, reason: str) -> None:
+    structlog.get_logger().error("waiting for Kafka", error=reason)
+    health.wait_for("kafka", reason)
+
+
+def await_database(settings: ServerSettings, stop: Event, health: Health) -> Engine | None:
     """Open the database and bring its tables up to date; None when ``stop`` was set first.
 
     Raises:
@@ -87,9 +123,37 @@ def await_database(settings: ServerSettings, stop: Event) -> Engine | None:
     for delay in backoff():
         try:
             ensure_current(engine)
+            health.go_on()
             return engine
         except StoreUnavailable as error:
             structlog.get_logger().error("waiting for the database", error=str(error))
+            health.wait_for(error.dependency, str(error))
         if stop.wait(delay):
             return None
     return None
+
+
+class DatabaseWatch:
+    """Notices that the database is away also while nothing is read from it or written to it.
+
+    Args:
+        clock: seconds that never go back.
+    """
+
+    def __init__(self, engine: Engine, health: Health, clock: Callable[[], float]) -> None:
+        self._engine = engine
+        self._health = health
+        self._clock = clock
+        self._looked_at = clock()
+
+    def look(self) -> None:
+        """Ask the database for a sign of life, if the last look is old enough."""
+        if self._clock() - self._looked_at < _LOOK_SECONDS:
+            return
+        try:
+            current_revision(self._engine)
+            self._health.go_on()
+        except StoreUnavailable as error:
+            structlog.get_logger().error("the database is away", error=str(error))
+            self._health.wait_for(error.dependency, str(error))
+        self._looked_at = self._clock()

@@ -25,4 +25,7 @@ class ServerSettings(BaseModel):
     )
     seed: int = Field(0, ge=0, description="of initial weights, order, dropout and draw")
     instance: str = Field("0", description="this process among others of its kind, as 0, 1, 2")
+    health: str | None = Field(
+        None, description="[HOST:]PORT of /healthz, /readyz and /metrics; without it there are none"
+    )
     training: TrainingSettings = TrainingSettings()

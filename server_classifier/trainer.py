@@ -21,6 +21,8 @@ from server_classifier.classifier import TrainingError, TrainingReport, fit
 from server_classifier.classifier_file import export_onnx
 from server_classifier.classifier_manifest import ClassifierManifest
 from server_classifier.errors import ServerError
+from server_classifier.metrics import TrainingMetrics
+from server_classifier.monitor import Monitor
 from server_classifier.settings import ServerSettings
 from server_classifier.store.classifiers import add_classifier, latest_classifier
 from server_classifier.store.database import reading, writing
@@ -60,23 +62,28 @@ def run_trainer(
     clock: Callable[[], float],
     now: Callable[[], datetime],
     stop: Event,
+    monitor: Monitor,
 ) -> None:
     """Train until ``stop`` is set; while the database is away, wait and try again.
 
     Args:
         clock: seconds that never go back, for the interval.
         now: the time of day, for the records.
+        monitor: told what is done.
     """
     log = structlog.get_logger()
-    trainer = Trainer(engine, settings, clock=clock, now=now, stop=stop)
+    trainer = Trainer(engine, settings, clock=clock, now=now, stop=stop, monitor=monitor)
+    monitor.health.begin()
     delays = backoff()
     while not stop.is_set():
         try:
             trained = trainer.step()
+            monitor.health.go_on()
             delays = backoff()
         except StoreUnavailable as error:
             delay = next(delays)
             log.error("waiting for the database", error=str(error), seconds=delay)
+            monitor.health.wait_for(error.dependency, str(error))
             stop.wait(delay)
             continue
         except TrainingStopped:
@@ -96,12 +103,15 @@ class Trainer:
         clock: Callable[[], float],
         now: Callable[[], datetime],
         stop: Event,
+        monitor: Monitor,
     ) -> None:
         self._engine = engine
         self._settings = settings
         self._clock = clock
         self._now = now
         self._stop = stop
+        self._health = monitor.health
+        self._metrics = TrainingMetrics(monitor.registry)
         self._counted_to: int | None = None  # the last latent id in ``_backlogs``; None: not begun
         self._backlogs: dict[str, Backlog] = {}
         self._waiting: set[str] = set()  # encoders with one label so far, which was said
@@ -116,6 +126,7 @@ class Trainer:
         """
         with reading(self._engine) as connection:
             self._count(connection)
+            self._metrics.show_new_rows(sum(one.new_rows for one in self._backlogs.values()))
             encoder_id = self._choose()
             if encoder_id is None:
                 return False
@@ -182,6 +193,7 @@ class Trainer:
             self._train(encoder_id, training_set)
         except TrainingError as error:
             self._log.error("training failed", encoder=encoder_id[:12], error=str(error))
+            self._metrics.outcomes.count(failed=1)
 
     def _train(self, encoder_id: str, training_set: TrainingSet) -> None:
         settings = self._settings
@@ -190,7 +202,7 @@ class Trainer:
             training_set.targets,
             seed=settings.seed,
             settings=settings.training,
-            on_epoch=self._stop_between_epochs,
+            on_epoch=self._note_epoch,
         )
         file = export_onnx(model)
         manifest = describe_training(
@@ -205,6 +217,7 @@ class Trainer:
                 now=self._now(),
             )
         self._waiting.discard(encoder_id)
+        self._metrics.count_training(manifest.rows, manifest.seconds)
         self._log_training(version, manifest, skipped=training_set.skipped)
 
     def _log_training(self, version: str, manifest: ClassifierManifest, *, skipped: int) -> None:
@@ -220,7 +233,8 @@ class Trainer:
             seconds=round(manifest.seconds, 2),
         )
 
-    def _stop_between_epochs(self, _done: int, _epochs: int) -> None:
+    def _note_epoch(self, _done: int, _epochs: int) -> None:
+        self._health.turn()
         if self._stop.is_set():
             raise TrainingStopped("told to stop; the training begun is dropped")
 

@@ -15,6 +15,7 @@ ANSWER_KINDS: dict[str, type[Answer]] = {
     "refusal": Refusal,
 }
 _DEADLINE_DIGITS = 15
+_OFFSET_DIGITS = 19
 KIND_NAMES = {kind: name for name, kind in ANSWER_KINDS.items()}
 
 
@@ -127,8 +128,21 @@ def strip_to_paper(answer: Answer) -> Answer:
     return plain
 
 
+def find_first_offset(record: Record) -> int:
+    """Return where a record stood before an operator sent it again; otherwise its offset.
+
+    So it keeps its id, and is stored once though a replay reads it at both places. Only what lies
+    before it counts: else a client could give its message the id of somebody's next one.
+    """
+    stated = record.header(headers.FIRST_OFFSET)
+    if stated is None or not stated.isdigit() or len(stated) > _OFFSET_DIGITS:
+        return record.offset
+    return min(int(stated), record.offset)
+
+
 def _position_id(record: Record, cluster_id: str) -> str:
-    return derive_message_id(cluster_id, record.topic, record.partition, record.offset)
+    first = find_first_offset(record)
+    return derive_message_id(cluster_id, record.topic, record.partition, first)
 
 
 def _check_envelope(record: Record, message: LatentMessage) -> None:

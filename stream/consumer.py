@@ -12,6 +12,7 @@ from threading import Event
 from time import monotonic
 from typing import Any
 
+import orjson
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
@@ -20,6 +21,7 @@ from confluent_kafka.admin import AdminClient
 from stream.connection import ErrorWatch, backoff, raise_if_lasting
 from stream.errors import DependencyDown, KafkaRefused, KafkaUnavailable, PartitionLost
 from stream.extent import Extent, TopicWatch, read_extents
+from stream.health import Health
 from stream.record import Record
 from stream.settings import KafkaSettings
 
@@ -29,6 +31,7 @@ Place = Callable[[Sequence[Extent]], Mapping[int, int]]
 
 _POLL_SECONDS = 0.1
 _COMMIT_SECONDS = 0.5
+_STATISTICS_SECONDS = 1.0
 _LOST_SECONDS = 1.0  # in which the group tells a process that was away who reads what now
 
 
@@ -42,6 +45,7 @@ class RecordConsumer:
     Args:
         place: asked whenever partitions are assigned, and again after ``PartitionLost``. Without
             it, reading goes on at the group's offsets in Kafka.
+        health: told what the loop does; without it nobody is.
     """
 
     def __init__(
@@ -53,11 +57,13 @@ class RecordConsumer:
         instance: str,
         batch_size: int,
         place: Place | None = None,
+        health: Health | None = None,
     ) -> None:
         self._settings = settings
         self._topic = topic
         self._batch_size = batch_size
         self._place = place
+        self._health = health or Health(monotonic)
         self._admin: AdminClient | None = None
         self._unplaced: list[int] = []
         self._topic_watch: TopicWatch | None = None
@@ -79,6 +85,8 @@ class RecordConsumer:
             "fetch.queue.backoff.ms": 2,
             "isolation.level": "read_committed",
             "error_cb": self._watch,
+            "statistics.interval.ms": int(1000 * _STATISTICS_SECONDS),
+            "stats_cb": self._on_statistics,
         }
         self._consumer = Consumer({**config, **settings.client_config()})
 
@@ -106,6 +114,7 @@ class RecordConsumer:
         )
         try:
             while not stop.is_set():
+                self._health.turn()
                 if self._unplaced:
                     self._begin(stop)
                 elif records := self._poll():
@@ -123,17 +132,37 @@ class RecordConsumer:
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         parts = [one.partition for one in partitions]
         self._log.info("partitions assigned", partitions=parts)
-        if self._place is not None:
+        if self._place is not None and parts:
             # Asking for positions may take long, and must not hold the group up: begin later.
             self._set_aside(parts)
+        else:
+            self._health.begin({(self._topic, part): None for part in parts})
 
     def _on_revoke(self, _: Consumer, _partitions: list[TopicPartition]) -> None:
         self._unplaced = []
+        self._health.prepare()
+
+    def _on_statistics(self, text: str) -> None:
+        """Note what librdkafka knows without asking anybody, once a second."""
+        statistics = orjson.loads(text)
+        if statistics["cgrp"]["state"] == "up":
+            self._health.regain_kafka()
+        else:
+            self._health.lose_kafka(
+                f"the consumer group's coordinator at {self._settings.bootstrap_servers} "
+                f"cannot be reached ({self._watch.last or 'no answer yet'})"
+            )
+        known = statistics["topics"].get(self._topic, {}).get("partitions", {})
+        # Up to the last stable offset: an open transaction of somebody else cannot be read.
+        self._health.see_ends(
+            {(self._topic, int(part)): values["ls_offset"] for part, values in known.items()}
+        )
 
     def _set_aside(self, parts: list[int]) -> None:
         """Keep the partitions as a member of the group, but read nothing of them yet."""
         self._unplaced = parts
         self._consumer.assign([])
+        self._health.prepare()
 
     def _begin(self, stop: Event) -> None:
         """Begin to read the assigned partitions where ``place`` says."""
@@ -146,12 +175,15 @@ class RecordConsumer:
                 raise
             except (DependencyDown, KafkaUnavailable) as error:
                 self._log.error("waiting for positions", error=str(error), seconds=delay)
+                self._health.wait_for(error.dependency, str(error))
                 self._admin = None  # a new one connects anew
                 self._wait(delay, stop)
                 continue
             self._log.info("reading begins", offsets=starts)
             self._unplaced = []
             self._consumer.assign([TopicPartition(self._topic, *start) for start in starts.items()])
+            self._health.go_on()
+            self._health.begin({(self._topic, part): start for part, start in starts.items()})
             return
 
     def _ask_starts(self, parts: list[int]) -> dict[int, int]:
@@ -185,22 +217,26 @@ class RecordConsumer:
         return False
 
     def _handle(self, handle: Handle, records: list[Record], stop: Event) -> None:
+        self._health.take_batch()
         for delay in backoff():
             try:
                 handle(records)
                 break
             except PartitionLost as error:
                 self._log.error("batch dropped", error=str(error), records=len(records))
+                self._health.finish_batch({})
                 self._look_again()
                 self._wait(_LOST_SECONDS, stop)
                 return
             except DependencyDown as error:
                 self._log.error("waiting for a dependency", error=str(error), seconds=delay)
+                self._health.wait_for(error.dependency, str(error))
                 self._wait(delay, stop)
             if stop.is_set():
                 return  # not handled, so not committed: read again at the next start
-        for record in records:
-            self._due[record.topic, record.partition] = record.offset + 1
+        ends = {(record.topic, record.partition): record.offset + 1 for record in records}
+        self._due.update(ends)
+        self._health.finish_batch(ends)
 
     def _look_again(self) -> None:
         """Drop what was read and ask for the positions again."""
@@ -212,6 +248,7 @@ class RecordConsumer:
         end = monotonic() + seconds
         paused: dict[int, TopicPartition] = {}
         while monotonic() < end and not stop.is_set():
+            self._health.turn()
             # Each time: a rebalance hands out partitions that are not paused.
             assigned = self._consumer.assignment()
             paused |= {one.partition: one for one in assigned}

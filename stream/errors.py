@@ -18,6 +18,8 @@ class StreamError(Exception):
 class KafkaUnavailable(StreamError):
     """No broker answers."""
 
+    dependency = "kafka"
+
 
 class KafkaRefused(KafkaUnavailable):
     """The broker refuses us, and waiting does not help: password, certificate, lost membership."""
@@ -34,9 +36,19 @@ class RecordTooLarge(StreamError):
 class DeliveryFailed(StreamError):
     """The broker did not take a record."""
 
+    dependency = "kafka-writes"
+
 
 class DependencyDown(StreamError):
-    """Something a record handler needs is away; the same records are tried again later."""
+    """Something a record handler needs is away; the same records are tried again later.
+
+    Args:
+        dependency: one of ``stream.health.DEPENDENCIES``.
+    """
+
+    def __init__(self, reason: str, dependency: str = "database") -> None:
+        super().__init__(reason)
+        self.dependency = dependency
 
 
 class PartitionLost(StreamError):

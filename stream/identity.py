@@ -13,7 +13,9 @@ def make_message_id(milliseconds: int, random: bytes) -> str:
         random: 10 bytes, of which 74 bits are used.
     """
     value = (milliseconds << 80 | int.from_bytes(random)) & ~(0xF << 76 | 0x3 << 62)
-    return str(uuid.UUID(int=value | 0x7 << 76 | 0x2 << 62))
+    # Half the time that uuid.UUID takes; the server makes one for every answer.
+    digits = f"{value | 0x7 << 76 | 0x2 << 62:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def derive_message_id(cluster_id: str, topic: str, partition: int, offset: int) -> str:

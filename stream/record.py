@@ -1,6 +1,6 @@
 """A Kafka record at our border: bytes, headers and where they stood."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import methodcaller
 
 from confluent_kafka import Message as KafkaMessage
@@ -25,6 +25,7 @@ class Record:
     value: bytes | None
     headers: Headers
     headers_damaged: bool = False
+    _texts: dict[str, str] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def from_kafka(cls, message: KafkaMessage) -> "Record":
@@ -43,10 +44,13 @@ class Record:
 
     def header(self, name: str) -> str | None:
         """Return a header as text; None where it is absent or not ASCII."""
-        for found, value in self.headers:
-            if found == name and value is not None and value.isascii():
-                return value.decode("ascii")
-        return None
+        if self._texts is None:
+            self._texts = {
+                found: value.decode("ascii")
+                for found, value in reversed(self.headers)  # of equal names, the first counts
+                if value is not None and value.isascii()
+            }
+        return self._texts.get(name)
 
     def to_dead_letter(self, error: SchemaError) -> DeadLetter:
         """Keep the record and add why it could not be used."""

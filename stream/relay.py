@@ -46,7 +46,6 @@ class Relay:
         self._replies = ReplyReader(settings, client_id)
         self._publisher = Publisher(settings, delivery_timeout=delivery_timeout)
         self._arrivals = Arrivals()
-        self.connected = False
 
     def __enter__(self) -> Self:
         return self
@@ -54,10 +53,9 @@ class Relay:
     def __exit__(self, *_: object) -> None:
         self._replies.close()
 
-    def connect(self, timeout: float, *, since: float | None) -> None:
-        """Start to read answers; see ``ReplyReader.open`` for arguments and errors."""
-        self._replies.open(timeout, since=since)
-        self.connected = True
+    def connect(self, timeout: float, *, since: float | None = None) -> str | None:
+        """Start to read answers; see ``ReplyReader.open`` for arguments, result and errors."""
+        return self._replies.open(timeout, since=since)
 
     def send(self, letters: Iterable[Letter]) -> None:
         """Hand letters to the connection; ``look`` tells what became of each."""

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import ClusterMetadata
 
 from schemas.errors import SchemaError
 from schemas.messages import Answer
@@ -42,8 +43,10 @@ class ReplyReader:
         }
         self._consumer = Consumer({**config, **settings.client_config()})
 
-    def open(self, timeout: float, *, since: float | None = None) -> None:
-        """Find the topic and start to read it; may be tried again after KafkaUnavailable.
+    def open(self, timeout: float, *, since: float | None = None) -> str | None:
+        """Find the topic, start to read it, and return the cluster's id where it has one.
+
+        May be tried again after KafkaUnavailable.
 
         Without ``since`` reading starts where the topic ends now. So it must be opened before
         anything is sent: a consumer that resolves "latest" later would miss the first answers.
@@ -57,7 +60,8 @@ class ReplyReader:
             KafkaRefused: the broker refuses us.
             TopicMissing: the operator has not registered this client.
         """
-        if self._topic not in self._list_topics(timeout):
+        cluster = self._describe_cluster(timeout)
+        if self._topic not in cluster.topics:
             raise TopicMissing(
                 f"there is no topic {self._topic}: client {self._client_id!r} is not registered. "
                 f"Ask the operator to run `ioa server client add {self._client_id} --site SITE`"
@@ -65,6 +69,7 @@ class ReplyReader:
         with explaining_kafka():
             start = TopicPartition(self._topic, 0, self._find_start(since))
             self._consumer.assign([start])
+        return cluster.cluster_id
 
     def read(self, timeout: float) -> list[Answer]:
         """Return the answers at hand, waiting up to ``timeout`` seconds for the first.
@@ -91,13 +96,13 @@ class ReplyReader:
         """Leave the topic."""
         self._consumer.close()
 
-    def _list_topics(self, timeout: float) -> dict[str, Any]:
+    def _describe_cluster(self, timeout: float) -> ClusterMetadata:
         try:
-            topics: dict[str, Any] = self._consumer.list_topics(timeout=timeout).topics
+            cluster: ClusterMetadata = self._consumer.list_topics(timeout=timeout)
         except KafkaException as error:
             self._consumer.poll(0)
             raise explain_absence(self._where, self._watch, error) from error
-        return topics
+        return cluster
 
     def _find_start(self, since: float | None) -> int:
         partition = TopicPartition(self._topic, 0)

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from ioa.cli.main import app
 from ioa.settings import Settings
+from server_classifier.monitor import parse_address
 from stream.broker.jars import read_lock
 
 ROOT = Path(__file__).parent.parent
@@ -190,6 +191,17 @@ def test_what_services_depend_on_exists_and_can_become_so() -> None:
                 assert "healthcheck" in SERVICES[other]
             if wish["condition"] == "service_completed_successfully":
                 assert SERVICES[other]["restart"] == "no"
+
+
+@pytest.mark.parametrize("name", ["ingest", "train", "infer"])
+def test_services_are_healthy_when_they_are_ready(name: str) -> None:
+    address = SERVICES[name]["environment"]["IOA_SERVER__HEALTH"]
+    host, port = parse_address(address)
+    python, option, program = SERVICES[name]["healthcheck"]["test"][1:]
+
+    assert (python, option) == ("python", "-c")
+    assert f"'http://{host}:{port}/readyz'" in program
+    compile(program, name, "exec")
 
 
 def test_named_volumes_are_declared_and_used() -> None:

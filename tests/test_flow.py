@@ -1,6 +1,5 @@
 """From images to answers through the client's and the server's own code, on a real broker."""
 
-import re
 import secrets
 import time
 from collections.abc import Iterator
@@ -11,14 +10,15 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
+from client_autoencoder.asking import ask
 from client_autoencoder.encoder import Encoder
 from client_autoencoder.errors import ClientError
 from client_autoencoder.image_sources import ArraySource
 from client_autoencoder.images import ImageBatch
 from client_autoencoder.privacy.mechanism import GaussianPrivatizer, NoPrivatizer, Privatizer
 from client_autoencoder.publishing import LearningReport, check_labels, publish
-from client_autoencoder.sending import MessageMaker, ask
-from schemas import avro_form, json_form
+from client_autoencoder.sending import MessageMaker
+from schemas import avro_form, headers, json_form
 from schemas.messages import LatentMessage, Reply
 from schemas.vector import Vector
 from server_classifier.inference import NO_MODEL
@@ -26,15 +26,17 @@ from server_classifier.store.database import reading, writing
 from server_classifier.store.registry import add_encoder
 from server_classifier.store.tables import latent
 from stream.errors import TopicMissing
-from stream.exchange import Exchange
 from stream.identity import make_message_id
+from stream.letter import Letter, make_letter
+from stream.record import Record
+from stream.relay import Relay
 from stream.settings import KafkaSettings
 from stream.topics import Topics, create_topics
 from tests.support.couriers import open_courier
 from tests.support.encoders import train_encoder
 from tests.support.images import draw_images
 from tests.support.server import NOW, RunningServer, add_trained_classifier, run_server
-from tests.support.topics import send_raw
+from tests.support.topics import read_new, send_raw
 
 CLIENT = "radiology-1"
 
@@ -68,8 +70,15 @@ def make_maker(
     )
 
 
-def open_exchange(server: RunningServer, client_id: str = CLIENT) -> Exchange:
-    return Exchange(server.kafka, client_id, time.monotonic)
+def exchange(server: RunningServer, letter: Letter) -> Reply:
+    """Send a question and return its reply."""
+    with Relay(server.kafka, CLIENT) as relay:
+        relay.connect(5.0)
+        relay.send([letter])
+        while not (answers := relay.look(1.0).answers):
+            pass
+    assert isinstance(answers[0], Reply)
+    return answers[0]
 
 
 def learn(
@@ -121,13 +130,17 @@ def test_noised_latents_say_so_and_stay_float32(
     assert '"epsilon":4.0' in row.privacy
 
 
-def test_a_noised_question_is_refused_with_advice(server: RunningServer, encoder: Encoder) -> None:
+def test_a_noised_question_is_refused_with_advice(
+    server: RunningServer, encoder: Encoder, tmp_path: Path
+) -> None:
     noise = np.random.default_rng(0).standard_normal
     privatizer = GaussianPrivatizer(epsilon=8.0, delta=1e-5, clip=1.0, noise=noise)
     maker = make_maker(encoder, privatizer)
-    batches = [draw_images(1)]
-    with open_exchange(server) as exchange, pytest.raises(ClientError, match="without a privat"):
-        ask(batches, maker, exchange, timeout=1, in_flight=1, on_progress=ignore)
+    with (
+        open_courier(server.kafka, CLIENT, tmp_path) as courier,
+        pytest.raises(ClientError, match="without a privat"),
+    ):
+        ask([draw_images(1)], maker, courier, timeout=1, in_flight=1, on_progress=ignore)
 
 
 @pytest.mark.parametrize(
@@ -144,11 +157,11 @@ def test_labels_are_checked_before_anything_is_sent(label: str | None, words: st
 
 
 def test_the_answer_before_the_first_model_is_an_error_at_once(
-    server: RunningServer, encoder: Encoder
+    server: RunningServer, encoder: Encoder, tmp_path: Path
 ) -> None:
-    with open_exchange(server) as exchange:
+    with open_courier(server.kafka, CLIENT, tmp_path) as courier:
         maker = make_maker(encoder)
-        report = ask([draw_images(3)], maker, exchange, timeout=20, in_flight=2, on_progress=ignore)
+        report = ask([draw_images(3)], maker, courier, timeout=20, in_flight=2, on_progress=ignore)
     assert [one.error for one in report.predictions] == [NO_MODEL] * 3
     assert report.answered == []
 
@@ -160,12 +173,7 @@ def test_a_reply_names_label_probabilities_and_version(server: RunningServer) ->
     message = LatentMessage(
         CLIENT, "", value, "service", datetime.now(UTC), message_id, server.encoder_id
     )
-    with open_exchange(server) as exchange:
-        exchange.send(message, avro_form.CONTENT_TYPE)
-        while not (answers := exchange.receive(1.0)):
-            pass
-    reply = answers[0].answer
-    assert isinstance(reply, Reply)
+    reply = exchange(server, make_letter(message, avro_form.CONTENT_TYPE, server.topics))
     assert (reply.label, reply.model_version, reply.encoder_id) == (
         "head",
         version,
@@ -195,20 +203,36 @@ def test_what_is_no_answer_to_us_is_passed_over(
     assert (report.sent, report.acknowledged) == (2, 2)
 
 
-def test_a_question_after_its_deadline_gets_an_error(server: RunningServer) -> None:
+def make_question(server: RunningServer, *, seconds_left: float) -> Letter:
     value = Vector.from_numpy(np.zeros(4, np.float32))
     message_id = make_message_id(int(time.time() * 1000), secrets.token_bytes(10))
     message = LatentMessage(
         CLIENT, "", value, "service", datetime.now(UTC), message_id, server.encoder_id
     )
-    with open_exchange(server) as exchange:
-        exchange.send(message, json_form.CONTENT_TYPE, deadline=time.time() - 1)
-        while not (answers := exchange.receive(1.0)):
-            pass
-    reply = answers[0].answer
-    assert isinstance(reply, Reply)
-    assert reply.error is not None
-    assert re.match(r"ioa-deadline: has passed [1-9]\d*\.\d s ago", reply.error)
+    deadline = time.time() + seconds_left
+    return make_letter(message, json_form.CONTENT_TYPE, server.topics, deadline=deadline)
+
+
+def test_a_question_after_its_deadline_is_counted_and_not_answered(server: RunningServer) -> None:
+    kafka, questions = server.kafka.bootstrap_servers, server.topics.service.name
+    server.infer.wait_until_ready()
+    before = count_expired(server)
+    expired, first, last = (
+        make_question(server, seconds_left=seconds) for seconds in (-5, 600, 600)
+    )
+    with read_new(kafka, server.topics.replies(CLIENT).name) as read:
+        send_raw(kafka, questions, [(one.value, one.headers) for one in (expired, first)])
+        replies = read(1)
+        # The expired one has been handled by now, so an answer to it would come before this one's.
+        send_raw(kafka, questions, [(last.value, last.headers)])
+        replies += read(1)
+    answered = [Record.from_kafka(reply).header(headers.CORRELATION_ID) for reply in replies]
+    assert answered == [first.message_id, last.message_id]
+    assert count_expired(server) == before + 1
+
+
+def count_expired(server: RunningServer) -> float:
+    return server.infer.metric("ioa_service_messages_total", outcome="expired")
 
 
 def test_without_a_server_the_report_names_what_is_unanswered(
@@ -223,5 +247,8 @@ def test_without_a_server_the_report_names_what_is_unanswered(
 
 
 def test_an_unregistered_client_is_told_whom_to_ask(server: RunningServer) -> None:
-    with pytest.raises(TopicMissing, match="ioa server client add stranger --site SITE"):
-        open_exchange(server, "stranger")
+    with (
+        Relay(server.kafka, "stranger") as relay,
+        pytest.raises(TopicMissing, match="ioa server client add stranger --site SITE"),
+    ):
+        relay.connect(5.0)

@@ -7,10 +7,11 @@ import pytest
 
 CLIENT = (
     "ioa.cli.main",
+    "client_autoencoder.asking",
     "client_autoencoder.publishing",
     "client_autoencoder.outbox.reading",
     "client_autoencoder.image_sources",
-    "stream.exchange",
+    "stream.relay",
 )
 SERVER = ("ioa.cli.main", "server_classifier.ingest", "server_classifier.inference")
 

@@ -1,43 +1,33 @@
 """Nothing lost and nothing doubled on the way from the client's disk to the server's database."""
 
 import json
-import secrets
 import signal
-import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sqlalchemy import select
 
-from client_autoencoder.encoder import Encoder
-from client_autoencoder.errors import OutboxError, OutboxFull
+from client_autoencoder.errors import OutboxFull
 from client_autoencoder.images import ImageBatch
 from client_autoencoder.outbox.entries import Limits
-from client_autoencoder.outbox.reading import OutboxStatus, list_letters, read_status
-from client_autoencoder.privacy.mechanism import NoPrivatizer
-from client_autoencoder.publishing import LearningReport, drain, publish
-from client_autoencoder.sending import MessageMaker
-from schemas import avro_form
-from server_classifier.store.database import reading, writing
-from server_classifier.store.registry import add_encoder
+from client_autoencoder.outbox.reading import list_letters
+from client_autoencoder.publishing import drain
+from server_classifier.store.database import reading
 from server_classifier.store.tables import latent
 from stream.broker.embedded import EmbeddedBroker
 from stream.settings import KafkaSettings
 from stream.topics import Topics, create_topics
-from tests.support.commands import run_client, start_client
+from tests.support.commands import start_client
 from tests.support.couriers import open_courier
 from tests.support.encoders import train_encoder
+from tests.support.hospital import CLIENT, Hospital, has_begun, ignore, serve, wait_until
 from tests.support.images import draw_images
-from tests.support.server import NOW, RunningServer, run_server
+from tests.support.server import RunningServer
 from tests.support.topics import delete_records
 
-CLIENT = "radiology-1"
 SIGKILLED = -signal.SIGKILL
 
 
@@ -49,53 +39,6 @@ def encoder_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def settings(kafka: str, topic_prefix: str) -> KafkaSettings:
     return KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
-
-
-@dataclass(frozen=True)
-class Hospital:
-    """One client of its own for a test, with its encoder and the directory of its outbox."""
-
-    kafka: KafkaSettings
-    encoder: Path
-    directory: Path
-
-    @property
-    def file(self) -> Path:
-        return self.directory / f"{CLIENT}.db"
-
-    @property
-    def status(self) -> OutboxStatus:
-        return read_status(self.file)
-
-    def publish(
-        self,
-        batches: Iterable[ImageBatch],
-        *,
-        timeout: float,
-        limits: Limits | None = None,
-        delivery_timeout: float = 120.0,
-    ) -> LearningReport:
-        with open_courier(
-            self.kafka,
-            CLIENT,
-            self.directory,
-            limits=limits,
-            delivery_timeout=delivery_timeout,
-        ) as courier:
-            return publish(batches, self.make_maker(), courier, timeout=timeout, on_progress=ignore)
-
-    def make_maker(self) -> MessageMaker:
-        return MessageMaker(
-            client_id=CLIENT,
-            encoder=Encoder.load(self.encoder),
-            privatizer=NoPrivatizer(),
-            form=avro_form.CONTENT_TYPE,
-            now=lambda: datetime.now(UTC),
-            random=secrets.token_bytes,
-        )
-
-    def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
-        return run_client(self.kafka, CLIENT, self.encoder, *arguments, "--outbox", self.directory)
 
 
 @pytest.fixture
@@ -111,21 +54,6 @@ def registered(hospital: Hospital) -> Hospital:
     return hospital
 
 
-def ignore(_sent: int, _done: int) -> None:
-    """Progress nobody looks at."""
-
-
-@contextmanager
-def serve(hospital: Hospital, tmp_path: Path) -> Iterator[RunningServer]:
-    """Run a server that knows the client and its encoder."""
-    with run_server(hospital.kafka, tmp_path) as server:
-        server.register(CLIENT)
-        with writing(server.engine) as connection:
-            manifest = Encoder.load(hospital.encoder).manifest
-            add_encoder(connection, manifest, now=NOW)
-        yield server
-
-
 @pytest.fixture
 def server(hospital: Hospital, tmp_path: Path) -> Iterator[RunningServer]:
     with serve(hospital, tmp_path) as running:
@@ -135,21 +63,6 @@ def server(hospital: Hospital, tmp_path: Path) -> Iterator[RunningServer]:
 def stored_ids(server: RunningServer) -> list[str]:
     with reading(server.engine) as connection:
         return list(connection.execute(select(latent.c.message_id)).scalars())
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "nothing happened in time"
-        time.sleep(0.02)
-
-
-def has_begun(hospital: Hospital) -> bool:
-    """Tell whether the outbox is there: the file is a moment before its tables are."""
-    try:
-        return hospital.status.encoded > 0
-    except OutboxError:
-        return False
 
 
 def write_images(path: Path, count: int) -> Path:
@@ -167,6 +80,14 @@ def test_everything_leaves_the_outbox_when_it_is_stored(
     assert (status.encoded, status.acknowledged, status.resent) == (50, 50, 0)
     assert (status.queued, status.delivered) == (0, 0)
     assert len(stored_ids(server)) == 50
+
+
+def test_few_bytes_under_way_at_a_time_are_enough(
+    hospital: Hospital, server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("client_autoencoder.outbox.courier._LARGEST_UNDER_WAY", 1000)
+    report = hospital.publish([draw_images(30), draw_images(20)], timeout=20)
+    assert (report.sent, report.acknowledged, report.waiting) == (50, 50, 0)
 
 
 def test_what_waits_is_finished_by_the_next_run(registered: Hospital, tmp_path: Path) -> None:

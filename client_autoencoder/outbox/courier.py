@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from client_autoencoder.errors import OutboxFull
-from client_autoencoder.outbox.entries import Kind, Outcome, Settled, Waiting
+from client_autoencoder.outbox.entries import Outcome, Settled
 from client_autoencoder.outbox.outbox import Outbox
-from schemas.messages import Acknowledgement, Answer, Refusal
+from schemas.messages import Acknowledgement, Answer, Refusal, Reply
 from stream.errors import DeliveryFailed, KafkaRefused, KafkaUnavailable
 from stream.letter import Letter
 from stream.relay import Relay
@@ -23,7 +23,7 @@ Note = Callable[[list[Settled]], None]
 _MOST_OPEN = 5000
 _MOST_AT_ONCE = 1000
 _LARGEST_UNDER_WAY = 32 * 2**20  # bytes in memory, whatever waits on the disk
-_LOOK_SECONDS = 0.1
+LOOK_SECONDS = 0.1
 _CONNECT_SECONDS = 0.5
 # Between two attempts to connect or to find what has waited too long: encoding goes on meanwhile.
 _PAUSE_SECONDS = 1.0
@@ -47,7 +47,9 @@ class Courier:
 
     def __post_init__(self) -> None:
         self._sizes: dict[str, int] = {}  # of the letters under way to a broker
+        self._under_way = 0  # their sum
         self._sent_up_to = 0
+        self._connected = False
         self._delivered: list[str] = []
         self._outcomes: list[Outcome] = []
         self._look_around_at = self._connect_at = self.clock()
@@ -57,25 +59,36 @@ class Courier:
 
         Raises:
             StreamError: see ``Relay.connect``.
+            OutboxError: the letters are for another cluster.
         """
         first_sent = self.outbox.find_first_sent()
-        self.relay.connect(timeout, since=first_sent and first_sent - _CLOCK_MARGIN)
+        cluster_id = self.relay.connect(timeout, since=first_sent and first_sent - _CLOCK_MARGIN)
+        if cluster_id is not None:
+            self.outbox.bind(cluster_id)
+        self._connected = True
 
     def put(self, letters: Sequence[Letter], names: Sequence[str], *, timeout: float) -> None:
-        """Queue letters; a full outbox or disk is waited for while there is any progress.
+        """Queue letters, and send them where none waits before them.
+
+        A full outbox or disk is waited for while there is any progress.
 
         Raises:
             OutboxFull: nothing has moved for ``timeout`` seconds.
         """
         quiet_since = self.clock()
         while True:
+            are_next = self._sent_up_to == self.outbox.last_number
             try:
-                return self.outbox.put(letters, names)
+                self.outbox.put(letters, names)
+                break
             except OutboxFull:
-                if self.work_on_full_disk(_LOOK_SECONDS):
+                if self.work_on_full_disk(LOOK_SECONDS):
                     quiet_since = self.clock()
                 elif self.clock() - quiet_since >= timeout:
                     raise
+        if are_next and self._connected and len(letters) <= self._room and self._bytes_left > 0:
+            self._send(letters)
+            self._sent_up_to = self.outbox.last_number
 
     def work_on_full_disk(self, timeout: float) -> bool:
         """Do one round as ``work``; what a full disk does not take is written down later."""
@@ -88,7 +101,7 @@ class Courier:
         """Work until nothing waits; False if nothing has moved for ``timeout`` seconds."""
         quiet_since = self.clock()
         while self.outbox.counts.waiting:
-            if self.work(_LOOK_SECONDS):
+            if self.work(LOOK_SECONDS):
                 quiet_since = self.clock()
             elif self.clock() - quiet_since >= timeout:
                 return False
@@ -105,11 +118,15 @@ class Courier:
             StreamError: the broker refuses us, or this client is not registered.
             OutboxError: the file cannot be written.
         """
+        look_around = self.clock() >= self._look_around_at
+        if look_around:
+            self._look_around_at = self.clock() + _PAUSE_SECONDS
+            self._tell(self.outbox.expire())
         if self._is_connected():
-            self._send_what_waits()
+            self._send_what_waits(overdue=look_around)
         arrivals = self.relay.look(timeout)
         for message_id in (*arrivals.delivered, *arrivals.undelivered):
-            self._sizes.pop(message_id, None)
+            self._under_way -= self._sizes.pop(message_id, 0)
         if arrivals.undelivered:
             self._sent_up_to = 0
         self._delivered += arrivals.delivered
@@ -123,7 +140,7 @@ class Courier:
         return moved
 
     def _is_connected(self) -> bool:
-        if self.relay.connected:
+        if self._connected:
             return True
         if self.clock() < self._connect_at:
             return False
@@ -133,29 +150,34 @@ class Courier:
             raise
         except KafkaUnavailable:
             self._connect_at = self.clock() + _PAUSE_SECONDS
-        return self.relay.connected
+        return self._connected
 
-    def _send_what_waits(self) -> None:
-        size = _LARGEST_UNDER_WAY - sum(self._sizes.values())
-        self._send(self._take_overdue(size))
-        room = _MOST_OPEN - self.outbox.counts.delivered - len(self._sizes)
-        if room > 0 and size > 0:
-            queued = self.outbox.take_queued(self._sent_up_to, min(room, _MOST_AT_ONCE), size)
-            self._send(queued)
-            if queued:
-                self._sent_up_to = queued[-1].number
+    def _send_what_waits(self, *, overdue: bool) -> None:
+        if overdue and (left := self._bytes_left) > 0:
+            self._send(one.letter for one in self.outbox.take_overdue(_MOST_AT_ONCE, left))
+        if self._sent_up_to == self.outbox.last_number:
+            return
+        room = min(self._room, _MOST_AT_ONCE)
+        if room > 0 and (left := self._bytes_left) > 0:
+            queued = self.outbox.take_queued(self._sent_up_to, room, left)
+            self._send(one.letter for one in queued)
+            self._sent_up_to = queued[-1].number if queued else self.outbox.last_number
 
-    def _take_overdue(self, size: int) -> list[Waiting]:
-        """Look now and then for letters to send again; those past their deadline go."""
-        if size <= 0 or self.clock() < self._look_around_at:
-            return []
-        self._look_around_at = self.clock() + _PAUSE_SECONDS
-        self._tell(self.outbox.expire())
-        return self.outbox.take_overdue(_MOST_AT_ONCE, size)
+    @property
+    def _room(self) -> int:
+        """How many more letters may be without an answer."""
+        return _MOST_OPEN - self.outbox.counts.delivered - len(self._sizes)
 
-    def _send(self, waiting: Iterable[Waiting]) -> None:
-        letters = [one.letter for one in waiting if one.letter.message_id not in self._sizes]
-        self._sizes.update((letter.message_id, letter.size) for letter in letters)
+    @property
+    def _bytes_left(self) -> int:
+        """How many more bytes may be under way to a broker."""
+        return _LARGEST_UNDER_WAY - self._under_way
+
+    def _send(self, waiting: Iterable[Letter]) -> None:
+        letters = [letter for letter in waiting if letter.message_id not in self._sizes]
+        sizes = {letter.message_id: letter.size for letter in letters}
+        self._sizes |= sizes
+        self._under_way += sum(sizes.values())
         self.relay.send(letters)
 
     def _write_down(self) -> bool:
@@ -174,5 +196,6 @@ def _read_outcome(answer: Answer) -> Outcome:
     if isinstance(answer, Refusal):
         reason = f"{answer.field}: {answer.error}" if answer.field else str(answer.error)
         return Outcome(message_id, "refused", reason)
-    kind: Kind = "acknowledged" if isinstance(answer, Acknowledgement) else "answered"
-    return Outcome(message_id, kind)
+    if isinstance(answer, Acknowledgement):
+        return Outcome(message_id, "acknowledged")
+    return Outcome(message_id, "answered", reply=answer if isinstance(answer, Reply) else None)

@@ -9,46 +9,64 @@ from urllib.parse import quote
 from client_autoencoder.errors import OutboxError, OutboxFull
 
 _APPLICATION = 0x494F414F  # "IOAO"
-_VERSION = 1
+_VERSION = 2
 
-# A queued letter has due_at 0, so that one index finds both what is queued, in order, and what has
-# waited too long for its answer.
+# Letters that come and go write the same pages again and again; only the last state of each is
+# copied out of the log. That waits for the disk: it shall be seldom.
+_LOG_PAGES = 4000
+# Bodies are written and deleted once: apart from them, a change of state rewrites few pages.
 _SCHEMA = """
 CREATE TABLE letter (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    number INTEGER PRIMARY KEY,
     message_id TEXT NOT NULL UNIQUE,
     state TEXT NOT NULL DEFAULT 'queued',
-    due_at REAL NOT NULL DEFAULT 0,
+    due_at REAL,
     sends INTEGER NOT NULL DEFAULT 0,
     made_at REAL NOT NULL,
     sent_at REAL,
     deadline REAL,
     size INTEGER NOT NULL,
-    name TEXT NOT NULL,
+    name TEXT NOT NULL
+);
+CREATE INDEX letter_due ON letter (due_at) WHERE state = 'delivered';
+CREATE INDEX letter_deadline ON letter (deadline) WHERE deadline IS NOT NULL;
+CREATE TABLE body (
+    number INTEGER PRIMARY KEY,
     topic TEXT NOT NULL,
     key BLOB NOT NULL,
     headers BLOB NOT NULL,
     value BLOB NOT NULL
 );
-CREATE INDEX letter_due ON letter (state, due_at);
-CREATE INDEX letter_deadline ON letter (deadline) WHERE deadline IS NOT NULL;
 CREATE TABLE remark (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    number INTEGER PRIMARY KEY,
     kind TEXT NOT NULL,
     message_id TEXT,
     name TEXT NOT NULL,
-    reason TEXT NOT NULL,
+    text TEXT NOT NULL,
     made_at REAL NOT NULL
 );
 CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
-CREATE TABLE owner (name TEXT NOT NULL);
+CREATE TABLE owner (name TEXT NOT NULL, cluster TEXT);
 """
+
+
+def make_directory(directory: Path) -> None:
+    """Make the directory for outboxes.
+
+    Raises:
+        OutboxError: it cannot be made.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutboxError(
+            f"the directory {directory} for the outbox cannot be made ({error.strerror}): name "
+            "another one with --outbox"
+        ) from error
 
 
 def open_file(path: Path) -> sqlite3.Connection:
     """Open an outbox for writing; make it where there is none.
-
-    Every commit is on the disk when it returns: ``synchronous=FULL`` (sqlite.org/pragma.html).
 
     Raises:
         OutboxError: it is damaged, of another version, no outbox, or cannot be written.
@@ -57,7 +75,7 @@ def open_file(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(path, isolation_level=None)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
             if _is_empty(connection):
                 _create(connection)
             _check_kind(connection, path)
@@ -90,14 +108,20 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
 
 
 @contextmanager
-def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
+def transaction(
+    connection: sqlite3.Connection, path: Path, *, durable: bool = False
+) -> Iterator[None]:
     """Commit what the block does, all of it or nothing.
+
+    A commit outlives the process however that ends. One that is ``durable`` also outlives a power
+    cut: ``synchronous=FULL`` waits for the disk, NORMAL does not (sqlite.org/pragma.html).
 
     Raises:
         OutboxFull: the disk is full.
         OutboxError: the file cannot be written.
     """
     with explaining_sqlite(path):
+        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield

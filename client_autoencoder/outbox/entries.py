@@ -7,11 +7,10 @@ from typing import Any, Literal
 import orjson
 
 from schemas.dead_letter import Headers
+from schemas.messages import Reply
 from stream.letter import Letter
 
 Kind = Literal["acknowledged", "refused", "answered", "expired", "discarded"]
-
-LETTER_COLUMNS = "message_id, topic, key, headers, value, deadline"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +39,19 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a letter ended; ``reason`` says why it was refused."""
+    """How a letter ended; ``reason`` says why it was refused, ``reply`` what was answered."""
 
     message_id: str
     kind: Kind
     reason: str = ""
+    reply: Reply | None = None
+
+    @property
+    def text(self) -> str:
+        """The reason, or the label that was answered."""
+        if self.reply is None:
+            return self.reason
+        return self.reply.label or f"no answer: {self.reply.error}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +91,16 @@ class Counts:
         return self.queued + self.delivered
 
 
-def to_row(letter: Letter, name: str, now: float) -> tuple[object, ...]:
-    """Return the values of ``LETTER_COLUMNS``, then name, time and size in bytes."""
-    headers = pack_headers(letter.headers)
-    return (
-        *(letter.message_id, letter.topic, letter.key, headers, letter.value, letter.deadline),
-        *(name, now, letter.size),
-    )
+def to_body(number: int, letter: Letter) -> tuple[object, ...]:
+    """Return the row of table ``body``."""
+    return (number, letter.topic, letter.key, pack_headers(letter.headers), letter.value)
 
 
-def to_letter(row: Sequence[Any]) -> Letter:
-    """Make a letter of the values of ``LETTER_COLUMNS``."""
-    message_id, topic, key, headers, value, deadline = row
-    return Letter(message_id, topic, key, unpack_headers(headers), value, deadline)
+def to_waiting(row: Sequence[Any]) -> Waiting:
+    """Make a letter of message id and deadline, then the row of table ``body``."""
+    message_id, deadline, number, topic, key, headers, value = row
+    letter = Letter(message_id, topic, key, unpack_headers(headers), value, deadline)
+    return Waiting(number, letter)
 
 
 def pack_headers(headers: Headers) -> bytes:

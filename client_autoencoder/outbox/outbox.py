@@ -1,39 +1,48 @@
 """Letters on the disk until the server has answered them.
 
 A letter is ``queued``, then ``delivered`` when a broker has taken it, and leaves when the server's
-answer arrived or its deadline passed. Each method that changes something is one transaction, which
-is on the disk when it returns: give it many letters at a time.
+answer arrived or its deadline passed. Each method that changes something is one transaction: give
+it many letters at a time.
+
+What is committed outlives the process, however that ends. A power cut finds every letter without a
+deadline that ``put`` took on the disk, but may take back that it was delivered or answered: then it
+goes again. It may take the newest questions, whose asker it cut off as well.
 """
 
 import json
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack, closing
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
 
-from client_autoencoder.errors import OutboxError, OutboxFull
-from client_autoencoder.outbox.database import explaining_sqlite, open_file, transaction
+from client_autoencoder.errors import OutboxFull
+from client_autoencoder.outbox.database import (
+    explaining_sqlite,
+    make_directory,
+    open_file,
+    transaction,
+)
 from client_autoencoder.outbox.entries import (
-    LETTER_COLUMNS,
     Counts,
     Limits,
     Noted,
     Outcome,
     Settled,
     Waiting,
-    to_letter,
-    to_row,
+    to_body,
+    to_waiting,
 )
+from client_autoencoder.outbox.journal import Journal
 from client_autoencoder.outbox.lock import OutboxLock
+from client_autoencoder.outbox.owner import Ownership
 from stream.letter import Letter
 
 Clock = Callable[[], float]
 
-_MOST_REMARKS = 10_000
 _MOST_DOUBLINGS = 6
 _SECONDS_A_DAY = 86400.0
+_FIND_LAST = "SELECT number FROM letter ORDER BY number DESC LIMIT 1"
 
 
 class Outbox:
@@ -44,6 +53,9 @@ class Outbox:
         owner: who sends from it and where to; letters of one owner are not sent by another.
         clock: seconds since the Unix epoch.
 
+    Attributes:
+        last_number: of the letter that was put last; 0 before the first.
+
     Raises:
         OutboxInUse: another process has it open.
         OutboxError: it is damaged, of another version or owner, or cannot be written.
@@ -53,13 +65,18 @@ class Outbox:
         self.path = path
         self._limits = limits
         self._clock = clock
-        _make_directory(path.parent)
+        make_directory(path.parent)
         with ExitStack() as opened:
             opened.callback(OutboxLock(path).release)
             self._connection = open_file(path)
             opened.callback(self._connection.close)
+            self._journal = Journal(self._connection, clock)
+            self._ownership = Ownership(self._connection, path)
             self.counts = self._count()
-            self._take_over(owner)
+            self.last_number: int = (self._fetch(_FIND_LAST) or (0,))[0]
+            with explaining_sqlite(path):
+                self._ownership.take_over(owner, self.counts.waiting)
+            self._tidy()
             self._opened = opened.pop_all()
 
     def __enter__(self) -> Self:
@@ -72,6 +89,15 @@ class Outbox:
         """Close the file and let another process have it."""
         self._opened.close()
 
+    def bind(self, cluster_id: str) -> None:
+        """Send to this cluster only, while anything waits.
+
+        Raises:
+            OutboxError: what waits is for another one.
+        """
+        with explaining_sqlite(self.path):
+            self._ownership.bind(cluster_id, self.counts.waiting)
+
     def put(self, letters: Sequence[Letter], names: Sequence[str]) -> None:
         """Queue letters, all or none; ``names`` says of which image each is.
 
@@ -79,16 +105,24 @@ class Outbox:
             OutboxFull: they are too many, the oldest letter waits too long, or the disk is full.
         """
         now = self._clock()
-        rows = [to_row(letter, name, now) for letter, name in zip(letters, names, strict=True)]
-        size = sum(letter.size for letter in letters)
+        numbers = range(self.last_number + 1, self.last_number + 1 + len(letters))
+        rows = [
+            (number, letter.message_id, now, letter.deadline, name, letter.size)
+            for number, letter, name in zip(numbers, letters, names, strict=True)
+        ]
+        size = sum(row[-1] for row in rows)
         self._refuse_beyond_limits(size, now)
-        with transaction(self._connection, self.path):
+        durable = any(letter.deadline is None for letter in letters)
+        with transaction(self._connection, self.path, durable=durable):
             self._connection.executemany(
-                f"INSERT INTO letter ({LETTER_COLUMNS}, name, made_at, size) "  # noqa: S608
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO letter (number, message_id, made_at, deadline, name, size) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
                 rows,
             )
-            self._add({"encoded": len(rows)})
+            self._connection.executemany(
+                "INSERT INTO body VALUES (?, ?, ?, ?, ?)", map(to_body, numbers, letters)
+            )
+        self.last_number += len(rows)
         self.counts.queued += len(rows)
         self.counts.size += size
 
@@ -97,25 +131,33 @@ class Outbox:
 
         They are ``limit`` at most, and end with the one that brings their bytes to ``size``.
         """
-        return self._take("state = 'queued' AND due_at = 0 AND number > ?", after, limit, size)
+        which = "state = 'queued' AND letter.number > ? ORDER BY letter.number"
+        return self._take(which, after, limit, size)
 
     def take_overdue(self, limit: int, size: int) -> list[Waiting]:
         """Return delivered letters that have waited too long for an answer; as many."""
-        return self._take("state = 'delivered' AND due_at <= ?", self._clock(), limit, size)
+        which = "state = 'delivered' AND due_at <= ? ORDER BY due_at, letter.number"
+        return self._take(which, self._clock(), limit, size)
 
-    def note(self, delivered: Sequence[str], outcomes: Sequence[Outcome]) -> Noted:
+    def note(
+        self, delivered: Sequence[str], outcomes: Sequence[Outcome], *, durable: bool = False
+    ) -> Noted:
         """Take note of what brokers took and what the server answered.
 
         Args:
             delivered: message ids.
             outcomes: those of letters that are not here, or no longer, are passed over.
+            durable: not even a power cut takes it back.
         """
         if not delivered and not outcomes:
             return Noted(0, [])
-        with transaction(self._connection, self.path):
-            first, again = self._mark_delivered(delivered)
+        with transaction(self._connection, self.path, durable=durable):
             removed = self._remove(outcomes)
-            self._add({"resent": again})
+            taken = set(delivered)
+            ended = {settled.outcome.message_id: state for settled, state, _ in removed}
+            again = sum(state == "delivered" for one, state in ended.items() if one in taken)
+            first, more = self._mark_delivered(taken - ended.keys())
+            self._journal.count({"resent": again + more})
         self.counts.queued -= first
         self.counts.delivered += first
         return Noted(first, self._forget(removed))
@@ -128,20 +170,15 @@ class Outbox:
     def discard(self, message_ids: Sequence[str] = ()) -> list[Settled]:
         """Drop these letters, or all; nobody will get them."""
         chosen = message_ids or self._find_ids("1")
-        return self.note([], [Outcome(message_id, "discarded") for message_id in chosen]).settled
+        outcomes = [Outcome(message_id, "discarded") for message_id in chosen]
+        return self.note([], outcomes, durable=True).settled
 
     def remark_skipped(self, files: Iterable[tuple[str, str]]) -> None:
         """Keep which images were left out, as (name, reason)."""
-        rows = [("skipped", None, name, reason) for name, reason in files]
-        if rows:
+        skipped = list(files)
+        if skipped:
             with transaction(self._connection, self.path):
-                self._remark(rows)
-                self._add({"skipped": len(rows)})
-
-    def last_number(self) -> int:
-        """Return the number of the letter that was put last; 0 before the first."""
-        row = self._fetch("SELECT seq FROM sqlite_sequence WHERE name = 'letter'")
-        return int(row[0]) if row else 0
+                self._journal.record_skipped(skipped)
 
     def list_names(self, after: int) -> list[str]:
         """Return of which images the waiting letters are whose number is above ``after``."""
@@ -156,13 +193,13 @@ class Outbox:
 
     def _take(self, which: str, bound: float, limit: int, size: int) -> list[Waiting]:
         query = (
-            f"SELECT number, {LETTER_COLUMNS} FROM letter "  # noqa: S608 - nothing from outside
-            f"WHERE {which} ORDER BY due_at, number LIMIT ?"
+            "SELECT message_id, deadline, body.* "  # noqa: S608 - nothing from outside
+            f"FROM letter JOIN body USING (number) WHERE {which} LIMIT ?"
         )
         taken: list[Waiting] = []
         with explaining_sqlite(self.path), closing(self._connection.cursor()) as cursor:
-            for number, *columns in cursor.execute(query, (bound, limit)):
-                taken.append(Waiting(number, to_letter(columns)))
+            for row in cursor.execute(query, (bound, limit)):
+                taken.append(to_waiting(row))
                 size -= taken[-1].letter.size
                 if size <= 0:
                     break
@@ -173,42 +210,45 @@ class Outbox:
         with explaining_sqlite(self.path):
             return [message_id for (message_id,) in self._connection.execute(query, values)]
 
-    def _mark_delivered(self, message_ids: Sequence[str]) -> tuple[int, int]:
+    def _mark_delivered(self, message_ids: Collection[str]) -> tuple[int, int]:
         """Return how many letters were delivered for the first time, and how many again."""
         if not message_ids:
             return 0, 0
-        now = self._clock()
-        change = (
-            "UPDATE letter SET state = 'delivered', sends = sends + 1, sent_at = :now, "
-            "due_at = :now + :resend * (1 << min(sends, :doublings)) "
-            "WHERE message_id IN (SELECT value FROM json_each(:ids)) AND state = :state"
-        )
         values = {
-            "now": now,
+            "now": self._clock(),
             "resend": self._limits.resend,
             "doublings": _MOST_DOUBLINGS,
             "ids": json.dumps(list(message_ids)),
         }
-        # First those that are delivered again: afterwards they could not be told apart.
-        again = self._connection.execute(change, values | {"state": "delivered"}).rowcount
-        first = self._connection.execute(change, values | {"state": "queued"}).rowcount
-        return first, again
+        marked = self._connection.execute(
+            "UPDATE letter SET state = 'delivered', sends = sends + 1, sent_at = :now, "
+            "due_at = :now + :resend * (1 << min(sends, :doublings)) "
+            "WHERE message_id IN (SELECT value FROM json_each(:ids)) RETURNING sends",
+            values,
+        ).fetchall()
+        first = marked.count((1,))
+        return first, len(marked) - first
 
     def _remove(self, outcomes: Sequence[Outcome]) -> list[tuple[Settled, str, int]]:
         """Delete letters; return each with the state and size that it had."""
-        told = {outcome.message_id: outcome for outcome in outcomes}
+        if not outcomes:
+            return []
+        # The first of two answers counts, also of those that arrive together.
+        told = {outcome.message_id: outcome for outcome in reversed(outcomes)}
         rows = self._connection.execute(
             "DELETE FROM letter WHERE message_id IN (SELECT value FROM json_each(?)) "
             "RETURNING message_id, number, name, state, size",
             (json.dumps(list(told)),),
         ).fetchall()
-        refused = [row for row in rows if told[row[0]].kind == "refused"]
-        self._add(Counter(told[row[0]].kind for row in rows))
-        self._remark(("refused", row[0], row[2], told[row[0]].reason) for row in refused)
-        return [
+        self._connection.executemany(
+            "DELETE FROM body WHERE number = ?", [row[1:2] for row in rows]
+        )
+        removed = [
             (Settled(number, name, told[message_id]), state, size)
             for message_id, number, name, state, size in sorted(rows, key=itemgetter(1))
         ]
+        self._journal.record([settled for settled, _, _ in removed])
+        return removed
 
     def _forget(self, removed: list[tuple[Settled, str, int]]) -> list[Settled]:
         """Count what was removed, once that is committed."""
@@ -219,25 +259,6 @@ class Outbox:
                 self.counts.delivered -= 1
             self.counts.size -= size
         return [settled for settled, _, _ in removed]
-
-    def _remark(self, rows: Iterable[tuple[str, str | None, str, str]]) -> None:
-        """Keep short records for the status, the newest only; the counters know them all."""
-        now = self._clock()
-        self._connection.executemany(
-            "INSERT INTO remark (kind, message_id, name, reason, made_at) VALUES (?, ?, ?, ?, ?)",
-            [(*row, now) for row in rows],
-        )
-        self._connection.execute(
-            "DELETE FROM remark WHERE number <= (SELECT max(number) FROM remark) - ?",
-            (_MOST_REMARKS,),
-        )
-
-    def _add(self, amounts: dict[str, int]) -> None:
-        self._connection.executemany(
-            "INSERT INTO counter VALUES (?, ?) "
-            "ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
-            [(name, amount) for name, amount in amounts.items() if amount],
-        )
 
     def _refuse_beyond_limits(self, size: int, now: float) -> None:
         limits = self._limits
@@ -263,35 +284,14 @@ class Outbox:
         )
         return Counts(*(row or ()))
 
-    def _take_over(self, owner: str) -> None:
-        """Check that the letters are this owner's; an empty outbox changes its owner."""
-        row = self._fetch("SELECT name FROM owner")
-        if row is not None and row[0] != owner and self.counts.waiting:
-            raise OutboxError(
-                f"outbox {self.path} holds {self.counts.waiting} messages of {row[0]}, this is "
-                f"{owner}: drain it with the settings of then, or name another with --outbox"
-            )
+    def _tidy(self) -> None:
+        """A new process asks again soon, and a clock set back keeps no letter for years."""
+        latest = self._clock() + self._limits.resend
         with transaction(self._connection, self.path):
-            # A new process asks again soon, and a clock set back keeps no letter for years.
-            latest = self._clock() + self._limits.resend
-            self._connection.execute(
-                "UPDATE letter SET due_at = ? WHERE state = 'delivered' AND due_at > ?",
-                (latest, latest),
-            )
-            self._connection.execute("DELETE FROM owner")
-            self._connection.execute("INSERT INTO owner VALUES (?)", (owner,))
+            self._connection.execute("UPDATE letter SET due_at = ?1 WHERE due_at > ?1", (latest,))
+            self._journal.trim()
 
     def _fetch(self, query: str, *values: object) -> tuple[Any, ...] | None:
         with explaining_sqlite(self.path):
             row: tuple[Any, ...] | None = self._connection.execute(query, values).fetchone()
         return row
-
-
-def _make_directory(directory: Path) -> None:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutboxError(
-            f"the directory {directory} for the outbox cannot be made ({error.strerror}): name "
-            "another one with --outbox"
-        ) from error

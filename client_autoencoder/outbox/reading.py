@@ -3,6 +3,7 @@
 import base64
 import json
 import sqlite3
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,14 +15,27 @@ from client_autoencoder.errors import OutboxError
 from client_autoencoder.outbox.database import explaining_sqlite, open_for_reading
 from client_autoencoder.outbox.entries import unpack_headers
 
-_COUNTERS = ("encoded", "acknowledged", "refused", "answered", "expired", "discarded", "resent")
+_COUNTS = (
+    *("queued", "delivered"),
+    *("acknowledged", "refused", "answered", "expired", "discarded"),
+)
+_COUNT_STATES = "SELECT state, count(*) FROM letter GROUP BY state"
+_FIND_OLDEST = "SELECT made_at FROM letter ORDER BY number LIMIT 1"
+_LIST_LETTERS = """
+SELECT message_id, state, topic, name, made_at, sent_at, sends, deadline, length(value), key,
+    headers, value
+FROM letter JOIN body USING (number) ORDER BY number
+"""
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Remark:
-    """An image that was left out, or a message that the server refused, and when (UTC)."""
+    """What became of an image or a message, and when (UTC).
+
+    ``reason`` says why it was left out or refused; of a question, the label that was answered.
+    """
 
     name: str
     reason: str
@@ -31,7 +45,7 @@ class Remark:
 
 @dataclass(frozen=True)
 class OutboxStatus:
-    """What an outbox has seen since it was made, and what it holds now.
+    """What outboxes have seen since they were made, and what they hold now.
 
     encoded = queued + delivered + acknowledged + refused + answered + expired + discarded.
 
@@ -41,7 +55,7 @@ class OutboxStatus:
         resent: deliveries beyond the first of each message.
         skipped: images that could not be read, each time that was tried.
         oldest: when the oldest message without an answer was made (UTC).
-        refusals: the newest of them, as ``skipped_files``.
+        refusals: the newest 10,000, as the others below.
     """
 
     encoded: int
@@ -57,60 +71,57 @@ class OutboxStatus:
     oldest: str | None
     refusals: list[Remark]
     skipped_files: list[Remark]
+    answers: list[Remark]
+    expired_questions: list[Remark]
 
 
-def read_status(path: Path) -> OutboxStatus:
-    """Sum an outbox up.
+def read_status(*paths: Path) -> OutboxStatus:
+    """Sum outboxes up.
 
     Raises:
-        OutboxError: there is none, or it cannot be read.
+        OutboxError: one is not there, or cannot be read.
     """
-    with explaining_sqlite(path), closing(open_for_reading(path)) as connection:
-        connection.execute("BEGIN")  # all of it as of one moment
-        counters = dict(connection.execute("SELECT name, value FROM counter"))
-        states = dict(connection.execute("SELECT state, count(*) FROM letter GROUP BY state"))
-        (oldest,) = connection.execute("SELECT min(made_at) FROM letter").fetchone()
-        return OutboxStatus(
-            **{name: counters.get(name, 0) for name in (*_COUNTERS, "skipped")},
-            queued=states.get("queued", 0),
-            delivered=states.get("delivered", 0),
-            oldest=_format_time(oldest),
-            refusals=_read_remarks(connection, "refused"),
-            skipped_files=_read_remarks(connection, "skipped"),
-        )
+    counts: Counter[str] = Counter()
+    oldest: list[float] = []
+    remarks: dict[str, list[Remark]] = defaultdict(list)
+    for path in paths:
+        with explaining_sqlite(path), closing(open_for_reading(path)) as connection:
+            connection.execute("BEGIN")  # all of it as of one moment
+            counts.update(dict(connection.execute("SELECT name, value FROM counter")))
+            counts.update(dict(connection.execute(_COUNT_STATES)))
+            oldest += [made for (made,) in connection.execute(_FIND_OLDEST)]
+            for kind, remark in _read_remarks(connection):
+                remarks[kind].append(remark)
+    return OutboxStatus(
+        encoded=sum(counts[name] for name in _COUNTS),
+        **{name: counts[name] for name in (*_COUNTS, "resent", "skipped")},
+        oldest=_format_time(min(oldest, default=None)),
+        refusals=remarks["refused"],
+        skipped_files=remarks["skipped"],
+        answers=remarks["answered"],
+        expired_questions=remarks["expired"],
+    )
 
 
-def list_letters(path: Path, *, bodies: bool = False) -> Iterator[Row]:
+def list_letters(*paths: Path, bodies: bool = False) -> Iterator[Row]:
     """Yield what waits, oldest first; with ``bodies`` also the exact bytes, in base64.
 
     Raises:
-        OutboxError: there is none, or it cannot be read.
+        OutboxError: an outbox is not there, or cannot be read.
     """
-    columns = (
-        "message_id, state, topic, name, made_at, sent_at, sends, deadline, length(value), key, "
-        "headers, value"
-    )
-    with explaining_sqlite(path), closing(open_for_reading(path)) as connection:
-        query = f"SELECT {columns} FROM letter ORDER BY number"  # noqa: S608 - a constant
-        for *summary, key, headers, value in connection.execute(query):
-            row = _describe(*summary)
-            if bodies:
-                row |= {
-                    "key": base64.b64encode(key).decode(),
-                    "headers": _write_headers(headers),
-                    "value": base64.b64encode(value).decode(),
-                }
-            yield row
+    for path in paths:
+        with explaining_sqlite(path), closing(open_for_reading(path)) as connection:
+            yield from _read_letters(connection, bodies)
 
 
-def export_letters(path: Path, target: Path) -> int:
+def export_letters(target: Path, *paths: Path) -> int:
     """Write what waits into a new file, one JSON object a line; return how many.
 
     Raises:
         OutboxError: the file is there already or cannot be written, or see ``list_letters``.
     """
     count = 0
-    letters = list_letters(path, bodies=True)
+    letters = list_letters(*paths, bodies=True)
     try:
         with target.open("x", encoding="utf-8") as file:
             for row in letters:
@@ -122,6 +133,18 @@ def export_letters(path: Path, target: Path) -> int:
             "enough room"
         ) from error
     return count
+
+
+def _read_letters(connection: sqlite3.Connection, bodies: bool) -> Iterator[Row]:
+    for *summary, key, headers, value in connection.execute(_LIST_LETTERS):
+        row = _describe(*summary)
+        if bodies:
+            row |= {
+                "key": base64.b64encode(key).decode(),
+                "headers": _write_headers(headers),
+                "value": base64.b64encode(value).decode(),
+            }
+        yield row
 
 
 def _describe(
@@ -155,14 +178,10 @@ def _write_headers(packed: bytes) -> list[list[str | None]]:
     ]
 
 
-def _read_remarks(connection: sqlite3.Connection, kind: str) -> list[Remark]:
-    query = (
-        "SELECT name, reason, made_at, message_id FROM remark WHERE kind = ? ORDER BY number DESC"
-    )
-    return [
-        Remark(name, reason, _format_time(made_at) or "", message_id)
-        for name, reason, made_at, message_id in connection.execute(query, (kind,))
-    ]
+def _read_remarks(connection: sqlite3.Connection) -> Iterator[tuple[str, Remark]]:
+    query = "SELECT kind, name, text, made_at, message_id FROM remark ORDER BY number DESC"
+    for kind, name, text, made_at, message_id in connection.execute(query):
+        yield kind, Remark(name, text, _format_time(made_at) or "", message_id)
 
 
 def _format_time(seconds: float | None) -> str | None:

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from client_autoencoder.images import ImageBatch, ImageSource, Skipped
     from client_autoencoder.privacy.mechanism import Privatizer
     from client_autoencoder.sending import MessageMaker
-    from stream.exchange import Exchange
 
 app = typer.Typer(
     help="Send images to be learned from, or ask what they show.", no_args_is_help=True
@@ -126,6 +125,7 @@ def ask(
     dtype: Dtype = None,
     max_skip: MaxSkip = None,
     timeout: Timeout = None,
+    outbox: OutboxDirectory = None,
     config: Config = None,
     bootstrap: Bootstrap = None,
     prefix: Prefix = None,
@@ -133,10 +133,13 @@ def ask(
 ) -> None:
     """Ask the server what images show.
 
+    A question that nobody answers within --timeout expires. Until then it is on the disk: one whose
+    process was killed goes on with the next, or with `ioa client outbox drain`.
+
     Example: ioa client ask --data new.png --client-id radiology-1 --encoder encoder/
     """
+    from client_autoencoder.asking import ask
     from client_autoencoder.privacy.mechanism import NoPrivatizer
-    from client_autoencoder.sending import ask
 
     settings = load(
         config,
@@ -148,16 +151,20 @@ def ask(
         dtype=dtype,
         max_skip=max_skip,
         timeout_seconds=timeout,
+        outbox=outbox,
     )
     maker = _make_maker(settings, NoPrivatizer())
     source = _open(data, split, None)
     order = _choose(source, limit)
     skipped: list[Skipped] = []
-    with _exchange(settings) as exchange, progress("answered", as_json) as on_progress:
+    with (
+        open_courier(settings, "service") as courier,
+        progress("answered", as_json) as on_progress,
+    ):
         report = ask(
             _batches(source, skipped, maker, order),
             maker,
-            exchange,
+            courier,
             timeout=settings.client.timeout_seconds,
             in_flight=in_flight,
             on_progress=on_progress,
@@ -246,14 +253,6 @@ def _augment(
 
     rng = np.random.default_rng(seed)
     return augment_batches(batches, copies, rng, lambda: secrets.token_hex(16))
-
-
-def _exchange(settings: Settings) -> "Exchange":
-    import time
-
-    from stream.exchange import Exchange
-
-    return Exchange(settings.kafka, settings.client.client_id, time.monotonic)
 
 
 def _exit(complete: bool, skipped: list["Skipped"], images: int, settings: Settings) -> None:

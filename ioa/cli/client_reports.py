@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ioa.cli.outbox_reports import NOBODY_ANSWERS
+from ioa.cli.outbox_reports import NOBODY_ANSWERS, print_predictions
 
 if TYPE_CHECKING:
+    from client_autoencoder.asking import ServiceReport
     from client_autoencoder.images import Skipped
     from client_autoencoder.publishing import LearningReport
-    from client_autoencoder.sending import Prediction, ServiceReport
 
 
 def print_learning(
@@ -44,11 +44,16 @@ def print_service(report: "ServiceReport", skipped: list["Skipped"], as_json: bo
     if as_json:
         _print_json(report, skipped)
         return
-    for one in report.predictions:
-        typer.echo(_describe(one))
-    if report.unanswered:
+    print_predictions(report.predictions, report.expired)
+    if report.earlier or report.earlier_expired:
+        typer.echo("questions of former runs:")
+        print_predictions(report.earlier, report.earlier_expired)
+    if report.waiting:
+        typer.echo(f"{report.waiting} questions of former runs still have time", err=True)
+    if report.expired:
         typer.echo(
-            f"{len(report.unanswered)} without a reply in time: is `ioa server infer` running?",
+            f"{len(report.expired)} expired without a reply: is `ioa server infer` running?"
+            + (" The images after them were not asked about" if report.stopped else ""),
             err=True,
         )
 
@@ -66,12 +71,3 @@ def _count_sent(report: "LearningReport") -> str:
     if report.sent == report.images:
         return str(report.sent)
     return f"{report.sent} messages of {report.images} images"
-
-
-def _describe(prediction: "Prediction") -> str:
-    if prediction.error is not None:
-        return f"{prediction.name}: no answer: {prediction.error}"
-    return (
-        f"{prediction.name}: {prediction.label} "
-        f"({prediction.probability:.1%}, model {prediction.model_version})"
-    )

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from client_autoencoder.outbox.courier import Courier
     from client_autoencoder.outbox.outbox import Outbox
     from client_autoencoder.sending import Progress as OnProgress
+    from schemas.messages import Mode
 
 _CONNECT_SECONDS = 5.0
+_QUESTION_PARTS = 4
 _MIB = 2**20
 _DAY = 86400.0
 
@@ -45,13 +47,22 @@ def read_client_id(settings: Settings) -> str:
     return client_id
 
 
-def outbox_path(settings: Settings) -> Path:
-    """Return the file that holds the client's messages until they are answered."""
-    return settings.client.outbox / f"{read_client_id(settings)}.db"
+def outbox_path(settings: Settings, mode: "Mode" = "learning") -> Path:
+    """Return the file that holds the client's messages of a mode until they are answered."""
+    name = read_client_id(settings)
+    return settings.client.outbox / (f"{name}.db" if mode == "learning" else f"{name}.questions.db")
 
 
-def open_outbox(settings: Settings) -> "Outbox":
-    """Open the client's outbox for this process alone.
+def find_outboxes(settings: Settings) -> "dict[Mode, Path]":
+    """Return the client's outboxes that are there; the one to learn from where none is."""
+    modes: tuple[Mode, ...] = ("service", "learning")
+    paths = {mode: outbox_path(settings, mode) for mode in modes}
+    found = {mode: path for mode, path in paths.items() if path.exists()}
+    return found or {"learning": paths["learning"]}
+
+
+def open_outbox(settings: Settings, mode: "Mode" = "learning") -> "Outbox":
+    """Open an outbox of the client for this process alone.
 
     Raises:
         OutboxError: it cannot be used.
@@ -62,17 +73,21 @@ def open_outbox(settings: Settings) -> "Outbox":
     from client_autoencoder.outbox.outbox import Outbox
 
     client = settings.client
+    resend = client.resend_seconds
+    if mode == "service":
+        # Soon enough that the answer still comes before the deadline.
+        resend = min(resend, client.timeout_seconds / _QUESTION_PARTS)
     return Outbox(
-        outbox_path(settings),
+        outbox_path(settings, mode),
         owner=f"client {client.client_id} with topics {settings.kafka.prefix}.*",
-        limits=Limits(client.outbox_mib * _MIB, client.outbox_days * _DAY, client.resend_seconds),
+        limits=Limits(client.outbox_mib * _MIB, client.outbox_days * _DAY, resend),
         clock=time.time,
     )
 
 
 @contextmanager
-def open_courier(settings: Settings) -> Iterator["Courier"]:
-    """Open the client's outbox, and connect; a broker that is away is told and waited for.
+def open_courier(settings: Settings, mode: "Mode" = "learning") -> Iterator["Courier"]:
+    """Open an outbox of the client, and connect; a broker that is away is told and waited for.
 
     Raises:
         OutboxError: the outbox cannot be used.
@@ -84,7 +99,10 @@ def open_courier(settings: Settings) -> Iterator["Courier"]:
     from stream.errors import KafkaRefused, KafkaUnavailable
     from stream.relay import Relay
 
-    with open_outbox(settings) as outbox, Relay(settings.kafka, read_client_id(settings)) as relay:
+    with (
+        open_outbox(settings, mode) as outbox,
+        Relay(settings.kafka, read_client_id(settings)) as relay,
+    ):
         courier = Courier(outbox, relay, time.monotonic)
         try:
             courier.connect(_CONNECT_SECONDS)

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from client_autoencoder.errors import ClientError
-from ioa.cli import broker, client, encoder, experiment, server, topics
+from ioa.cli import broker, client, dead_letters, encoder, experiment, server, topics
 from ioa.cli.demo import demo
 from ioa.errors import IoaError
 from schemas.errors import SchemaError
@@ -25,6 +25,7 @@ for name, group in (
     ("encoder", encoder.app),
     ("client", client.app),
     ("server", server.app),
+    ("dead-letters", dead_letters.app),
     ("experiment", experiment.app),
 ):
     app.add_typer(group, name=name)
@@ -51,6 +52,7 @@ def root(
 _EXTRAS = {
     "sqlalchemy": "server",
     "alembic": "server",
+    "prometheus_client": "server",
     "psycopg": "postgres",
     "torch": "train",
     "onnx": "train",

@@ -1,13 +1,14 @@
 """``ioa client status`` and ``ioa client outbox``: what a client has sent and what still waits."""
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ioa.cli.client_options import ClientId, OutboxDirectory, Timeout
-from ioa.cli.client_setup import load, open_courier, open_outbox, outbox_path, progress
+from ioa.cli.client_setup import find_outboxes, load, open_courier, open_outbox, progress
 from ioa.cli.options import Bootstrap, Config, Json, Prefix
 
 app = typer.Typer(
@@ -30,7 +31,8 @@ def status(
 ) -> None:
     """Print how many messages were encoded, delivered, acknowledged or refused, and why.
 
-    Counted since the outbox was made; works while another process publishes.
+    Counted since the outbox was made; works while another process publishes. With --json also the
+    newest 10,000 answers.
 
     Example: ioa client status --client-id radiology-1
     """
@@ -38,8 +40,8 @@ def status(
     from ioa.cli.outbox_reports import print_status
 
     settings = load(config, None, None, client_id=client_id, outbox=outbox)
-    path = outbox_path(settings)
-    print_status(settings.client.client_id, path, read_status(path), as_json)
+    seen = read_status(*find_outboxes(settings).values())
+    print_status(settings.client.client_id, settings.client.outbox, seen, as_json)
 
 
 @app.command(name="list")
@@ -57,7 +59,7 @@ def list_waiting(
     from ioa.cli.outbox_reports import describe_letter
 
     settings = load(config, None, None, client_id=client_id, outbox=outbox)
-    letters = list_letters(outbox_path(settings))
+    letters = list_letters(*find_outboxes(settings).values())
     if as_json:
         typer.echo(json.dumps({"messages": list(letters)}))
         return
@@ -77,18 +79,27 @@ def drain(
 ) -> None:
     """Send the messages that wait and wait for their answers; encode nothing new.
 
+    Answers to questions that a killed `ask` left are printed.
+
     Example: ioa client outbox drain --client-id radiology-1
     """
-    from client_autoencoder.publishing import drain
+    from client_autoencoder.publishing import DrainReport, drain
     from ioa.cli.outbox_reports import print_drained
 
     settings = load(
         config, bootstrap, prefix, client_id=client_id, outbox=outbox, timeout_seconds=timeout
     )
-    with open_courier(settings) as courier, progress("answered", as_json) as on_progress:
-        report = drain(courier, timeout=settings.client.timeout_seconds, on_progress=on_progress)
-    print_drained(outbox_path(settings), report, as_json)
-    if report.waiting or report.refused:
+    report = DrainReport()
+    for mode in find_outboxes(settings):
+        with open_courier(settings, mode) as courier, progress("answered", as_json) as on_progress:
+            drain(
+                courier,
+                timeout=settings.client.timeout_seconds,
+                on_progress=on_progress,
+                report=report,
+            )
+    print_drained(settings.client.outbox, report, as_json)
+    if report.waiting or report.refused or report.expired:
         raise typer.Exit(1)
 
 
@@ -109,7 +120,7 @@ def export(
     from client_autoencoder.outbox.reading import export_letters
 
     settings = load(config, None, None, client_id=client_id, outbox=outbox)
-    count = export_letters(outbox_path(settings), file)
+    count = export_letters(file, *find_outboxes(settings).values())
     if as_json:
         typer.echo(json.dumps({"messages": count, "file": str(file)}))
     else:
@@ -130,8 +141,12 @@ def discard(
     Example: ioa client outbox discard --client-id radiology-1
     """
     settings = load(config, None, prefix, client_id=client_id, outbox=outbox)
-    with open_outbox(settings) as opened:
-        count = len(message_ids) if message_ids else opened.counts.waiting
+    with ExitStack() as stack:
+        opened = [
+            stack.enter_context(open_outbox(settings, mode)) for mode in find_outboxes(settings)
+        ]
+        count = len(message_ids or ()) or sum(one.counts.waiting for one in opened)
         if not yes:
-            typer.confirm(f"Drop {count} messages from {opened.path}?", abort=True)
-        typer.echo(f"{len(opened.discard(message_ids or ()))} messages dropped")
+            typer.confirm(f"Drop {count} messages from {settings.client.outbox}?", abort=True)
+        dropped = sum(len(one.discard(message_ids or ())) for one in opened)
+        typer.echo(f"{dropped} messages dropped")

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
+    from client_autoencoder.asking import Prediction
     from client_autoencoder.outbox.reading import OutboxStatus, Remark
     from client_autoencoder.publishing import DrainReport
 
@@ -19,21 +21,21 @@ _MEANINGS = {
     "delivered": "wait for the server's answer",
     "acknowledged": "stored by the server",
     "answered": "questions with a reply",
-    "expired": "questions nobody waits for any more",
+    "expired": "questions without a reply in time",
     "discarded": "dropped by `ioa client outbox discard`",
     "resent": "sent once more because no answer came",
 }
 _ALWAYS = ("encoded", "queued", "delivered", "acknowledged")
 
 
-def print_status(client_id: str, path: Path, status: "OutboxStatus", as_json: bool) -> None:
-    """Print what an outbox has seen; refusals and skipped files by their reason."""
+def print_status(client_id: str, directory: Path, status: "OutboxStatus", as_json: bool) -> None:
+    """Print what a client's outboxes have seen; refusals and skipped files by their reason."""
     if as_json:
-        named = {"client_id": client_id, "outbox": str(path)}
+        named = {"client_id": client_id, "outbox": str(directory)}
         typer.echo(json.dumps(named | asdict(status)))
         return
     since = f", the oldest since {status.oldest}" if status.oldest else ""
-    typer.echo(f"client {client_id}, outbox {path}{since}")
+    typer.echo(f"client {client_id}, outbox {directory}{since}")
     for name, meaning in _MEANINGS.items():
         count = getattr(status, name)
         if count or name in _ALWAYS:
@@ -50,21 +52,30 @@ def describe_letter(letter: dict[str, Any]) -> str:
     )
 
 
-def print_drained(path: Path, report: "DrainReport", as_json: bool) -> None:
+def print_drained(directory: Path, report: "DrainReport", as_json: bool) -> None:
     """Print what became of the messages that waited; refusals on standard error."""
     for name, reason in report.refused.items():
         print(f"refused: {name}: {reason}", file=sys.stderr)
     if as_json:
-        typer.echo(json.dumps(asdict(report) | {"outbox": str(path)}))
+        typer.echo(json.dumps(asdict(report) | {"outbox": str(directory)}))
         return
+    print_predictions(report.predictions, report.expired)
     ended = ", ".join(f"{kind} {count}" for kind, count in report.ended.items())
-    typer.echo(f"{ended or 'nothing was answered'}; {report.waiting} wait in {path}")
+    typer.echo(f"{ended or 'nothing was answered'}; {report.waiting} wait in {directory}")
     if report.waiting:
         typer.echo(NOBODY_ANSWERS, err=True)
 
 
+def print_predictions(predictions: "Iterable[Prediction]", expired: Iterable[str]) -> None:
+    """Print the answer about each image, or that there is none."""
+    for prediction in predictions:
+        typer.echo(_describe(prediction))
+    for name in expired:
+        typer.echo(f"{name}: expired without a reply")
+
+
 NOBODY_ANSWERS = (
-    "no answer in time: is the broker there, and `ioa server ingest` running? "
+    "no answer in time: is the broker there, and `ioa server run` running? "
     "`ioa client outbox drain` tries again"
 )
 
@@ -74,3 +85,14 @@ def _print_reasons(what: str, count: int, remarks: "list[Remark]") -> None:
     for reason, times in Counter(remark.reason for remark in remarks).most_common():
         example = next(remark.name for remark in remarks if remark.reason == reason)
         typer.echo(f"{times:>22,}  {reason} ({example}{' ...' if times > 1 else ''})")
+
+
+def _describe(prediction: "Prediction") -> str:
+    if prediction.error is not None:
+        return f"{prediction.name}: no answer: {prediction.error}"
+    if prediction.probability is None:  # a server that says no more than the paper
+        return f"{prediction.name}: {prediction.label}"
+    return (
+        f"{prediction.name}: {prediction.label} "
+        f"({prediction.probability:.1%}, model {prediction.model_version})"
+    )

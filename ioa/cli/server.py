@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ioa.cli import database as database_commands
 from ioa.cli import offsets
 from ioa.cli.options import Bootstrap, Config, Database, Json, Prefix
 from ioa.cli.tables import print_rows, server_database
@@ -21,6 +22,7 @@ encoders = typer.Typer(help="The encoders whose latents are accepted.", no_args_
 clients = typer.Typer(help="The clients that may send.", no_args_is_help=True)
 app.add_typer(encoders, name="encoder")
 app.add_typer(clients, name="client")
+app.add_typer(database_commands.app, name="db")
 app.add_typer(offsets.app, name="offsets")
 
 Label = Annotated[
@@ -57,6 +59,14 @@ MinNewRows = Annotated[
         show_default=False,
     ),
 ]
+Health = Annotated[
+    str | None,
+    typer.Option(
+        help="Serve /healthz, /readyz and /metrics at \\[HOST:]PORT; without HOST for this machine "
+        "only. Default: nowhere \\[env: IOA_SERVER__HEALTH]",
+        show_default=False,
+    ),
+]
 
 
 @app.command()
@@ -68,6 +78,7 @@ def run(
     label: Label = None,
     train_interval: Interval = None,
     train_min_new_rows: MinNewRows = None,
+    health: Health = None,
 ) -> None:
     """Start ingest, train and infer as processes and restart any that dies.
 
@@ -83,6 +94,7 @@ def run(
         labels=label or None,
         train_interval_seconds=train_interval,
         train_min_new_rows=train_min_new_rows,
+        health=health,
     )
     supervise_server(settings, _start_service("server"))
 
@@ -95,12 +107,19 @@ def ingest(
     database: Database = None,
     label: Label = None,
     instance: Instance = None,
+    health: Health = None,
 ) -> None:
     """Store learning messages and acknowledge them. Example: ioa server ingest"""
     from server_classifier.ingest import run_ingest
 
     settings = _load(
-        config, bootstrap, prefix, database_url=database, labels=label or None, instance=instance
+        config,
+        bootstrap,
+        prefix,
+        database_url=database,
+        labels=label or None,
+        instance=instance,
+        health=health,
     )
     run_ingest(settings.kafka, settings.server, _start_service("ingest"))
 
@@ -112,11 +131,14 @@ def infer(
     prefix: Prefix = None,
     database: Database = None,
     instance: Instance = None,
+    health: Health = None,
 ) -> None:
     """Answer service messages; alone it is the paper's offline mode. Example: ioa server infer"""
     from server_classifier.inference import run_infer
 
-    settings = _load(config, bootstrap, prefix, database_url=database, instance=instance)
+    settings = _load(
+        config, bootstrap, prefix, database_url=database, instance=instance, health=health
+    )
     run_infer(settings.kafka, settings.server, _start_service("infer"))
 
 
@@ -126,12 +148,14 @@ def train(
     database: Database = None,
     train_interval: Interval = None,
     train_min_new_rows: MinNewRows = None,
+    health: Health = None,
 ) -> None:
     """Retrain the classifier on what the database holds. Example: ioa server train"""
     import os
     import time
 
     os.nice(10)  # before torch is imported: training never takes the processor from answering
+    from server_classifier.monitor import open_monitor
     from server_classifier.service import await_database
     from server_classifier.trainer import run_trainer
 
@@ -142,11 +166,12 @@ def train(
         database_url=database,
         train_interval_seconds=train_interval,
         train_min_new_rows=train_min_new_rows,
+        health=health,
     ).server
-    stop = _start_service("train")
-    if (engine := await_database(settings, stop)) is not None:
-        now = partial(datetime.now, UTC)
-        run_trainer(engine, settings, clock=time.monotonic, now=now, stop=stop)
+    stop, now = _start_service("train"), partial(datetime.now, UTC)
+    with open_monitor(settings.health) as monitor:
+        if (engine := await_database(settings, stop, monitor.health)) is not None:
+            run_trainer(engine, settings, clock=time.monotonic, now=now, stop=stop, monitor=monitor)
 
 
 @encoders.command("add")

@@ -1,11 +1,12 @@
 """Latents into PostgreSQL by binary COPY, several times as fast as INSERT.
 
 COPY knows no ON CONFLICT. Nearly every batch is all new, so it is copied straight into the table;
-when PostgreSQL then reports a known ``message_id``, the batch is undone and takes the long way,
-over a table of its own from which only the new rows are inserted.
+when PostgreSQL then reports a known ``message_id``, the copy is undone and repeated without those
+that are known.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import psycopg
 from psycopg.errors import UniqueViolation
@@ -18,14 +19,8 @@ from server_classifier.store.tables import UtcTime, latent
 _COLUMNS = ", ".join(LatentRow._fields)
 _KINDS = {Integer: "int4", BigInteger: "int8", UtcTime: "int8", LargeBinary: "bytea"}
 _TYPES = [_KINDS.get(type(latent.c[name].type), "text") for name in LatentRow._fields]
-_MAKE_STAGE = (
-    f"CREATE TEMPORARY TABLE IF NOT EXISTS stage ON COMMIT DELETE ROWS "  # noqa: S608
-    f"AS SELECT {_COLUMNS} FROM latent WITH NO DATA"
-)
-_FROM_STAGE = (
-    f"INSERT INTO latent ({_COLUMNS}) SELECT {_COLUMNS} FROM stage "  # noqa: S608
-    "ON CONFLICT (message_id) DO NOTHING"
-)
+_COPY = f"COPY latent ({_COLUMNS}) FROM STDIN (FORMAT BINARY)".encode()
+_FIND_KNOWN = "SELECT message_id FROM latent WHERE message_id = ANY(%s)"
 
 
 def copy_latents(connection: Connection, rows: Sequence[LatentRow]) -> int:
@@ -33,33 +28,37 @@ def copy_latents(connection: Connection, rows: Sequence[LatentRow]) -> int:
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)  # noqa: S101 - database.py opens no other
     try:
-        return _copy_or_merge(driver, rows)
+        with driver.cursor() as cursor:
+            return _copy_new(cursor, rows)
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         # As SQLAlchemy reports it, which has not seen this one: it comes past it.
         raise OperationalError("COPY", None, error) from error
 
 
-def _copy_or_merge(driver: psycopg.Connection[object], rows: Sequence[LatentRow]) -> int:
-    with driver.cursor() as cursor:
+def _copy_new(cursor: psycopg.Cursor[Any], rows: Sequence[LatentRow]) -> int:
+    while True:
         cursor.execute("SAVEPOINT before_copy")
         try:
-            _copy(cursor, "latent", rows)
+            _copy(cursor, rows)
         except UniqueViolation:
+            # More than once only where another process stores the same message at this moment.
             cursor.execute("ROLLBACK TO before_copy")
-            return _copy_over_stage(cursor, rows)
-        cursor.execute("RELEASE before_copy")
-    return len(rows)
+            rows = _leave_known_out(cursor, rows)
+        else:
+            cursor.execute("RELEASE before_copy")
+            return len(rows)
 
 
-def _copy_over_stage(cursor: psycopg.Cursor[object], rows: Sequence[LatentRow]) -> int:
-    cursor.execute(_MAKE_STAGE)
-    cursor.execute("TRUNCATE stage")
-    _copy(cursor, "stage", rows)
-    return cursor.execute(_FROM_STAGE).rowcount
-
-
-def _copy(cursor: psycopg.Cursor[object], table: str, rows: Sequence[LatentRow]) -> None:
-    with cursor.copy(f"COPY {table} ({_COLUMNS}) FROM STDIN (FORMAT BINARY)".encode()) as copy:
+def _copy(cursor: psycopg.Cursor[Any], rows: Sequence[LatentRow]) -> None:
+    with cursor.copy(_COPY) as copy:
         copy.set_types(_TYPES)
         for row in rows:
             copy.write_row(row)
+
+
+def _leave_known_out(cursor: psycopg.Cursor[Any], rows: Sequence[LatentRow]) -> Sequence[LatentRow]:
+    """Return the rows whose id is not in the table, and of equal ids the first."""
+    new = {row.message_id: row for row in reversed(rows)}
+    for (known,) in cursor.execute(_FIND_KNOWN, (list(new),)).fetchall():
+        del new[known]
+    return list(reversed(new.values()))

@@ -71,7 +71,7 @@ SQLITE_RUIN = {
 }
 
 
-def open_database(url: str) -> Engine:
+def open_database(url: str | URL) -> Engine:
     """Return the engine of an ``sqlite:///file`` or ``postgresql://...`` address.
 
     Nothing connects before the first transaction. A missing SQLite file is created then.
@@ -91,6 +91,13 @@ def open_database(url: str) -> Engine:
     return engine
 
 
+def refuse_missing(engine: Engine) -> None:
+    """Raise StoreError where there is no SQLite file; connecting would make an empty one."""
+    file = engine.url.database or ""
+    if engine.dialect.name == "sqlite" and not Path(file).is_file():
+        raise StoreError(f"there is no database {file}; name the one that the services use")
+
+
 def _open_postgresql(address: URL) -> Engine:
     limits = {
         name: POSTGRESQL_LIMITS[name] for name in POSTGRESQL_LIMITS if name not in address.query
@@ -98,7 +105,7 @@ def _open_postgresql(address: URL) -> Engine:
     return create_engine(address, connect_args=limits, pool_pre_ping=True, hide_parameters=True)
 
 
-def _parse(url: str) -> URL:
+def _parse(url: str | URL) -> URL:
     try:
         address = make_url(url)
     except ArgumentError as error:
@@ -151,9 +158,14 @@ def reading(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
+def describe(engine: Engine) -> str:
+    """Return the address of a database without its password."""
+    return engine.url.render_as_string(hide_password=True)
+
+
 @contextmanager
 def _errors_in_words(engine: Engine) -> Iterator[None]:
-    name = engine.url.render_as_string(hide_password=True)
+    name = describe(engine)
     try:
         yield
     except DBAPIError as error:

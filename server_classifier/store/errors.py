@@ -17,6 +17,8 @@ class StoreError(ServerError):
 class StoreUnavailable(StoreError):
     """The database does not answer now; the same call may succeed later."""
 
+    dependency = "database"
+
 
 class RegistryError(StoreError):
     """A client, site or encoder that contradicts what is registered."""

@@ -5,7 +5,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
-from server_classifier.store.database import current_revision, writing
+from server_classifier.store.database import HEAD, current_revision, describe, writing
 from server_classifier.store.errors import StoreError
 
 MIGRATION_LOCK = 0x10A  # any number, the same in every process
@@ -20,12 +20,17 @@ def upgrade(engine: Engine) -> None:
         StoreError: a newer program made the tables.
         StoreUnavailable: the database does not answer.
     """
-    config = alembic_config()
-    _refuse_newer(engine, ScriptDirectory.from_config(config))
+    refuse_newer(current_revision(engine), describe(engine))
     with writing(engine) as connection:
-        _wait_for_turn(connection)
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        migrate(connection, "head")
+
+
+def migrate(connection: Connection, revision: str) -> None:
+    """Run the migrations up to ``revision`` in a ``writing`` transaction."""
+    wait_for_turn(connection)
+    config = alembic_config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
 
 
 def alembic_config() -> Config:
@@ -35,18 +40,18 @@ def alembic_config() -> Config:
     return config
 
 
-def _refuse_newer(engine: Engine, scripts: ScriptDirectory) -> None:
-    found = current_revision(engine)
-    known = [script.revision for script in scripts.walk_revisions()]
-    if found is not None and found not in known:
-        name = engine.url.render_as_string(hide_password=True)
+def refuse_newer(found: str | None, name: str) -> None:
+    """Raise StoreError where the tables of the database ``name`` are of an unknown revision."""
+    scripts = ScriptDirectory.from_config(alembic_config())
+    if found not in (None, *(script.revision for script in scripts.walk_revisions())):
         raise StoreError(
             f"the database {name} has revision {found}, made by a newer program; this one knows "
-            f"up to {known[0]}: install the newer one, or name another database"
+            f"up to {HEAD}: install the newer one, or name another database"
         )
 
 
-def _wait_for_turn(connection: Connection) -> None:
+def wait_for_turn(connection: Connection) -> None:
+    """Let one transaction at a time change the tables, however long it takes."""
     # On SQLite the transaction itself has already waited for the only write lock.
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET LOCAL statement_timeout = 0"))  # a migration takes its time

@@ -20,8 +20,8 @@ from schemas.vector import Vector
 from server_classifier.store.database import writing
 from server_classifier.store.registry import add_client
 from stream.errors import RecordTooLarge
-from stream.exchange import Exchange
 from stream.identity import make_message_id
+from stream.letter import make_letter
 from stream.settings import KafkaSettings
 from tests.support.damaged_headers import find_librdkafka, send_damaged_header
 from tests.support.postgres import DATABASES
@@ -394,8 +394,5 @@ def test_a_20_mb_message_is_refused_at_the_client(server: RunningServer) -> None
     message = LatentMessage(
         CLIENT, "hand", value, "learning", datetime.now(UTC), new_id(), server.encoder_id
     )
-    with (
-        Exchange(server.kafka, CLIENT, time.monotonic) as exchange,
-        pytest.raises(RecordTooLarge, match=r"takes 20,000,\d\d\d bytes, .* permits 1,048,576"),
-    ):
-        exchange.send(message, avro_form.CONTENT_TYPE)
+    with pytest.raises(RecordTooLarge, match=r"takes 20,000,\d\d\d bytes, .* permits 1,048,576"):
+        make_letter(message, avro_form.CONTENT_TYPE, server.topics)

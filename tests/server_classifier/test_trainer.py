@@ -8,9 +8,11 @@ from uuid import UUID
 import numpy as np
 import onnx
 import pytest
+from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 from structlog.testing import capture_logs
 
+from server_classifier.monitor import Monitor
 from server_classifier.prediction import Classifier
 from server_classifier.settings import ServerSettings
 from server_classifier.store.classifiers import latest_classifier, list_classifiers
@@ -21,6 +23,7 @@ from server_classifier.store.tables import classifier as classifier_table
 from server_classifier.store.tables import latent as latent_table
 from server_classifier.trainer import Backlog, Trainer, TrainingStopped, run_trainer
 from server_classifier.training_settings import TrainingSettings
+from stream.health import Health
 from tests.server_classifier.stored import (
     ENCODER,
     NOW,
@@ -33,6 +36,10 @@ from tests.server_classifier.stored import (
 SETTINGS = ServerSettings(
     train_interval_seconds=30, train_min_new_rows=40, training=TrainingSettings(min_steps=60)
 )
+
+
+def make_monitor() -> Monitor:
+    return Monitor(Health(monotonic), CollectorRegistry())
 
 
 @dataclass
@@ -51,6 +58,7 @@ class Bench:
             clock=lambda: self.time,
             now=lambda: NOW,
             stop=self.stop,
+            monitor=make_monitor(),
         )
 
     def insert(self, rows: list[LatentRow]) -> None:
@@ -259,18 +267,28 @@ def test_a_database_that_is_away_is_waited_for(bench: Bench, tmp_path: Path) -> 
     away = tmp_path.with_name("away")
     engine = open_database(str(bench.engine.url))
     tmp_path.rename(away)
+    monitor = make_monitor()
+    metric = monitor.registry.get_sample_value
+    blamed = lambda: [fault.what for fault in monitor.health.find_faults()]  # noqa: E731
     with capture_logs() as logs:
         thread = Thread(
             target=run_trainer,
             args=(engine, SETTINGS),
-            kwargs={"clock": monotonic, "now": lambda: NOW, "stop": bench.stop},
+            kwargs={
+                "clock": monotonic,
+                "now": lambda: NOW,
+                "stop": bench.stop,
+                "monitor": monitor,
+            },
         )
         thread.start()
         try:
             wait_until(lambda: len(logs) >= 2)
             assert thread.is_alive()
+            assert blamed() == ["database"]
             away.rename(tmp_path)
             wait_until(lambda: any(log["event"] == "classifier trained" for log in logs))
+            wait_until(lambda: blamed() == [] and metric("ioa_untrained_rows") == 0)
         finally:
             bench.stop.set()
             thread.join(10)
@@ -281,3 +299,5 @@ def test_a_database_that_is_away_is_waited_for(bench: Bench, tmp_path: Path) -> 
     assert second["seconds"] == 2 * first["seconds"]
     assert not thread.is_alive()
     assert bench.versions() == ["v1"]
+    assert metric("ioa_trainings_total", {"outcome": "trained"}) == 1
+    assert (metric("ioa_trained_rows"), metric("ioa_training_seconds_count")) == (40, 1)

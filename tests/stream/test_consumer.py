@@ -1,12 +1,16 @@
 """The consumer loop on a real broker: what happens before its offsets move."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from threading import Event, Thread, Timer
+from time import monotonic, sleep
 
 import pytest
 
 from stream.consumer import RecordConsumer
 from stream.errors import DependencyDown, KafkaRefused, StreamError
+from stream.health import PATIENCE_SECONDS, Health
 from stream.record import Record
 from stream.settings import KafkaSettings
 from stream.topics import Topics, create_topics
@@ -25,7 +29,7 @@ def consume(
     settings: KafkaSettings,
     handle: Callable[[Sequence[Record]], None],
     stop: Event,
-    *,
+    health: Health | None = None,
     instance: str = "0",
 ) -> None:
     consumer = RecordConsumer(
@@ -34,6 +38,7 @@ def consume(
         group=f"{settings.prefix}.test",
         instance=instance,
         batch_size=100,
+        health=health,
     )
     consumer.run(handle, stop)
 
@@ -164,3 +169,91 @@ def test_a_missing_topic_is_an_error_that_names_it(kafka: str, topic_prefix: str
     settings = KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
     with pytest.raises(StreamError, match=f"cannot read {topic_prefix}.learning"):
         consume(settings, lambda _: None, Event())
+
+
+@dataclass
+class Watched:
+    """A consumer in a thread, its health by a clock that is set by hand."""
+
+    time: float = 0.0
+    stop: Event = field(default_factory=Event)
+
+    def __post_init__(self) -> None:
+        self.health = Health(lambda: self.time)
+
+    @contextmanager
+    def consuming(
+        self,
+        settings: KafkaSettings,
+        handle: Callable[[Sequence[Record]], None],
+        instance: str = "0",
+    ) -> Iterator[None]:
+        thread = Thread(target=consume, args=(settings, handle, self.stop, self.health, instance))
+        thread.start()
+        try:
+            yield
+        finally:
+            self.stop.set()
+            thread.join(30)
+
+    def wait_for(self, *blamed: str) -> None:
+        """Wait until just these are blamed."""
+        self.wait_until(lambda: [one.what for one in self.health.find_faults()] == [*blamed])
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        deadline = monotonic() + 60
+        while not condition():
+            assert monotonic() < deadline, self.health.condition
+            sleep(0.02)
+
+
+def test_a_handler_that_hangs_is_not_ready_and_its_lag_is_known(settings: KafkaSettings) -> None:
+    watched, hold = Watched(), Event()
+    part = (Topics(settings.prefix).learning.name, 0)
+    read = lambda: watched.health.condition.progress[part]  # noqa: E731
+
+    def handle(_: Sequence[Record]) -> None:
+        hold.wait(60)
+
+    with watched.consuming(settings, handle):
+        watched.wait_for()
+        hold.set()
+        send(settings, b"1", b"2")
+        watched.wait_until(lambda: (read().position, read().lag) == (2, 0))
+        hold.clear()
+        send(settings, b"3")
+        watched.wait_until(lambda: watched.health.condition.batch_since is not None)
+        watched.time += PATIENCE_SECONDS
+        watched.wait_for("batch")
+        assert read().position == 2
+        hold.set()
+        watched.wait_for()
+        watched.wait_until(lambda: (read().position, read().lag) == (3, 0))
+
+
+def test_what_a_handler_needs_is_blamed_until_it_is_there(settings: KafkaSettings) -> None:
+    watched, there = Watched(), Event()
+
+    def handle(_: Sequence[Record]) -> None:
+        if not there.is_set():
+            raise DependencyDown("no replica is there", "kafka-writes")
+
+    with watched.consuming(settings, handle):
+        send(settings, b"1")
+        watched.wait_for("kafka-writes")
+        assert watched.health.find_faults()[0].reason == "no replica is there"
+        there.set()
+        watched.wait_for()
+
+
+def test_a_member_that_gets_no_partition_is_ready(settings: KafkaSettings) -> None:
+    """It stands by for the others of its group, which is its work."""
+    partitions = Topics(settings.prefix).learning.partitions
+    members = [Watched() for _ in range(partitions + 1)]
+    with ExitStack() as stack:
+        for number, member in enumerate(members):
+            stack.enter_context(member.consuming(settings, lambda _: None, str(number)))
+        shares = lambda: sorted(len(one.health.condition.progress) for one in members)  # noqa: E731
+        members[0].wait_until(lambda: shares() == [0] + [1] * partitions)
+        for member in members:
+            member.wait_for()

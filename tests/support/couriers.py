@@ -20,10 +20,11 @@ def open_courier(
     *,
     limits: Limits | None = None,
     delivery_timeout: float = 120.0,
+    questions: bool = False,
 ) -> Iterator[Courier]:
     """Yield a courier that has not connected yet."""
     outbox = Outbox(
-        directory / f"{client_id}.db",
+        directory / (f"{client_id}.questions.db" if questions else f"{client_id}.db"),
         owner=f"client {client_id} with topics {kafka.prefix}.*",
         limits=limits or Limits(),
         clock=time.time,

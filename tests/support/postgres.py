@@ -24,10 +24,13 @@ class Postgres:
     Args:
         made: a server that was started once, for its files and its user (PostgreSQL refuses root),
             and stopped again.
+        fsync: wait for the disk. What tests kill is the server, never the machine: it loses nothing
+            without.
     """
 
-    def __init__(self, made: PostgresServer) -> None:
+    def __init__(self, made: PostgresServer, *, fsync: bool = False) -> None:
         self._made = made
+        self._fsync = "on" if fsync else "off"
         self._process: subprocess.Popen[bytes] | None = None
 
     def url(self, database: str) -> str:
@@ -56,7 +59,11 @@ class Postgres:
 
     def _launch(self) -> subprocess.Popen[bytes]:
         folder = self._made.pgdata
-        options = {"listen_addresses": "", "unix_socket_directories": folder}
+        options = {
+            "listen_addresses": "",
+            "unix_socket_directories": folder,
+            "fsync": self._fsync,
+        }
         command = [self._made.bin_path / "postgres", "-D", folder]
         for name, value in options.items():
             command += ["-c", f"{name}={value}"]
@@ -81,13 +88,13 @@ class Postgres:
 
 
 @contextmanager
-def run_postgres(parent: Path | None = None) -> Iterator[Postgres]:
+def run_postgres(parent: Path | None = None, *, fsync: bool = False) -> Iterator[Postgres]:
     """Run a server until the block ends, then delete it; its files lie below ``parent``."""
     # Not in pytest's own folder: PostgreSQL refuses long socket paths and what its user cannot see.
     with tempfile.TemporaryDirectory(prefix="ioa-pg-", dir=parent) as folder:
         made = get_server(f"{folder}/data")
         made.stop()
-        server = Postgres(made)
+        server = Postgres(made, fsync=fsync)
         server.start()
         try:
             yield server

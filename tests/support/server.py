@@ -31,6 +31,7 @@ from server_classifier.trainer import describe_training
 from server_classifier.training_settings import TrainingSettings
 from stream.settings import KafkaSettings
 from stream.topics import Topics, create_topics
+from tests.support.probe import Probe, find_free_address
 
 LATENT_DIM = 4
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -44,6 +45,8 @@ class RunningServer:
     settings: ServerSettings
     engine: Engine
     encoder_id: str
+    ingest: Probe
+    infer: Probe
 
     @property
     def topics(self) -> Topics:
@@ -99,8 +102,13 @@ def run_server(
     with writing(engine) as connection:
         encoder = add_encoder(connection, make_manifest(), now=NOW)
     stop = Event()
+    probes = [Probe(find_free_address()) for _ in range(2)]
     threads = [
-        Thread(target=service, args=(kafka, settings, stop)) for service in (run_ingest, run_infer)
+        Thread(
+            target=service,
+            args=(kafka, settings.model_copy(update={"health": probe.address}), stop),
+        )
+        for service, probe in zip((run_ingest, run_infer), probes, strict=True)
     ]
     with ExitStack() as stack:
         stack.callback(engine.dispose)
@@ -108,27 +116,32 @@ def run_server(
             thread.start()
             stack.callback(thread.join)
         stack.callback(stop.set)
-        yield RunningServer(kafka, settings, engine, encoder.encoder_id)
+        yield RunningServer(kafka, settings, engine, encoder.encoder_id, *probes)
 
 
 def add_trained_classifier(server: RunningServer, labels: Sequence[str]) -> str:
     """Train a classifier on latents whose largest number tells the class; return its version."""
+    return store_classifier(server.engine, server.encoder_id, labels, LATENT_DIM)
+
+
+def store_classifier(
+    engine: Engine, encoder_id: str, labels: Sequence[str], latent_dim: int
+) -> str:
+    """As ``add_trained_classifier``, for a database without services."""
     rng = np.random.default_rng(0)
     targets = np.repeat(np.arange(len(labels)), 40)
-    values = rng.normal(0, 0.2, (len(targets), LATENT_DIM)).astype(np.float32)
+    values = rng.normal(0, 0.2, (len(targets), latent_dim)).astype(np.float32)
     values[np.arange(len(targets)), targets] += 1.5
     model, report = fit(values, targets, seed=0)
     onnx = export_onnx(model)
     training_set = TrainingSet(
         values, targets, tuple(labels), last_id=0, available=len(targets), skipped=0
     )
-    manifest = describe_training(
-        server.encoder_id, training_set, report, TrainingSettings(), 0, onnx
-    )
-    with writing(server.engine) as connection:
+    manifest = describe_training(encoder_id, training_set, report, TrainingSettings(), 0, onnx)
+    with writing(engine) as connection:
         return add_classifier(
             connection,
-            encoder_id=server.encoder_id,
+            encoder_id=encoder_id,
             onnx=onnx,
             manifest=manifest.to_json(),
             now=NOW,

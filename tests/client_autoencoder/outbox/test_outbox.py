@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,7 +116,7 @@ def test_numbers_are_never_used_again(outbox: Outbox) -> None:
     letters = put(outbox, 3)
     outbox.note([], [Outcome(one, "acknowledged") for one in ids(letters)])
     assert (outbox.counts.waiting, outbox.counts.size) == (0, 0)
-    before = outbox.last_number()
+    before = outbox.last_number
     put(outbox, 1)
     assert [one.number for one in outbox.take_queued(before, 10, ROOM)] == [before + 1]
 
@@ -137,6 +138,8 @@ def test_discarded_letters_are_counted(outbox: Outbox, path: Path) -> None:
     assert [one.name for one in outbox.discard([first, "unknown"])] == ["0.png"]
     assert len(outbox.discard()) == 2
     assert (outbox.counts.waiting, outbox.counts.size) == (0, 0)
+    with closing(sqlite3.connect(path)) as raw:
+        assert raw.execute("SELECT count(*) FROM body").fetchone() == (0,)
     assert read_status(path).discarded == 3
 
 
@@ -217,6 +220,18 @@ def test_messages_of_another_deployment_are_not_sent(path: Path, clock: Clock) -
     Outbox(path, owner="other", limits=Limits(), clock=clock).close()
 
 
+def test_letters_for_one_cluster_are_not_for_another(path: Path, clock: Clock) -> None:
+    with open_outbox(path, clock) as outbox:
+        letters = put(outbox, 1)
+        outbox.bind("first")
+    with open_outbox(path, clock) as outbox:
+        outbox.bind("first")
+        with pytest.raises(OutboxError, match=r"1 messages for Kafka cluster first.*is second"):
+            outbox.bind("second")
+        outbox.note([], [Outcome(letters[0].message_id, "acknowledged")])
+        outbox.bind("second")
+
+
 @pytest.mark.parametrize("where", [0, 30, 4096])
 def test_a_damaged_file_is_named_and_left_alone(path: Path, clock: Clock, where: int) -> None:
     with open_outbox(path, clock) as outbox:
@@ -249,7 +264,7 @@ def test_a_file_of_another_version_is_not_touched(path: Path, clock: Clock) -> N
     with sqlite3.connect(path) as raw:
         raw.execute("PRAGMA user_version = 7")
     raw.close()
-    with pytest.raises(OutboxError, match="is of version 7, this program writes version 1"):
+    with pytest.raises(OutboxError, match="is of version 7, this program writes version 2"):
         open_outbox(path, clock)
 
 

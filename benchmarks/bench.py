@@ -1,0 +1,106 @@
+"""A broker, a database server and the programs that are measured on them."""
+
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+from sqlalchemy import Engine
+
+from benchmarks.learning_load import CLIENT, Shape
+from server_classifier.store.database import ensure_current, open_database, writing
+from server_classifier.store.registry import add_client, add_encoder
+from stream.broker.embedded import EmbeddedBroker
+from stream.settings import KafkaSettings
+from stream.topics import Topics, create_topics
+from tests.support.postgres import Postgres, run_postgres
+from tests.support.server import make_manifest
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass
+class Bench:
+    """Where the programs read and write.
+
+    Attributes:
+        log: what the program that was started last has said.
+    """
+
+    folder: Path
+    bootstrap: str
+    postgres: Postgres
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "program.log"
+
+    def make_topics(self) -> KafkaSettings:
+        """Make the topics of a new deployment with one client."""
+        kafka = KafkaSettings(
+            bootstrap_servers=self.bootstrap, prefix=f"bench-{secrets.token_hex(4)}"
+        )
+        topics = Topics(kafka.prefix)
+        create_topics(kafka, [*topics.shared(), topics.replies(CLIENT)])
+        return kafka
+
+    @contextmanager
+    def make_database(self, kind: str, shape: Shape) -> Iterator[Engine]:
+        """Yield a new database that knows client and encoder."""
+        file = self.folder / f"{secrets.token_hex(4)}.db"
+        url = f"sqlite:///{file}" if kind == "sqlite" else self.postgres.create_database()
+        engine = open_database(url)
+        ensure_current(engine)
+        now = datetime.now(UTC)
+        with writing(engine) as connection:
+            add_encoder(connection, make_manifest(shape.latent_dim), now=now)
+            add_client(connection, client_id=CLIENT, site="st-mary", default_encoder=None, now=now)
+        yield engine
+        engine.dispose()
+        for part in self.folder.glob(f"{file.name}*"):
+            part.unlink()
+
+    @contextmanager
+    def start(
+        self,
+        kafka: KafkaSettings,
+        engine: Engine,
+        *module: str,
+        python: str = sys.executable,
+        environment: Mapping[str, str] | None = None,
+    ) -> Iterator[psutil.Process]:
+        """Run ``python -m module`` until the block ends."""
+        url = engine.url.set(drivername=engine.url.get_backend_name())
+        told = {
+            "PYTHONPATH": str(ROOT),
+            "IOA_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+            "IOA_KAFKA__PREFIX": kafka.prefix,
+            "IOA_SERVER__DATABASE_URL": url.render_as_string(hide_password=False),
+            **(environment or {}),
+        }
+        with self.log.open("wb") as output:
+            process = subprocess.Popen(
+                [python, "-m", *module], env=os.environ | told, stdout=output, stderr=output
+            )
+        try:
+            yield psutil.Process(process.pid)
+        finally:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def open_bench() -> Iterator[Bench]:
+    """Start a broker and a PostgreSQL that waits for its disk."""
+    with ExitStack() as running:
+        folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="ioa-bench-")))
+        broker = running.enter_context(EmbeddedBroker(folder / "kafka", announce=print))
+        postgres = running.enter_context(run_postgres(fsync=True))
+        yield Bench(folder, broker.bootstrap_servers, postgres)

@@ -1,0 +1,206 @@
+"""How fast learning messages get from Kafka into the database, beside a ceiling and two peers.
+
+A topic is filled, then each subject in turn reads it into a new database: our ``ioa server
+ingest`` and ``hand``, which keep the same promises (rows and positions in one transaction, every
+message acknowledged after the commit); FastStream and Quix Streams, which promise at least once
+and check nothing. Measured from the first row that is seen to the last.
+
+Example: python -m benchmarks.ingest --quick
+"""
+
+import argparse
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import psutil
+from sqlalchemy import Engine, text
+
+from benchmarks.bench import ROOT, Bench, open_bench
+from benchmarks.learning_load import SHAPES, Load, Shape, fill_topic
+from benchmarks.measurement import Measurement, make_parser, report
+from benchmarks.peers import find_python
+from server_classifier.store.database import reading
+from stream.settings import KafkaSettings
+from tests.support.server import make_manifest
+
+OURS, HAND = "ioa server ingest", "hand loop"
+_LIMIT_SECONDS = 300.0
+COLUMNS = {
+    "rate": "messages/s|{:,.0f}",
+    "of_hand": "of the hand loop|{:.2f} x",
+    "cpu_us": "CPU us per message|{:.1f}",
+    "first_seconds": "first row after s|{:.2f}",
+    "rss_mb": "MB at the end|{:.0f}",
+}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A program that reads the topic into the database.
+
+    Attributes:
+        peer: whose environment it needs; None for our own.
+    """
+
+    name: str
+    module: tuple[str, ...]
+    peer: str | None = None
+    databases: tuple[str, ...] = ("sqlite", "postgresql")
+    environment: Mapping[str, str] | None = None
+
+
+SUBJECTS = [
+    Subject(OURS, ("ioa", "server", "ingest")),
+    Subject(HAND, ("benchmarks.subjects.hand_loop",)),
+    Subject("FastStream batch", ("benchmarks.subjects.faststream_batch",), "faststream"),
+    Subject(
+        "FastStream batch, acknowledging",
+        ("benchmarks.subjects.faststream_batch",),
+        "faststream",
+        environment={"BENCH_ACKNOWLEDGE": "1"},
+    ),
+    Subject("Quix Streams, its sink", ("benchmarks.subjects.quix_sink",), "quix", ("postgresql",)),
+]
+
+
+def main() -> None:
+    options = read_options()
+    measured: list[Measurement] = []
+    with open_bench() as bench:
+        for database, shape, repeated in product(
+            options.databases, options.shapes, options.repeated
+        ):
+            measured += compare(bench, database, SHAPES[shape], repeated, options)
+    report(options.out, "ingest", measured, COLUMNS)
+
+
+def read_options() -> argparse.Namespace:
+    parser = make_parser(__doc__)
+    parser.add_argument("--messages", type=int, default=50_000, help="JSON takes two fifths of it")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--databases", nargs="+", default=["sqlite", "postgresql"])
+    parser.add_argument("--shapes", nargs="+", default=list(SHAPES), choices=list(SHAPES))
+    parser.add_argument("--repeated", nargs="+", type=float, default=[0.0, 0.01])
+    parser.add_argument("--subjects", nargs="+", help="names, or the beginnings of names")
+    parser.add_argument("--peers", type=Path, default=ROOT / ".venv-peers")
+    options = parser.parse_args()
+    if options.quick:
+        options.shapes, options.repeated, options.runs = ["int8x64"], [0.0], 1
+        options.messages = min(options.messages, 20_000)
+    return options
+
+
+def compare(
+    bench: Bench, database: str, shape: Shape, repeated: float, options: argparse.Namespace
+) -> list[Measurement]:
+    """Let every subject read the same topic, in turns."""
+    count = options.messages * 2 // 5 if shape.name == "json784" else options.messages
+    kafka = bench.make_topics()
+    encoder_id = make_manifest(shape.latent_dim).encoder_id
+    load = fill_topic(kafka, shape, encoder_id, count=count, repeated=repeated)
+    condition = {"database": database, "message": shape.name, "repeated": f"{repeated:.0%}"}
+    chosen = [one for one in SUBJECTS if _is_chosen(one, database, options.subjects)]
+    measured = [Measurement("ingest", condition, one.name) for one in chosen]
+    for _ in range(options.runs):
+        for subject, one in zip(chosen, measured, strict=True):
+            print(f"{database} {shape.name} {repeated:.0%} {one.subject}", file=sys.stderr)
+            with bench.make_database(database, shape) as engine:
+                one.runs.append(run(bench, kafka, engine, subject, load, options.peers))
+    _compare_with_hand(measured)
+    return measured
+
+
+def run(
+    bench: Bench, kafka: KafkaSettings, engine: Engine, subject: Subject, load: Load, peers: Path
+) -> dict[str, float]:
+    """Start the subject, wait until all is stored, and end it."""
+    python = find_python(subject.peer, peers) if subject.peer else sys.executable
+    environment = {"BENCH_GROUP": secrets.token_hex(4), **(subject.environment or {})}
+    started = time.monotonic()
+    with bench.start(
+        kafka, engine, *subject.module, python=python, environment=environment
+    ) as process:
+        try:
+            return _watch(process, engine, load, started)
+        except (TimeoutError, psutil.Error) as error:
+            sys.exit(f"{subject.name}: {error!r}\n{bench.log.read_text()[-3000:]}")
+
+
+def _watch(process: psutil.Process, engine: Engine, load: Load, started: float) -> dict[str, float]:
+    """Measure from the first row that is seen to the last."""
+    known = _poll(
+        process, engine, "SELECT count(*) FROM latent", lambda count: count > 0, pause=0.005
+    )
+    begin, cpu = time.monotonic(), _cpu_seconds(process)
+    last = ", ".join(f"'{one}'" for one in load.last_ids)
+    _poll(
+        process,
+        engine,
+        f"SELECT count(*) FROM latent WHERE message_id IN ({last})",
+        lambda count: count == len(load.last_ids),
+        pause=0.02,
+    )
+    rest = load.messages - known
+    seconds, cpu = time.monotonic() - begin, _cpu_seconds(process) - cpu
+    rss = process.memory_info().rss
+    with reading(engine) as connection:
+        stored = connection.scalar(text("SELECT count(*) FROM latent"))
+    assert stored == load.distinct, f"{stored} rows of {load.distinct}"
+    return {
+        "rate": rest / seconds,
+        "cpu_us": cpu / rest * 1e6,
+        "first_seconds": begin - started,
+        "rss_mb": rss / 1e6,
+    }
+
+
+def _poll(
+    process: psutil.Process,
+    engine: Engine,
+    query: str,
+    enough: Callable[[int], bool],
+    *,
+    pause: float,
+) -> int:
+    """Ask until the answer is enough, and return it."""
+    give_up = time.monotonic() + _LIMIT_SECONDS
+    while time.monotonic() < give_up:
+        with reading(engine) as connection:
+            answer = int(connection.scalar(text(query)) or 0)
+        if enough(answer):
+            return answer
+        if process.status() == psutil.STATUS_ZOMBIE:
+            raise TimeoutError("it ended")
+        time.sleep(pause)
+    raise TimeoutError(f"not done after {_LIMIT_SECONDS:.0f} s")
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
+
+
+def _is_chosen(subject: Subject, database: str, wanted: Iterable[str] | None) -> bool:
+    named = wanted is None or any(subject.name.startswith(one) for one in wanted)
+    return named and database in subject.databases
+
+
+def _compare_with_hand(measured: Iterable[Measurement]) -> None:
+    """Add to each run the ratio to the hand loop's run of the same turn."""
+    by_name = {one.subject: one for one in measured}
+    if HAND not in by_name:
+        return
+    for one in by_name.values():
+        one.runs = [
+            {**run, "of_hand": run["rate"] / hand["rate"]}
+            for run, hand in zip(one.runs, by_name[HAND].runs, strict=True)
+        ]
+
+
+if __name__ == "__main__":
+    main()

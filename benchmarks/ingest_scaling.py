@@ -1,0 +1,87 @@
+"""What a second ``ioa server ingest`` beside the first is worth.
+
+The messages are written in a transaction that is committed only when every process has taken its
+partitions: so all begin at the same moment.
+
+Example: python -m benchmarks.ingest_scaling --shape float32x784
+"""
+
+import secrets
+import sys
+import time
+from contextlib import ExitStack
+
+from sqlalchemy import Engine, text
+
+from benchmarks.bench import Bench, open_bench
+from benchmarks.learning_load import SHAPES, Shape, fill_topic, make_producer
+from benchmarks.measurement import Measurement, make_parser, report
+from server_classifier.store.database import reading
+from tests.support.server import make_manifest
+
+PROCESSES = (1, 2)
+COLUMNS = {"rate": "messages/s|{:,.0f}", "of_one": "of one|{:.2f} x"}
+
+
+def main() -> None:
+    parser = make_parser(__doc__)
+    parser.add_argument("--messages", type=int, default=50_000)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--database", default="postgresql", choices=["sqlite", "postgresql"])
+    parser.add_argument("--shapes", nargs="+", default=list(SHAPES), choices=list(SHAPES))
+    options = parser.parse_args()
+    if options.quick:
+        options.messages, options.runs, options.shapes = 20_000, 1, ["int8x64"]
+    measured = []
+    with open_bench() as bench:
+        for name in options.shapes:
+            condition = {"database": options.database, "message": name}
+            rows = [
+                Measurement("ingest_scaling", condition, f"{count} x ioa server ingest")
+                for count in PROCESSES
+            ]
+            for _ in range(options.runs):
+                rates = [
+                    measure(bench, SHAPES[name], options.database, options.messages, count)
+                    for count in PROCESSES
+                ]
+                for row, rate in zip(rows, rates, strict=True):
+                    row.runs.append({"rate": rate, "of_one": rate / rates[0]})
+            measured += rows
+    report(options.out, "ingest_scaling", measured, COLUMNS)
+
+
+def measure(bench: Bench, shape: Shape, database: str, messages: int, processes: int) -> float:
+    """Return how many messages a second so many processes store."""
+    kafka = bench.make_topics()
+    producer = make_producer(kafka, **{"transactional.id": secrets.token_hex(4)})
+    producer.init_transactions()
+    producer.begin_transaction()
+    encoder_id = make_manifest(shape.latent_dim).encoder_id
+    load = fill_topic(kafka, shape, encoder_id, count=messages, repeated=0.0, producer=producer)
+    with ExitStack() as running:
+        engine = running.enter_context(bench.make_database(database, shape))
+        for number in range(processes):
+            print(f"{database} {shape.name} {number + 1} of {processes}", file=sys.stderr)
+            program = ("ioa", "server", "ingest", "--instance", str(number))
+            running.enter_context(bench.start(kafka, engine, *program))
+        owners = "SELECT count(DISTINCT owner) FROM position"
+        while _ask(engine, owners) < processes:
+            time.sleep(0.1)
+        time.sleep(2.0)  # until the group is settled
+        producer.commit_transaction()
+        begin = time.monotonic()
+        last = ", ".join(f"'{one}'" for one in load.last_ids)
+        stored = f"SELECT count(*) FROM latent WHERE message_id IN ({last})"
+        while _ask(engine, stored) < len(load.last_ids):
+            time.sleep(0.02)
+        return messages / (time.monotonic() - begin)
+
+
+def _ask(engine: Engine, query: str) -> int:
+    with reading(engine) as connection:
+        return int(connection.scalar(text(query)) or 0)
+
+
+if __name__ == "__main__":
+    main()

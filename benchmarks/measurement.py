@@ -1,0 +1,100 @@
+"""Results of benchmarks: one JSON object a line, and the table that people read."""
+
+import argparse
+import json
+import os
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+_PACKAGES = ("confluent-kafka", "fastavro", "sqlalchemy", "psycopg", "numpy")
+
+
+@dataclass
+class Measurement:
+    """One subject under one condition.
+
+    Attributes:
+        runs: what was measured in each run, by name and unit.
+    """
+
+    benchmark: str
+    condition: dict[str, Any]
+    subject: str
+    runs: list[Mapping[str, float]] = field(default_factory=list)
+
+    def median(self, name: str) -> float:
+        """Return the median of the runs."""
+        return median(run[name] for run in self.runs)
+
+    def to_json(self) -> str:
+        """Return one line."""
+        medians = {name: round(self.median(name), 4) for name in self.runs[0]}
+        return json.dumps(
+            {
+                "benchmark": self.benchmark,
+                **self.condition,
+                "subject": self.subject,
+                **medians,
+                "runs": [dict(run) for run in self.runs],
+            }
+        )
+
+
+def describe_machine() -> dict[str, Any]:
+    """Return what the figures depend on."""
+    return {
+        "date": date.today().isoformat(),
+        "cores": os.cpu_count(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in _PACKAGES},
+    }
+
+
+def make_parser(about: str | None) -> argparse.ArgumentParser:
+    """Return a parser with the options that every benchmark has."""
+    parser = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="a short run that tells little")
+    parser.add_argument("--out", type=Path, help="also write the results into this folder")
+    return parser
+
+
+def report(
+    folder: Path | None, name: str, measured: Sequence[Measurement], columns: Mapping[str, str]
+) -> None:
+    """Print the table; with a folder, write it as ``name.md``, and all as ``name.jsonl``.
+
+    Args:
+        columns: maps what was measured to the heading and format of its column, as in
+            ``{"rate": "messages/s|{:,.0f}"}``.
+    """
+    machine = describe_machine()
+    table = "\n".join(_make_table(measured, columns))
+    about = ", ".join(f"{key} {value}" for key, value in machine.items())
+    print(table)
+    if folder is None:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps({"benchmark": name, "conditions": machine})]
+    lines += [one.to_json() for one in measured]
+    (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
+    (folder / f"{name}.md").write_text(f"{table}\n\nMedians. {about}.\n")
+
+
+def _make_table(measured: Sequence[Measurement], columns: Mapping[str, str]) -> Iterable[str]:
+    headings = [*measured[0].condition, "subject", *(one.split("|")[0] for one in columns.values())]
+    yield f"| {' | '.join(headings)} |"
+    yield f"|{'---|' * len(headings)}"
+    for one in measured:
+        cells = [*map(str, one.condition.values()), one.subject]
+        for key, column in columns.items():
+            cells.append(column.split("|")[1].format(one.median(key)) if key in one.runs[0] else "")
+        yield f"| {' | '.join(cells)} |"

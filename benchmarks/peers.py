@@ -1,0 +1,38 @@
+"""Peers with pins of their own live in environments of their own, made on demand."""
+
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+_REQUIREMENTS = {
+    "faststream": [
+        "faststream[confluent]==0.7.8",
+        "fastavro==1.13.1",
+        "numpy==2.4.6",
+        "orjson==3.13.0",
+        "psycopg[binary]==3.3.9",
+        "sqlalchemy==2.1.9",
+    ],
+    "quix": [
+        "quixstreams[postgresql]==3.28.1",
+        "fastavro==1.13.1",
+        "numpy==2.4.6",
+        "orjson==3.13.0",
+    ],
+}
+
+
+def find_python(peer: str, folder: Path) -> str:
+    """Return the interpreter of a peer's environment; the first call installs it."""
+    home = folder / peer
+    python = home / "bin" / "python"
+    done = home / "installed.txt"
+    wanted = "\n".join(_REQUIREMENTS[peer])
+    if not done.exists() or done.read_text() != wanted:
+        print(f"installing {peer} into {home}", file=sys.stderr)
+        venv.create(home, with_pip=True, clear=True)
+        install = [str(python), "-m", "pip", "install", "--quiet", *_REQUIREMENTS[peer]]
+        subprocess.run(install, check=True)
+        done.write_text(wanted)
+    return str(python)

@@ -1,0 +1,271 @@
+"""The ceiling of ingestion: one loop written for speed alone, with the same guarantees as ours.
+
+Records are decoded and checked, rows and positions commit in one transaction, a known message id
+is left as it is, and every message is acknowledged after the commit. It does nothing else: no dead
+letters, no waiting for broken dependencies, no second form of settings.
+
+Run by ``benchmarks/ingest.py``, which names broker and database in the environment.
+"""
+
+import os
+import secrets
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from io import BytesIO
+from typing import Any
+
+import fastavro
+import numpy as np
+import orjson
+import psycopg
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from psycopg.errors import UniqueViolation
+
+from schemas.json_form import parse_object
+from schemas.registry import load_schema
+from schemas.validation import check_label, check_name
+from stream.identity import make_message_id
+
+COLUMNS = (
+    "message_id, site, client_id, encoder_id, label, dtype, value, image_id, subject, "
+    "aggregate_kind, aggregate_count, privacy, policy, sent_at, received_at, topic, part, "
+    "kafka_offset"
+)
+TYPES = [
+    "text",
+    "text",
+    "text",
+    "text",
+    "text",
+    "text",
+    "bytea",
+    "text",
+    "text",
+    "text",
+    "int4",
+    "text",
+    "text",
+    "int8",
+    "int8",
+    "text",
+    "int4",
+    "int8",
+]
+Row = tuple[Any, ...]
+Ends = dict[int, int]
+Store = Callable[[Sequence[Row], Ends], None]
+
+_LATENT = load_schema("latent.v1").parsed
+_ACKNOWLEDGEMENT = load_schema("acknowledgement.v1")
+_ACK_START = b"\xc3\x01" + _ACKNOWLEDGEMENT.fingerprint
+_BATCH = 2000
+
+
+def main() -> None:
+    prefix = os.environ["IOA_KAFKA__PREFIX"]
+    bootstrap = os.environ["IOA_KAFKA__BOOTSTRAP_SERVERS"]
+    url = os.environ["IOA_SERVER__DATABASE_URL"]
+    topic = f"{prefix}.learning"
+    store, clients, encoders = (open_postgresql if "postgresql" in url else open_sqlite)(url, topic)
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "hand",
+            "auto.offset.reset": "error",
+            "enable.auto.commit": False,
+            "fetch.queue.backoff.ms": 2,
+            "isolation.level": "read_committed",
+        }
+    )
+    consumer.assign([TopicPartition(topic, part, 0) for part in range(4)])
+    producer = Producer(
+        {
+            "bootstrap.servers": bootstrap,
+            "enable.idempotence": True,
+            "linger.ms": 1000,  # flush sends at once
+            "queue.buffering.max.messages": 1_000_000,
+        }
+    )
+    lost: list[KafkaError] = []
+
+    def report(error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            lost.append(error)
+
+    while True:
+        messages = [one for one in consumer.consume(_BATCH, 0.1) if one.error() is None]
+        if not messages:
+            continue
+        rows = []
+        forms = []
+        ends: Ends = {}
+        for message in messages:
+            row, content_type = read_row(message, clients, encoders)
+            rows.append(row)
+            forms.append(content_type)
+            ends[row[16]] = row[17] + 1
+        store(rows, ends)
+        now = datetime.now(UTC)
+        text_now = now.strftime("%Y-%m-%d %H:%M:%S")
+        milliseconds = int(now.timestamp() * 1000)
+        for row, content_type in zip(rows, forms, strict=True):
+            ack_id = make_message_id(milliseconds, secrets.token_bytes(10))
+            body: dict[str, Any] = {
+                "messageID": ack_id,
+                "inReplyTo": row[0],
+                "clientID": row[2],
+                "label": row[4],
+            }
+            if content_type == b"avro/binary":
+                out = BytesIO()
+                out.write(_ACK_START)
+                body["timestamp"] = now
+                fastavro.schemaless_writer(out, _ACKNOWLEDGEMENT.parsed, body)
+                value = out.getvalue()
+            else:
+                body["timestamp"] = text_now
+                value = orjson.dumps({"message": body})
+            message_id = row[0].encode()
+            producer.produce(
+                f"{prefix}.replies.{row[2]}",
+                value,
+                message_id,
+                on_delivery=report,
+                headers=[
+                    ("ioa-kind", b"acknowledgement"),
+                    ("ioa-client", row[2].encode()),
+                    ("ioa-message-id", ack_id.encode()),
+                    ("ioa-correlation-id", message_id),
+                    ("content-type", content_type),
+                ],
+            )
+        assert producer.flush(60) == 0
+        assert not lost, f"not acknowledged: {lost[:1]}"
+
+
+def read_row(
+    message: Message, clients: dict[str, str], encoders: dict[str, tuple[int, float]]
+) -> tuple[Row, bytes]:
+    """Decode and check one record; anything odd ends the program."""
+    headers = dict(message.headers() or [])
+    content_type: bytes = headers.get("content-type") or b"application/json"
+    raw = message.value() or b""
+    if content_type == b"avro/binary":
+        body = BytesIO(raw)
+        body.seek(10)
+        record: Any = fastavro.schemaless_reader(body, _LATENT, None)
+        value, shape, dtype = record["value"], record["shape"], record["dtype"]
+        sent = record["timestamp"]
+    else:
+        record = parse_object(raw)["message"]
+        numbers = np.array(record["value"], "<f4")
+        value, shape, dtype = numbers.tobytes(), list(numbers.shape), "float32"
+        sent = datetime.fromisoformat(record["timestamp"]).replace(tzinfo=UTC)
+    message_id, client_id, label = record["messageID"], record["clientID"], record["label"]
+    dim, limit = encoders[record["encoderID"]]
+    check_name("messageID", message_id)
+    check_label(label)
+    assert (record["mode"], headers["ioa-kind"]) == ("learning", b"learning")
+    assert label
+    assert shape == [dim]
+    assert len(value) == dim * (1 if dtype == "int8" else 4)
+    assert dtype == "int8" or np.abs(np.frombuffer(value, "<f4")).max() <= limit  # nor a NaN
+    assert headers["ioa-message-id"] == message_id.encode()
+    assert headers["ioa-client"] == client_id.encode()
+    aggregate = record.get("aggregate") or {"kind": "record", "count": 1}
+    privacy = orjson.dumps(record["privacy"]).decode() if record.get("privacy") else None
+    row = (
+        *(message_id, clients[client_id], client_id, record["encoderID"], label, dtype, value),
+        *(record.get("imageID"), record.get("subject"), aggregate["kind"], aggregate["count"]),
+        *(privacy, record.get("policy"), int(sent.timestamp() * 1000), message.timestamp()[1]),
+        *(message.topic(), message.partition(), message.offset()),
+    )
+    return row, content_type
+
+
+def open_sqlite(url: str, topic: str) -> tuple[Store, dict[str, str], dict[str, tuple[int, float]]]:
+    """Open the file that ``benchmarks/ingest.py`` has made, with the same guarantees as ours."""
+    connection = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+    for pragma in ("synchronous=FULL", "wal_autocheckpoint=4000"):
+        connection.execute(f"PRAGMA {pragma}")
+    insert = (
+        f"INSERT INTO latent ({COLUMNS}) VALUES ({', '.join('?' * 18)}) "
+        "ON CONFLICT (message_id) DO NOTHING"
+    )
+    move = (
+        "UPDATE position SET next_offset = ?, moved_at = ? "
+        "WHERE topic = ? AND part = ? AND epoch = 1"
+    )
+    for part in range(4):
+        connection.execute(
+            "INSERT INTO position VALUES (?, ?, 'hand', 0, 'hand', 1, 0)", (topic, part)
+        )
+
+    def store(rows: Sequence[Row], ends: Ends) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        for part, end in ends.items():
+            moved = connection.execute(move, (end, int(time.time() * 1000), topic, part))
+            assert moved.rowcount == 1
+        connection.executemany(insert, rows)
+        connection.execute("COMMIT")
+
+    return store, *read_registry(connection.execute)
+
+
+def open_postgresql(
+    url: str, topic: str
+) -> tuple[Store, dict[str, str], dict[str, tuple[int, float]]]:
+    """Connect; batches are copied, and those with a known id are filtered and copied again."""
+    connection = psycopg.connect(url, autocommit=True)
+    move = (
+        "UPDATE position SET next_offset = %s, moved_at = %s "
+        "WHERE topic = %s AND part = %s AND epoch = 1"
+    )
+    for part in range(4):
+        connection.execute(
+            "INSERT INTO position VALUES (%s, %s, 'hand', 0, 'hand', 1, 0)", (topic, part)
+        )
+
+    def copy(rows: Sequence[Row]) -> None:
+        statement = f"COPY latent ({COLUMNS}) FROM STDIN (FORMAT BINARY)".encode()
+        with connection.cursor().copy(statement) as sink:
+            sink.set_types(TYPES)
+            for row in rows:
+                sink.write_row(row)
+
+    def store(rows: Sequence[Row], ends: Ends) -> None:
+        with connection.transaction():
+            for part, end in sorted(ends.items()):
+                moved = connection.execute(move, (end, int(time.time() * 1000), topic, part))
+                assert moved.rowcount == 1
+            try:
+                with connection.transaction():
+                    copy(rows)
+            except UniqueViolation:
+                new = {row[0]: row for row in reversed(rows)}
+                known = connection.execute(
+                    "SELECT message_id FROM latent WHERE message_id = ANY(%s)", (list(new),)
+                )
+                for (message_id,) in known:
+                    del new[message_id]
+                copy(list(new.values()))
+
+    return store, *read_registry(connection.execute)
+
+
+def read_registry(execute: Callable[[str], Any]) -> tuple[dict[str, str], dict[str, Any]]:
+    """Return the site of each client, and length and largest number of each encoder's latents."""
+    clients = dict(list(execute("SELECT client_id, site FROM client")))
+    encoders = {}
+    for encoder_id, dim, manifest in execute(
+        "SELECT encoder_id, latent_dim, manifest FROM encoder"
+    ):
+        span = orjson.loads(manifest)["quantiser"]
+        encoders[encoder_id] = (dim, 4 * max(abs(span["low"]), abs(span["high"])))
+    return clients, encoders
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""The metrics of the server's services, for Prometheus; all begin with ``ioa_``.
+
+They are counted once for each batch, never for each record. Labels take few values, and no
+metric knows a client, a label or anything else that a message says.
+"""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from stream.health import DEPENDENCIES, Health
+
+_BATCH_BUCKETS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
+_TRAINING_BUCKETS = (1, 2, 5, 10, 20, 60, 120, 300, 600, 1800)
+
+
+class BatchMetrics:
+    """How many records were handled, and how long a batch took.
+
+    Args:
+        registry: takes the metrics, here and below; with None nobody can read them.
+    """
+
+    def __init__(self, registry: CollectorRegistry | None) -> None:
+        self._records = Counter(
+            "ioa_consumed_records", "Records read and done with.", registry=registry
+        )
+        self._seconds = Histogram(
+            "ioa_batch_seconds",
+            "Handling a batch, from reading it until all its answers are delivered; "
+            "failed tries are left out.",
+            buckets=_BATCH_BUCKETS,
+            registry=registry,
+        )
+
+    def count(self, records: int, seconds: float) -> None:
+        """Count one batch."""
+        self._records.inc(records)
+        self._seconds.observe(seconds)
+
+
+def count_dead_letters(registry: CollectorRegistry | None) -> Counter:
+    """Return the counter of dead letters."""
+    return Counter(
+        "ioa_dead_letters",
+        "Dead letters sent; after a failed delivery one is sent and counted again.",
+        registry=registry,
+    )
+
+
+class Outcomes:
+    """What became of messages: a counter with the label ``outcome``.
+
+    Args:
+        name: of the metric, without ``_total``.
+        outcomes: all that may happen, each shown from the start.
+    """
+
+    def __init__(
+        self, name: str, text: str, outcomes: tuple[str, ...], registry: CollectorRegistry | None
+    ) -> None:
+        counter = Counter(name, text, ["outcome"], registry=registry)
+        self._counters = {outcome: counter.labels(outcome) for outcome in outcomes}
+
+    def count(self, **numbers: int) -> None:
+        """Add to the outcomes, for example ``count(stored=10, refused=1)``."""
+        for outcome, number in numbers.items():
+            self._counters[outcome].inc(number)
+
+
+def count_learning(registry: CollectorRegistry | None) -> Outcomes:
+    """Return the counters of learning messages; ``known`` ones were stored before."""
+    text = "Learning messages by what became of them."
+    return Outcomes("ioa_learning_messages", text, ("stored", "known", "refused"), registry)
+
+
+def count_service(registry: CollectorRegistry | None) -> Outcomes:
+    """Return the counters of service messages; ``unanswerable`` ones found no fitting model."""
+    text = "Service messages by what became of them."
+    outcomes = ("answered", "unanswerable", "refused", "expired")
+    return Outcomes("ioa_service_messages", text, outcomes, registry)
+
+
+class TrainingMetrics:
+    """What the trainer does."""
+
+    def __init__(self, registry: CollectorRegistry | None) -> None:
+        self.outcomes = Outcomes(
+            "ioa_trainings",
+            "Trainings by their end; a trained one is a new classifier version.",
+            ("trained", "failed"),
+            registry,
+        )
+        self._seconds = Histogram(
+            "ioa_training_seconds",
+            "Training one classifier, without reading its rows.",
+            buckets=_TRAINING_BUCKETS,
+            registry=registry,
+        )
+        self._rows = Gauge(
+            "ioa_trained_rows", "Latents that the newest classifier learned.", registry=registry
+        )
+        self._new_rows = Gauge(
+            "ioa_untrained_rows", "Latents stored since the last training.", registry=registry
+        )
+
+    def count_training(self, rows: int, seconds: float) -> None:
+        """Count a training that gave a classifier."""
+        self.outcomes.count(trained=1)
+        self._seconds.observe(seconds)
+        self._rows.set(rows)
+
+    def show_new_rows(self, rows: int) -> None:
+        """Show how many latents wait to be learned."""
+        self._new_rows.set(rows)
+
+
+class HealthMetrics(Collector):
+    """The state of a service as metrics, read whenever somebody asks."""
+
+    def __init__(self, health: Health) -> None:
+        self._health = health
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield readiness, waits, and position and lag of each partition."""
+        faults = self._health.find_faults()
+        yield GaugeMetricFamily(
+            "ioa_ready", "1 while the service does its work.", value=0 if faults else 1
+        )
+        seconds = {fault.what: fault.seconds for fault in faults}
+        yield self._waiting(seconds)
+        yield self._waits()
+        yield from self._progress()
+
+    def _waiting(self, seconds: dict[str, float]) -> Metric:
+        text = "Since when a dependency is waited for; 0 where it is not."
+        family = GaugeMetricFamily("ioa_dependency_waiting_seconds", text, labels=["dependency"])
+        for dependency in DEPENDENCIES:
+            family.add_metric([dependency], seconds.get(dependency, 0.0))
+        return family
+
+    def _waits(self) -> Metric:
+        text = "How often a dependency went away."
+        family = CounterMetricFamily("ioa_dependency_waits", text, labels=["dependency"])
+        waits = self._health.condition.waits
+        for dependency in DEPENDENCIES:
+            family.add_metric([dependency], waits.get(dependency, 0))
+        return family
+
+    def _progress(self) -> Iterator[Metric]:
+        labels = ["topic", "partition"]
+        position = GaugeMetricFamily(
+            "ioa_partition_position", "Offset of the next record to be handled.", labels=labels
+        )
+        lag = GaugeMetricFamily(
+            "ioa_partition_lag", "Offsets that are left to be handled.", labels=labels
+        )
+        for (topic, part), progress in self._health.condition.progress.items():
+            if progress.position is not None:
+                position.add_metric([topic, str(part)], progress.position)
+            if progress.lag is not None:
+                lag.add_metric([topic, str(part)], progress.lag)
+        yield position
+        yield lag

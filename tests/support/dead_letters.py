@@ -1,0 +1,45 @@
+"""Dead letters made by hand, and all that a topic holds."""
+
+from collections.abc import Sequence
+
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+
+from schemas.dead_letter import DeadLetter
+from stream.extent import read_extents
+from stream.record import Record
+from stream.settings import KafkaSettings
+from stream.span import read_span
+from stream.topics import Topics
+
+
+def make_letter(settings: KafkaSettings, offset: int = 0, **changes: object) -> DeadLetter:
+    """Return a dead letter of the learning topic whose body and key are no text."""
+    fields: dict[str, object] = {
+        "reason": "'x' is not a declared label",
+        "field": "label",
+        "origin_topic": Topics(settings.prefix).learning.name,
+        "origin_partition": 2,
+        "origin_offset": offset,
+        "origin_timestamp": 1_750_000_000_000,
+        "key": b"\xffkey",
+        "value": b"\xff\x00body",
+        "headers": [("ioa-client", b"radiology-1"), ("empty", None), ("empty", b"")],
+    }
+    return DeadLetter(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def bury(settings: KafkaSettings, letters: Sequence[DeadLetter]) -> None:
+    """Write dead letters as a service does."""
+    largest = {"message.max.bytes": 80 * 2**20}
+    producer = Producer({"bootstrap.servers": settings.bootstrap_servers, **largest})
+    topic = Topics(settings.prefix).dead_letters.name
+    for letter in letters:
+        producer.produce(topic, letter.value, letter.key, headers=letter.to_headers())
+    assert producer.flush(20) == 0
+
+
+def read_topic(settings: KafkaSettings, topic: str) -> list[Record]:
+    """Return the committed records of a topic."""
+    admin = AdminClient({"bootstrap.servers": settings.bootstrap_servers})
+    return list(read_span(settings, read_extents(admin, topic)))

@@ -1,0 +1,136 @@
+"""A client of a test: its encoder, its outboxes, and the commands that a person types there."""
+
+import secrets
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from client_autoencoder.asking import ServiceReport, ask
+from client_autoencoder.encoder import Encoder
+from client_autoencoder.errors import OutboxError
+from client_autoencoder.images import ImageBatch
+from client_autoencoder.outbox.entries import Limits
+from client_autoencoder.outbox.reading import OutboxStatus, read_status
+from client_autoencoder.privacy.mechanism import NoPrivatizer
+from client_autoencoder.publishing import LearningReport, publish
+from client_autoencoder.sending import MessageMaker
+from schemas import avro_form
+from server_classifier.store.database import writing
+from server_classifier.store.registry import add_encoder
+from stream.settings import KafkaSettings
+from tests.support.commands import run_client
+from tests.support.couriers import open_courier
+from tests.support.server import NOW, RunningServer, run_server
+
+CLIENT = "radiology-1"
+
+
+@dataclass(frozen=True)
+class Hospital:
+    """One client of its own for a test, with its encoder and the directory of its outbox."""
+
+    kafka: KafkaSettings
+    encoder: Path
+    directory: Path
+
+    @property
+    def file(self) -> Path:
+        return self.directory / f"{CLIENT}.db"
+
+    @property
+    def questions(self) -> Path:
+        return self.directory / f"{CLIENT}.questions.db"
+
+    @property
+    def status(self) -> OutboxStatus:
+        """What both outboxes have seen.
+
+        Raises:
+            OutboxError: there is none yet.
+        """
+        paths = [path for path in (self.file, self.questions) if path.exists()]
+        return read_status(*(paths or [self.file]))
+
+    def publish(
+        self,
+        batches: Iterable[ImageBatch],
+        *,
+        timeout: float,
+        limits: Limits | None = None,
+        delivery_timeout: float = 120.0,
+    ) -> LearningReport:
+        with open_courier(
+            self.kafka,
+            CLIENT,
+            self.directory,
+            limits=limits,
+            delivery_timeout=delivery_timeout,
+        ) as courier:
+            return publish(batches, self.make_maker(), courier, timeout=timeout, on_progress=ignore)
+
+    def ask(
+        self,
+        batch: ImageBatch,
+        *,
+        timeout: float,
+        in_flight: int = 16,
+        limits: Limits | None = None,
+    ) -> ServiceReport:
+        with open_courier(
+            self.kafka, CLIENT, self.directory, limits=limits, questions=True
+        ) as courier:
+            return ask(
+                [batch],
+                self.make_maker(),
+                courier,
+                timeout=timeout,
+                in_flight=in_flight,
+                on_progress=ignore,
+            )
+
+    def make_maker(self) -> MessageMaker:
+        return MessageMaker(
+            client_id=CLIENT,
+            encoder=Encoder.load(self.encoder),
+            privatizer=NoPrivatizer(),
+            form=avro_form.CONTENT_TYPE,
+            now=lambda: datetime.now(UTC),
+            random=secrets.token_bytes,
+        )
+
+    def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        return run_client(self.kafka, CLIENT, self.encoder, *arguments, "--outbox", self.directory)
+
+
+def ignore(_sent: int, _done: int) -> None:
+    """Progress nobody looks at."""
+
+
+@contextmanager
+def serve(hospital: Hospital, tmp_path: Path) -> Iterator[RunningServer]:
+    """Run a server that knows the client and its encoder."""
+    with run_server(hospital.kafka, tmp_path) as server:
+        server.register(CLIENT)
+        with writing(server.engine) as connection:
+            manifest = Encoder.load(hospital.encoder).manifest
+            add_encoder(connection, manifest, now=NOW)
+        yield server
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "nothing happened in time"
+        time.sleep(0.02)
+
+
+def has_begun(hospital: Hospital) -> bool:
+    """Tell whether the outbox is there: the file is a moment before its tables are."""
+    try:
+        return hospital.status.encoded > 0
+    except OutboxError:
+        return False

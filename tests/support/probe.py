@@ -1,0 +1,104 @@
+"""Asking a service about its health and its metrics, over HTTP as an operator's tools do."""
+
+import json
+import socket
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+Faults = dict[str, dict[str, Any]]
+
+
+def find_free_address(ports: int = 1) -> str:
+    """Return an address of this machine at which, and at the ports after it, nobody listens now."""
+    while True:
+        with ExitStack() as stack:
+            port = _bind(stack, 0)
+            with suppress(OSError, OverflowError):
+                for i in range(1, ports):
+                    _bind(stack, port + i)
+                return f"127.0.0.1:{port}"
+
+
+def _bind(stack: ExitStack, port: int) -> int:
+    found = stack.enter_context(socket.socket())
+    found.bind(("127.0.0.1", port))
+    return int(found.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One service's three paths at ``address``."""
+
+    address: str
+
+    def get(self, path: str, method: str = "GET") -> tuple[int, str]:
+        """Return the status and the body of an answer."""
+        connection = HTTPConnection(self.address, timeout=10)
+        try:
+            connection.request(method, path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    def read_faults(self, path: str = "/readyz") -> Faults:
+        """Return why it is not well, by what is to blame; the status must agree."""
+        status, body = self.get(path)
+        answer = json.loads(body)
+        assert status == (200 if answer["ok"] else 503)
+        assert answer["ok"] == (not answer["faults"])
+        return {fault["what"]: fault for fault in answer["faults"]}
+
+    def wait_until_ready(self, seconds: float = 60) -> None:
+        """Wait for the first 200; while nobody listens yet, go on."""
+        self._wait(lambda: not self.read_faults(), "be ready", seconds)
+
+    def wait_for_fault(self, what: str, seconds: float = 60) -> dict[str, Any]:
+        """Wait until ``what`` keeps it from its work, and return the fault."""
+        self._wait(lambda: what in self.read_faults(), f"blame {what}", seconds)
+        return self.read_faults()[what]
+
+    def _wait(self, condition: Callable[[], bool], wish: str, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                if condition():
+                    return
+                seen = str(self.read_faults())
+            except OSError as error:
+                seen = str(error)
+            assert time.monotonic() < deadline, f"it does not {wish}: {seen}"
+            time.sleep(0.05)
+
+    def read_metrics(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+        """Return all samples by name and labels; one that is there twice is an error."""
+        status, text = self.get("/metrics")
+        assert status == 200
+        samples = [
+            ((sample.name, frozenset(sample.labels.items())), sample.value)
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        ]
+        assert len(dict(samples)) == len(samples)
+        return dict(samples)
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Return one sample."""
+        return self.read_metrics()[name, frozenset(labels.items())]
+
+    def wait_for_metric(self, name: str, value: float, seconds: float = 60) -> None:
+        """Wait until a metric without labels has a value."""
+        deadline = time.monotonic() + seconds
+        while (found := self.metric(name)) != value:
+            assert time.monotonic() < deadline, f"{name} is {found:g}, not {value:g}"
+            time.sleep(0.05)
+
+    def sum_metric(self, name: str) -> float:
+        """Return the sum of all samples of a name, whatever their labels."""
+        return sum(value for (found, _), value in self.read_metrics().items() if found == name)
