@@ -63,7 +63,7 @@ def strike(crew: Crew, faults: dict[str, Fault], count: int, random: Random) -> 
     random.shuffle(parts)
     for part in parts:
         crew.work_off(random.randint(100, 2000))
-        crew.work(random.uniform(0, 0.5))
+        crew.work(random.uniform(0, 2))
         faults[part].kill()
         crew.work(random.uniform(0, 1))
         faults[part].mend()
@@ -88,13 +88,15 @@ def test_everything_killed_under_load_loses_and_doubles_nothing(
         )
     tally = count_rows(deployment.engine, list_sent(deployment.kafka))
     answers = count_answers(deployment.kafka, CLIENTS)
-    encoded = sum(status["encoded"] for status in statuses)
-    acknowledged = sum(status["acknowledged"] for status in statuses)
+    asked = statuses.pop(ASKER)
+    encoded = sum(status["encoded"] for status in statuses.values())
+    acknowledged = sum(status["acknowledged"] for status in statuses.values())
     print(f"killed {killed.total()}: {dict(killed)}")
     print(f"{tally}, encoded by the clients {encoded}, acknowledged to them {acknowledged}")
-    print(answers)
+    print(f"{answers}, asked by the client {asked['encoded']}, answered to it {asked['answered']}")
     assert crew.failures == []
     assert tally.exact
     assert encoded == acknowledged == tally.stored
+    assert asked["encoded"] == asked["answered"] + asked["expired"] == answers.asked
     assert answers.labelled > 0
     assert answers.contradicted == 0

@@ -78,8 +78,8 @@ class Crew:
         for name in names:
             children[name].kill()
 
-    def finish(self) -> list[dict[str, Any]]:
-        """Let the clients end and send what still waits; return each publisher's status."""
+    def finish(self) -> dict[str, dict[str, Any]]:
+        """Let the clients end and send what still waits; return what their status then says."""
         self._tend_server()
         for name, process in self._clients.items():
             process.wait()
@@ -87,7 +87,7 @@ class Crew:
         for name in self.deployment.clients:
             drained = self._run_client(name, "outbox", "drain")
             assert drained["waiting"] == 0, drained
-        return [self._run_client(name, "status") for name in self.publishers]
+        return {name: self._run_client(name, "status") for name in self.deployment.clients}
 
     def __enter__(self) -> Self:
         return self
