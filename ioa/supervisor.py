@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from threading import Event
 
 import structlog
-from prometheus_client import Counter
 
-from ioa.children_health import choose_addresses, serve_health
+from ioa.children_health import ChildrenHealth, choose_addresses, serve_health
 from ioa.settings import Settings
 from server_classifier.service import await_database
 from stream.health import Health
@@ -64,7 +63,7 @@ def supervise_server(settings: Settings, stop: Event) -> None:
     health = Health(time.monotonic)
     address = settings.server.health
     addresses = choose_addresses(address, SERVICES)
-    with serve_health(address, addresses, health) as starts:
+    with serve_health(address, addresses, health) as children:
         if await_database(settings.server, stop, health) is None:
             return
         services = [
@@ -75,7 +74,7 @@ def supervise_server(settings: Settings, stop: Event) -> None:
             while not stop.is_set():
                 health.turn()
                 for service in services:
-                    _keep_running(service, starts)
+                    _keep_running(service, children)
                 stop.wait(_POLL_SECONDS)
         finally:
             _stop_all([service.process for service in services if service.process is not None])
@@ -87,13 +86,13 @@ def _child_environment(settings: Settings, health: str | None) -> dict[str, str]
     return child.child_environment(os.environ)
 
 
-def _keep_running(service: _Service, starts: Counter) -> None:
+def _keep_running(service: _Service, children: ChildrenHealth) -> None:
     log = structlog.get_logger()
     if (code := service.note_exit()) is not None:
         log.error("service died", name=service.name, exit_code=code)
     if service.process is None and time.monotonic() >= service.restart_at:
         service.start()
-        starts.labels(service.name).inc()
+        children.note_start(service.name)
         pid = service.process.pid if service.process else None
         log.info("service started", name=service.name, pid=pid)
 

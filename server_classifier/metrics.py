@@ -45,7 +45,7 @@ def count_dead_letters(registry: CollectorRegistry | None) -> Counter:
     """Return the counter of dead letters."""
     return Counter(
         "ioa_dead_letters",
-        "Dead letters sent; after a failed delivery one is sent and counted again.",
+        "Dead letters handed over for delivery; those of a repeated batch count again.",
         registry=registry,
     )
 
@@ -100,21 +100,23 @@ class TrainingMetrics:
             registry=registry,
         )
         self._rows = Gauge(
-            "ioa_trained_rows", "Latents that the newest classifier learned.", registry=registry
+            "ioa_trained_rows",
+            "Latents that the newest classifiers learned, one classifier for each encoder.",
+            registry=registry,
         )
         self._new_rows = Gauge(
             "ioa_untrained_rows", "Latents stored since the last training.", registry=registry
         )
 
-    def count_training(self, rows: int, seconds: float) -> None:
+    def count_training(self, seconds: float) -> None:
         """Count a training that gave a classifier."""
         self.outcomes.count(trained=1)
         self._seconds.observe(seconds)
-        self._rows.set(rows)
 
-    def show_new_rows(self, rows: int) -> None:
-        """Show how many latents wait to be learned."""
-        self._new_rows.set(rows)
+    def show_rows(self, *, trained: int, new: int) -> None:
+        """Show how many latents the newest classifiers learned, and how many wait for that."""
+        self._rows.set(trained)
+        self._new_rows.set(new)
 
 
 class HealthMetrics(Collector):

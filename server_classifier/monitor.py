@@ -4,6 +4,8 @@
 cannot do its work, which mends itself: a restart would only lose time.
 """
 
+import errno
+import re
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -24,6 +26,9 @@ from stream.health import Fault, Health
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+LAST_PORT = 65535
+_ADDRESS = re.compile(r"(?:(\[[^][]+\]|[^][:]*):)?([0-9]{1,5})")
 
 Probe = Callable[[], list[Fault]]
 
@@ -55,24 +60,26 @@ def make_app(registry: CollectorRegistry, *, alive: Probe, ready: Probe) -> "WSG
     """Return the application with the three paths; any other is not found.
 
     Both probes return the reasons against; each is answered with 503 and the reasons as JSON.
+    HEAD is answered as GET is, without the body.
     """
     metrics = make_wsgi_app(registry)
     probes = {"/healthz": alive, "/readyz": ready}
 
     def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        path = environ["PATH_INFO"]
+        path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
         if path == "/metrics":
             answer: Iterable[bytes] = metrics(environ, start_response)
             return answer
         if path not in probes:
             status, body = "404 Not Found", b'{"paths":["/healthz","/readyz","/metrics"]}'
-        elif environ["REQUEST_METHOD"] != "GET":
-            status, body = "405 Method Not Allowed", b'{"methods":["GET"]}'
+        elif method not in ("GET", "HEAD"):
+            status, body = "405 Method Not Allowed", b'{"methods":["GET","HEAD"]}'
         else:
             faults = probes[path]()
             status, body = "503 Service Unavailable" if faults else "200 OK", _to_json(faults)
-        start_response(status, [("Content-Type", "application/json")])
-        return [body + b"\n"]
+        size = str(len(body))
+        start_response(status, [("Content-Type", "application/json"), ("Content-Length", size)])
+        return [] if method == "HEAD" else [body]
 
     return app
 
@@ -88,11 +95,15 @@ def _to_json(faults: list[Fault]) -> bytes:
         }
         for fault in faults
     ]
-    return orjson.dumps({"ok": not faults, "faults": listed})
+    return orjson.dumps({"ok": not faults, "faults": listed}, option=orjson.OPT_APPEND_NEWLINE)
 
 
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True  # whoever asks slowly keeps neither others nor the end of the process
+
+
+class _ServerOnIPv6(_Server):
+    address_family = socket.AF_INET6
 
 
 class _Handler(WSGIRequestHandler):
@@ -103,20 +114,21 @@ class _Handler(WSGIRequestHandler):
 
 
 @contextmanager
-def serve(address: str, app: "WSGIApplication") -> Iterator[int]:
-    """Serve ``app`` at ``[HOST:]PORT`` until the block ends; yield the port.
+def serve(address: str, app: "WSGIApplication") -> Iterator[None]:
+    """Serve ``app`` at ``[HOST:]PORT`` until the block ends.
 
     Raises:
         AddressUnusable: it is no such address, or nobody can listen there.
     """
     host, port = parse_address(address)
     with _errors_in_words(address):
-        server = make_server(host, port, app, _Server, _Handler)
+        kind = _ServerOnIPv6 if ":" in host else _Server
+        server = make_server(host, port, app, kind, _Handler)
     with server:
         thread = Thread(target=server.serve_forever, args=(0.1,), name="health", daemon=True)
         thread.start()
         try:
-            yield server.server_port
+            yield
         finally:
             server.shutdown()
             thread.join()
@@ -137,19 +149,25 @@ def _errors_in_words(address: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        advice = "give each service an address of its own" if taken else "give another address"
         raise AddressUnusable(
-            f"--health {address}: cannot listen there ({error.strerror}); does another service? "
-            "Give each an address of its own"
+            f"--health {address}: cannot listen there ({error.strerror}); {advice}"
         ) from error
 
 
 def parse_address(address: str) -> tuple[str, int]:
     """Return host and port of ``[HOST:]PORT``; without a host it is this machine alone.
 
+    An IPv6 address stands in brackets (RFC 3986): ``[::1]:9100``.
+
     Raises:
         AddressUnusable: it is no such address.
     """
-    host, _, port = address.rpartition(":")
-    if not (port.isascii() and port.isdigit() and int(port) < 2**16):
-        raise AddressUnusable(f"--health {address}: is not [HOST:]PORT, for example 9100")
-    return host or "127.0.0.1", int(port)
+    match = _ADDRESS.fullmatch(address)
+    if match is None or not 1 <= int(match[2]) <= LAST_PORT:
+        raise AddressUnusable(
+            f"--health {address}: is not [HOST:]PORT with a port from 1 to {LAST_PORT}, for "
+            "example 9100"
+        )
+    return (match[1] or "127.0.0.1").strip("[]"), int(match[2])

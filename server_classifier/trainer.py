@@ -114,6 +114,7 @@ class Trainer:
         self._metrics = TrainingMetrics(monitor.registry)
         self._counted_to: int | None = None  # the last latent id in ``_backlogs``; None: not begun
         self._backlogs: dict[str, Backlog] = {}
+        self._trained_rows: dict[str, int] = {}  # of the newest classifier of each encoder
         self._waiting: set[str] = set()  # encoders with one label so far, which was said
         self._log = structlog.get_logger()
 
@@ -126,7 +127,7 @@ class Trainer:
         """
         with reading(self._engine) as connection:
             self._count(connection)
-            self._metrics.show_new_rows(sum(one.new_rows for one in self._backlogs.values()))
+            self._show_rows()
             encoder_id = self._choose()
             if encoder_id is None:
                 return False
@@ -160,14 +161,22 @@ class Trainer:
         last_id = 0
         for encoder in list_encoders(connection):
             stored = latest_classifier(connection, encoder.encoder_id)
-            trained_to = (
-                ClassifierManifest.from_json(stored.manifest).last_latent_id if stored else 0
-            )
+            trained_to = 0
+            if stored:
+                manifest = ClassifierManifest.from_json(stored.manifest)
+                trained_to = manifest.last_latent_id
+                self._trained_rows[encoder.encoder_id] = manifest.rows
             new = count_new_latents(connection, trained_to, encoder.encoder_id)
             count = new.by_encoder.get(encoder.encoder_id, 0)
             self._backlogs[encoder.encoder_id] = Backlog(self._clock(), count)
             last_id = max(last_id, new.last_id)
         return last_id
+
+    def _show_rows(self) -> None:
+        self._metrics.show_rows(
+            trained=sum(self._trained_rows.values()),
+            new=sum(one.new_rows for one in self._backlogs.values()),
+        )
 
     def _choose(self) -> str | None:
         """Return the encoder that is due and has waited longest."""
@@ -217,7 +226,8 @@ class Trainer:
                 now=self._now(),
             )
         self._waiting.discard(encoder_id)
-        self._metrics.count_training(manifest.rows, manifest.seconds)
+        self._trained_rows[encoder_id] = manifest.rows
+        self._metrics.count_training(manifest.seconds)
         self._log_training(version, manifest, skipped=training_set.skipped)
 
     def _log_training(self, version: str, manifest: ClassifierManifest, *, skipped: int) -> None:

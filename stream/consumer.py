@@ -21,7 +21,7 @@ from confluent_kafka.admin import AdminClient
 from stream.connection import ErrorWatch, backoff, raise_if_lasting
 from stream.errors import DependencyDown, KafkaRefused, KafkaUnavailable, PartitionLost
 from stream.extent import Extent, TopicWatch, read_extents
-from stream.health import Health
+from stream.health import Health, Partition
 from stream.record import Record
 from stream.settings import KafkaSettings
 
@@ -72,7 +72,8 @@ class RecordConsumer:
             settings.bootstrap_servers,
             report=lambda reason: self._log.warning("Kafka is in trouble", error=reason),
         )
-        self._due: dict[tuple[str, int], int] = {}
+        self._due: dict[Partition, int] = {}
+        self._in_hand: set[Partition] = set()  # of the batch, as far as they are still ours
         self._committed_at = 0.0
         config: dict[str, Any] = {
             "group.id": group,
@@ -110,7 +111,10 @@ class RecordConsumer:
             StreamError: the group fences this process, or the topic is gone.
         """
         self._consumer.subscribe(
-            [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke
+            [self._topic],
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_lost,
         )
         try:
             while not stop.is_set():
@@ -138,7 +142,19 @@ class RecordConsumer:
         else:
             self._health.begin({(self._topic, part): None for part in parts})
 
-    def _on_revoke(self, _: Consumer, _partitions: list[TopicPartition]) -> None:
+    def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        """Commit what was handled, so that whoever reads these partitions next goes on there."""
+        self._commit()
+        self._let_go(partitions)
+
+    def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        """Commit nothing: another member may be further already."""
+        self._let_go(partitions)
+
+    def _let_go(self, partitions: list[TopicPartition]) -> None:
+        gone = {(one.topic, one.partition) for one in partitions}
+        self._due = {one: offset for one, offset in self._due.items() if one not in gone}
+        self._in_hand -= gone
         self._unplaced = []
         self._health.prepare()
 
@@ -218,6 +234,8 @@ class RecordConsumer:
 
     def _handle(self, handle: Handle, records: list[Record], stop: Event) -> None:
         self._health.take_batch()
+        ends = {(record.topic, record.partition): record.offset + 1 for record in records}
+        self._in_hand = set(ends)
         for delay in backoff():
             try:
                 handle(records)
@@ -234,9 +252,10 @@ class RecordConsumer:
                 self._wait(delay, stop)
             if stop.is_set():
                 return  # not handled, so not committed: read again at the next start
-        ends = {(record.topic, record.partition): record.offset + 1 for record in records}
-        self._due.update(ends)
-        self._health.finish_batch(ends)
+        # What was taken away meanwhile is another's: our older offsets would move the group back.
+        handled = {one: ends[one] for one in self._in_hand}
+        self._due.update(handled)
+        self._health.finish_batch(handled)
 
     def _look_again(self) -> None:
         """Drop what was read and ask for the positions again."""

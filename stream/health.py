@@ -56,6 +56,7 @@ class Condition:
     Attributes:
         turned_at: when the loop last gave a sign of life.
         preparing_since: since when it has not got what it needs to begin; None while it works.
+        begun: whether its work has ever begun.
         batch_since: since when the batch in hand is being handled.
         waiting: what the loop waits for.
         cut_off: what the consumer group's connection waits for, whatever the loop does.
@@ -64,6 +65,7 @@ class Condition:
 
     turned_at: float
     preparing_since: float | None
+    begun: bool = False
     batch_since: float | None = None
     waiting: Wait | None = None
     cut_off: Wait | None = None
@@ -91,6 +93,7 @@ class Health:
         self._clock = clock
         self._turned_at = clock()
         self._preparing_since: float | None = clock()
+        self._begun = False
         self._batch_since: float | None = None
         self._waiting: Wait | None = None
         self._cut_off: Wait | None = None
@@ -104,6 +107,7 @@ class Health:
         return Condition(
             self._turned_at,
             self._preparing_since,
+            self._begun,
             self._batch_since,
             self._waiting,
             self._cut_off,
@@ -134,6 +138,8 @@ class Health:
         """Note that the work begins, and where reading goes on."""
         self._progress = {one: Progress(at) for one, at in (positions or {}).items()}
         self._preparing_since = None
+        self.turn()
+        self._begun = True
 
     def wait_for(self, dependency: str, reason: str) -> None:
         """Note that the loop waits, once for each try; this, too, is a sign of life."""
@@ -200,9 +206,15 @@ def find_faults(condition: Condition, now: float) -> list[Fault]:
     faults = [] if condition.batch_since is None else _find_slow_batch(now - condition.batch_since)
     for (topic, part), known in condition.progress.items():
         if known.grew_at is not None and now - known.grew_at >= PATIENCE_SECONDS:
-            reason = f"stands at offset {known.position} while its end grew to {known.end}"
+            reason = f"{_describe_place(known)} while its end grew to {known.end}"
             faults.append(Fault(f"{topic}[{part}]", reason, now - known.grew_at))
     return faults
+
+
+def _describe_place(known: Progress) -> str:
+    if known.position is None:
+        return "nothing of it is handled yet"
+    return f"stands at offset {known.position}"
 
 
 def _find_slow_batch(seconds: float) -> list[Fault]:
@@ -212,8 +224,11 @@ def _find_slow_batch(seconds: float) -> list[Fault]:
 
 
 def find_standstill(condition: Condition, now: float) -> list[Fault]:
-    """Return that the loop hangs, where it does; waiting for a dependency is no hanging."""
+    """Return that the loop hangs, where it does; waiting for a dependency is no hanging.
+
+    Before the work first begins, a migration may take as long as it likes.
+    """
     seconds = now - condition.turned_at
-    if seconds < LONGEST_TURN_SECONDS:
+    if not condition.begun or seconds < LONGEST_TURN_SECONDS:
         return []
     return [Fault("loop", "gives no sign of life; start the process again", seconds)]

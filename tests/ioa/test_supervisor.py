@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
@@ -17,7 +18,7 @@ from ioa.children_health import ChildrenHealth, choose_addresses
 from ioa.supervisor import SERVICES
 from server_classifier.errors import AddressUnusable
 from server_classifier.monitor import make_app, serve
-from stream.health import Fault
+from stream.health import LONGEST_TURN_SECONDS, Fault
 from tests.support.probe import Probe, find_free_address
 
 
@@ -79,10 +80,56 @@ def test_a_port_of_a_service_that_is_taken_is_an_error_at_once() -> None:
             choose_addresses(str(taken - 1), SERVICES)
 
 
+@pytest.mark.parametrize("port", [65533, 65535])
+def test_ports_that_do_not_exist_are_an_error_that_names_what_was_typed(port: int) -> None:
+    with pytest.raises(AddressUnusable, match=f"--health {port}: .* give 65532 or less"):
+        choose_addresses(str(port), SERVICES)
+
+
 def test_a_child_that_hangs_is_told_and_one_that_is_starting_is_not() -> None:
     hangs = lambda: [Fault("loop", "gives no sign of life", 400.0)]  # noqa: E731
-    with serve("0", make_app(CollectorRegistry(), alive=hangs, ready=list)) as port:
-        addresses = {"ingest": f"127.0.0.1:{port}", "train": find_free_address()}
+    address = find_free_address()
+    with serve(address, make_app(CollectorRegistry(), alive=hangs, ready=list)):
+        addresses = {"ingest": address, "train": find_free_address()}
         children = ChildrenHealth(addresses, monotonic)
         assert [fault.what for fault in children.find_standstill()] == ["ingest: loop"]
         assert [fault.what for fault in children.find_faults()] == ["train"]
+
+
+@dataclass
+class Clock:
+    time: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+def test_a_child_that_stays_silent_hangs_unless_it_is_started_again() -> None:
+    clock, address = Clock(), find_free_address()
+    children = ChildrenHealth({"train": address}, clock)
+    assert children.find_standstill() == []
+    children.note_start("train")
+    clock.time += LONGEST_TURN_SECONDS - 1
+    assert children.find_standstill() == []
+    clock.time += 1
+    assert [fault.what for fault in children.find_standstill()] == ["train"]
+    children.note_start("train")
+    assert children.find_standstill() == []
+    clock.time += LONGEST_TURN_SECONDS
+    with serve(address, make_app(CollectorRegistry(), alive=list, ready=list)):
+        assert children.find_standstill() == []
+    assert children.find_standstill() == []
+
+
+def test_silence_is_told_since_the_start_or_since_the_last_answer() -> None:
+    clock, address = Clock(), find_free_address()
+    children = ChildrenHealth({"train": address}, clock)
+    children.note_start("train")
+    clock.time += 7
+    assert [fault.seconds for fault in children.find_faults()] == [7]
+    with serve(address, make_app(CollectorRegistry(), alive=list, ready=list)):
+        clock.time += 2
+        assert children.find_faults() == []
+    assert children.find_standstill() == []  # notes the silence, too
+    clock.time += 4
+    assert [fault.seconds for fault in children.find_faults()] == [4]

@@ -23,8 +23,9 @@ def faults() -> list[Fault]:
 @pytest.fixture
 def probe(faults: list[Fault]) -> Iterator[Probe]:
     app = make_app(CollectorRegistry(), alive=list, ready=lambda: faults)
-    with serve("0", app) as port:
-        yield Probe(f"127.0.0.1:{port}")
+    address = find_free_address()
+    with serve(address, app):
+        yield Probe(address)
 
 
 def test_a_service_that_is_well_answers_200(probe: Probe) -> None:
@@ -49,6 +50,12 @@ def test_other_paths_are_not_found(probe: Probe, path: str) -> None:
     assert json.loads(body)["paths"] == ["/healthz", "/readyz", "/metrics"]
 
 
+def test_head_is_answered_as_get_without_the_body(probe: Probe, faults: list[Fault]) -> None:
+    assert probe.get("/readyz", "HEAD") == (200, "")
+    faults.append(Fault("database", "is locked", 90.0))
+    assert probe.get("/readyz", "HEAD") == (503, "")
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
 def test_nothing_can_be_sent(probe: Probe, path: str) -> None:
     assert probe.get(path, "POST")[0] == 405
@@ -63,7 +70,10 @@ def test_a_port_in_use_is_an_error_that_names_the_option() -> None:
             open_monitor(address).__enter__()
 
 
-@pytest.mark.parametrize("address", ["", "here", "host:", "127.0.0.1:65536", "127.0.0.1:-1"])
+@pytest.mark.parametrize(
+    "address",
+    ["", "here", "host:", "0", "127.0.0.1:65536", "127.0.0.1:-1", "::1:9100", "[]:9100", "[::1]"],
+)
 def test_what_is_no_address_is_an_error(address: str) -> None:
     with pytest.raises(AddressUnusable, match=r"is not \[HOST:\]PORT"):
         parse_address(address)
@@ -71,10 +81,27 @@ def test_what_is_no_address_is_an_error(address: str) -> None:
 
 @pytest.mark.parametrize(
     ("address", "parsed"),
-    [("9100", ("127.0.0.1", 9100)), ("0.0.0.0:9100", ("0.0.0.0", 9100))],  # noqa: S104
+    [
+        ("9100", ("127.0.0.1", 9100)),
+        ("0.0.0.0:9100", ("0.0.0.0", 9100)),  # noqa: S104
+        ("[::1]:9100", ("::1", 9100)),
+    ],
 )
 def test_without_a_host_only_this_machine_is_served(address: str, parsed: tuple[str, int]) -> None:
     assert parse_address(address) == parsed
+
+
+def test_an_ipv6_address_is_served() -> None:
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    address = find_free_address().replace("127.0.0.1", "[::1]")
+    with open_monitor(address):
+        assert Probe(address).get("/healthz")[0] == 200
+
+
+def test_a_host_that_nobody_knows_is_not_called_taken() -> None:
+    with pytest.raises(AddressUnusable, match=r"cannot listen there .* give another address"):
+        open_monitor("nowhere.invalid:9100").__enter__()
 
 
 def test_the_port_is_free_again_afterwards() -> None:
@@ -98,7 +125,8 @@ def test_metrics_are_there_from_the_start_and_show_what_was_noted() -> None:
 
         learning.count(stored=5, known=2, refused=0)
         learning.count(stored=1, known=0, refused=1)
-        training.count_training(rows=40, seconds=1.5)
+        training.count_training(seconds=1.5)
+        training.show_rows(trained=40, new=3)
         monitor.health.begin({("ioa.learning", 3): 20})
         monitor.health.see_ends({("ioa.learning", 3): 50})
         assert probe.metric("ioa_learning_messages_total", outcome="stored") == 6

@@ -51,14 +51,14 @@ class Bench:
     time: float = 1000.0
     stop: Event = field(default_factory=Event)
 
-    def start(self) -> Trainer:
+    def start(self, monitor: Monitor | None = None) -> Trainer:
         return Trainer(
             self.engine,
             self.settings,
             clock=lambda: self.time,
             now=lambda: NOW,
             stop=self.stop,
-            monitor=make_monitor(),
+            monitor=monitor or make_monitor(),
         )
 
     def insert(self, rows: list[LatentRow]) -> None:
@@ -220,6 +220,10 @@ def test_each_encoder_has_its_own_classifier(bench: Bench) -> None:
         found = {row.encoder_id for row in list_classifiers(connection)}
     assert found == {ENCODER.encoder_id, other.encoder_id}
     assert bench.load().labels == ("class 0", "class 1")
+
+    monitor = make_monitor()
+    assert bench.start(monitor).step() is False
+    assert monitor.registry.get_sample_value("ioa_trained_rows") == 80  # of both, after a restart
 
 
 def test_more_latents_than_allowed_are_drawn_from(bench: Bench) -> None:

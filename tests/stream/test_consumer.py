@@ -1,5 +1,6 @@
 """The consumer loop on a real broker: what happens before its offsets move."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -7,6 +8,7 @@ from threading import Event, Thread, Timer
 from time import monotonic, sleep
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from stream.consumer import RecordConsumer
 from stream.errors import DependencyDown, KafkaRefused, StreamError
@@ -128,6 +130,86 @@ def test_partitions_taken_away_in_an_outage_are_read_again_when_they_come_back(
         stop.set()
         stop_second.set()
         first.join()
+
+
+def test_what_was_handled_is_not_handled_again_when_a_second_process_joins(
+    settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream.consumer._COMMIT_SECONDS", math.inf)  # only when partitions go
+    seen: list[bytes] = []
+    joined, stop = Event(), Event()
+
+    def handle(records: Sequence[Record]) -> None:
+        seen.extend(record.value for record in records)
+
+    def handle_second(records: Sequence[Record]) -> None:
+        handle(records)
+        joined.set()
+
+    first = Thread(target=consume, args=(settings, handle, stop))
+    second = Thread(target=consume, args=(settings, handle_second, stop, None, "1"))
+    early = send_everywhere(settings, "early")
+    first.start()
+    try:
+        wait_until(lambda: early <= set(seen), "a record is not read")
+        second.start()
+        late: set[bytes] = set()
+        while not joined.wait(0.5):
+            late |= send_everywhere(settings, f"late {len(late)}")
+        wait_until(lambda: late <= set(seen), "a record is not read")
+    finally:
+        stop.set()
+        first.join()
+        second.join()
+    assert sorted(seen) == sorted(early | late)
+
+
+def test_a_batch_finished_too_late_does_not_move_the_group_back(settings: KafkaSettings) -> None:
+    down, released, finished, stop, stop_second = (Event() for _ in range(5))
+    seen_by_second: list[bytes] = []
+
+    def handle(_: Sequence[Record]) -> None:
+        down.set()
+        if not released.is_set():
+            raise DependencyDown("the database is away")
+        finished.set()
+
+    def handle_second(records: Sequence[Record]) -> None:
+        seen_by_second.extend(record.value for record in records)
+
+    first = Thread(target=consume, args=(settings, handle, stop))
+    second = Thread(target=consume, args=(settings, handle_second, stop_second, None, "1"))
+    send_everywhere(settings, "early")
+    first.start()
+    try:
+        assert down.wait(60)
+        second.start()
+        wait_until(lambda: bool(seen_by_second), "the second process got no partition")
+        late = send_everywhere(settings, "late")
+        wait_until(lambda: bool(late & set(seen_by_second)), "a record is not read")
+        wait_until(lambda: 2 in read_committed(settings), "the second process commits nothing")
+        before = read_committed(settings)
+        released.set()
+        assert finished.wait(60)
+    finally:
+        released.set()
+        stop.set()
+        first.join()
+        after = read_committed(settings)
+        stop_second.set()
+        second.join()
+    assert all(new >= old for new, old in zip(after, before, strict=True)), (before, after)
+
+
+def read_committed(settings: KafkaSettings) -> list[int]:
+    """Return the group's offset of each partition; negative where there is none."""
+    topic = Topics(settings.prefix).learning
+    consumer = Consumer({**settings.client_config(), "group.id": f"{settings.prefix}.test"})
+    try:
+        parts = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
+        return [one.offset for one in consumer.committed(parts, timeout=30)]
+    finally:
+        consumer.close()
 
 
 def test_records_not_handled_before_a_stop_are_read_again(settings: KafkaSettings) -> None:

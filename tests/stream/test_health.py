@@ -99,6 +99,16 @@ def test_a_position_that_stands_still_while_lag_grows_is_not_ready(
     assert health.condition.progress[PART].lag == 3
 
 
+def test_a_partition_of_which_nothing_was_handled_yet_is_told_so(clock: Clock) -> None:
+    health = Health(clock)
+    health.begin({PART: None})
+    health.see_ends({PART: 14})
+    health.see_ends({PART: 15})
+    clock.time += PATIENCE_SECONDS
+    [fault] = health.find_faults()
+    assert fault.reason == "nothing of it is handled yet while its end grew to 15"
+
+
 def test_a_long_time_without_records_is_ready(clock: Clock, health: Health) -> None:
     for _ in range(10):
         clock.time += PATIENCE_SECONDS
@@ -158,3 +168,15 @@ def test_waiting_for_hours_is_alive(clock: Clock, health: Health) -> None:
         health.wait_for("database", "is away")
     assert health.find_standstill() == []
     assert blamed(health) == ["database"]
+
+
+def test_a_long_preparation_is_no_standstill(clock: Clock) -> None:
+    health = Health(clock)
+    health.wait_for("database", "does not answer")
+    clock.time += 10 * LONGEST_TURN_SECONDS  # the tables are migrated
+    assert health.find_standstill() == []
+    health.begin()
+    assert health.find_standstill() == []
+    health.prepare()  # in a rebalance the loop goes round
+    clock.time += LONGEST_TURN_SECONDS
+    assert [fault.what for fault in health.find_standstill()] == ["loop"]
