@@ -1,55 +1,29 @@
 """A backup taken while ``ioa server ingest`` runs under load, and ingestion from it."""
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 from typer.testing import CliRunner
 
 from ioa.cli.main import app
-from server_classifier.settings import ServerSettings
-from server_classifier.store.database import ensure_current, open_database, reading, writing
+from server_classifier.store.database import open_database, reading
 from server_classifier.store.latents import count_latents
-from server_classifier.store.registry import add_client, add_encoder
 from stream.settings import KafkaSettings
-from stream.topics import Topics, create_topics
-from tests.support.ingester import IngestProcess
-from tests.support.load import Load, wait_for_rows
+from tests.support.ingestion import Ingestion, open_ingestion
+from tests.support.load import wait_for_rows
 from tests.support.postgres import DATABASES
-from tests.support.server import NOW, make_manifest
-
-CLIENT = "radiology-1"
+from tests.support.waiting import wait_until
 
 
-@pytest.fixture
-def kafka_settings(kafka: str, topic_prefix: str) -> KafkaSettings:
-    settings = KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
-    topics = Topics(topic_prefix)
-    create_topics(settings, [*topics.shared(), topics.replies(CLIENT)])
-    return settings
-
-
-def prepare(url: str) -> None:
-    engine = open_database(url)
-    ensure_current(engine)
-    with writing(engine) as connection:
-        add_encoder(connection, make_manifest(), now=NOW)
-        add_client(connection, client_id=CLIENT, site="st-mary", default_encoder=None, now=NOW)
-    engine.dispose()
-
-
-def wait_for_count(url: str, count: int) -> None:
-    engine = open_database(url)
-    deadline = time.monotonic() + 60
-    stored = 0
-    while stored < count:
-        assert time.monotonic() < deadline, f"{stored} rows after a minute"
+def wait_for_count(engine: Engine, count: int) -> None:
+    def is_reached() -> bool:
         with reading(engine) as connection:
-            stored = count_latents(connection)
-        time.sleep(0.05)
-    engine.dispose()
+            return count_latents(connection) >= count
+
+    wait_until(is_reached, f"fewer than {count} rows are stored")
 
 
 def run_db(*arguments: object) -> dict[str, dict[str, int]]:
@@ -59,33 +33,30 @@ def run_db(*arguments: object) -> dict[str, dict[str, int]]:
     return answer
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", DATABASES)
 def test_ingestion_from_a_backup_stores_every_message_once(
-    kafka_settings: KafkaSettings,
+    kafka: str,
+    topic_prefix: str,
     make_database: Callable[[str, Path], str],
     tmp_path: Path,
     kind: str,
 ) -> None:
     (tmp_path / "new").mkdir()
     old, new = make_database(kind, tmp_path), make_database(kind, tmp_path / "new")
-    prepare(old)
-    learning = Topics(kafka_settings.prefix).learning.name
-    load = Load(
-        kafka_settings.bootstrap_servers, learning, CLIENT, make_manifest().encoder_id, seed=8
-    )
-    with (
-        load.running(),
-        IngestProcess(kafka_settings, ServerSettings(database_url=old), tmp_path / "old.log"),
-    ):
-        wait_for_count(old, 500)
-        copied = run_db("backup", tmp_path / "backup.db", "--database", old)["rows"]["latent"]
-        wait_for_count(old, copied + 500)
+    settings = KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
+    with open_ingestion(settings, old, tmp_path) as before:
+        load = before.make_load()
+        with load.running(), before.start("old"):
+            wait_for_count(before.engine, 500)
+            copied = run_db("backup", tmp_path / "backup.db", "--database", old)["rows"]["latent"]
+            wait_for_count(before.engine, copied + 500)
     assert 500 <= copied <= len(load.ids) - 500
     run_db("restore", tmp_path / "backup.db", "--database", new)
-    engine = open_database(new)
-    assert load.tally(engine).stored == copied
-    with IngestProcess(kafka_settings, ServerSettings(database_url=new), tmp_path / "new.log"):
-        tally = wait_for_rows(load, engine, 60)
-    engine.dispose()
+    after = Ingestion(settings, new, open_database(new), tmp_path)
+    assert load.tally(after.engine).stored == copied
+    with after.start("new"):
+        tally = wait_for_rows(load, after.engine, 60)
+    after.engine.dispose()
     assert tally.exact, tally
     assert run_db("check", "--database", new)["findings"] == []
