@@ -156,6 +156,7 @@ class _Run:
         """Wait until every question is answered or has expired, and return what became of all."""
         # By a clock that is never set back.
         give_up = self._courier.clock() + self._timeout + _EXPIRY_SECONDS
+        self._courier.expire()
         while self._courier.outbox.counts.waiting and self._courier.clock() < give_up:
             self._courier.work(LOOK_SECONDS)
         self.report.waiting = self._courier.outbox.counts.waiting

@@ -74,6 +74,9 @@ class Outbox:
             self._ownership = Ownership(self._connection, path)
             self.counts = self._count()
             self.last_number: int = (self._fetch(_FIND_LAST) or (0,))[0]
+            # Nobody waits for these any more: they must not bind us to an owner or a cluster.
+            self._expired_before: list[Settled] = []
+            self._expired_before = self.expire()
             with explaining_sqlite(path):
                 self._ownership.take_over(owner, self.counts.waiting)
             self._tidy()
@@ -163,9 +166,11 @@ class Outbox:
         return Noted(first, self._forget(removed))
 
     def expire(self) -> list[Settled]:
-        """Let the letters go whose deadline has passed."""
+        """Let the letters go whose deadline has passed; also tell of those that went at opening."""
         due = self._find_ids("deadline <= ?", self._clock())
-        return self.note([], [Outcome(message_id, "expired") for message_id in due]).settled
+        noted = self.note([], [Outcome(message_id, "expired") for message_id in due])
+        before, self._expired_before = self._expired_before, []
+        return before + noted.settled
 
     def discard(self, message_ids: Sequence[str] = ()) -> list[Settled]:
         """Drop these letters, or all; nobody will get them."""

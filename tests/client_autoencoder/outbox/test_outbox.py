@@ -232,6 +232,21 @@ def test_letters_for_one_cluster_are_not_for_another(path: Path, clock: Clock) -
         outbox.bind("second")
 
 
+def test_expired_letters_hold_no_owner_and_no_cluster(path: Path, clock: Clock) -> None:
+    with open_outbox(path, clock) as outbox:
+        outbox.put(make_letters(1, deadline=clock.now + 5), ["a"])
+        outbox.bind("first")
+    clock.now += 15
+    with Outbox(path, owner="other", limits=Limits(), clock=clock) as outbox:
+        assert outbox.counts.waiting == 0
+        outbox.put(make_letters(1, deadline=clock.now + 5), ["b"])
+        outbox.bind("second")
+        clock.now += 5
+        assert [one.name for one in outbox.expire()] == ["a", "b"]
+        assert outbox.expire() == []
+    assert read_status(path).expired == 2
+
+
 @pytest.mark.parametrize("where", [0, 30, 4096])
 def test_a_damaged_file_is_named_and_left_alone(path: Path, clock: Clock, where: int) -> None:
     with open_outbox(path, clock) as outbox:
