@@ -112,6 +112,22 @@ def test_an_answer_takes_a_letter_off_whatever_its_state(outbox: Outbox, path: P
     assert (refusal.message_id, refusal.name, refusal.reason) == (second, "1.png", "label: unknown")
 
 
+def test_a_question_is_ended_by_a_reply_and_what_is_learned_from_by_an_acknowledgement(
+    outbox: Outbox, clock: Clock
+) -> None:
+    learning = make_letters(2)
+    questions = make_letters(2, deadline=clock.now + 5)
+    outbox.put([*learning, *questions], ["a", "b", "c", "d"])
+    replies = [Outcome(one, "answered") for one in ids(learning + questions[:1])]
+    stored = [Outcome(one, "acknowledged") for one in ids(learning[:1] + questions)]
+    noted = outbox.note([], replies + stored)
+    assert [(one.name, one.outcome.kind) for one in noted.settled] == [
+        ("a", "acknowledged"),
+        ("c", "answered"),
+    ]
+    assert [one.letter for one in outbox.take_queued(0, 10, ROOM)] == [learning[1], questions[1]]
+
+
 def test_numbers_are_never_used_again(outbox: Outbox) -> None:
     letters = put(outbox, 3)
     outbox.note([], [Outcome(one, "acknowledged") for one in ids(letters)])
