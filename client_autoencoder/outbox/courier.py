@@ -140,9 +140,9 @@ class Courier:
             )
         return moved
 
-    def expire(self) -> None:
-        """Let the letters go whose deadline has passed."""
-        self._tell(self.outbox.expire())
+    def expire(self, overdue: Iterable[str] = ()) -> None:
+        """Let these letters go and all whose deadline has passed."""
+        self._tell(self.outbox.expire(overdue))
 
     def _is_connected(self) -> bool:
         if self._connected:
