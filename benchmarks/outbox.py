@@ -82,7 +82,7 @@ def read_options() -> argparse.Namespace:
         nargs="+",
         type=int,
         default=[170, 3300],
-        help="bytes; in Avro 64 int8 are 170, and 784 float32 are 3300",
+        help="bytes; 784 float32 in Avro are 3300",
     )
     parser.add_argument("--batch", type=int, default=64, help="messages that are put at a time")
     parser.add_argument("--runs", type=int, default=5)
