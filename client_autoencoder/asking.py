@@ -6,7 +6,7 @@ publishes. Those that a killed process left go on while they have time; their an
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, takewhile
 
 from client_autoencoder.errors import ClientError
 from client_autoencoder.images import ImageBatch
@@ -151,15 +151,23 @@ class _Run:
                 return
             self._put(chosen)
             self._courier.work(0 if chosen else LOOK_SECONDS)
+            self._expire_overdue()
 
     def finish(self) -> ServiceReport:
         """Wait until every question is answered or has expired, and return what became of all."""
-        # By a clock that is never set back.
         give_up = self._courier.clock() + self._timeout + _EXPIRY_SECONDS
         while self._courier.outbox.counts.waiting and self._courier.clock() < give_up:
             self._courier.work(LOOK_SECONDS)
+        self._expire_overdue()
         self.report.waiting = self._courier.outbox.counts.waiting
         return self.report
+
+    def _expire_overdue(self) -> None:
+        """Let go what is past its deadline also by a clock that is never set back."""
+        latest = self._courier.clock() - self._timeout - _EXPIRY_SECONDS
+        asked = self._open.items()  # the oldest first
+        late = takewhile(lambda question: question[1][1] <= latest, asked)
+        self._courier.expire([message_id for message_id, _ in late])
 
     def _put(self, questions: list[Question]) -> None:
         if not questions:

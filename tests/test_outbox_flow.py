@@ -23,10 +23,11 @@ from stream.topics import Topics, create_topics
 from tests.support.commands import start_client
 from tests.support.couriers import open_courier
 from tests.support.encoders import train_encoder
-from tests.support.hospital import CLIENT, Hospital, has_begun, ignore, serve, wait_until
+from tests.support.hospital import CLIENT, Hospital, has_begun, ignore, serve
 from tests.support.images import draw_images
 from tests.support.server import RunningServer
 from tests.support.topics import delete_records
+from tests.support.waiting import wait_until
 
 SIGKILLED = -signal.SIGKILL
 
@@ -108,7 +109,7 @@ def test_answers_that_came_meanwhile_are_found_without_sending_again(
 ) -> None:
     registered.publish([draw_images(4)], timeout=0.5)
     with serve(registered, tmp_path) as server:
-        wait_until(lambda: server.count_stored() == 4)
+        wait_until(lambda: server.count_stored() == 4, "not all four are stored")
         result = registered.run("outbox", "drain", "--json")
         assert json.loads(result.stdout)["ended"] == {"acknowledged": 4}, result.stderr
     assert (registered.status.acknowledged, registered.status.resent) == (4, 0)
@@ -120,7 +121,7 @@ def test_a_lost_answer_is_asked_for_with_the_same_message(
     registered.publish([draw_images(4)], timeout=0.5)
     replies = Topics(registered.kafka.prefix).replies(CLIENT)
     with serve(registered, tmp_path) as server:
-        wait_until(lambda: server.count_stored() == 4)
+        wait_until(lambda: server.count_stored() == 4, "not all four are stored")
         delete_records(registered.kafka.bootstrap_servers, replies.name, 4)
         limits = Limits(resend=0.5)
         with open_courier(registered.kafka, CLIENT, registered.directory, limits=limits) as courier:
@@ -180,7 +181,8 @@ def kill_after(hospital: Hospital, data: Path, counter: str, more: int) -> None:
     arguments = ("publish", "--data", data, "--outbox", hospital.directory)
     with start_client(hospital.kafka, CLIENT, hospital.encoder, *arguments) as process:
         wait_until(
-            lambda: has_begun(hospital) and getattr(hospital.status, counter) >= before + more
+            lambda: has_begun(hospital) and getattr(hospital.status, counter) >= before + more,
+            f"{counter} did not grow by {more}",
         )
         process.kill()
         assert process.wait() == SIGKILLED, "it ended before it was killed"
@@ -198,7 +200,10 @@ def test_publishing_goes_on_while_the_broker_is_away(
             broker.stop()
             arguments = ("publish", "--data", data, "--json", "--outbox", hospital.directory)
             with start_client(kafka, CLIENT, encoder_directory, *arguments) as process:
-                wait_until(lambda: has_begun(hospital) and hospital.status.queued == 200)
+                wait_until(
+                    lambda: has_begun(hospital) and hospital.status.queued == 200,
+                    "not all are queued",
+                )
                 broker.start()
                 stdout, stderr = process.communicate(timeout=60)
             assert process.returncode == 0, stderr

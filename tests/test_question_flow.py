@@ -21,9 +21,10 @@ from stream.topics import Topics, create_topics
 from tests.support.commands import start_client
 from tests.support.couriers import open_courier
 from tests.support.encoders import train_encoder
-from tests.support.hospital import CLIENT, Hospital, has_begun, serve, wait_until
+from tests.support.hospital import CLIENT, Hospital, has_begun, serve
 from tests.support.images import draw_images, write_class_folders
 from tests.support.topics import send_raw
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +150,7 @@ def test_what_waited_is_not_passed_over_by_what_is_new(hospital: Hospital) -> No
             courier.work(0.1)
             return courier.outbox.counts.delivered == 3
 
-        wait_until(all_delivered)
+        wait_until(all_delivered, "not all are delivered")
     asked = {record.key().decode() for record in read_asked(hospital)}
     assert asked == {letter.message_id for letter in letters}
 
@@ -201,7 +202,9 @@ def kill_while_asking(hospital: Hospital, images: Path) -> None:
     """Kill `ioa client ask` once four questions are delivered."""
     arguments = ("ask", "--data", images, "--in-flight", "4", "--outbox", hospital.directory)
     with start_client(hospital.kafka, CLIENT, hospital.encoder, *arguments) as process:
-        wait_until(lambda: has_begun(hospital) and hospital.status.delivered == 4)
+        wait_until(
+            lambda: has_begun(hospital) and hospital.status.delivered == 4, "not all are delivered"
+        )
         process.kill()
         assert process.wait() == -signal.SIGKILL
 

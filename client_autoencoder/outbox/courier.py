@@ -99,6 +99,7 @@ class Courier:
 
     def drain(self, *, timeout: float) -> bool:
         """Work until nothing waits; False if nothing has moved for ``timeout`` seconds."""
+        self.expire()
         quiet_since = self.clock()
         while self.outbox.counts.waiting:
             if self.work(LOOK_SECONDS):
@@ -121,7 +122,7 @@ class Courier:
         look_around = self.clock() >= self._look_around_at
         if look_around:
             self._look_around_at = self.clock() + _PAUSE_SECONDS
-            self._tell(self.outbox.expire())
+            self.expire()
         if self._is_connected():
             self._send_what_waits(overdue=look_around)
         arrivals = self.relay.look(timeout)
@@ -138,6 +139,10 @@ class Courier:
                 f"in {self.outbox.path}; `ioa client outbox drain` sends them once that is mended"
             )
         return moved
+
+    def expire(self, overdue: Iterable[str] = ()) -> None:
+        """Let these letters go and all whose deadline has passed."""
+        self._tell(self.outbox.expire(overdue))
 
     def _is_connected(self) -> bool:
         if self._connected:

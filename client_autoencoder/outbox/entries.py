@@ -12,21 +12,7 @@ from stream.letter import Letter
 
 Kind = Literal["acknowledged", "refused", "answered", "expired", "discarded"]
 
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """When an outbox refuses further letters, and when a letter is sent again.
-
-    Attributes:
-        size: bytes of all letters in it.
-        age: seconds that the oldest may wait.
-        resend: seconds without an answer after which a delivered letter is due again; each
-            further time it is twice as long, so that a slow server is not drowned in copies.
-    """
-
-    size: int = 2**30
-    age: float = 7 * 86400.0
-    resend: float = 30.0
+_SECONDS_A_DAY = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +75,39 @@ class Counts:
     def waiting(self) -> int:
         """All letters without an answer."""
         return self.queued + self.delivered
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When an outbox refuses further letters, and when a letter is sent again.
+
+    Attributes:
+        size: bytes of all letters in it.
+        age: seconds that the oldest may wait.
+        resend: seconds without an answer after which a delivered letter is due again; each
+            further time it is twice as long, so that a slow server is not drowned in copies.
+    """
+
+    size: int = 2**30
+    age: float = 7 * _SECONDS_A_DAY
+    resend: float = 30.0
+
+    def find_excess(self, counts: Counts, size: int, age: float) -> str | None:
+        """Say why ``size`` further bytes are refused where the oldest letter is of this age."""
+        if counts.size + size > self.size:
+            return (
+                f"{counts.waiting:,} messages of {counts.size:,} bytes wait, {self.size:,} bytes "
+                "are permitted. Let `ioa client outbox drain` send them, or raise "
+                "client.outbox_mib"
+            )
+        if age > self.age:
+            return (
+                f"a message has waited for an answer for {age / _SECONDS_A_DAY:.1f} days, "
+                f"{self.age / _SECONDS_A_DAY:g} are permitted. See `ioa client outbox list`, then "
+                "`ioa client outbox drain`; if the server will never answer, `ioa client outbox "
+                "export` and `discard`"
+            )
+        return None
 
 
 def to_body(number: int, letter: Letter) -> tuple[object, ...]:

@@ -41,7 +41,6 @@ from stream.letter import Letter
 Clock = Callable[[], float]
 
 _MOST_DOUBLINGS = 6
-_SECONDS_A_DAY = 86400.0
 _FIND_LAST = "SELECT number FROM letter ORDER BY number DESC LIMIT 1"
 
 
@@ -74,6 +73,9 @@ class Outbox:
             self._ownership = Ownership(self._connection, path)
             self.counts = self._count()
             self.last_number: int = (self._fetch(_FIND_LAST) or (0,))[0]
+            # Nobody waits for these any more: they must not bind us to an owner or a cluster.
+            self._expired_before: list[Settled] = []
+            self._expired_before = self.expire()
             with explaining_sqlite(path):
                 self._ownership.take_over(owner, self.counts.waiting)
             self._tidy()
@@ -147,6 +149,8 @@ class Outbox:
         Args:
             delivered: message ids.
             outcomes: those of letters that are not here, or no longer, are passed over.
+                "answered" ends a question only, which is a letter with a deadline;
+                "acknowledged" any other only.
             durable: not even a power cut takes it back.
         """
         if not delivered and not outcomes:
@@ -162,10 +166,12 @@ class Outbox:
         self.counts.delivered += first
         return Noted(first, self._forget(removed))
 
-    def expire(self) -> list[Settled]:
-        """Let the letters go whose deadline has passed."""
-        due = self._find_ids("deadline <= ?", self._clock())
-        return self.note([], [Outcome(message_id, "expired") for message_id in due]).settled
+    def expire(self, overdue: Iterable[str] = ()) -> list[Settled]:
+        """Let these letters go and all whose deadline has passed; tell of those at opening, too."""
+        due = [*overdue, *self._find_ids("deadline <= ?", self._clock())]
+        noted = self.note([], [Outcome(message_id, "expired") for message_id in due])
+        before, self._expired_before = self._expired_before, []
+        return before + noted.settled
 
     def discard(self, message_ids: Sequence[str] = ()) -> list[Settled]:
         """Drop these letters, or all; nobody will get them."""
@@ -233,8 +239,13 @@ class Outbox:
         """Delete letters; return each with the state and size that it had."""
         if not outcomes:
             return []
+        questions = set(self._find_ids("deadline IS NOT NULL"))
         # The first of two answers counts, also of those that arrive together.
-        told = {outcome.message_id: outcome for outcome in reversed(outcomes)}
+        told = {
+            one.message_id: one
+            for one in reversed(outcomes)
+            if one.kind != ("acknowledged" if one.message_id in questions else "answered")
+        }
         rows = self._connection.execute(
             "DELETE FROM letter WHERE message_id IN (SELECT value FROM json_each(?)) "
             "RETURNING message_id, number, name, state, size",
@@ -261,21 +272,10 @@ class Outbox:
         return [settled for settled, _, _ in removed]
 
     def _refuse_beyond_limits(self, size: int, now: float) -> None:
-        limits = self._limits
-        if self.counts.size + size > limits.size:
-            raise OutboxFull(
-                f"outbox {self.path} is full: {self.counts.waiting:,} messages of "
-                f"{self.counts.size:,} bytes wait, {limits.size:,} bytes are permitted. Let "
-                "`ioa client outbox drain` send them, or raise client.outbox_mib"
-            )
-        row = self._fetch("SELECT made_at FROM letter ORDER BY number LIMIT 1")
-        if row is not None and now - row[0] > limits.age:
-            raise OutboxFull(
-                f"outbox {self.path} is full: a message has waited for an answer for "
-                f"{(now - row[0]) / _SECONDS_A_DAY:.1f} days, {limits.age / _SECONDS_A_DAY:g} are "
-                "permitted. See `ioa client outbox list`, then `ioa client outbox drain`; if the "
-                "server will never answer, `ioa client outbox export` and `discard`"
-            )
+        (oldest,) = self._fetch("SELECT made_at FROM letter ORDER BY number LIMIT 1") or (now,)
+        excess = self._limits.find_excess(self.counts, size, now - oldest)
+        if excess is not None:
+            raise OutboxFull(f"outbox {self.path} is full: {excess}")
 
     def _count(self) -> Counts:
         row = self._fetch(

@@ -4,8 +4,7 @@ On a real broker and real databases, with the commands that an operator types.
 """
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from tests.server_classifier.test_bad_input import as_json, body
 from tests.support.dead_letters import read_topic
 from tests.support.server import RunningServer, run_server
 from tests.support.topics import read_new, send_raw
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -43,13 +43,6 @@ def read_ids(server: RunningServer) -> list[str]:
         return list(connection.scalars(select(latent.c.message_id).order_by(latent.c.id)))
 
 
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_a_client_registered_too_late_loses_nothing(server: RunningServer) -> None:
     sent = [as_json(server) for _ in range(3)]
     with read_new(server.kafka.bootstrap_servers, server.topics.dead_letters.name) as buried:
@@ -64,7 +57,7 @@ def test_a_client_registered_too_late_loses_nothing(server: RunningServer) -> No
     assert {one["field"] for one in listed["letters"]} == {"clientID"}
     options = ("dead-letters", "retry", "--all", "--field", "clientID", "--yes")
     assert "3 dead letters sent again" in run(server, *options)
-    wait_until(lambda: server.count_stored() == 3)
+    wait_until(lambda: server.count_stored() == 3, "not all three are stored")
     assert "0 dead letters sent again" in run(server, *options)
     assert read_ids(server) == [one["message_id"] for one in listed["letters"]]
     records = read_topic(server.kafka, server.topics.learning.name)
@@ -83,7 +76,7 @@ def test_a_message_without_an_id_is_stored_once_though_it_is_replayed(
     server.register("app2")
     (letter,) = json.loads(run(server, "dead-letters", "list", "--json"))["letters"]
     run(server, "dead-letters", "retry", letter["position"])
-    wait_until(lambda: server.count_stored() == 1)
+    wait_until(lambda: server.count_stored() == 1, "it is not stored")
     ids = read_ids(server)
     assert ids == [letter["message_id"]]
     database = server.engine.url.set(drivername=server.engine.url.get_backend_name())
@@ -92,7 +85,7 @@ def test_a_message_without_an_id_is_stored_once_though_it_is_replayed(
     # Any message makes the ingester notice; once it is stored, all before it were read again.
     later = json.dumps(body(server, clientID="app2")).encode()
     send_raw(server.kafka.bootstrap_servers, server.topics.learning.name, [(later, [])])
-    wait_until(lambda: server.count_stored() > 1)
+    wait_until(lambda: server.count_stored() > 1, "no second one is stored")
     assert read_ids(server) == [*ids, json.loads(later)["message"]["messageID"]]
 
 

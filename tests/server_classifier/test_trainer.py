@@ -1,8 +1,7 @@
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Thread
-from time import monotonic, sleep
+from time import monotonic
 from uuid import UUID
 
 import numpy as np
@@ -32,6 +31,7 @@ from tests.server_classifier.stored import (
     make_manifest,
     make_row,
 )
+from tests.support.waiting import wait_until
 
 SETTINGS = ServerSettings(
     train_interval_seconds=30, train_min_new_rows=40, training=TrainingSettings(min_steps=60)
@@ -257,13 +257,6 @@ def test_a_training_ends_when_told_to_stop(bench: Bench) -> None:
     assert bench.versions() == []
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = monotonic() + seconds
-    while not condition():
-        assert monotonic() < deadline, "it did not happen in time"
-        sleep(0.02)
-
-
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)  # its folder is moved away
 def test_a_database_that_is_away_is_waited_for(bench: Bench, tmp_path: Path) -> None:
     bench.insert(make_labelled_rows(40))
@@ -287,12 +280,15 @@ def test_a_database_that_is_away_is_waited_for(bench: Bench, tmp_path: Path) -> 
         )
         thread.start()
         try:
-            wait_until(lambda: len(logs) >= 2)
+            wait_until(lambda: len(logs) >= 2, "the fault is not logged again")
             assert thread.is_alive()
             assert blamed() == ["database"]
             away.rename(tmp_path)
-            wait_until(lambda: any(log["event"] == "classifier trained" for log in logs))
-            wait_until(lambda: blamed() == [] and metric("ioa_untrained_rows") == 0)
+            events = lambda: [log["event"] for log in logs]  # noqa: E731
+            wait_until(lambda: "classifier trained" in events(), "nothing is trained")
+            wait_until(
+                lambda: blamed() == [] and metric("ioa_untrained_rows") == 0, "the fault stays"
+            )
         finally:
             bench.stop.set()
             thread.join(10)

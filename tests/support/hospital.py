@@ -2,8 +2,7 @@
 
 import secrets
 import subprocess
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -119,13 +118,6 @@ def serve(hospital: Hospital, tmp_path: Path) -> Iterator[RunningServer]:
             manifest = Encoder.load(hospital.encoder).manifest
             add_encoder(connection, manifest, now=NOW)
         yield server
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "nothing happened in time"
-        time.sleep(0.02)
 
 
 def has_begun(hospital: Hospital) -> bool:

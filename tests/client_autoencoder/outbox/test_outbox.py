@@ -112,6 +112,22 @@ def test_an_answer_takes_a_letter_off_whatever_its_state(outbox: Outbox, path: P
     assert (refusal.message_id, refusal.name, refusal.reason) == (second, "1.png", "label: unknown")
 
 
+def test_a_question_is_ended_by_a_reply_and_what_is_learned_from_by_an_acknowledgement(
+    outbox: Outbox, clock: Clock
+) -> None:
+    learning = make_letters(2)
+    questions = make_letters(2, deadline=clock.now + 5)
+    outbox.put([*learning, *questions], ["a", "b", "c", "d"])
+    replies = [Outcome(one, "answered") for one in ids(learning + questions[:1])]
+    stored = [Outcome(one, "acknowledged") for one in ids(learning[:1] + questions)]
+    noted = outbox.note([], replies + stored)
+    assert [(one.name, one.outcome.kind) for one in noted.settled] == [
+        ("a", "acknowledged"),
+        ("c", "answered"),
+    ]
+    assert [one.letter for one in outbox.take_queued(0, 10, ROOM)] == [learning[1], questions[1]]
+
+
 def test_numbers_are_never_used_again(outbox: Outbox) -> None:
     letters = put(outbox, 3)
     outbox.note([], [Outcome(one, "acknowledged") for one in ids(letters)])
@@ -230,6 +246,21 @@ def test_letters_for_one_cluster_are_not_for_another(path: Path, clock: Clock) -
             outbox.bind("second")
         outbox.note([], [Outcome(letters[0].message_id, "acknowledged")])
         outbox.bind("second")
+
+
+def test_expired_letters_hold_no_owner_and_no_cluster(path: Path, clock: Clock) -> None:
+    with open_outbox(path, clock) as outbox:
+        outbox.put(make_letters(1, deadline=clock.now + 5), ["a"])
+        outbox.bind("first")
+    clock.now += 15
+    with Outbox(path, owner="other", limits=Limits(), clock=clock) as outbox:
+        assert outbox.counts.waiting == 0
+        outbox.put(make_letters(1, deadline=clock.now + 5), ["b"])
+        outbox.bind("second")
+        clock.now += 5
+        assert [one.name for one in outbox.expire()] == ["a", "b"]
+        assert outbox.expire() == []
+    assert read_status(path).expired == 2
 
 
 @pytest.mark.parametrize("where", [0, 30, 4096])

@@ -1,22 +1,18 @@
-"""How many learning messages a second the outbox takes, against the same work written by hand.
-
-    python benchmarks/bench_outbox.py --messages 20000 --body 3300
+"""How many learning messages a second the outbox takes, beside the same work written by hand.
 
 Each message is put on the disk, delivered, acknowledged and removed, by the outbox and its courier
 as ``ioa client publish`` uses them. Broker and server are left out: a relay delivers at once and
 answers one round later. The ceiling is SQLite alone, one INSERT and one DELETE by number for each
 message, in the same transactions: those that insert wait for the disk, those that delete do not.
 
-Both run in turn, ``--rounds`` times; a ratio is the median of those within a round, so that a busy
-machine slows both. Prints one line of JSON.
+Both run in turn, and a ratio is of one turn, so that a busy machine slows both.
+
+Example: python -m benchmarks.outbox --quick
 """
 
 import argparse
-import json
 import os
-import platform
 import sqlite3
-import statistics
 import tempfile
 import time
 import uuid
@@ -25,6 +21,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.measurement import Measurement, make_parser, report
 from client_autoencoder.outbox.courier import Courier
 from client_autoencoder.outbox.entries import Limits
 from client_autoencoder.outbox.outbox import Outbox
@@ -35,9 +32,14 @@ from stream.relay import Arrivals, Relay
 from stream.settings import KafkaSettings
 
 CLIENT = "radiology-1"
+OURS, HAND = "outbox", "SQLite by hand"
+COLUMNS = {
+    "rate": "messages/s|{:,.0f}",
+    "of_hand": "of the ceiling|{:.2f} x",
+    "cpu_us": "CPU us per message|{:.1f}",
+}
 
 Row = tuple[object, ...]
-Speed = tuple[float, float]
 Send = Callable[[Path, list[Letter], int], None]
 
 
@@ -65,32 +67,44 @@ class ShortRelay(Relay):
 
 
 def main() -> None:
-    """Measure and print."""
     options = read_options()
-    if options.quick:
-        options.messages, options.rounds = 2000, 2
-    letters = make_letters(options.messages, options.body)
-    outbox: list[Speed] = []
-    ceiling: list[Speed] = []
-    for _ in range(options.rounds):
-        with tempfile.TemporaryDirectory(dir=options.directory) as directory:
-            path = Path(directory)
-            outbox.append(measure(send_through_outbox, path, letters, options.batch))
-            ceiling.append(measure(send_by_hand, path, letters, options.batch))
-    print(json.dumps(describe(options, outbox, ceiling)))
+    measured: list[Measurement] = []
+    for size in options.bodies:
+        measured += compare(make_letters(options.messages, size), size, options)
+    report(options.out, "outbox", measured, COLUMNS)
 
 
 def read_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = make_parser(__doc__)
     parser.add_argument("--messages", type=int, default=20_000)
     parser.add_argument(
-        "--body", type=int, default=3300, help="bytes; 784 float32 in Avro are 3300"
+        "--bodies",
+        nargs="+",
+        type=int,
+        default=[170, 3300],
+        help="bytes; 784 float32 in Avro are 3300",
     )
     parser.add_argument("--batch", type=int, default=64, help="messages that are put at a time")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--directory", type=Path, help="on the disk to measure; default: temporary")
-    parser.add_argument("--quick", action="store_true", help="2,000 messages, twice")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.quick:
+        options.messages, options.runs = 2000, 2
+    return options
+
+
+def compare(letters: list[Letter], size: int, options: argparse.Namespace) -> list[Measurement]:
+    """Let both take the same letters, in turns."""
+    condition = {"body bytes": size, "batch": options.batch}
+    ours, hand = (Measurement("outbox", condition, subject) for subject in (OURS, HAND))
+    for _ in range(options.runs):
+        with tempfile.TemporaryDirectory(dir=options.directory) as directory:
+            path = Path(directory)
+            own = measure(send_through_outbox, path, letters, options.batch)
+            ceiling = measure(send_by_hand, path, letters, options.batch)
+        ours.runs.append({**own, "of_hand": own["rate"] / ceiling["rate"]})
+        hand.runs.append({**ceiling, "of_hand": 1.0})
+    return [ours, hand]
 
 
 def make_letters(count: int, size: int) -> list[Letter]:
@@ -152,43 +166,12 @@ def commit(database: sqlite3.Connection, durability: str, change: str, rows: Seq
     database.execute("COMMIT")
 
 
-def measure(send: Send, path: Path, letters: list[Letter], batch: int) -> Speed:
-    """Return messages a second by the clock and by the processor."""
+def measure(send: Send, path: Path, letters: list[Letter], batch: int) -> dict[str, float]:
+    """Return messages a second by the clock, and microseconds of the processor for each."""
     clock, processor = time.perf_counter(), time.process_time()
     send(path, letters, batch)
-    return (
-        len(letters) / (time.perf_counter() - clock),
-        len(letters) / (time.process_time() - processor),
-    )
-
-
-def describe(
-    options: argparse.Namespace, outbox: list[Speed], ceiling: list[Speed]
-) -> dict[str, object]:
-    ours, theirs = list(zip(*outbox, strict=True)), list(zip(*ceiling, strict=True))
-    ratios = [
-        round(statistics.median(map(float.__truediv__, a, b)), 2)
-        for a, b in zip(ours, theirs, strict=True)
-    ]
-    return {
-        "benchmark": "outbox",
-        "messages_per_second": round(statistics.median(ours[0])),
-        "ceiling_per_second": round(statistics.median(theirs[0])),
-        "ratio": ratios[0],
-        "messages_per_cpu_second": round(statistics.median(ours[1])),
-        "ceiling_per_cpu_second": round(statistics.median(theirs[1])),
-        "cpu_ratio": ratios[1],
-        "messages": options.messages,
-        "body_bytes": options.body,
-        "batch": options.batch,
-        "rounds": options.rounds,
-        "processors": os.cpu_count(),
-        "load": os.getloadavg()[0],
-        "python": platform.python_version(),
-        "sqlite": sqlite3.sqlite_version,
-        "system": platform.platform(),
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    seconds, cpu = time.perf_counter() - clock, time.process_time() - processor
+    return {"rate": len(letters) / seconds, "cpu_us": cpu / len(letters) * 1e6}
 
 
 if __name__ == "__main__":
