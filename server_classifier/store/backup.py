@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from sqlalchemy import URL, Connection, Engine, create_engine, inspect, text
 
 from server_classifier.store.checking import find_damage
-from server_classifier.store.database import describe, open_database, reading, writing
+from server_classifier.store.database import describe, lift_limits, open_database, reading, writing
 from server_classifier.store.errors import StoreError
 from server_classifier.store.inventory import Inventory, find_tables, take_inventory
 from server_classifier.store.migrate import migrate, refuse_newer, wait_for_turn
@@ -41,6 +41,7 @@ def back_up(engine: Engine, file: Path, on_progress: OnProgress = lambda *_: Non
     with _working_folder(file) as folder:
         partial = folder / "backup.db"
         with reading(engine) as connection:
+            lift_limits(connection)
             inventory = take_inventory(connection)  # which begins the snapshot
             _refuse_unknown(inventory, describe(engine))
             if engine.dialect.name == "sqlite":

@@ -158,6 +158,13 @@ def reading(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
+def lift_limits(connection: Connection) -> None:
+    """Let this transaction take its time, as reading all of a large PostgreSQL does."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+
+
 def describe(engine: Engine) -> str:
     """Return the address of a database without its password."""
     return engine.url.render_as_string(hide_password=True)
