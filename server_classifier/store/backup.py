@@ -13,10 +13,17 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sqlalchemy import URL, Connection, Engine, create_engine, inspect, text
+from sqlalchemy import URL, Connection, Engine, inspect, text
 
 from server_classifier.store.checking import find_damage
-from server_classifier.store.database import describe, lift_limits, open_database, reading, writing
+from server_classifier.store.database import (
+    describe,
+    lift_limits,
+    open_database,
+    open_read_only,
+    reading,
+    writing,
+)
 from server_classifier.store.errors import StoreError
 from server_classifier.store.inventory import Inventory, find_tables, take_inventory
 from server_classifier.store.migrate import migrate, refuse_newer, wait_for_turn
@@ -208,15 +215,9 @@ def _sync(path: Path) -> None:
 
 @contextmanager
 def _opened_backup(file: Path) -> Iterator[Engine]:
-    """Open a backup such that nothing changes it."""
     if not file.is_file():
         raise StoreError(f"there is no backup {file}")
-    address = f"{file.absolute().as_uri()}?mode=ro"
-    engine = create_engine(
-        URL.create("sqlite", database=str(file)),
-        creator=lambda: sqlite3.connect(address, uri=True),
-        hide_parameters=True,
-    )
+    engine = open_read_only(URL.create("sqlite", database=str(file)))
     try:
         yield engine
     finally:

@@ -43,7 +43,9 @@ class Report:
 
 
 def check_database(engine: Engine) -> Report:
-    """Check a database in one snapshot, while services use it; nothing is changed.
+    """Check a database in one snapshot, while services use it.
+
+    Where the engine is of ``open_read_only``, nothing is changed.
 
     It reads all of an SQLite file, and the table of latents on PostgreSQL.
 
