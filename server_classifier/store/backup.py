@@ -86,7 +86,11 @@ def restore(engine: Engine, file: Path, on_progress: OnProgress = lambda *_: Non
 
 def _refuse_existing(file: Path) -> None:
     if file.exists():
-        raise StoreError(f"{file} is there already and stays as it is: name a new file")
+        raise _already_there(file)
+
+
+def _already_there(file: Path) -> StoreError:
+    return StoreError(f"{file} is there already and stays as it is: name a new file")
 
 
 def _refuse_unknown(inventory: Inventory, name: str) -> str:
@@ -200,8 +204,11 @@ def _publish(partial: Path, file: Path) -> None:
     """Give a complete backup its name, such that a power cut leaves all of it or nothing."""
     partial.chmod(0o600)
     _sync(partial)
-    _refuse_existing(file)
-    partial.rename(file)
+    try:
+        os.link(partial, file)  # which, unlike a renaming, never takes another file's place
+    except FileExistsError as error:
+        raise _already_there(file) from error
+    partial.unlink()
     _sync(file.absolute().parent)
 
 

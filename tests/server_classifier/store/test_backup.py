@@ -166,6 +166,13 @@ def test_an_existing_file_is_never_overwritten(filled: Engine, tmp_path: Path) -
     assert (tmp_path / "backup.db").read_text() == "mine"
 
 
+def test_a_file_that_appears_meanwhile_is_never_overwritten(filled: Engine, tmp_path: Path) -> None:
+    file = tmp_path / "backup.db"
+    with pytest.raises(StoreError, match="there already"):
+        back_up(filled, file, lambda *_: file.write_text("mine") and None)
+    assert file.read_text() == "mine"
+
+
 def test_a_missing_folder_is_named(filled: Engine, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"nowhere/backup.db cannot be written"):
         back_up(filled, tmp_path / "nowhere" / "backup.db")
