@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from schemas import headers as names
 from schemas.dead_letter import Headers
 from schemas.errors import SchemaError
 from stream.codec import find_first_offset, read_deadline
-from stream.connection import connect_admin
+from stream.connection import ErrorWatch, connect_admin
 from stream.dead_letters import DeadLetters, Entry, Position, describe_origin, to_record
 from stream.errors import DeliveryFailed, RecordTooLarge
 from stream.producer import refuse_too_large
@@ -30,6 +30,13 @@ from stream.topics import Topics
 
 _AT_ONCE = 100
 _SECONDS = 30.0
+
+# What the broker says to whom another turn has ended.
+_OUSTED = (
+    KafkaError._FENCED,  # noqa: SLF001
+    KafkaError.PRODUCER_FENCED,
+    KafkaError.INVALID_PRODUCER_EPOCH,
+)
 
 
 @dataclass(slots=True)
@@ -49,6 +56,7 @@ class Retrying:
     Raises:
         KafkaUnavailable: no broker answers.
         TopicMissing: there is no dead-letter topic.
+        DeliveryFailed: the broker does not permit it.
     """
 
     def __init__(self, settings: KafkaSettings, clock: Callable[[], float]) -> None:
@@ -61,7 +69,8 @@ class Retrying:
         self._partitions = {
             name: len(present[name].partitions) for name in self._targets if name in present
         }
-        self._producer = Producer(_configure(settings))
+        self._watch = ErrorWatch(settings.bootstrap_servers)
+        self._producer = Producer(_configure(settings) | {"error_cb": self._watch})
         with self._explaining("sending did not begin"):
             self._producer.init_transactions(_SECONDS)
         self._letters = DeadLetters(settings)
@@ -154,16 +163,29 @@ class Retrying:
 
     @contextmanager
     def _explaining(self, consequence: str) -> Iterator[None]:
-        """Turn what librdkafka raises in a transaction into DeliveryFailed, and undo it."""
+        """Turn what librdkafka raises in a transaction into DeliveryFailed, and undo it.
+
+        Raises:
+            KafkaRefused: the broker refuses us altogether.
+        """
         try:
             yield
         except KafkaException as error:
             with suppress(KafkaException):  # where nothing was begun, or another took our place
                 self._producer.abort_transaction(_SECONDS)
-            raise DeliveryFailed(
-                f"{consequence} ({error.args[0].str()}). Does somebody else send dead letters "
-                "again at this moment? `ioa dead-letters list` shows what was sent again"
-            ) from error
+            raise self._explain(error.args[0], consequence) from error
+
+    def _explain(self, error: KafkaError, consequence: str) -> DeliveryFailed:
+        question = "Does somebody else send dead letters again at this moment? "
+        if error.code() not in _OUSTED:
+            question = ""
+            with suppress(KafkaException):  # of which the caller has just heard
+                self._producer.poll(0)  # which tells the watch
+            self._watch.raise_if_hopeless()
+        return DeliveryFailed(
+            f"{consequence} ({error.str()}). {question}"
+            "`ioa dead-letters list` shows what was sent again"
+        )
 
 
 def _configure(settings: KafkaSettings) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Where Kafka is and how to reach it."""
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class KafkaSettings(BaseModel):
@@ -17,6 +17,16 @@ class KafkaSettings(BaseModel):
         None, ge=1, description="of new topics, 2 where three brokers shall lose nothing"
     )
     extra: dict[str, str | int | float | bool] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _refuse_too_few_copies(self) -> Self:
+        if 0 < self.replication_factor < (self.min_insync_replicas or 0):
+            raise ValueError(
+                f"min_insync_replicas is {self.min_insync_replicas} and replication_factor "
+                f"{self.replication_factor}: no write would ever have enough copies; name at most "
+                f"{self.replication_factor}"
+            )
+        return self
 
     def client_config(self) -> dict[str, Any]:
         """Return what every librdkafka client of ours is made with.

@@ -29,7 +29,9 @@ def read_span(settings: KafkaSettings, extents: Sequence[Extent]) -> Iterator[Re
     watch = ErrorWatch(settings.bootstrap_servers)
     consumer = Consumer(_configure(settings, watch))
     try:
-        consumer.assign([TopicPartition(one.topic, one.part, one.low) for one in extents])
+        consumer.assign(
+            [TopicPartition(one.topic, one.part, one.low) for one in extents if one.part in ends]
+        )
         heard_at = monotonic()
         while ends:
             message = consumer.poll(_POLL_SECONDS)
@@ -45,8 +47,10 @@ def read_span(settings: KafkaSettings, extents: Sequence[Extent]) -> Iterator[Re
             if error is None and offset < ends.get(part, 0):
                 yield Record.from_kafka(message)
             # The last record may be one of Kafka's own, which only the end of the partition tells.
-            if error is not None or offset + 1 >= ends.get(part, 0):
-                ends.pop(part, None)
+            if part in ends and (error is not None or offset + 1 >= ends[part]):
+                del ends[part]
+                # What is still written to it would hide that the others are silent.
+                consumer.incremental_unassign([TopicPartition(message.topic() or "", part)])
     finally:
         consumer.close()
 

@@ -36,7 +36,8 @@ def upgrade(config: Config = None, database: Database = None) -> None:
     with _opened(config, database) as engine:
         before = current_revision(engine)
         upgrade(engine)
-        change = f"are at revision {HEAD}" if before == HEAD else f"went from {before} to {HEAD}"
+        changes = {None: f"were made, at revision {HEAD}", HEAD: f"are at revision {HEAD}"}
+        change = changes.get(before, f"went from {before} to {HEAD}")
         typer.echo(f"the tables of {describe(engine)} {change}")
 
 
@@ -44,14 +45,15 @@ def upgrade(config: Config = None, database: Database = None) -> None:
 def check(config: Config = None, database: Database = None, as_json: Json = False) -> None:
     """Look for damage, an old revision, and rows that do not fit their positions in Kafka.
 
-    Exit code 1 where anything is found. It reads the whole file, or the whole table.
+    Exit code 1 where anything is found. It reads the whole file, or the whole table, and changes
+    nothing: a backup keeps its checksum.
 
     Example: ioa server db check
     """
     from server_classifier.store.checking import check_database
     from server_classifier.store.database import refuse_missing
 
-    with _opened(config, database) as engine:
+    with _opened(config, database, read_only=True) as engine:
         refuse_missing(engine)
         report = check_database(engine)
     if as_json:
@@ -111,12 +113,14 @@ def restore(
 
 
 @contextmanager
-def _opened(config: Path | None, database: str | None) -> "Iterator[Engine]":
+def _opened(
+    config: Path | None, database: str | None, *, read_only: bool = False
+) -> "Iterator[Engine]":
     """Open the database that the settings name, with its tables as they are."""
-    from server_classifier.store.database import open_database
+    from server_classifier.store.database import open_database, open_read_only
 
     settings = load_settings(config, server={"database_url": database}).server
-    engine = open_database(settings.database_url)
+    engine = (open_read_only if read_only else open_database)(settings.database_url)
     try:
         yield engine
     finally:

@@ -106,7 +106,9 @@ def retry(
 
     Each once, also where this is killed or two operators do it. What fails again becomes a new
     dead letter. A message that carries no id keeps the one of its first position, so a replay of
-    the topic stores it once. Exit code 1 where anything was not sent.
+    the topic stores it once. A client that was refused was told, and may have published the image
+    again with a new id: retry only what its sender has not published again. Exit code 1 where
+    anything was not sent.
 
     Example: ioa dead-letters retry --all --field label
     """

@@ -13,10 +13,17 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sqlalchemy import URL, Connection, Engine, create_engine, inspect, text
+from sqlalchemy import URL, Connection, Engine, inspect, text
 
 from server_classifier.store.checking import find_damage
-from server_classifier.store.database import describe, open_database, reading, writing
+from server_classifier.store.database import (
+    describe,
+    lift_limits,
+    open_database,
+    open_read_only,
+    reading,
+    writing,
+)
 from server_classifier.store.errors import StoreError
 from server_classifier.store.inventory import Inventory, find_tables, take_inventory
 from server_classifier.store.migrate import migrate, refuse_newer, wait_for_turn
@@ -41,6 +48,7 @@ def back_up(engine: Engine, file: Path, on_progress: OnProgress = lambda *_: Non
     with _working_folder(file) as folder:
         partial = folder / "backup.db"
         with reading(engine) as connection:
+            lift_limits(connection)
             inventory = take_inventory(connection)  # which begins the snapshot
             _refuse_unknown(inventory, describe(engine))
             if engine.dialect.name == "sqlite":
@@ -78,7 +86,11 @@ def restore(engine: Engine, file: Path, on_progress: OnProgress = lambda *_: Non
 
 def _refuse_existing(file: Path) -> None:
     if file.exists():
-        raise StoreError(f"{file} is there already and stays as it is: name a new file")
+        raise _already_there(file)
+
+
+def _already_there(file: Path) -> StoreError:
+    return StoreError(f"{file} is there already and stays as it is: name a new file")
 
 
 def _refuse_unknown(inventory: Inventory, name: str) -> str:
@@ -192,8 +204,11 @@ def _publish(partial: Path, file: Path) -> None:
     """Give a complete backup its name, such that a power cut leaves all of it or nothing."""
     partial.chmod(0o600)
     _sync(partial)
-    _refuse_existing(file)
-    partial.rename(file)
+    try:
+        os.link(partial, file)  # which, unlike a renaming, never takes another file's place
+    except FileExistsError as error:
+        raise _already_there(file) from error
+    partial.unlink()
     _sync(file.absolute().parent)
 
 
@@ -207,15 +222,9 @@ def _sync(path: Path) -> None:
 
 @contextmanager
 def _opened_backup(file: Path) -> Iterator[Engine]:
-    """Open a backup such that nothing changes it."""
     if not file.is_file():
         raise StoreError(f"there is no backup {file}")
-    address = f"{file.absolute().as_uri()}?mode=ro"
-    engine = create_engine(
-        URL.create("sqlite", database=str(file)),
-        creator=lambda: sqlite3.connect(address, uri=True),
-        hide_parameters=True,
-    )
+    engine = open_read_only(URL.create("sqlite", database=str(file)))
     try:
         yield engine
     finally:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, text
 
-from server_classifier.store.database import HEAD, describe, reading
+from server_classifier.store.database import HEAD, describe, lift_limits, reading
 from server_classifier.store.inventory import Inventory, take_inventory
 
 _MOST_NAMED = 10
@@ -43,7 +43,9 @@ class Report:
 
 
 def check_database(engine: Engine) -> Report:
-    """Check a database in one snapshot, while services use it; nothing is changed.
+    """Check a database in one snapshot, while services use it.
+
+    Where the engine is of ``open_read_only``, nothing is changed.
 
     It reads all of an SQLite file, and the table of latents on PostgreSQL.
 
@@ -52,8 +54,7 @@ def check_database(engine: Engine) -> Report:
         StoreUnavailable: it does not answer.
     """
     with reading(engine) as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(text("SET LOCAL statement_timeout = 0"))  # large tables take long
+        lift_limits(connection)
         inventory = take_inventory(connection)
         findings = find_damage(connection) if engine.dialect.name == "sqlite" else []
         if inventory.revision == HEAD:

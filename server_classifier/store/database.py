@@ -91,6 +91,37 @@ def open_database(url: str | URL) -> Engine:
     return engine
 
 
+def open_read_only(url: str | URL) -> Engine:
+    """Return the engine for ``reading`` alone: an SQLite file keeps its bytes.
+
+    Services may go on writing to it, and it may lie on read-only media.
+
+    Raises:
+        StoreError: the address is neither ``sqlite:///file`` nor ``postgresql://...``.
+    """
+    address = _parse(url)
+    if address.get_backend_name() == "postgresql":
+        return open_database(address)
+    file = Path(address.database or "").absolute()
+
+    def connect() -> sqlite3.Connection:
+        name = f"{file.as_uri()}?{_choose_mode(file)}"
+        return sqlite3.connect(name, BUSY_TIMEOUT_SECONDS, isolation_level=None, uri=True)
+
+    engine = create_engine(address, creator=connect, hide_parameters=True)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _choose_mode(file: Path) -> str:
+    """Return ``mode=ro``, or where SQLite can make no log beside the file, ``immutable=1``.
+
+    A file of a service that runs has its log already.
+    """
+    logged = file.with_name(f"{file.name}-wal").exists()
+    return "mode=ro" if logged or os.access(file.parent, os.W_OK) else "immutable=1"
+
+
 def refuse_missing(engine: Engine) -> None:
     """Raise StoreError where there is no SQLite file; connecting would make an empty one."""
     file = engine.url.database or ""
@@ -156,6 +187,13 @@ def reading(engine: Engine) -> Iterator[Connection]:
     with _errors_in_words(engine), engine.connect() as connection:
         connection.execution_options(**READING[engine.dialect.name])
         yield connection
+
+
+def lift_limits(connection: Connection) -> None:
+    """Let this transaction take its time, as reading all of a large PostgreSQL does."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
 
 
 def describe(engine: Engine) -> str:

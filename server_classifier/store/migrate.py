@@ -5,7 +5,13 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
-from server_classifier.store.database import HEAD, current_revision, describe, writing
+from server_classifier.store.database import (
+    HEAD,
+    current_revision,
+    describe,
+    lift_limits,
+    writing,
+)
 from server_classifier.store.errors import StoreError
 
 MIGRATION_LOCK = 0x10A  # any number, the same in every process
@@ -52,7 +58,7 @@ def refuse_newer(found: str | None, name: str) -> None:
 
 def wait_for_turn(connection: Connection) -> None:
     """Let one transaction at a time change the tables, however long it takes."""
+    lift_limits(connection)
     # On SQLite the transaction itself has already waited for the only write lock.
     if connection.dialect.name == "postgresql":
-        connection.execute(text("SET LOCAL statement_timeout = 0"))  # a migration takes its time
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})

@@ -93,6 +93,11 @@ def test_a_child_process_gets_just_these_settings(monkeypatch: pytest.MonkeyPatc
         ("IOA_SERVER", "training", "server: Input should be a valid"),
         ("IOA_SERVER__TRAINING__DROP", "0.1", "server.training.drop: Extra inputs"),
         ("IOA_KAFKA__PREFIX", "Upper Case", "kafka.prefix: String should match"),
+        (
+            "IOA_KAFKA",
+            '{"replication_factor": 2, "min_insync_replicas": 3}',
+            "kafka: Value error, min_insync_replicas is 3 and replication_factor 2",
+        ),
         ("IOA_CONFIG", "/nowhere.toml", "there is no settings file /nowhere.toml"),
     ],
 )

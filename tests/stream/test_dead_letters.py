@@ -17,7 +17,7 @@ from stream.retrying import Retrying
 from stream.settings import KafkaSettings
 from stream.topics import Topics, create_topics
 from tests.support.dead_letters import bury, make_letter, read_topic
-from tests.support.topics import delete_records, send_raw
+from tests.support.topics import change_config, delete_records, send_raw
 
 NOW = 1_760_000_000.0
 
@@ -224,9 +224,20 @@ def test_who_began_earlier_sends_nothing(settings: KafkaSettings, learning: str)
     bury(settings, [make_letter(settings)])
     slow, fast = take_turn(settings), take_turn(settings)
     assert fast.send(at(0)).sent == at(0)
-    with pytest.raises(DeliveryFailed, match="sending stopped before 0:0"):
+    with pytest.raises(DeliveryFailed, match=r"sending stopped before 0:0 .* somebody else"):
         slow.send(at(0))
     assert len(read_topic(settings, learning)) == 1
+
+
+def test_only_who_was_ousted_is_asked_for_another_operator(
+    settings: KafkaSettings, learning: str
+) -> None:
+    bury(settings, [make_letter(settings, value=bytes(1000))])
+    turn = take_turn(settings)
+    change_config(settings.bootstrap_servers, learning, "max.message.bytes", "500")
+    with pytest.raises(DeliveryFailed, match="sending stopped before 0:0") as raised:
+        turn.send(at(0))
+    assert "somebody else" not in str(raised.value)
 
 
 KILLED = """

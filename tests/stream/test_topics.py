@@ -1,12 +1,12 @@
 """The topics table against a real cluster."""
 
 import pytest
-from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from stream.connection import connect_admin
 from stream.errors import KafkaUnavailable
 from stream.settings import KafkaSettings
 from stream.topics import Topics, create_topics, delete_topics, find_drift, list_topic_names
+from tests.support.topics import change_config
 
 
 def test_topics_are_created_once_and_are_as_the_table_says(kafka: str, topic_prefix: str) -> None:
@@ -27,11 +27,7 @@ def test_drift_names_topic_setting_and_both_values(kafka: str, topic_prefix: str
     settings = KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
     learning = Topics(topic_prefix).learning
     create_topics(settings, [learning])
-    change = ConfigEntry("retention.ms", "5", incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ResourceType.TOPIC, learning.name, incremental_configs=[change])
-    admin = connect_admin(settings)
-    for future in admin.incremental_alter_configs([resource]).values():
-        future.result()
+    change_config(kafka, learning.name, "retention.ms", "5")
     assert find_drift(settings, [learning]) == [f"{learning.name} has retention.ms=5, not -1"]
 
 

@@ -6,7 +6,13 @@ from contextlib import contextmanager
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka import Message as KafkaMessage
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 
 Headers = list[tuple[str, bytes]]
 
@@ -98,3 +104,12 @@ def delete_records(bootstrap: str, topic: str, count: int) -> None:
     for future in admin.delete_records([TopicPartition(topic, 0, -1)]).values():
         future.result()
     consumer.close()
+
+
+def change_config(bootstrap: str, topic: str, name: str, value: str) -> None:
+    """Set one setting of a topic."""
+    change = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[change])
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    for future in admin.incremental_alter_configs([resource]).values():
+        future.result()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from tests.ioa.cli.test_commands import run
 
 def test_from_the_first_tables_to_a_restored_copy(database_url: str, tmp_path: Path) -> None:
     database = ("--database", database_url)
-    assert f"went from None to {HEAD}" in run("server", "db", "upgrade", *database).stdout
+    assert f"were made, at revision {HEAD}" in run("server", "db", "upgrade", *database).stdout
     assert f"are at revision {HEAD}" in run("server", "db", "upgrade", *database).stdout
     copied = run("server", "db", "backup", tmp_path / "backup.db", *database, "--json")
     assert json.loads(copied.stdout)["rows"]["latent"] == 0, copied.stderr
@@ -22,6 +23,18 @@ def test_from_the_first_tables_to_a_restored_copy(database_url: str, tmp_path: P
     assert "restored into sqlite:///" in restored.stdout, restored.stderr
     checked = run("server", "db", "check", *new)
     assert (checked.returncode, checked.stdout.splitlines()[-1]) == (0, "nothing is wrong")
+
+
+def test_a_checked_backup_keeps_its_checksum(database_url: str, tmp_path: Path) -> None:
+    run("server", "db", "upgrade", "--database", database_url)
+    backup = tmp_path / "backups" / "ioa.db"
+    backup.parent.mkdir()
+    run("server", "db", "backup", backup, "--database", database_url)
+    before = sha256(backup.read_bytes()).hexdigest()
+    checked = run("server", "db", "check", "--database", f"sqlite:///{backup}")
+    assert checked.stdout.splitlines()[-1] == "nothing is wrong", checked.stderr
+    assert sha256(backup.read_bytes()).hexdigest() == before
+    assert list(backup.parent.iterdir()) == [backup]
 
 
 def test_a_finding_is_exit_code_1(

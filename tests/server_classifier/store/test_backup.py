@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, event, select, text
 
 from server_classifier.store.backup import back_up, restore
+from server_classifier.store.checking import check_database
 from server_classifier.store.database import (
     HEAD,
     current_revision,
@@ -126,6 +127,23 @@ def test_what_is_stored_while_copying_is_not_in_the_backup(filled: Engine, tmp_p
         assert count_latents(connection) == 3001 + len(seen)
 
 
+@pytest.mark.parametrize("command", [back_up, check_database])
+def test_no_limit_of_postgresql_ends_what_reads_all_of_it(
+    postgres_engine: Engine, tmp_path: Path, command: Callable[..., object]
+) -> None:
+    limits = []
+
+    @event.listens_for(fill(postgres_engine), "before_cursor_execute")
+    def note_limits(_connection: object, cursor: Any, statement: str, *_: object) -> None:
+        if "FROM latent" in statement:
+            names = ("statement_timeout", "idle_in_transaction_session_timeout")
+            limits.extend(cursor.connection.execute(f"SHOW {name}").fetchone() for name in names)
+
+    command(postgres_engine, *[tmp_path / "backup.db"] * (command is back_up))
+    assert len(limits) >= 4
+    assert set(limits) == {("0",)}
+
+
 def test_the_backup_is_one_file_that_only_its_owner_reads(filled: Engine, tmp_path: Path) -> None:
     folder = tmp_path / "backups"
     folder.mkdir()
@@ -146,6 +164,13 @@ def test_an_existing_file_is_never_overwritten(filled: Engine, tmp_path: Path) -
     with pytest.raises(StoreError, match="there already"):
         back_up(filled, tmp_path / "backup.db")
     assert (tmp_path / "backup.db").read_text() == "mine"
+
+
+def test_a_file_that_appears_meanwhile_is_never_overwritten(filled: Engine, tmp_path: Path) -> None:
+    file = tmp_path / "backup.db"
+    with pytest.raises(StoreError, match="there already"):
+        back_up(filled, file, lambda *_: file.write_text("mine") and None)
+    assert file.read_text() == "mine"
 
 
 def test_a_missing_folder_is_named(filled: Engine, tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -7,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, delete, text
 
 from server_classifier.store.checking import check_database
-from server_classifier.store.database import HEAD, open_database, writing
+from server_classifier.store.database import HEAD, open_database, open_read_only, writing
 from server_classifier.store.latents import insert_latents
 from server_classifier.store.migrate import migrate
 from server_classifier.store.positions import move_position, take_position
@@ -36,6 +37,36 @@ def test_a_sound_database_has_no_findings(sound: Engine) -> None:
     assert report.inventory.revision == HEAD
     assert report.inventory.rows["latent"] == 3
     assert report.server.split()[0] == sound.dialect.name
+
+
+def test_a_database_is_checked_read_only_while_a_service_writes(sound: Engine) -> None:
+    engine = open_read_only(sound.url)
+    with writing(sound) as connection:
+        connection.execute(position.update().values(next_offset=1))
+        assert check_database(engine).findings == [], "it waits for nobody and sees what is kept"
+    assert len(check_database(engine).findings) == 1
+    engine.dispose()
+
+
+def test_the_file_of_stopped_services_is_checked_and_stays(sqlite_engine: Engine) -> None:
+    """Its log is gone, but it is still a file that wants one."""
+    file = Path(sqlite_engine.url.database or "")
+    with writing(sqlite_engine) as connection:
+        insert_latents(connection, [make_row(1)])
+    sqlite_engine.dispose()
+    before = file.read_bytes()
+    assert not file.with_name("ioa.db-wal").exists()
+    assert len(check_database(open_read_only(sqlite_engine.url)).findings) == 2
+    assert file.read_bytes() == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_file_on_read_only_media_is_checked(sqlite_engine: Engine, tmp_path: Path) -> None:
+    sqlite_engine.dispose()
+    tmp_path.chmod(0o500)
+    assert check_database(open_read_only(sqlite_engine.url)).findings == []
+    assert [path.name for path in tmp_path.iterdir()] == ["ioa.db"]
+    tmp_path.chmod(0o700)
 
 
 def test_rows_behind_their_position_are_found(sound: Engine) -> None:
