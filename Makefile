@@ -27,7 +27,7 @@ test: ## Run all tests
 
 test-crash: ## Kill everything under load, fill disks, and count what became of every message: minutes
 	@scripts/install.sh all,test
-	@$(python) -m pytest -m crash -rP $(ARGS)
+	@$(python) -m pytest tests/crash -m crash -rP $(ARGS)
 
 bench: ## Measure speed beside hand-written ceilings and peers, half an hour; ARGS=--quick for a few minutes
 	@scripts/install.sh all,test
