@@ -15,6 +15,7 @@ from client_autoencoder.encoder import Encoder
 from client_autoencoder.image_sources import open_source
 from client_autoencoder.images import read_all
 from schemas.validation import check_name
+from server_classifier.monitor import open_monitor
 from server_classifier.settings import ServerSettings
 from server_classifier.store.database import reading, writing
 from server_classifier.store.registry import add_encoder
@@ -138,8 +139,16 @@ def test_a_float32_question_is_answered_with_all_probabilities(
 ) -> None:
     publish(server, encoder, folder, "--augment", "2", "--dtype", "float32")
     settings = ServerSettings(train_min_new_rows=1)
-    trainer = Trainer(server.engine, settings, clock=monotonic, now=lambda: NOW, stop=Event())
-    assert trainer.step()
+    with open_monitor(None) as monitor:
+        trainer = Trainer(
+            server.engine,
+            settings,
+            clock=monotonic,
+            now=lambda: NOW,
+            stop=Event(),
+            monitor=monitor,
+        )
+        assert trainer.step()
     result = run_client(
         server.kafka, CLIENT, encoder, "ask", "--data", folder, "--dtype", "float32", "--json"
     )
