@@ -6,7 +6,6 @@ leaves nothing of the batch in the database, and it is read again; a crash after
 there, and who was not answered sends again: the unique ``message_id`` keeps rows single.
 """
 
-import gc
 import os
 import socket
 import time
@@ -42,7 +41,6 @@ from stream.settings import KafkaSettings
 Now = Callable[[], datetime]
 _BATCH_SIZE = 2000
 _LINGER_MS = 5  # acknowledgements travel together
-_OBJECTS_PER_LOOK = 200_000
 
 
 @dataclass(slots=True)
@@ -86,21 +84,9 @@ def run_ingest(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> N
     consumer = around.make_consumer(
         around.topics.learning, group="ingest", batch_size=_BATCH_SIZE, place=positions.take
     )
-    _relieve_collector()
     structlog.get_logger().info("ready")
     with closing(around):
         consumer.run(around.measure(ingester.handle), stop, when_idle=watch.look)
-
-
-def _relieve_collector() -> None:
-    """Let Python's garbage collector look rarely, and never at what start-up has made.
-
-    A batch makes tens of thousands of objects that die with it, none of them in cycles; looking
-    for cycles among them, again and again, would take a quarter of the time.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_OBJECTS_PER_LOOK)
 
 
 class Ingester:

@@ -136,12 +136,14 @@ def test_the_base_install_is_light() -> None:
     assert names.isdisjoint({"torch", "sqlalchemy", "alembic", "scikit-learn", "matplotlib"})
 
 
-def test_ci_runs_the_test_command_of_the_readme() -> None:
+def test_ci_runs_the_test_commands_of_the_readme() -> None:
     script = ROOT / ".ci" / "run"
 
     assert script.stat().st_mode & stat.S_IXUSR
-    assert script.read_text().splitlines()[-1] == "make test"
-    assert "`make test`" in (ROOT / "README.md").read_text()
+    commands = script.read_text().splitlines()[-2:]
+    assert commands == ["make test", "make test-crash"]
+    readme = (ROOT / "README.md").read_text()
+    assert all(f"`{command}`" in readme for command in commands)
 
 
 def test_make_prints_all_targets() -> None:

@@ -110,6 +110,7 @@ def ingest(
     health: Health = None,
 ) -> None:
     """Store learning messages and acknowledge them. Example: ioa server ingest"""
+    from ioa.collector import relieve_collector
     from server_classifier.ingest import run_ingest
 
     settings = _load(
@@ -121,6 +122,7 @@ def ingest(
         instance=instance,
         health=health,
     )
+    relieve_collector()
     run_ingest(settings.kafka, settings.server, _start_service("ingest"))
 
 
