@@ -1,13 +1,15 @@
 """The messages between client and server (third seed, sections III-D and III-E), typed.
 
 Field names on the wire are camelCase and fixed for ever; ``json_form`` and ``avro_form`` map them.
-The classes are not frozen: a frozen dataclass triples the time to decode a message, and ingestion
-decodes every one.
+Messages are not frozen: a frozen dataclass triples the time to decode one, and ingestion decodes
+every one. What many of them share is.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, TypeVar
+
+import orjson
 
 from schemas.vector import Vector
 
@@ -15,7 +17,7 @@ Mode = Literal["learning", "service"]
 AggregateKind = Literal["record", "mean", "sum"]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Aggregate:
     """How many images the vector stands for: one record, or the mean or sum of ``count``."""
 
@@ -23,7 +25,7 @@ class Aggregate:
     count: int = 1
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Privacy:
     """What the privatizer did to the vector, in the words of differential privacy.
 
@@ -40,6 +42,13 @@ class Privacy:
     adjacency: str | None = None
     ledger_sequence: int | None = None
     ledger_head: str | None = None
+    _json: str | None = field(default=None, init=False, repr=False, compare=False)
+
+    def to_json(self) -> str:
+        """Return all fields as the database keeps them."""
+        if self._json is None:
+            object.__setattr__(self, "_json", orjson.dumps(self).decode())
+        return self._json or ""
 
 
 @dataclass(slots=True)

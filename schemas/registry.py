@@ -38,6 +38,16 @@ def load_schema(name: str) -> AvroSchema:
 
 
 @cache
+def load_latent_halves() -> tuple[Any, Any]:
+    """Return ``latent.v1`` cut in two: what differs from message to message, and the rest."""
+    source = orjson.loads(files("schemas").joinpath("latent.v1.avsc").read_bytes())
+    fields = source["fields"]
+    cut = [field["name"] for field in fields].index("aggregate")
+    first, second = ({**source, "fields": part} for part in (fields[:cut], fields[cut:]))
+    return fastavro.parse_schema(first), fastavro.parse_schema(second)
+
+
+@cache
 def load_fingerprints() -> dict[bytes, AvroSchema]:
     """Return every published schema by its fingerprint."""
     return {schema.fingerprint: schema for schema in map(load_schema, SCHEMA_NAMES)}

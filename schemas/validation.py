@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from schemas.errors import SchemaError
@@ -38,6 +39,11 @@ def check_name(field: str, value: str) -> None:
         raise SchemaError(f"{shorten(value)} is not {expected}", field)
 
 
+# The same few names and labels stand in nearly every message. Errors are not remembered.
+_check_frequent_name = lru_cache(maxsize=1024)(check_name)
+
+
+@lru_cache(maxsize=1024)
 def check_label(label: str) -> None:
     """Raise SchemaError for a label that is too long, blank or holds control characters."""
     if len(label) > LABEL_MAX:
@@ -85,7 +91,7 @@ def validate(message: Message) -> None:
     Raises:
         SchemaError: names the first field at fault.
     """
-    check_name("clientID", message.client_id)
+    _check_frequent_name("clientID", message.client_id)
     check_label(message.label)
     if message.message_id is not None:
         check_name("messageID", message.message_id)
@@ -107,13 +113,13 @@ def _validate_latent(message: LatentMessage) -> None:
     if message.mode == "service" and message.label:
         raise SchemaError("must be empty in service mode: the server is asked for it", "label")
     if message.encoder_id is not None:
-        check_name("encoderID", message.encoder_id)
+        _check_frequent_name("encoderID", message.encoder_id)
     if message.image_id is not None:
         check_name("imageID", message.image_id)
     if message.subject is not None:
         check_name("subject", message.subject)
     if message.policy is not None:
-        check_name("policy", message.policy)
+        _check_frequent_name("policy", message.policy)
     if message.aggregate is not None:
         _validate_aggregate(message.aggregate)
     if message.privacy is not None:

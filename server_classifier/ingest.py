@@ -16,13 +16,12 @@ from datetime import UTC, datetime
 from functools import partial
 from threading import Event
 
-import orjson
 import structlog
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 
 from schemas.errors import SchemaError
-from schemas.messages import Privacy, Refusal
+from schemas.messages import Refusal
 from schemas.validation import cut_text
 from server_classifier.admission import Admission, Admitted
 from server_classifier.held_positions import HeldPositions
@@ -231,7 +230,7 @@ def _to_row(admitted: Admitted) -> LatentRow:
         subject=message.subject,
         aggregate_kind=aggregate.kind if aggregate else "record",
         aggregate_count=aggregate.count if aggregate else 1,
-        privacy=_privacy_json(message.privacy),
+        privacy=message.privacy.to_json() if message.privacy else None,
         policy=message.policy,
         sent_at=int(message.timestamp.timestamp() * 1000),
         received_at=record.timestamp,
@@ -239,7 +238,3 @@ def _to_row(admitted: Admitted) -> LatentRow:
         part=record.partition,
         kafka_offset=record.offset,
     )
-
-
-def _privacy_json(privacy: Privacy | None) -> str | None:
-    return None if privacy is None else orjson.dumps(privacy).decode()

@@ -54,7 +54,12 @@ class Surroundings:
     def make_responder(self, *, linger_ms: int = 0) -> Responder:
         """Return a responder with a producer of its own; see ``Publisher``."""
         return Responder(
-            Publisher(self.kafka, delivery_timeout=_DELIVERY_SECONDS, linger_ms=linger_ms),
+            Publisher(
+                self.kafka,
+                delivery_timeout=_DELIVERY_SECONDS,
+                linger_ms=linger_ms,
+                only_failures=True,
+            ),
             self.topics,
             clock=time.time,
             random=secrets.token_bytes,

@@ -31,6 +31,8 @@ Place = Callable[[Sequence[Extent]], Mapping[int, int]]
 
 _POLL_SECONDS = 0.1
 _COMMIT_SECONDS = 0.5
+_QUEUED_MESSAGES = 5_000  # of each partition
+_QUEUED_KILOBYTES = 16_384
 _STATISTICS_SECONDS = 1.0
 _LOST_SECONDS = 1.0  # in which the group tells a process that was away who reads what now
 
@@ -84,6 +86,9 @@ class RecordConsumer:
             "session.timeout.ms": 6000,
             # The default of 1 s leaves the CPU idle while records wait.
             "fetch.queue.backoff.ms": 2,
+            # What waits in memory, beside the batch in hand, when much waits in Kafka.
+            "queued.min.messages": _QUEUED_MESSAGES,
+            "queued.max.messages.kbytes": _QUEUED_KILOBYTES,
             "isolation.level": "read_committed",
             "error_cb": self._watch,
             "statistics.interval.ms": int(1000 * _STATISTICS_SECONDS),

@@ -25,7 +25,7 @@ class Record:
     value: bytes | None
     headers: Headers
     headers_damaged: bool = False
-    _texts: dict[str, str] | None = field(default=None, repr=False, compare=False)
+    _by_name: dict[str, bytes | None] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def from_kafka(cls, message: KafkaMessage) -> "Record":
@@ -44,13 +44,10 @@ class Record:
 
     def header(self, name: str) -> str | None:
         """Return a header as text; None where it is absent or not ASCII."""
-        if self._texts is None:
-            self._texts = {
-                found: value.decode("ascii")
-                for found, value in reversed(self.headers)  # of equal names, the first counts
-                if value is not None and value.isascii()
-            }
-        return self._texts.get(name)
+        if self._by_name is None:
+            self._by_name = dict(reversed(self.headers))  # of equal names, the first counts
+        value = self._by_name.get(name)
+        return value.decode("ascii") if value is not None and value.isascii() else None
 
     def to_dead_letter(self, error: SchemaError) -> DeadLetter:
         """Keep the record and add why it could not be used."""

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Self
 
 from confluent_kafka import KafkaError
+from confluent_kafka import Message as KafkaMessage
 
 from schemas.messages import Answer
 from stream.connection import UNDELIVERABLE
@@ -80,7 +81,9 @@ class Relay:
         arrivals.answers = answers
         return arrivals
 
-    def _note_delivery(self, letter: Letter, error: KafkaError | None) -> None:
+    def _note_delivery(
+        self, letter: Letter, error: KafkaError | None, _: KafkaMessage | None
+    ) -> None:
         if error is None:
             self._arrivals.delivered.append(letter.message_id)
             return

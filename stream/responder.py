@@ -7,6 +7,7 @@ from functools import partial
 
 import structlog
 from confluent_kafka import KafkaError
+from confluent_kafka import Message as KafkaMessage
 
 from schemas import avro_form, headers, json_form
 from schemas.dead_letter import Headers
@@ -196,7 +197,9 @@ class Responder:
     def _make_id(self) -> str:
         return make_message_id(int(self._clock() * 1000), self._random(10))
 
-    def _note(self, one: _Waiting, error: KafkaError | None) -> None:
+    def _note(
+        self, one: _Waiting, error: KafkaError | None, _: KafkaMessage | None
+    ) -> None:
         if error is None:
             return
         topic = one.topic.name

@@ -58,7 +58,8 @@ def insert_latents(connection: Connection, rows: Sequence[LatentRow]) -> int:
 
         return copy_latents(connection, rows)
     # The statement goes to the driver as text: SQLAlchemy would make a dict of every row.
-    return connection.exec_driver_sql(_INSERT, list(rows)).rowcount
+    # As plain tuples: sqlite3 takes named ones apart item by item.
+    return connection.exec_driver_sql(_INSERT, [tuple(row) for row in rows]).rowcount
 
 
 def count_latents(connection: Connection) -> int:
