@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 from sqlalchemy import Engine
 
-from benchmarks.learning_load import CLIENT, Shape
+from benchmarks.learning_load import ASKER, CLIENT, Shape
 from server_classifier.store.database import ensure_current, open_database, writing
 from server_classifier.store.registry import add_client, add_encoder
 from stream.broker.embedded import EmbeddedBroker
@@ -43,17 +43,17 @@ class Bench:
         return self.folder / "program.log"
 
     def make_topics(self) -> KafkaSettings:
-        """Make the topics of a new deployment with one client."""
+        """Make the topics of a new deployment with two clients."""
         kafka = KafkaSettings(
             bootstrap_servers=self.bootstrap, prefix=f"bench-{secrets.token_hex(4)}"
         )
         topics = Topics(kafka.prefix)
-        create_topics(kafka, [*topics.shared(), topics.replies(CLIENT)])
+        create_topics(kafka, [*topics.shared(), *map(topics.replies, (CLIENT, ASKER))])
         return kafka
 
     @contextmanager
     def make_database(self, kind: str, shape: Shape) -> Iterator[Engine]:
-        """Yield a new database that knows client and encoder."""
+        """Yield a new database that knows the clients and the encoder."""
         file = self.folder / f"{secrets.token_hex(4)}.db"
         url = f"sqlite:///{file}" if kind == "sqlite" else self.postgres.create_database()
         engine = open_database(url)
@@ -61,7 +61,10 @@ class Bench:
         now = datetime.now(UTC)
         with writing(engine) as connection:
             add_encoder(connection, make_manifest(shape.latent_dim), now=now)
-            add_client(connection, client_id=CLIENT, site="st-mary", default_encoder=None, now=now)
+            for client in (CLIENT, ASKER):
+                add_client(
+                    connection, client_id=client, site="st-mary", default_encoder=None, now=now
+                )
         yield engine
         engine.dispose()
         for part in self.folder.glob(f"{file.name}*"):

@@ -99,7 +99,7 @@ def compare(
     bench: Bench, database: str, shape: Shape, repeated: float, options: argparse.Namespace
 ) -> list[Measurement]:
     """Let every subject read the same topic, in turns."""
-    count = options.messages * 2 // 5 if shape.name == "json784" else options.messages
+    count = shape.scale(options.messages)
     kafka = bench.make_topics()
     encoder_id = make_manifest(shape.latent_dim).encoder_id
     load = fill_topic(kafka, shape, encoder_id, count=count, repeated=repeated)

@@ -18,6 +18,7 @@ from stream.settings import KafkaSettings
 from stream.topics import Topics
 
 CLIENT = "radiology-1"
+ASKER = "radiology-2"
 _LABELS = [str(digit) for digit in range(10)]
 
 
@@ -33,6 +34,10 @@ class Shape:
     latent_dim: int
     dtype: type[np.generic]
     form: str
+
+    def scale(self, messages: int) -> int:
+        """Return how many of these take about as long as so many in Avro."""
+        return messages * 2 // 5 if self.form == json_form.CONTENT_TYPE else messages
 
 
 SHAPES = {

@@ -1,7 +1,8 @@
 """How long an answer takes while nothing else happens, and while learning messages pile in.
 
 One question is under way at a time. First the server only answers; then ``ioa server ingest`` is
-started on a topic that holds many learning messages, and questions go on until all are stored.
+started on a topic that holds many learning messages, and questions go on until all are stored. Who
+asks is not who has sent those: else it would also have to read as many acknowledgements.
 
 Example: python -m benchmarks.replies_during_ingest --messages 100000
 """
@@ -15,7 +16,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from benchmarks.bench import open_bench
-from benchmarks.learning_load import CLIENT, SHAPES, fill_topic
+from benchmarks.learning_load import ASKER, SHAPES, fill_topic
 from benchmarks.measurement import Measurement, make_parser, report
 from schemas import avro_form
 from schemas.messages import LatentMessage
@@ -74,7 +75,7 @@ def compare(options: argparse.Namespace) -> list[dict[str, float]]:
             with reading(engine) as connection:
                 return count_latents(connection) == options.messages
 
-        with bench.start(kafka, engine, "ioa", "server", "infer"), Relay(kafka, CLIENT) as relay:
+        with bench.start(kafka, engine, "ioa", "server", "infer"), Relay(kafka, ASKER) as relay:
             relay.connect(30.0, since=None)
             ask(relay, kafka, encoder_id, until=_after(3.0))  # until everything is warm
             idle = ask(relay, kafka, encoder_id, until=_after(options.idle_seconds))
@@ -102,7 +103,7 @@ def ask(
 
 def make_question(kafka: KafkaSettings, encoder_id: str, rng: np.random.Generator) -> Letter:
     message = LatentMessage(
-        CLIENT,
+        ASKER,
         "",
         Vector.from_numpy(rng.integers(-128, 128, _SHAPE.latent_dim, np.int8)),
         "service",

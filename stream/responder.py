@@ -197,9 +197,7 @@ class Responder:
     def _make_id(self) -> str:
         return make_message_id(int(self._clock() * 1000), self._random(10))
 
-    def _note(
-        self, one: _Waiting, error: KafkaError | None, _: KafkaMessage | None
-    ) -> None:
+    def _note(self, one: _Waiting, error: KafkaError | None, _: KafkaMessage | None) -> None:
         if error is None:
             return
         topic = one.topic.name
