@@ -26,7 +26,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from server_classifier.store.errors import StoreError, StoreUnavailable
 
-HEAD = "0002"  # the newest migration; known here so that a start need not import alembic
+HEAD = "0003"  # the newest migration; known here so that a start need not import alembic
 
 BUSY_TIMEOUT_SECONDS = 10.0  # how long a transaction waits for the lock
 

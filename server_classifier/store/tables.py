@@ -129,3 +129,38 @@ position = Table(
     Column("epoch", BigInteger, nullable=False),
     Column("moved_at", UtcTime, nullable=False),
 )
+
+# In a database that a replay has filled: one row, what was asked for and what came of it, in JSON.
+# ``digest`` and ``finished_at`` are set with the last record. A live database has no row here.
+replay = Table(
+    "replay",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("request", Text, nullable=False),
+    Column("report", Text, nullable=False),
+    Column("digest", String(64)),
+    Column("started_at", UtcTime, nullable=False),
+    Column("finished_at", UtcTime),
+)
+
+# A named, unchanging list of latents in the order of their ids. A member's ``revision`` is the hash
+# of what its latent held when the list was made (``revisions.py``).
+dataset = Table(
+    "dataset",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("selection", Text, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+)
+
+dataset_member = Table(
+    "dataset_member",
+    metadata,
+    Column("dataset_id", ForeignKey(dataset.c.id), primary_key=True),
+    Column("ordinal", Integer, primary_key=True, autoincrement=False),
+    Column("message_id", String(36), nullable=False),
+    Column("revision", String(32), nullable=False),
+)
