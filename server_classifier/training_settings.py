@@ -14,7 +14,9 @@ class TrainingSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     hidden: tuple[Width, ...] = Field(
-        (256, 128, 64), min_length=1, max_length=8, description="units of each hidden layer"
+        (256, 128, 64),
+        max_length=8,
+        description="units of each hidden layer; none: linear",
     )
     dropout: float = Field(
         0.3, ge=0, lt=1, description="share of a layer's outputs that a training step leaves out"

@@ -1,0 +1,77 @@
+"""What an operator has registered, carried from one database to another, or kept in a file."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
+
+from sqlalchemy import Connection
+
+from schemas.errors import SchemaError
+from schemas.manifest import EncoderManifest
+from server_classifier.store.errors import RegistryError
+from server_classifier.store.registry import (
+    add_client,
+    add_encoder,
+    list_clients,
+    list_encoders,
+)
+from server_classifier.store.tables import EPOCH
+
+
+class ClientEntry(NamedTuple):
+    """A client without the time of its registration."""
+
+    client_id: str
+    site: str
+    default_encoder: str | None
+
+
+class RegistryCopy(NamedTuple):
+    """Encoders and clients, without what was learned from them."""
+
+    encoders: Sequence[EncoderManifest]
+    clients: Sequence[ClientEntry]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it for a file; ``from_json`` reads it."""
+        return {
+            "encoders": [one.to_json() for one in self.encoders],
+            "clients": [one._asdict() for one in self.clients],
+        }
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Self:
+        """Read what ``to_json`` gave.
+
+        Raises:
+            RegistryError: it is something else.
+        """
+        try:
+            return cls(
+                [EncoderManifest.from_json(one) for one in content["encoders"]],
+                [ClientEntry(**one) for one in content["clients"]],
+            )
+        except (KeyError, TypeError, SchemaError) as error:
+            raise RegistryError(f"the list of encoders and clients is damaged: {error}") from error
+
+
+def copy_registry(connection: Connection) -> RegistryCopy:
+    """Return what is registered now."""
+    return RegistryCopy(
+        [one.manifest for one in list_encoders(connection)],
+        [
+            ClientEntry(one.client_id, one.site, one.default_encoder)
+            for one in list_clients(connection)
+        ],
+    )
+
+
+def add_registry(connection: Connection, registry: RegistryCopy) -> None:
+    """Register what is in a copy, the times left at 1970: the copy has none.
+
+    Raises:
+        RegistryError: a client is registered for another site.
+    """
+    for manifest in registry.encoders:
+        add_encoder(connection, manifest, now=EPOCH)
+    for one in registry.clients:
+        add_client(connection, **one._asdict(), now=EPOCH)
