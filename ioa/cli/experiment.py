@@ -52,6 +52,17 @@ def run_003(
     keep: Annotated[
         Path | None, typer.Option(help="New directory for what the processes leave.")
     ] = None,
+    replay: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Learn from a replay of the messages in DIR, which a run with the same options "
+            "has left with --keep, and encode and send nothing again.",
+            exists=True,
+            file_okay=False,
+            show_default=False,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """The third seed's experiment: five clients x 1,000 images, tables I and II, figures 3 and 4.
@@ -63,7 +74,7 @@ def run_003(
     plan = Plan(
         data, seeds, latent, dtype, augment, non_iid=non_iid, encoder=encoder, size=size, grid=grid
     )
-    result = _run(plan, out, keep, quiet=as_json)
+    result = _run(plan, out, keep, replay, quiet=as_json)
     if as_json:
         typer.echo(json.dumps(result))
 
@@ -122,14 +133,16 @@ def _try(plan: "Plan", out: Path) -> bool:
     from stream.errors import StreamError
 
     try:
-        _run(plan, out, None, quiet=True)
+        _run(plan, out, None, None, quiet=True)
     except (ClientError, IoaError, StreamError) as error:
         typer.echo(f"{plan.name}: {error}", err=True)
         return False
     return True
 
 
-def _run(plan: "Plan", out: Path, keep: Path | None, *, quiet: bool) -> "Figures":
+def _run(
+    plan: "Plan", out: Path, keep: Path | None, replayed: Path | None, *, quiet: bool
+) -> "Figures":
     """Run a plan, write its files and return the result."""
     from rich.console import Console
     from rich.markdown import Markdown
@@ -140,9 +153,10 @@ def _run(plan: "Plan", out: Path, keep: Path | None, *, quiet: bool) -> "Figures
 
     prepare_directory(out)
     console = Console(stderr=quiet)
-    result, samples = run_experiment(plan, keep, datetime.now(UTC), Story(console))
+    story = Story(console)
+    result, samples = run_experiment(plan, keep, datetime.now(UTC), story, replayed=replayed)
     result = write_result(out, result, samples)
-    page = out / f"{plan.name}.md"
+    page = out / f"{result['name']}.md"
     if not quiet:
         console.print(Markdown(page.read_text()))
     console.print(f"Written: {page}, and JSON and PNG beside it", soft_wrap=True, highlight=False)

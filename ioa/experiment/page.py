@@ -31,6 +31,7 @@ def describe(result: Figures) -> str:
         "two classes per client" if plan["non_iid"] else "",
         encoders[plan["encoder"]],
         "best of a grid" if result["grid"] else "",
+        "replayed" if "replayed" in result["seeds"][0] else "",
     ]
     return ", ".join(word for word in words if word)
 
@@ -54,6 +55,15 @@ def _lines(result: Figures) -> Iterator[str]:
         yield from _grid(result["grid"])
 
 
+def _describe_learned(seed: Figures) -> str:
+    if "replayed" in seed:
+        return f"{seed['stored']:,} latents of an earlier run replayed (`{seed['replayed'][:16]}`)"
+    return (
+        f"{seed['sent']:,} latents sent, {seed['acknowledged']:,} acknowledged, "
+        f"{seed['stored']:,} stored"
+    )
+
+
 def _conditions(result: Figures) -> Iterator[str]:
     data, conditions = result["data"], result["conditions"]
     first = result["seeds"][0]
@@ -71,8 +81,7 @@ def _conditions(result: Figures) -> Iterator[str]:
     if "patients_in_training_and_test" in data:
         yield f"- {data['patients_in_training_and_test']} patients are in training and test"
     yield (
-        f"- real clients, server and broker: {first['sent']:,} latents sent, "
-        f"{first['acknowledged']:,} acknowledged, {first['stored']:,} stored; "
+        f"- real clients, server and broker: {_describe_learned(first)}; "
         f"{first['requests']:,} questions, {first['replies']:,} replies; "
         f"{first['latent_bytes']:,} bytes a latent, {first['message_bytes']:,} with its message"
     )

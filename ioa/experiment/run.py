@@ -10,6 +10,7 @@ from pathlib import Path
 from ioa.experiment.figure import Samples
 from ioa.experiment.grid import VALIDATION, Row, search_grid
 from ioa.experiment.plan import Plan
+from ioa.experiment.replayed import check_kept
 from ioa.experiment.seed import SeedResult, prepare, run_seed
 from ioa.experiment.services import encoder_trainings
 from ioa.experiment.tables import Figures, summarise
@@ -23,32 +24,41 @@ _PACKAGES = ("internet-of-autoencoders", "matplotlib", "numpy", "onnx", "onnxrun
 
 
 def run_experiment(
-    plan: Plan, keep: Path | None, now: datetime, story: Story
+    plan: Plan, keep: Path | None, now: datetime, story: Story, *, replayed: Path | None = None
 ) -> tuple[Figures, Samples]:
     """Run all seeds; return the result and the pictures of the first seed.
 
     Args:
         keep: a new directory for what the processes leave; without it that is removed.
+        replayed: what an earlier run has kept; its messages are replayed instead of new ones.
 
     Raises:
         ClientError: the images cannot be used.
+        SettingsError: what was kept is of another plan.
         StreamError: the broker does not start.
         ProcessFailed: a process failed, or a message was lost.
     """
+    if replayed is not None:
+        check_kept(plan, replayed)
     with working_directory(keep, "ioa-experiment-") as directory:
         rows = _search(plan, directory / "grid", story) if plan.grid else []
         training = _take_best(rows)
         results = []
         for seed in range(plan.seeds):
             story.tell(f"[bold]{plan.name}, seed {seed}[/] ({seed + 1} of {plan.seeds})")
-            results.append(run_seed(plan, seed, directory / f"seed-{seed}", training, story))
+            kept = None if replayed is None else replayed / f"seed-{seed}"
+            results.append(
+                run_seed(plan, seed, directory / f"seed-{seed}", training, story, kept=kept)
+            )
             if keep is None:
                 shutil.rmtree(directory / f"seed-{seed}")
-    return _conclude(plan, training, rows, results, now, story), results[0].samples
+    name = plan.name if replayed is None else f"{plan.name}-replayed"
+    return _conclude(plan, name, training, rows, results, now, story), results[0].samples
 
 
 def _conclude(
     plan: Plan,
+    name: str,
     training: TrainingSettings,
     rows: list[Row],
     results: list[SeedResult],
@@ -57,7 +67,7 @@ def _conclude(
 ) -> Figures:
     return {
         "experiment": "003",
-        "name": plan.name,
+        "name": name,
         "plan": asdict(plan) | {"data": plan.source},
         "data": results[0].facts,
         "training": training.model_dump(),

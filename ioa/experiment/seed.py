@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from ioa.experiment.division import Division, divide
 from ioa.experiment.figure import Samples
 from ioa.experiment.plan import Plan
+from ioa.experiment.replayed import copy_encoders, replay_messages
 from ioa.experiment.restoration import restore
 from ioa.experiment.services import (
     answer_unseen,
     encoder_of_client,
     encoder_trainings,
     own_trainings,
+    publish_images,
 )
 from ioa.experiment.tables import (
     Figures,
@@ -44,9 +46,19 @@ class SeedResult:
 
 
 def run_seed(
-    plan: Plan, seed: int, directory: Path, training: TrainingSettings, story: Story
+    plan: Plan,
+    seed: int,
+    directory: Path,
+    training: TrainingSettings,
+    story: Story,
+    *,
+    kept: Path | None = None,
 ) -> SeedResult:
     """Run one seed in ``directory``.
+
+    Args:
+        kept: what the same seed of an earlier run has left: its encoders are used, and its
+            messages replayed, instead of new ones.
 
     Raises:
         ClientError: the images cannot be used.
@@ -58,12 +70,20 @@ def run_seed(
     unseen, subsets = division.parts.unseen, division.subsets
     deployment = Deployment(directory, _make_settings(plan, seed, directory, division, training))
     consortium = Consortium(directory, deployment, story)
-    encoders = {one.out: consortium.start_training(one) for one in encoder_trainings(plan, seed)}
+    trainings = encoder_trainings(plan, seed)
+    if kept is None:
+        encoders = {one.out: consortium.start_training(one) for one in trainings}
+    else:
+        copy_encoders(kept, directory, [one.out for one in trainings])
     with deployment:
         own = _start_own_encoders(plan, seed, consortium)
         arguments = [str(directory), str(seed), training.model_dump_json(), "--json"]
         controls = deployment.start("controls", arguments, module="ioa.experiment.controls")
-        answered = answer_unseen(plan, division, seed, consortium, encoders)
+        if kept is None:
+            learned = publish_images(plan, division, seed, consortium, encoders)
+        else:
+            learned = replay_messages(consortium, kept, [one.out for one in trainings])
+        answered = answer_unseen(plan, division, consortium, learned)
         latents, restored = restore(directory, encoder_of_client(plan), unseen.images, plan.dtype)
         with story.wait("measuring the controls"):
             for out, process in own.items():

@@ -1,5 +1,6 @@
 """One seed of the experiment through the real clients, broker and server."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +13,23 @@ from ioa.local.deployment import ProcessFailed
 from ioa.local.parts import CLIENTS, Parts
 
 OWN_ENCODERS = [f"encoder-{client}" for client in range(1, CLIENTS + 1)]
+LEARNED = "learned.json"
 # Time is not what is measured here, so a busy machine may take it.
 _PATIENCE = ("--timeout", "600")
 _IN_FLIGHT = "64"
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What the database holds, and how it came there.
+
+    Attributes:
+        encoder_ids: the encoders that the clients use.
+        record: counts, sizes and names for the result file.
+    """
+
+    encoder_ids: list[str]
+    record: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -58,42 +73,56 @@ def client_seed(seed: int, client: int) -> int:
     return CLIENTS * seed + client
 
 
-def answer_unseen(
+def publish_images(
     plan: Plan, division: Division, seed: int, consortium: Consortium, training: dict[str, Process]
-) -> Answered:
-    """Publish, let the server learn, and ask about every unseen image.
+) -> Learned:
+    """Start the server, and let every client publish its images.
 
     The deployment must be running; ``training`` are the started encoder trainings.
 
     Raises:
-        ProcessFailed: a message was not stored, or a question not answered.
+        ProcessFailed: a message was not stored.
     """
-    deployment, encoders = consortium.deployment, encoder_of_client(plan)
-    deployment.start_server()
-    trained = consortium.await_encoders(training)
-    encoder_ids = trained if plan.encoder == "own" else trained * CLIENTS
-    learned = consortium.publish(
-        encoders,
+    consortium.deployment.start_server()
+    encoder_ids = consortium.await_encoders(training)
+    sent = consortium.publish(
+        encoder_of_client(plan),
         sum(map(len, division.parts.clients)) * (plan.augment + 1),
         lambda number: _publish_options(plan, client_seed(seed, number)),
     )
-    stored = deployment.count_stored()
-    _check_learned(learned, stored)
-    versions = consortium.await_classifiers(encoder_ids)
+    stored = consortium.deployment.count_stored()
+    _check_learned(sent, stored)
+    record = {
+        "sent": total(sent, "sent"),
+        "acknowledged": total(sent, "acknowledged"),
+        "stored": stored,
+        "latent_bytes": total(sent, "value_bytes") // total(sent, "sent"),
+        "message_bytes": total(sent, "message_bytes") // total(sent, "sent"),
+    }
+    (consortium.directory / LEARNED).write_text(json.dumps(record))
+    return Learned(encoder_ids, record)
+
+
+def answer_unseen(
+    plan: Plan, division: Division, consortium: Consortium, learned: Learned
+) -> Answered:
+    """Wait until the server has learned, and ask about every unseen image.
+
+    Raises:
+        ProcessFailed: there is no classifier in time, or a question was not answered.
+    """
+    encoders, ids = encoder_of_client(plan), learned.encoder_ids
+    versions = consortium.await_classifiers(ids if plan.encoder == "own" else ids * CLIENTS)
     answered = consortium.ask(
         encoders, "--dtype", plan.dtype, "--in-flight", _IN_FLIGHT, *_PATIENCE
     )
     predictions = [one for report in answered for one in report["predictions"]]
     _check_answered(predictions, len(division.parts.unseen))
     record = {
-        "sent": total(learned, "sent"),
-        "acknowledged": total(learned, "acknowledged"),
-        "stored": stored,
+        **learned.record,
         "requests": total(answered, "sent"),
         "replies": len(predictions),
-        "latent_bytes": total(learned, "value_bytes") // total(learned, "sent"),
-        "message_bytes": total(learned, "message_bytes") // total(learned, "sent"),
-        "encoder_ids": trained,
+        "encoder_ids": ids,
         "model_versions": versions,
         "digests": _sum_up(division.parts),
     }

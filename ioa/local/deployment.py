@@ -79,9 +79,9 @@ class Deployment:
             raise ProcessFailed("the deployment is not started")
         return self._engine
 
-    def start_server(self) -> None:
-        """Start ``ioa server run``; it ends with the deployment."""
-        server = self.start("server", ["server", "run"])
+    def start_server(self, service: str = "run") -> None:
+        """Start ``ioa server run``, or one of its services alone; it ends with the deployment."""
+        server = self.start("server", ["server", service])
         self._stack.callback(_stop, server)
 
     def start(
