@@ -5,6 +5,7 @@
   + RegistryError: a client or encoder that contradicts what is registered
   + PositionError: what was read does not fit what Kafka holds; an operator must decide
   + PositionLost: another process reads the partition now
+  + ReplayRefused: a replay and what else a database holds do not belong together
 """
 
 from server_classifier.errors import ServerError
@@ -30,3 +31,7 @@ class PositionError(StoreError):
 
 class PositionLost(StoreError):
     """Another process took a partition over; nothing of the transaction was kept."""
+
+
+class ReplayRefused(StoreError):
+    """A replay has no place in this database, or it is that of another replay."""
