@@ -5,6 +5,7 @@
   + RegistryError: a client or encoder that contradicts what is registered
   + PositionError: what was read does not fit what Kafka holds; an operator must decide
   + PositionLost: another process reads the partition now
+  + DatasetError: a dataset that is not there, is another one, or lost members
 """
 
 from server_classifier.errors import ServerError
@@ -30,3 +31,7 @@ class PositionError(StoreError):
 
 class PositionLost(StoreError):
     """Another process took a partition over; nothing of the transaction was kept."""
+
+
+class DatasetError(StoreError):
+    """A dataset or its snapshot is missing, contradicts another, or no longer holds."""
