@@ -1,5 +1,6 @@
 """The options that say which latents are meant, and the selection that they make."""
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,14 +21,6 @@ Label = Annotated[
     list[str] | None,
     typer.Option("--label", help="Only latents with this label; repeatable.", show_default=False),
 ]
-Encoder = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--encoder",
-        help="Only latents of this encoder, by the first digits of its id; repeatable.",
-        show_default=False,
-    ),
-]
 
 
 def parse_time(text: str) -> datetime:
@@ -38,11 +31,37 @@ def parse_time(text: str) -> datetime:
     """
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no time; write 2026-11-21 or 2026-11-21T09:30:00Z")
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"{text!r} is no time; write 2026-11-21 or 2026-11-21T09:30:00Z"
+        ) from error
     return moment.replace(tzinfo=moment.tzinfo or UTC)
 
 
+def parse_digits(text: str) -> str:
+    """Read the first digits of an encoder's id.
+
+    Raises:
+        typer.BadParameter: they are none.
+    """
+    if not re.fullmatch("[0-9a-f]{1,64}", text):
+        raise typer.BadParameter(
+            f"{text!r} is no encoder: give the first of its 64 digits of 0-9 and a-f, as "
+            "`ioa server encoder list` shows them"
+        )
+    return text
+
+
+Encoder = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--encoder",
+        help="Only latents of this encoder, by the first digits of its id; repeatable.",
+        parser=parse_digits,
+        metavar="DIGITS",
+        show_default=False,
+    ),
+]
 Since = Annotated[
     datetime | None,
     typer.Option(
@@ -74,5 +93,10 @@ def make_selection(
     """Return the selection; what was not given is not restricted."""
     from server_classifier.store.selection import Selection
 
-    named = [tuple(sorted(set(one or ()))) for one in (sites, clients, labels, encoders)]
-    return Selection(*named, since=since, until=until)
+    return Selection(
+        _sort(sites), _sort(clients), _sort(labels), _sort(encoders), since=since, until=until
+    )
+
+
+def _sort(values: list[str] | None) -> tuple[str, ...]:
+    return tuple(sorted(set(values or ())))
