@@ -6,6 +6,7 @@
   + PositionError: what was read does not fit what Kafka holds; an operator must decide
   + PositionLost: another process reads the partition now
   + ReplayRefused: a replay and what else a database holds do not belong together
+  + DatasetError: a dataset that is not there, is another one, or lost members
 """
 
 from server_classifier.errors import ServerError
@@ -35,3 +36,7 @@ class PositionLost(StoreError):
 
 class ReplayRefused(StoreError):
     """A replay has no place in this database, or it is that of another replay."""
+
+
+class DatasetError(StoreError):
+    """A dataset or its snapshot is missing, contradicts another, or no longer holds."""
