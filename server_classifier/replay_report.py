@@ -19,7 +19,6 @@ class ReplayRequest:
 
     Attributes:
         window: in words, as ``Window`` says it.
-        selection: JSON.
         labels: the declared label space, or None where any label may be learned.
     """
 
@@ -27,7 +26,7 @@ class ReplayRequest:
     topic: str
     mode: Mode
     window: str
-    selection: str
+    selection: Selection
     labels: Sequence[str] | None
 
     def to_json(self) -> str:

@@ -25,24 +25,20 @@ class ReplayRow(NamedTuple):
 
 
 def find_replay(connection: Connection) -> ReplayRow | None:
-    """Return the replay that a database with current tables holds, or None."""
+    """Return the replay that a database with current tables holds; None in a live one."""
     row = connection.execute(select(*(replay.c[name] for name in ReplayRow._fields))).first()
     return None if row is None else ReplayRow._make(row)
 
 
-def look_into(target: Engine, *, live: str | URL) -> ReplayRow | None:
-    """Return the replay that the target holds, or None where it is empty or not there yet.
+def look_into(target: Engine) -> ReplayRow | None:
+    """Return the replay that a database holds, or None where it is empty or not there yet.
 
     Nothing is made or changed.
 
     Raises:
-        ReplayRefused: the target is the database ``live``, or holds what no replay has put there.
+        ReplayRefused: it holds what no replay has put there.
         StoreError: it is no database, or does not answer.
     """
-    if _locate(target.url) == _locate(make_url(live)):
-        raise ReplayRefused(
-            f"{describe(target)} is the live database; a replay needs a new one of its own"
-        )
     if target.dialect.name == "sqlite" and not Path(target.url.database or "").exists():
         return None
     with reading(target) as connection:
@@ -50,6 +46,14 @@ def look_into(target: Engine, *, live: str | URL) -> ReplayRow | None:
             return found
         refuse_used(connection, describe(target))
     return None
+
+
+def refuse_live(target: Engine, live: str) -> None:
+    """Raise ReplayRefused where the target is the database at the address ``live``."""
+    if _locate(target.url) == _locate(make_url(live)):
+        raise ReplayRefused(
+            f"{describe(target)} is the live database; a replay needs a new one of its own"
+        )
 
 
 def refuse_used(connection: Connection, name: str) -> None:
@@ -63,10 +67,9 @@ def refuse_used(connection: Connection, name: str) -> None:
         )
 
 
-def begin_replay(connection: Connection, request: str, report: str, *, now: datetime) -> None:
+def begin_replay(connection: Connection, begun: ReplayRow) -> None:
     """Make the row in an empty database."""
-    row = ReplayRow(request, report, None, now, None)
-    connection.execute(insert(replay).values(row._asdict() | {"id": _ID}))
+    connection.execute(insert(replay).values(begun._asdict() | {"id": _ID}))
 
 
 def note_report(connection: Connection, report: str) -> None:
@@ -77,6 +80,12 @@ def note_report(connection: Connection, report: str) -> None:
 def finish_replay(connection: Connection, digest: str, *, now: datetime) -> None:
     """Note that nothing is left to be read."""
     connection.execute(update(replay).values(digest=digest, finished_at=now))
+
+
+def compute_latents_digest(connection: Connection) -> str:
+    """Return the digest of all latents; a dataset of all of them has the same."""
+    members = find_members(connection, Selection(), lambda _: None)
+    return compute_digest(split_members(members))
 
 
 def refuse_replay(engine: Engine) -> None:
