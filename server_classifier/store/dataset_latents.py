@@ -1,5 +1,6 @@
 """The latents of a dataset as arrays, from the database or from a snapshot file."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +9,11 @@ from typing import Any
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from sqlalchemy import BigInteger, Connection, Row, func, select, type_coerce
+from sqlalchemy import BigInteger, Connection, Row, select, type_coerce
 
 from schemas.manifest import EncoderManifest
-from server_classifier.store.datasets import CHUNK, Dataset, find_changes, get_dataset
+from server_classifier.store.dataset_members import CHUNK, count_members, find_changes
+from server_classifier.store.datasets import Dataset, get_dataset
 from server_classifier.store.errors import DatasetError
 from server_classifier.store.registry import get_encoder
 from server_classifier.store.tables import dataset_member, latent
@@ -64,16 +66,18 @@ def read_dataset(
     """
     chosen = get_dataset(connection, name)
     _refuse_changes(connection, chosen)
-    counts = count_encoders(connection, chosen)
+    counts: Counter[str] = Counter()
+    for stated, count in count_members(connection, chosen.id).items():
+        counts[stated.encoder_id] += count
     manifest = _get_manifest(connection, _choose_encoder(chosen, counts, encoder_id))
-    latents = _read(connection, chosen, manifest)
+    latents = _read(connection, chosen, manifest, counts[manifest.encoder_id])
     if not len(latents.values):
         raise DatasetError(f"dataset {name} has no latent of {manifest.encoder_id} to learn from")
     return latents
 
 
 def _refuse_changes(connection: Connection, chosen: Dataset) -> None:
-    gone, changed = find_changes(connection, chosen)
+    gone, changed = find_changes(connection, chosen.id)
     if gone or changed:
         raise DatasetError(
             f"dataset {chosen.name} no longer holds: of {chosen.rows} latents {len(gone)} are gone "
@@ -82,18 +86,7 @@ def _refuse_changes(connection: Connection, chosen: Dataset) -> None:
         )
 
 
-def count_encoders(connection: Connection, chosen: Dataset) -> dict[str, int]:
-    """Return how many members are of each encoder."""
-    query = (
-        select(latent.c.encoder_id, func.count())
-        .join(dataset_member, latent.c.message_id == dataset_member.c.message_id)
-        .where(dataset_member.c.dataset_id == chosen.id)
-        .group_by(latent.c.encoder_id)
-    )
-    return {encoder_id: count for encoder_id, count in connection.execute(query)}
-
-
-def _choose_encoder(chosen: Dataset, counts: dict[str, int], wanted: str | None) -> str:
+def _choose_encoder(chosen: Dataset, counts: Counter[str], wanted: str | None) -> str:
     fitting = [one for one in counts if one.startswith(wanted or "")]
     if len(fitting) == 1:
         return fitting[0]
@@ -109,7 +102,9 @@ def _get_manifest(connection: Connection, encoder_id: str) -> EncoderManifest:
     return encoder.manifest
 
 
-def _read(connection: Connection, chosen: Dataset, manifest: EncoderManifest) -> DatasetLatents:
+def _read(
+    connection: Connection, chosen: Dataset, manifest: EncoderManifest, stored: int
+) -> DatasetLatents:
     query = (
         select(
             *(latent.c.dtype, latent.c.value, latent.c.label, latent.c.site),
@@ -136,7 +131,6 @@ def _read(connection: Connection, chosen: Dataset, manifest: EncoderManifest) ->
     targets, known_labels = _number(labels)
     site_of, known_sites = _number(sites)
     numbers: dict[tuple[str | None, ...], int] = {}
-    stored = count_encoders(connection, chosen)[manifest.encoder_id]
     return DatasetLatents(
         values=np.concatenate(values),
         targets=targets,
