@@ -71,7 +71,6 @@ class Replay:
     def run(
         self,
         source: RecordSource,
-        *,
         read: Read | None = None,
         on_progress: OnProgress = lambda _: None,
     ) -> ReplayRow:

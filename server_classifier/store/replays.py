@@ -7,8 +7,11 @@ from typing import NamedTuple
 from sqlalchemy import URL, Connection, Engine, insert, make_url, select, update
 
 from server_classifier.store.database import describe, reading
+from server_classifier.store.dataset_members import find_members, split_members
 from server_classifier.store.errors import ReplayRefused
 from server_classifier.store.inventory import find_tables
+from server_classifier.store.revisions import compute_digest
+from server_classifier.store.selection import Selection
 from server_classifier.store.tables import metadata, replay
 
 _ID = 1

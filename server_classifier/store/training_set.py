@@ -28,7 +28,8 @@ class TrainingSet:
         labels: the labels that occur, sorted.
         last_id: the newest latent there was, drawn or not; 0 when there was none.
         available: how many latents could have been drawn; N is the smaller of it and ``max_rows``.
-        skipped: how many cannot be learned from: sums, int32, and vectors of another length.
+        skipped: how many cannot be learned from: sums, int32, vectors of another length, and what
+            has no label.
     """
 
     values: NDArray[np.float32]

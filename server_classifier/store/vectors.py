@@ -19,6 +19,7 @@ def learnable(manifest: EncoderManifest) -> ColumnElement[bool]:
     return and_(
         latent.c.encoder_id == manifest.encoder_id,
         latent.c.aggregate_kind != "sum",
+        latent.c.label != "",  # a question, which only a replay of the service topic stores
         or_(
             and_(latent.c.dtype == "int8", length == manifest.latent_dim),
             and_(latent.c.dtype == "float32", length == 4 * manifest.latent_dim),
