@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
-from confluent_kafka import TopicCollection, TopicPartition
+from confluent_kafka import IsolationLevel, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from stream.connection import explaining_kafka
@@ -40,19 +40,28 @@ def read_extents(
     names = TopicCollection([topic])
     described = admin.describe_topics(names, request_timeout=_SECONDS)[topic].result()
     wanted = sorted(parts) if parts is not None else range(len(described.partitions))
-    lows = _list_offsets(admin, topic, wanted, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
-    highs = _list_offsets(admin, topic, wanted, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+    lows = list_offsets(admin, topic, wanted, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+    highs = list_offsets(admin, topic, wanted, OffsetSpec.latest())  # type: ignore[no-untyped-call]
     log_id = str(described.topic_id)
     if log_id == _NO_TOPIC_ID:
         log_id = str(admin.list_topics(topic, timeout=_SECONDS).cluster_id)
     return [Extent(topic, part, log_id, lows[part], highs[part]) for part in wanted]
 
 
-def _list_offsets(
+def list_offsets(
     admin: AdminClient, topic: str, parts: Iterable[int], spec: OffsetSpec
 ) -> dict[int, int]:
+    """Return an offset of each partition, by number; -1 where nothing is as late as ``spec`` says.
+
+    The latest is the end of what can be read now: nobody waits for an open transaction.
+
+    Raises:
+        KafkaException: the cluster does not answer.
+    """
     futures = admin.list_offsets(
-        {TopicPartition(topic, part): spec for part in parts}, request_timeout=_SECONDS
+        {TopicPartition(topic, part): spec for part in parts},
+        isolation_level=IsolationLevel.READ_COMMITTED,
+        request_timeout=_SECONDS,
     )
     return {partition.partition: found.result().offset for partition, found in futures.items()}
 

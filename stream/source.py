@@ -1,6 +1,6 @@
 """Where a bounded stretch of a topic is read from: Kafka itself, or an archive of it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from stream.extent import Extent
@@ -8,18 +8,31 @@ from stream.record import Record
 
 
 class RecordSource(Protocol):
-    """Records of one topic between two offsets of each partition; reading commits nothing.
+    """Records of one topic between two offsets of each partition; reading commits nothing."""
 
-    Attributes:
-        cluster_id: of the cluster that the records come from.
-        extents: what is read of each partition: from ``low`` up to, but not with, ``high``.
-    """
+    @property
+    def cluster_id(self) -> str:
+        """The id of the cluster that the records come from."""
+        ...
 
-    cluster_id: str
-    extents: Sequence[Extent]
+    @property
+    def topic(self) -> str:
+        """The topic's full name, such as ``ioa.learning``."""
+        ...
 
-    def read(self, starts: Mapping[int, int]) -> Iterator[Sequence[Record]]:
-        """Yield batches, in order within each partition, from an offset of each on.
+    @property
+    def extents(self) -> Sequence[Extent]:
+        """What was asked for of each partition: from ``low`` up to, but not with, ``high``.
+
+        Raises:
+            StreamError: it cannot be read, or there is nothing in it.
+        """
+        ...
+
+    def read(self, extents: Sequence[Extent]) -> Iterator[Sequence[Record]]:
+        """Yield batches of what lies in ``extents``, in order within each partition.
+
+        A reader that goes on names the rest of what ``extents`` once gave.
 
         Raises:
             StreamError: what is wanted cannot be read, or is not what it was.
