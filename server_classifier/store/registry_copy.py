@@ -53,6 +53,12 @@ class RegistryCopy(NamedTuple):
         except (KeyError, TypeError, SchemaError) as error:
             raise RegistryError(f"the list of encoders and clients is damaged: {error}") from error
 
+    def keep(self, older: Self) -> Self:
+        """Return this copy with what only an older one has."""
+        encoders = {one.encoder_id: one for one in [*older.encoders, *self.encoders]}
+        clients = {one.client_id: one for one in [*older.clients, *self.clients]}
+        return type(self)([*encoders.values()], [*clients.values()])
+
 
 def copy_registry(connection: Connection) -> RegistryCopy:
     """Return what is registered now."""
