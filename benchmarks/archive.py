@@ -104,7 +104,7 @@ def compare(settings: KafkaSettings, shape: Shape, folder: Path, runs: int) -> l
         WRITE_CEILING: lambda: write_table(table, folder.with_suffix(".parquet")),
         FROM_KAFKA: lambda: archive(KafkaSource(settings, topic, Window()), folder),
         FROM_MEMORY: lambda: archive(memory, folder),
-        READ_CEILING: lambda: pq.read_table(folder),
+        READ_CEILING: lambda: pq.read_table(sorted(folder.glob("*.parquet"))),
         READ: lambda: read_all(folder),
     }
     results = {name: Measurement("archive", condition, name) for name in subjects}
