@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from threading import Event
@@ -28,10 +28,12 @@ from server_classifier.held_positions import HeldPositions
 from server_classifier.metrics import count_learning
 from server_classifier.service import DatabaseWatch, await_surroundings
 from server_classifier.settings import ServerSettings
-from server_classifier.store.database import writing
+from server_classifier.sorting import Refused, sort_records, to_row
+from server_classifier.store.database import ensure_current, writing
 from server_classifier.store.errors import PositionLost, StoreUnavailable
-from server_classifier.store.latents import LatentRow, insert_latents
-from stream.codec import Sender, decode_latent, identify_sender
+from server_classifier.store.latents import insert_latents
+from server_classifier.store.replays import refuse_replay
+from stream.codec import Sender, identify_sender
 from stream.errors import DeliveryFailed, DependencyDown, PartitionLost
 from stream.record import Record
 from stream.responder import Responder
@@ -43,28 +45,23 @@ _LINGER_MS = 5  # acknowledgements travel together
 
 
 @dataclass(slots=True)
-class _Refused:
-    """A record that cannot be stored, why, and whom to tell if that is known."""
-
-    record: Record
-    error: SchemaError
-    sender: Sender | None
-
-
-@dataclass(slots=True)
 class _Batch:
-    """What becomes of the records of one batch, and what is done of it."""
+    """What becomes of the records of one batch, and what is done of it.
+
+    ``senders`` of the refused records, in their order, are None where it is not known whom to tell.
+    """
 
     records: Sequence[Record]
-    admitted: list[Admitted] = field(default_factory=list)
-    refused: list[_Refused] = field(default_factory=list)
+    admitted: list[Admitted]
+    refused: list[Refused]
+    senders: list[Sender | None]
     buried: bool = False
     stored: int | None = None
 
 
 def run_ingest(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> None:
     """Store learning messages until ``stop`` is set."""
-    around = await_surroundings(kafka, settings, stop)
+    around = await_surroundings(kafka, settings, stop, _prepare)
     if around is None:
         return
     now: Now = partial(datetime.now, UTC)
@@ -158,15 +155,9 @@ class Ingester:
         )
 
     def _sort(self, records: Sequence[Record]) -> _Batch:
-        self._admission.begin_batch()
-        batch = _Batch(records)
-        for record in records:
-            try:
-                received = decode_latent(record, mode="learning", cluster_id=self._cluster_id)
-                batch.admitted.append(self._admission.admit(received))
-            except SchemaError as error:
-                batch.refused.append(_Refused(record, error, self._find_sender(record)))
-        return batch
+        batch = sort_records(records, self._admission, mode="learning", cluster_id=self._cluster_id)
+        senders = [self._find_sender(one.record) for one in batch.refused]
+        return _Batch(records, batch.admitted, batch.refused, senders)
 
     def _find_sender(self, record: Record) -> Sender | None:
         sender = identify_sender(record, self._cluster_id)
@@ -183,7 +174,7 @@ class Ingester:
     def _store(self, batch: _Batch) -> None:
         if batch.stored is not None:
             return
-        rows = [_to_row(one) for one in batch.admitted]
+        rows = [to_row(one) for one in batch.admitted]
         with writing(self._engine) as connection:
             # Positions first: who lost one finds out before it has written anything.
             moved = self._positions.move(connection, batch.records)
@@ -194,14 +185,19 @@ class Ingester:
     def _answer(self, batch: _Batch) -> None:
         now = self._now()
         self._responder.acknowledge((one.received for one in batch.admitted), now)
-        for refused in batch.refused:
-            if refused.sender is not None:
+        for refused, sender in zip(batch.refused, batch.senders, strict=True):
+            if sender is not None:
                 self._responder.answer(
                     refused.record,
-                    _refuse(refused.sender, refused.error, now),
-                    paper_only=refused.sender.paper_only,
+                    _refuse(sender, refused.error, now),
+                    paper_only=sender.paper_only,
                 )
         self._responder.flush()
+
+
+def _prepare(engine: Engine) -> None:
+    ensure_current(engine)
+    refuse_replay(engine)
 
 
 def _refuse(sender: Sender, error: SchemaError, now: datetime) -> Refusal:
@@ -212,29 +208,4 @@ def _refuse(sender: Sender, error: SchemaError, now: datetime) -> Refusal:
         sender.message_id,
         error=cut_text(error.reason),
         field=None if error.field is None else cut_text(error.field),
-    )
-
-
-def _to_row(admitted: Admitted) -> LatentRow:
-    record, message = admitted.received.record, admitted.received.message
-    aggregate = message.aggregate
-    return LatentRow(
-        message_id=message.message_id or "",
-        site=admitted.client.site,
-        client_id=message.client_id,
-        encoder_id=admitted.encoder.encoder_id,
-        label=message.label,
-        dtype=message.value.dtype,
-        value=message.value.data,
-        image_id=message.image_id,
-        subject=message.subject,
-        aggregate_kind=aggregate.kind if aggregate else "record",
-        aggregate_count=aggregate.count if aggregate else 1,
-        privacy=message.privacy.to_json() if message.privacy else None,
-        policy=message.policy,
-        sent_at=int(message.timestamp.timestamp() * 1000),
-        received_at=record.timestamp,
-        topic=record.topic,
-        part=record.partition,
-        kafka_offset=record.offset,
     )

@@ -93,9 +93,15 @@ class Surroundings:
 
 
 def await_surroundings(
-    kafka: KafkaSettings, settings: ServerSettings, stop: Event
+    kafka: KafkaSettings,
+    settings: ServerSettings,
+    stop: Event,
+    prepare: Callable[[Engine], None] = ensure_current,
 ) -> Surroundings | None:
     """Wait for database and cluster and create what is missing; None when ``stop`` was set first.
+
+    Args:
+        prepare: makes the database fit for the service, or refuses it.
 
     Raises:
         StoreError: the database cannot be used, and waiting does not help.
@@ -103,7 +109,7 @@ def await_surroundings(
     """
     with ExitStack() as stack:
         monitor = stack.enter_context(open_monitor(settings.health))
-        engine = await_database(settings, stop, monitor.health)
+        engine = await_database(settings, stop, monitor.health, prepare)
         admin = wait_for_cluster(kafka, stop, partial(_note_absence, monitor.health))
         if engine is None or admin is None:
             return None
@@ -118,7 +124,12 @@ def _note_absence(health: Health, reason: str) -> None:
     health.wait_for("kafka", reason)
 
 
-def await_database(settings: ServerSettings, stop: Event, health: Health) -> Engine | None:
+def await_database(
+    settings: ServerSettings,
+    stop: Event,
+    health: Health,
+    prepare: Callable[[Engine], None] = ensure_current,
+) -> Engine | None:
     """Open the database and bring its tables up to date; None when ``stop`` was set first.
 
     Raises:
@@ -127,7 +138,7 @@ def await_database(settings: ServerSettings, stop: Event, health: Health) -> Eng
     engine = open_database(settings.database_url)
     for delay in backoff():
         try:
-            ensure_current(engine)
+            prepare(engine)
             health.go_on()
             return engine
         except StoreUnavailable as error:

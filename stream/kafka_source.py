@@ -42,25 +42,29 @@ class KafkaSource:
             StreamError: records were deleted, or the topic was made again, before or meanwhile.
         """
         wanted = [one for one in extents if one.low < one.high]
-        held = self._find_held(wanted)
-        if any(one.low < held[one.part].low for one in wanted):
-            raise StreamError(
-                f"of {self.topic} the records {describe_extents(wanted)} are still to be read, "
-                f"but some were deleted; Kafka holds {describe_extents([*held.values()])}. "
-                "An archive may hold them (--archive)"
-            )
+        if not wanted:
+            return
+        self._refuse_loss(wanted)
         yield from read_batches(self._settings, wanted, when_deleted="error")
-        self._find_held(wanted)
+        self._refuse_another(read_extents(self._admin, self.topic), wanted)
 
-    def _find_held(self, wanted: Sequence[Extent]) -> dict[int, Extent]:
-        """Return what Kafka holds of the wanted partitions, of the same topic."""
-        parts = [one.part for one in wanted]
-        held = {one.part: one for one in read_extents(self._admin, self.topic, parts)}
-        for one in wanted:
-            if held[one.part].log_id != one.log_id:
-                raise StreamError(
-                    f"{self.topic} was deleted and made again (its id is now "
-                    f"{held[one.part].log_id}, and was {one.log_id}): what was read belongs to "
-                    "the topic that is gone. Replay into a new database"
-                )
-        return held
+    def _refuse_loss(self, wanted: Sequence[Extent]) -> None:
+        held = read_extents(self._admin, self.topic)
+        self._refuse_another(held, wanted)
+        first = {one.part: one.low for one in held}
+        if any(one.low < first[one.part] for one in wanted):
+            raise StreamError(
+                f"of {self.topic} there are still to be read {describe_extents(wanted)}, but some "
+                f"of that was deleted; Kafka holds {describe_extents(held)}. An archive may hold "
+                "more (--archive)"
+            )
+
+    def _refuse_another(self, held: Sequence[Extent], wanted: Sequence[Extent]) -> None:
+        """Raise StreamError where ``held`` is of another topic of the same name."""
+        ids = {one.log_id for one in wanted}
+        if ids != {one.log_id for one in held}:
+            raise StreamError(
+                f"{self.topic} was deleted and made again (its id is now {held[0].log_id}, not "
+                f"{', '.join(ids)}): what was read until now is of the topic that is gone, and "
+                "the rest is not there any more. Replay into a new database"
+            )

@@ -7,6 +7,7 @@ import typer
 from client_autoencoder.errors import ClientError
 from ioa.cli import archive, broker, client, dead_letters, encoder, experiment, server, topics
 from ioa.cli.demo import demo
+from ioa.cli.replay import replay
 from ioa.errors import IoaError
 from schemas.errors import SchemaError
 from server_classifier.errors import ServerError
@@ -19,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(demo)
+app.command()(replay)
 for name, group in (
     ("broker", broker.app),
     ("topics", topics.app),

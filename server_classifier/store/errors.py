@@ -5,6 +5,8 @@
   + RegistryError: a client or encoder that contradicts what is registered
   + PositionError: what was read does not fit what Kafka holds; an operator must decide
   + PositionLost: another process reads the partition now
+  + ReplayRefused: a replay and what else a database holds do not belong together
+  + DatasetError: a dataset that is not there, is another one, or lost members
 """
 
 from server_classifier.errors import ServerError
@@ -30,3 +32,11 @@ class PositionError(StoreError):
 
 class PositionLost(StoreError):
     """Another process took a partition over; nothing of the transaction was kept."""
+
+
+class ReplayRefused(StoreError):
+    """A replay has no place in this database, or it is that of another replay."""
+
+
+class DatasetError(StoreError):
+    """A dataset or its snapshot is missing, contradicts another, or no longer holds."""

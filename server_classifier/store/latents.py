@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, delete, func, select
 
-from server_classifier.store.tables import latent
+from server_classifier.store.tables import EPOCH, MILLISECOND, latent
 
 
 class LatentRow(NamedTuple):
@@ -91,3 +91,28 @@ def count_new_latents(
     ).all()
     last_id = max((last for _, _, last in rows), default=after_id)
     return NewLatents(last_id, {encoder: count for encoder, count, _ in rows})
+
+
+def prefer_earliest(connection: Connection, rows: Sequence[LatentRow]) -> None:
+    """Of messages with one id, keep what Kafka took first, in whatever order they are stored.
+
+    Only a careless client gives one id to two messages. Where they lie in two partitions, the
+    order in which these are read would decide which of them is stored.
+    """
+    first: dict[str, LatentRow] = {}
+    for row in sorted(rows, key=_place):
+        first.setdefault(row.message_id, row)
+    columns = [latent.c.message_id, latent.c.received_at, latent.c.part, latent.c.kafka_offset]
+    stored = connection.execute(select(*columns).where(latent.c.message_id.in_(first))).all()
+    later = [
+        row.message_id
+        for row in stored
+        if ((row.received_at - EPOCH) // MILLISECOND, row.part, row.kafka_offset)
+        > _place(first[row.message_id])
+    ]
+    connection.execute(delete(latent).where(latent.c.message_id.in_(later)))
+    insert_latents(connection, [first[message_id] for message_id in later])
+
+
+def _place(row: LatentRow) -> tuple[int, int, int]:
+    return (row.received_at, row.part, row.kafka_offset)

@@ -7,13 +7,21 @@ from sqlalchemy import Connection
 
 from schemas.errors import SchemaError
 from schemas.manifest import EncoderManifest
-from server_classifier.store.errors import RegistryError
+from server_classifier.store.database import (
+    current_revision,
+    describe,
+    open_read_only,
+    reading,
+    refuse_missing,
+)
+from server_classifier.store.errors import RegistryError, StoreError
 from server_classifier.store.registry import (
     add_client,
     add_encoder,
     list_clients,
     list_encoders,
 )
+from server_classifier.store.selection import Selection
 from server_classifier.store.tables import EPOCH
 
 
@@ -69,6 +77,40 @@ def copy_registry(connection: Connection) -> RegistryCopy:
             for one in list_clients(connection)
         ],
     )
+
+
+def read_registry(url: str) -> RegistryCopy:
+    """Return what is registered in the database at an address, which is only read.
+
+    Raises:
+        StoreError: there is no such database, or it has no tables.
+    """
+    engine = open_read_only(url)
+    refuse_missing(engine)
+    if current_revision(engine) is None:
+        raise StoreError(
+            f"{describe(engine)} has no tables; name the database that the services use"
+        )
+    with reading(engine) as connection:
+        return copy_registry(connection)
+
+
+def refuse_unknown(registry: RegistryCopy, selection: Selection) -> None:
+    """Raise RegistryError where a site, client or encoder of a selection is not in a registry."""
+    for kind, wanted, known in (
+        ("site", selection.sites, {one.site for one in registry.clients}),
+        ("client", selection.clients, {one.client_id for one in registry.clients}),
+    ):
+        if unknown := set(wanted) - known:
+            raise RegistryError(
+                f"no {kind} {min(unknown)} is registered, but {', '.join(sorted(known)) or 'none'}"
+            )
+    ids = [one.encoder_id for one in registry.encoders]
+    for digits in selection.encoders:
+        if not any(one.startswith(digits) for one in ids):
+            raise RegistryError(
+                f"no encoder {digits} is registered, but {', '.join(ids) or 'none'}"
+            )
 
 
 def add_registry(connection: Connection, registry: RegistryCopy) -> None:

@@ -20,10 +20,7 @@ def compute_revision(row: LatentRow) -> str:
         *(row.image_id, row.subject, row.aggregate_kind, row.aggregate_count),
         *(row.privacy, row.policy, row.sent_at),
     )
-    whole = hashlib.sha256()
-    for value in stated:
-        whole.update(_frame(value))
-    return whole.hexdigest()[:REVISION_DIGITS]
+    return hashlib.sha256(b"".join(map(_frame, stated))).hexdigest()[:REVISION_DIGITS]
 
 
 def compute_digest(members: Iterable[tuple[str, str]]) -> str:

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select
+from sqlalchemy import Connection, Row, Select, func, select
 
 from schemas.manifest import EncoderManifest
-from schemas.quantiser import dequantise
-from schemas.vector import DTYPES
 from server_classifier.store.errors import RegistryError
 from server_classifier.store.registry import get_encoder
 from server_classifier.store.tables import latent
+from server_classifier.store.vectors import decode, learnable
 
 CHUNK = 5_000  # rows fetched at once: what bounds the memory beside the result
 
@@ -29,7 +28,8 @@ class TrainingSet:
         labels: the labels that occur, sorted.
         last_id: the newest latent there was, drawn or not; 0 when there was none.
         available: how many latents could have been drawn; N is the smaller of it and ``max_rows``.
-        skipped: how many cannot be learned from: sums, int32, and vectors of another length.
+        skipped: how many cannot be learned from: sums, int32, vectors of another length, and what
+            has no label.
     """
 
     values: NDArray[np.float32]
@@ -131,19 +131,6 @@ def _share(counts: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     return shares
 
 
-def _trainable(manifest: EncoderManifest) -> ColumnElement[bool]:
-    """Return the condition of rows that hold one vector a classifier can learn from."""
-    length = func.length(latent.c.value)
-    return and_(
-        latent.c.encoder_id == manifest.encoder_id,
-        latent.c.aggregate_kind != "sum",
-        or_(
-            and_(latent.c.dtype == "int8", length == manifest.latent_dim),
-            and_(latent.c.dtype == "float32", length == 4 * manifest.latent_dim),
-        ),
-    )
-
-
 def _chunks(
     connection: Connection, query: Select[*tuple[Any, ...]]
 ) -> Iterator[Sequence[Row[*tuple[Any, ...]]]]:
@@ -152,7 +139,7 @@ def _chunks(
 
 def _list_rows(connection: Connection, manifest: EncoderManifest) -> _Listing:
     """Go through the rows without their values and number their strata."""
-    query = select(latent.c.id, latent.c.site, latent.c.label).where(_trainable(manifest))
+    query = select(latent.c.id, latent.c.site, latent.c.label).where(learnable(manifest))
     ids: list[int] = []
     strata: list[int] = []
     numbers: dict[tuple[str, str], int] = {}
@@ -168,29 +155,14 @@ def _read_values(
 ) -> NDArray[np.float32]:
     """Return the vectors [N, D] of the rows with these sorted ids, by one pass over the table."""
     values = np.empty((len(ids), manifest.latent_dim), np.float32)
-    query = select(latent.c.id, latent.c.dtype, latent.c.value).where(_trainable(manifest))
+    query = select(latent.c.id, latent.c.dtype, latent.c.value).where(learnable(manifest))
     filled = 0
     for chunk in _chunks(connection, query.order_by(latent.c.id)):
         row_ids, dtypes, blobs = zip(*chunk, strict=True)
         stop = int(np.searchsorted(ids, row_ids[-1], side="right"))
         wanted = np.isin(row_ids, ids[filled:stop], assume_unique=True)
-        values[filled:stop] = _decode(
+        values[filled:stop] = decode(
             list(compress(dtypes, wanted)), list(compress(blobs, wanted)), manifest
         )
         filled = stop
-    return values
-
-
-def _decode(
-    dtypes: list[str], blobs: list[bytes], manifest: EncoderManifest
-) -> NDArray[np.float32]:
-    """Return stored vectors as float32 [len(blobs), D]."""
-    values = np.empty((len(blobs), manifest.latent_dim), np.float32)
-    for dtype in set(dtypes):
-        rows = np.array(dtypes) == dtype
-        stored = np.frombuffer(b"".join(compress(blobs, rows)), DTYPES[dtype])
-        numbers = stored.reshape(-1, manifest.latent_dim)
-        if dtype == "int8":
-            numbers = dequantise(numbers, manifest.quantiser.low, manifest.quantiser.high)
-        values[rows] = numbers
     return values

@@ -7,7 +7,8 @@ it loses; else they would find nothing anywhere.
 import time
 
 from ioa.cli.main import main
-from server_classifier.ingest import Ingester, _Batch, _to_row
+from server_classifier.ingest import Ingester, _Batch
+from server_classifier.sorting import to_row
 from server_classifier.store.database import writing
 from server_classifier.store.latents import insert_latents
 
@@ -19,7 +20,7 @@ def store_apart(self: Ingester, batch: _Batch) -> None:
     self._positions.keep(moved)
     time.sleep(0.05)
     with writing(self._engine) as connection:
-        batch.stored = insert_latents(connection, [_to_row(one) for one in batch.admitted])
+        batch.stored = insert_latents(connection, [to_row(one) for one in batch.admitted])
 
 
 if __name__ == "__main__":

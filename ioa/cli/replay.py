@@ -1,0 +1,199 @@
+"""``ioa replay``: a stretch of a topic into a database of its own, for experiments."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from ioa.cli.options import Bootstrap, Config, Database, Json, Prefix
+from ioa.cli.selection_options import Client, Encoder, Label, Site, make_selection
+from ioa.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from server_classifier.replay_report import ReplayReport
+    from server_classifier.store.registry_copy import RegistryCopy
+    from server_classifier.store.replays import ReplayRow
+    from stream.source import RecordSource
+    from stream.window import Window
+
+Into = Annotated[
+    str,
+    typer.Option(metavar="URL", help="The database to fill: a new one, sqlite:///replay.db."),
+]
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="OFFSET|TIME",
+        help="Where to begin: an offset in each partition, or a time by the broker's clock, such "
+        "as 2026-11-21T08:00 (UTC unless it names a zone). Default: the earliest.",
+        show_default=False,
+    ),
+]
+To = Annotated[
+    str | None,
+    typer.Option(
+        "--to",
+        metavar="OFFSET|TIME",
+        help="Where to end; this offset or time itself is left out. Default: what is the end when "
+        "the replay begins.",
+        show_default=False,
+    ),
+]
+Mode = Annotated[
+    Literal["learning", "service"],
+    typer.Option(help="Which topic. What is stored of questions has no label."),
+]
+Archive = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Read from a folder of `ioa archive write`, with the encoders and clients noted "
+        "there, and not from Kafka.",
+        show_default=False,
+    ),
+]
+Speed = Annotated[
+    float | None,
+    typer.Option(
+        metavar="N",
+        help="Keep the distances between the times of the records, N times as fast. Default: as "
+        "fast as possible.",
+        show_default=False,
+    ),
+]
+
+
+def replay(
+    into: Into,
+    since: From = None,
+    until: To = None,
+    site: Site = None,
+    client: Client = None,
+    label: Label = None,
+    encoder: Encoder = None,
+    mode: Mode = "learning",
+    archive: Archive = None,
+    speed: Speed = None,
+    config: Config = None,
+    bootstrap: Bootstrap = None,
+    prefix: Prefix = None,
+    database: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Fill a database of its own from a topic, beside the live server and without touching it.
+
+    Encoders and clients are those registered in the live database (--database), which is only
+    read. The same command goes on where it was interrupted, and once finished it prints the same
+    again. Train on it with `ioa server train --database URL`. Exit code 1 where nothing was stored.
+
+    Example: ioa replay --from 2026-11-01 --site st-mary --into sqlite:///november.db
+    """
+    from ioa.collector import relieve_collector
+    from server_classifier.replay import Replay
+    from server_classifier.replay_report import ReplayReport, ReplayRequest
+    from server_classifier.store.database import open_database
+    from server_classifier.store.registry_copy import refuse_unknown
+    from server_classifier.store.replays import refuse_live
+    from stream.pacing import read_paced
+    from stream.window import Window
+
+    if speed is not None and speed <= 0:
+        raise typer.BadParameter("--speed must be above 0")
+    settings = load_settings(
+        config,
+        kafka={"bootstrap_servers": bootstrap, "prefix": prefix},
+        server={"database_url": database},
+    )
+    target = open_database(into)
+    refuse_live(target, settings.server.database_url)
+    window = Window.parse(since, until, datetime.now(UTC))
+    source, registry = _open(settings, archive, mode, window)
+    selection = make_selection(site, client, label, encoder)
+    refuse_unknown(registry, selection)
+    request = ReplayRequest(
+        source.cluster_id, source.topic, mode, str(window), selection, settings.server.labels
+    )
+    relieve_collector()
+    run = Replay(target, request, registry, now=partial(datetime.now, UTC), clock=time.monotonic)
+    read = source.read
+    if speed is not None:
+        read = partial(read_paced, source, speed=speed, clock=time.monotonic, sleep=time.sleep)
+    with _progress(as_json) as on_progress:
+        row = run.run(source, read, on_progress)
+    _print(row, ReplayReport.from_json(row.report), as_json)
+
+
+def _open(
+    settings: Settings, archive: Path | None, mode: Literal["learning", "service"], window: "Window"
+) -> tuple["RecordSource", "RegistryCopy"]:
+    """Return what is read, and the encoders and clients that were registered for it."""
+    from server_classifier.store.registry_copy import RegistryCopy, read_registry
+    from stream.kafka_source import KafkaSource
+    from stream.topics import Topics
+
+    if archive is not None:
+        from stream.archive import ArchiveSource  # pyarrow is an extra
+
+        kept = ArchiveSource(archive, window)
+        return kept, RegistryCopy.from_json(kept.registry)
+    topics = Topics(settings.kafka.prefix)
+    topic = topics.learning if mode == "learning" else topics.service
+    registry = read_registry(settings.server.database_url)
+    return KafkaSource(settings.kafka, topic.name, window), registry
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Callable[["ReplayReport"], None]]:
+    from ioa.progress import show_progress
+
+    with show_progress("replayed", quiet=quiet) as update:
+        yield lambda report: update(completed=report.read, total=report.total)
+
+
+def _print(row: "ReplayRow", report: "ReplayReport", as_json: bool) -> None:
+    from stream.window import describe_extents
+
+    if as_json:
+        typer.echo(json.dumps(_to_json(row, report)))
+    else:
+        topic = report.extents[0].topic
+        typer.echo(f"read {report.read:,} records of {topic}: {describe_extents(report.extents)}")
+        typer.echo(
+            f"stored {report.stored:,}, known {report.known:,}, filtered {report.filtered:,}, "
+            f"refused {sum(one.count for one in report.refused.values()):,}"
+        )
+        for name, one in sorted(report.refused.items()):
+            part, offset = one.first
+            typer.echo(f"  {name}: {one.count:,}, the first at {topic}[{part}]@{offset}")
+        typer.echo(f"digest {row.digest}")
+    if not report.stored:
+        typer.echo("ioa: nothing was stored: see above why, and ask for more", err=True)
+        raise typer.Exit(1)
+
+
+def _to_json(row: "ReplayRow", report: "ReplayReport") -> dict[str, Any]:
+    return {
+        "topic": report.extents[0].topic,
+        "partitions": [
+            {"partition": one.part, "from": one.low, "to": one.high} for one in report.extents
+        ],
+        "read": report.read,
+        "stored": report.stored,
+        "known": report.known,
+        "filtered": report.filtered,
+        "refused": {
+            name: {"count": one.count, "first": {"partition": part, "offset": offset}}
+            for name, one in report.refused.items()
+            for part, offset in [one.first]
+        },
+        "digest": row.digest,
+        "started_at": row.started_at.isoformat(timespec="milliseconds"),
+        "finished_at": row.finished_at and row.finished_at.isoformat(timespec="milliseconds"),
+    }

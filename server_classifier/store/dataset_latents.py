@@ -1,0 +1,194 @@
+"""The latents of a dataset as arrays, from the database or from a snapshot file."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+from sqlalchemy import BigInteger, Connection, Row, select, type_coerce
+
+from schemas.manifest import EncoderManifest
+from server_classifier.store.dataset_members import CHUNK, count_members, find_changes
+from server_classifier.store.datasets import Dataset, get_dataset
+from server_classifier.store.errors import DatasetError
+from server_classifier.store.registry import get_encoder
+from server_classifier.store.tables import dataset_member, latent
+from server_classifier.store.vectors import decode, learnable
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetLatents:
+    """N latents of one encoder, in the order of the dataset: by messageID.
+
+    Attributes:
+        values: [N, D] float32; int8 latents are restored by the encoder's manifest.
+        targets: [N] int64, the place of each label in ``labels``.
+        labels: those that occur, sorted.
+        site_of: [N] int64, the place of each site in ``sites``.
+        sites: those that occur, sorted.
+        groups: [N] int64, one number for each subject, else imageID, else messageID: what must
+            not be split between learning and testing.
+        received_at: [N] int64, milliseconds since 1970 UTC.
+        digest: of the whole dataset.
+        skipped: members of this encoder that cannot be learned from: sums, int32, and vectors of
+            another length.
+    """
+
+    values: NDArray[np.float32]
+    targets: NDArray[np.int64]
+    labels: tuple[str, ...]
+    site_of: NDArray[np.int64]
+    sites: tuple[str, ...]
+    groups: NDArray[np.int64]
+    received_at: NDArray[np.int64]
+    digest: str
+    encoder_id: str
+    skipped: int = 0
+
+
+def read_dataset(
+    connection: Connection, name: str, encoder_id: str | None = None
+) -> DatasetLatents:
+    """Read a dataset's latents of one encoder, after checking that none has changed.
+
+    The arrays follow from the dataset alone, whatever the database and the order of storage.
+
+    Args:
+        encoder_id: or its first digits; needed where the dataset has latents of several encoders.
+
+    Raises:
+        DatasetError: there is no such dataset, members of it are gone or changed, or it is not
+            clear which encoder is meant.
+    """
+    chosen = get_dataset(connection, name)
+    _refuse_changes(connection, chosen)
+    counts: Counter[str] = Counter()
+    for stated, count in count_members(connection, chosen.id).items():
+        counts[stated.encoder_id] += count
+    manifest = _get_manifest(connection, _choose_encoder(chosen, counts, encoder_id))
+    latents = _read(connection, chosen, manifest, counts[manifest.encoder_id])
+    if not len(latents.values):
+        raise DatasetError(f"dataset {name} has no latent of {manifest.encoder_id} to learn from")
+    return latents
+
+
+def _refuse_changes(connection: Connection, chosen: Dataset) -> None:
+    gone, changed = find_changes(connection, chosen.id)
+    if gone or changed:
+        raise DatasetError(
+            f"dataset {chosen.name} no longer holds: of {chosen.rows} latents {len(gone)} are gone "
+            f"and {len(changed)} changed, the first of them {min(gone + changed)}; "
+            "make a dataset of another name from what there is now"
+        )
+
+
+def _choose_encoder(chosen: Dataset, counts: Counter[str], wanted: str | None) -> str:
+    fitting = [one for one in counts if one.startswith(wanted or "")]
+    if len(fitting) == 1:
+        return fitting[0]
+    known = ", ".join(f"{one[:12]} ({counts[one]} latents)" for one in sorted(counts))
+    trouble = "several encoders" if fitting else f"no latent of encoder {wanted}"
+    raise DatasetError(f"dataset {chosen.name} has {trouble}; name one of: {known}")
+
+
+def _get_manifest(connection: Connection, encoder_id: str) -> EncoderManifest:
+    encoder = get_encoder(connection, encoder_id)
+    if encoder is None:
+        raise DatasetError(f"encoder {encoder_id} is not registered; add it first")
+    return encoder.manifest
+
+
+def _read(
+    connection: Connection, chosen: Dataset, manifest: EncoderManifest, stored: int
+) -> DatasetLatents:
+    query = (
+        select(
+            *(latent.c.dtype, latent.c.value, latent.c.label, latent.c.site),
+            *(latent.c.subject, latent.c.image_id, latent.c.message_id),
+            type_coerce(latent.c.received_at, BigInteger),
+        )
+        .join(dataset_member, latent.c.message_id == dataset_member.c.message_id)
+        .where(dataset_member.c.dataset_id == chosen.id, learnable(manifest))
+        .order_by(dataset_member.c.ordinal)
+    )
+    found = connection.execute(query, execution_options={"yield_per": CHUNK})
+    values = [np.empty((0, manifest.latent_dim), np.float32)]
+    labels: list[str] = []
+    sites: list[str] = []
+    groups: list[tuple[str | None, ...]] = []
+    received: list[int] = []
+    for chunk in found.partitions():
+        dtypes, blobs, some_labels, some_sites, *_, times = _columns(chunk)
+        values.append(decode(dtypes, blobs, manifest))
+        labels += some_labels
+        sites += some_sites
+        received += times
+        groups += [_name_group(row) for row in chunk]
+    targets, known_labels = _number(labels)
+    site_of, known_sites = _number(sites)
+    numbers: dict[tuple[str | None, ...], int] = {}
+    return DatasetLatents(
+        values=np.concatenate(values),
+        targets=targets,
+        labels=known_labels,
+        site_of=site_of,
+        sites=known_sites,
+        groups=np.array([numbers.setdefault(one, len(numbers)) for one in groups], np.int64),
+        received_at=np.array(received, np.int64),
+        digest=chosen.digest,
+        encoder_id=manifest.encoder_id,
+        skipped=stored - len(labels),
+    )
+
+
+def _columns(chunk: Sequence[Row[Any]]) -> list[tuple[Any, ...]]:
+    return list(zip(*chunk, strict=True))
+
+
+def _name_group(row: Row[Any]) -> tuple[str | None, ...]:
+    """Return what stays together: a pseudonym means the same within its site only."""
+    if row.subject is not None:
+        return (row.site, row.subject, None)
+    if row.image_id is not None:
+        return (row.site, None, row.image_id)
+    return (row.message_id,)
+
+
+def _number(names: Iterable[str]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Return the place of each name among the sorted names, and these."""
+    names = list(names)
+    known = tuple(sorted(set(names)))
+    places = {name: place for place, name in enumerate(known)}
+    return np.array([places[name] for name in names], np.int64), known
+
+
+def write_snapshot(latents: DatasetLatents, file: Path) -> None:
+    """Write latents to a file that ``read_snapshot`` reads, in place of one that is there."""
+    arrays = {name: getattr(latents, name) for name in _ARRAYS}
+    about = {name: getattr(latents, name) for name in _FACTS}
+    with file.open("wb") as target:
+        np.savez(target, about=np.frombuffer(orjson.dumps(about), np.uint8), **arrays)
+
+
+def read_snapshot(file: Path) -> DatasetLatents:
+    """Read what ``write_snapshot`` wrote.
+
+    Raises:
+        DatasetError: the file is missing, damaged or something else.
+    """
+    try:
+        with np.load(file, allow_pickle=False) as content:
+            about = orjson.loads(content["about"].tobytes())
+            arrays = {name: content[name] for name in _ARRAYS}
+    except Exception as error:
+        raise DatasetError(f"the snapshot {file} cannot be read ({error}); make it anew") from error
+    about = {key: tuple(one) if isinstance(one, list) else one for key, one in about.items()}
+    return DatasetLatents(**arrays, **about)
+
+
+_ARRAYS = ("values", "targets", "site_of", "groups", "received_at")
+_FACTS = ("labels", "sites", "digest", "encoder_id", "skipped")

@@ -1,0 +1,139 @@
+"""The members of datasets: found among the latents, stored, read and compared with what there is.
+
+There may be millions. What is found is kept as text of equal length in one array, 69 bytes each.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import BigInteger, Connection, func, select, type_coerce
+
+from server_classifier.store.latents import LatentRow
+from server_classifier.store.revisions import compute_revision
+from server_classifier.store.selection import Selection
+from server_classifier.store.tables import dataset_member, latent
+
+CHUNK = 5_000  # rows at once
+
+OnProgress = Callable[[int], None]
+"""Takes how many latents are read."""
+
+
+class Member(NamedTuple):
+    """A latent of a dataset, and the hash of what it held when the dataset was made."""
+
+    message_id: str
+    revision: str
+
+
+class Stated(NamedTuple):
+    """What members are counted by."""
+
+    site: str
+    client_id: str
+    label: str
+    encoder_id: str
+
+
+class Changes(NamedTuple):
+    """The messageIDs of members whose latent is gone, and of those that now hold something else."""
+
+    gone: list[str]
+    changed: list[str]
+
+
+# Times as they are stored, which is what a revision is computed from.
+_STORED = [
+    type_coerce(latent.c[name], BigInteger) if name.endswith("_at") else latent.c[name]
+    for name in LatentRow._fields
+]
+
+
+def find_members(
+    connection: Connection, selection: Selection, on_progress: OnProgress
+) -> NDArray[np.bytes_]:
+    """Return ``messageID revision`` [N] of the latents that are selected, in order of bytes."""
+    query = select(*_STORED).where(selection.to_condition())
+    found = connection.execute(query, execution_options={"yield_per": CHUNK})
+    chunks = [np.empty(0, "S69")]
+    done = 0
+    for chunk in found.partitions():
+        rows = map(LatentRow._make, chunk)
+        lines = [f"{row.message_id} {compute_revision(row)}" for row in rows]
+        chunks.append(np.array(lines, "S69"))
+        done += len(chunk)
+        on_progress(done)
+    members = np.concatenate(chunks)
+    members.sort()
+    return members
+
+
+def split_members(members: NDArray[np.bytes_]) -> Iterator[Member]:
+    """Yield what ``find_members`` returned, one by one."""
+    for line in members:
+        yield Member(*line.decode().split(" "))
+
+
+def insert_members(connection: Connection, dataset_id: int, members: NDArray[np.bytes_]) -> None:
+    """Store what ``find_members`` returned as the members of a dataset."""
+    mark = "%s" if connection.dialect.name == "postgresql" else "?"
+    statement = f"INSERT INTO dataset_member VALUES ({', '.join([mark] * 4)})"  # noqa: S608
+    for start in range(0, len(members), CHUNK):
+        chunk = split_members(members[start : start + CHUNK])
+        rows = [(dataset_id, ordinal, *member) for ordinal, member in enumerate(chunk, start)]
+        connection.exec_driver_sql(statement, rows)
+
+
+def read_members(connection: Connection, dataset_id: int) -> Iterator[Member]:
+    """Yield the members of a dataset in their order."""
+    query = (
+        select(dataset_member.c.message_id, dataset_member.c.revision)
+        .where(dataset_member.c.dataset_id == dataset_id)
+        .order_by(dataset_member.c.ordinal)
+    )
+    for row in connection.execute(query, execution_options={"yield_per": CHUNK}):
+        yield Member._make(row)
+
+
+def find_changes(connection: Connection, dataset_id: int) -> Changes:
+    """Compute the revisions of all latents of a dataset and compare them with its members'."""
+    query = (
+        select(dataset_member.c.message_id, dataset_member.c.revision, *_STORED)
+        .outerjoin_from(dataset_member, latent, latent.c.message_id == dataset_member.c.message_id)
+        .where(dataset_member.c.dataset_id == dataset_id)
+        .order_by(dataset_member.c.ordinal)
+    )
+    changes = Changes([], [])
+    found = connection.execute(query, execution_options={"yield_per": CHUNK})
+    for message_id, revision, *columns in found:
+        row = LatentRow._make(columns)
+        if row.message_id is None:
+            changes.gone.append(message_id)
+        elif compute_revision(row) != revision:
+            changes.changed.append(message_id)
+    return changes
+
+
+def count_members(connection: Connection, dataset_id: int) -> Counter[Stated]:
+    """Count the latents of a dataset that are still there."""
+    columns = [latent.c[name] for name in Stated._fields]
+    rows = connection.execute(
+        select(*columns, func.count())
+        .join(dataset_member, latent.c.message_id == dataset_member.c.message_id)
+        .where(dataset_member.c.dataset_id == dataset_id)
+        .group_by(*columns)
+    )
+    return Counter({Stated(*stated): count for *stated, count in rows})
+
+
+def count_latents_of(connection: Connection, message_ids: Sequence[str]) -> Counter[Stated]:
+    """Count the latents with these messageIDs that are there."""
+    columns = [latent.c[name] for name in Stated._fields]
+    counts: Counter[Stated] = Counter()
+    for start in range(0, len(message_ids), CHUNK):
+        wanted = latent.c.message_id.in_(message_ids[start : start + CHUNK])
+        counts.update(map(Stated._make, connection.execute(select(*columns).where(wanted))))
+    return counts

@@ -1,0 +1,109 @@
+"""The one row that tells a database filled by a replay from a live one."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from sqlalchemy import URL, Connection, Engine, insert, make_url, select, update
+
+from server_classifier.store.database import describe, reading
+from server_classifier.store.dataset_members import find_members, split_members
+from server_classifier.store.errors import ReplayRefused
+from server_classifier.store.inventory import find_tables
+from server_classifier.store.revisions import compute_digest
+from server_classifier.store.selection import Selection
+from server_classifier.store.tables import metadata, replay
+
+_ID = 1
+
+
+class ReplayRow(NamedTuple):
+    """What was asked for, and what came of it, both JSON; the last two are None until the end."""
+
+    request: str
+    report: str
+    digest: str | None
+    started_at: datetime
+    finished_at: datetime | None
+
+
+def find_replay(connection: Connection) -> ReplayRow | None:
+    """Return the replay that a database with current tables holds; None in a live one."""
+    row = connection.execute(select(*(replay.c[name] for name in ReplayRow._fields))).first()
+    return None if row is None else ReplayRow._make(row)
+
+
+def look_into(target: Engine) -> ReplayRow | None:
+    """Return the replay that a database holds, or None where it is empty or not there yet.
+
+    Nothing is made or changed.
+
+    Raises:
+        ReplayRefused: it holds what no replay has put there.
+        StoreError: it is no database, or does not answer.
+    """
+    if target.dialect.name == "sqlite" and not Path(target.url.database or "").exists():
+        return None
+    with reading(target) as connection:
+        if replay.name in find_tables(connection) and (found := find_replay(connection)):
+            return found
+        refuse_used(connection, describe(target))
+    return None
+
+
+def refuse_live(target: Engine, live: str) -> None:
+    """Raise ReplayRefused where the target is the database at the address ``live``."""
+    if _locate(target.url) == _locate(make_url(live)):
+        raise ReplayRefused(
+            f"{describe(target)} is the live database; a replay needs a new one of its own"
+        )
+
+
+def refuse_used(connection: Connection, name: str) -> None:
+    """Raise ReplayRefused where a database that holds no replay holds anything else of ours."""
+    tables = [metadata.tables[one] for one in find_tables(connection)]
+    used = [one.name for one in tables if connection.execute(select(one).limit(1)).first()]
+    if used:
+        raise ReplayRefused(
+            f"{name} was not filled by a replay and is not empty (there are rows in "
+            f"{', '.join(used)}): name a new database, such as --into sqlite:///replay.db"
+        )
+
+
+def begin_replay(connection: Connection, begun: ReplayRow) -> None:
+    """Make the row in an empty database."""
+    connection.execute(insert(replay).values(begun._asdict() | {"id": _ID}))
+
+
+def note_report(connection: Connection, report: str) -> None:
+    """Keep how far a replay is, in the transaction of its rows."""
+    connection.execute(update(replay).values(report=report))
+
+
+def finish_replay(connection: Connection, digest: str, *, now: datetime) -> None:
+    """Note that nothing is left to be read."""
+    connection.execute(update(replay).values(digest=digest, finished_at=now))
+
+
+def compute_latents_digest(connection: Connection) -> str:
+    """Return the digest of all latents; a dataset of all of them has the same."""
+    members = find_members(connection, Selection(), lambda _: None)
+    return compute_digest(split_members(members))
+
+
+def refuse_replay(engine: Engine) -> None:
+    """Raise ReplayRefused where a database, with current tables, holds a replay."""
+    with reading(engine) as connection:
+        if find_replay(connection) is not None:
+            raise ReplayRefused(
+                f"{describe(engine)} was filled by a replay, and is for training and experiments "
+                "only: live messages would mix with it. Name the live database"
+            )
+
+
+def _locate(url: URL) -> tuple[object, ...]:
+    """Return where a database is, in one form whatever form its address has."""
+    if url.get_backend_name() == "sqlite":
+        return (Path(url.database or "").resolve(),)
+    host = url.host or url.query.get("host") or "localhost"
+    return (host, url.port or 5432, url.database)
