@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.learning_load import SHAPES, Shape, fill_topic
 from benchmarks.measurement import Measurement, make_parser, report
+from ioa.collector import relieve_collector
 from stream.archive import ArchiveSource
 from stream.archive_parts import OPTIONS, to_table
 from stream.archive_writing import write_archive
@@ -63,6 +64,7 @@ class Memory:
 
 def main() -> None:
     options = read_options()
+    relieve_collector()
     measured: list[Measurement] = []
     with (
         tempfile.TemporaryDirectory(dir=options.directory, prefix="ioa-bench-") as folder,

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ioa.cli.options import Bootstrap, Config, Database, Json, Prefix
-from ioa.errors import IoaError
-from ioa.settings import load_settings
+from ioa.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from server_classifier.store.registry_copy import RegistryCopy
     from stream.archive_manifest import ArchiveManifest
+    from stream.archive_writing import Written
+    from stream.window import Window
 
 app = typer.Typer(
     help="Keep learning records past Kafka's retention, in a folder of Parquet files.",
@@ -65,12 +65,7 @@ def write(
 
     Example: ioa archive write /archive/ioa-learning
     """
-    from ioa.progress import show_progress
-    from server_classifier.store.registry_copy import RegistryCopy
-    from stream.archive_manifest import read_manifest
-    from stream.archive_writing import is_archive, write_archive
-    from stream.kafka_source import KafkaSource
-    from stream.topics import Topics
+    from stream.archive_writing import is_archive
     from stream.window import Window
 
     if since is not None and is_archive(folder):
@@ -82,19 +77,7 @@ def write(
         kafka={"bootstrap_servers": bootstrap, "prefix": prefix},
         server={"database_url": database},
     )
-    registry = _read_registry(settings.server.database_url)
-    if is_archive(folder):
-        registry = registry.keep(RegistryCopy.from_json(read_manifest(folder).registry))
-    source = KafkaSource(settings.kafka, Topics(settings.kafka.prefix).learning.name, window)
-    with show_progress("archived", quiet=as_json) as update:
-        written = write_archive(
-            folder,
-            source,
-            registry.to_json(),
-            now=now,
-            allow_gap=allow_gap,
-            on_progress=lambda done, total: update(completed=done, total=total),
-        )
+    written = _copy(folder, settings, window, now, allow_gap=allow_gap, quiet=as_json)
     added = sum(part.records for part in written.parts)
     if as_json:
         facts = {"added": added, "removed": written.removed}
@@ -103,7 +86,7 @@ def write(
     for name in written.removed:
         typer.echo(f"removed {name}, which an interrupted run had left")
     _print(written.manifest)
-    typer.echo(f"added {added:,} records in {len(written.parts)} files")
+    typer.echo(f"added {added:,} records; files: {len(written.parts)}")
 
 
 @app.command()
@@ -129,30 +112,37 @@ def verify(folder: Folder, as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-def _read_registry(url: str) -> "RegistryCopy":
-    """Return what is registered in a database, which stays as it is."""
-    from server_classifier.store.database import (
-        HEAD,
-        current_revision,
-        describe,
-        open_read_only,
-        reading,
-        refuse_missing,
-    )
-    from server_classifier.store.registry_copy import copy_registry
+def _copy(
+    folder: Path,
+    settings: Settings,
+    window: "Window",
+    now: datetime,
+    *,
+    allow_gap: bool,
+    quiet: bool,
+) -> "Written":
+    from ioa.collector import relieve_collector
+    from ioa.progress import show_progress
+    from server_classifier.store.registry_copy import RegistryCopy, read_registry
+    from stream.archive_manifest import read_manifest
+    from stream.archive_writing import is_archive, write_archive
+    from stream.kafka_source import KafkaSource
+    from stream.topics import Topics
 
-    engine = open_read_only(url)
-    try:
-        refuse_missing(engine)
-        if (revision := current_revision(engine)) != HEAD:
-            raise IoaError(
-                f"the tables of {describe(engine)} are at revision {revision}, not {HEAD}: "
-                "`ioa server db upgrade`, or name the database that the services use"
-            )
-        with reading(engine) as connection:
-            return copy_registry(connection)
-    finally:
-        engine.dispose()
+    registry = read_registry(settings.server.database_url)
+    if is_archive(folder):
+        registry = registry.keep(RegistryCopy.from_json(read_manifest(folder).registry))
+    source = KafkaSource(settings.kafka, Topics(settings.kafka.prefix).learning.name, window)
+    relieve_collector()
+    with show_progress("archived", quiet=quiet) as update:
+        return write_archive(
+            folder,
+            source,
+            registry.to_json(),
+            now=now,
+            allow_gap=allow_gap,
+            on_progress=lambda done, total: update(completed=done, total=total),
+        )
 
 
 def _print(manifest: "ArchiveManifest") -> None:
