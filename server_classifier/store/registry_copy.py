@@ -87,12 +87,15 @@ def read_registry(url: str) -> RegistryCopy:
     """
     engine = open_read_only(url)
     refuse_missing(engine)
-    if current_revision(engine) is None:
-        raise StoreError(
-            f"{describe(engine)} has no tables; name the database that the services use"
-        )
-    with reading(engine) as connection:
-        return copy_registry(connection)
+    try:
+        if current_revision(engine) is None:
+            raise StoreError(
+                f"{describe(engine)} has no tables; name the database that the services use"
+            )
+        with reading(engine) as connection:
+            return copy_registry(connection)
+    finally:
+        engine.dispose()
 
 
 def refuse_unknown(registry: RegistryCopy, selection: Selection) -> None:
