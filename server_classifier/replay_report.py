@@ -94,7 +94,8 @@ class ReplayReport:
 
     def to_json(self) -> str:
         """Return it for the database; ``from_json`` reads it."""
-        return orjson.dumps(asdict(self), option=orjson.OPT_SORT_KEYS).decode()
+        content = asdict(self) | {"extents": [tuple(one) for one in self.extents]}
+        return orjson.dumps(content, option=orjson.OPT_SORT_KEYS).decode()
 
     @classmethod
     def from_json(cls, text: str) -> Self:

@@ -15,7 +15,7 @@ from server_classifier.metrics import BatchMetrics, count_dead_letters
 from server_classifier.monitor import Monitor, open_monitor
 from server_classifier.settings import ServerSettings
 from server_classifier.store.database import current_revision, ensure_current, open_database
-from server_classifier.store.errors import StoreUnavailable
+from server_classifier.store.errors import StoreError, StoreUnavailable
 from stream.connection import backoff, read_cluster_id, wait_for_cluster
 from stream.consumer import Handle, Place, RecordConsumer
 from stream.health import Health
@@ -144,6 +144,9 @@ def await_database(
         except StoreUnavailable as error:
             structlog.get_logger().error("waiting for the database", error=str(error))
             health.wait_for(error.dependency, str(error))
+        except StoreError:
+            engine.dispose()
+            raise
         if stop.wait(delay):
             return None
     return None

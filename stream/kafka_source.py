@@ -41,18 +41,15 @@ class KafkaSource:
             KafkaUnavailable: the broker is away.
             StreamError: records were deleted, or the topic was made again, before or meanwhile.
         """
-        wanted = [one for one in extents if one.low < one.high]
-        if not wanted:
-            return
-        self._refuse_loss(wanted)
-        yield from read_batches(self._settings, wanted, when_deleted="error")
-        self._refuse_another(read_extents(self._admin, self.topic), wanted)
+        self._refuse_loss(extents)
+        yield from read_batches(self._settings, extents, when_deleted="error")
+        self._refuse_another(read_extents(self._admin, self.topic), extents)
 
     def _refuse_loss(self, wanted: Sequence[Extent]) -> None:
         held = read_extents(self._admin, self.topic)
         self._refuse_another(held, wanted)
         first = {one.part: one.low for one in held}
-        if any(one.low < first[one.part] for one in wanted):
+        if any(one.low < min(one.high, first[one.part]) for one in wanted):
             raise StreamError(
                 f"of {self.topic} there are still to be read {describe_extents(wanted)}, but some "
                 f"of that was deleted; Kafka holds {describe_extents(held)}. An archive may hold "
@@ -65,6 +62,6 @@ class KafkaSource:
         if ids != {one.log_id for one in held}:
             raise StreamError(
                 f"{self.topic} was deleted and made again (its id is now {held[0].log_id}, not "
-                f"{', '.join(ids)}): what was read until now is of the topic that is gone, and "
-                "the rest is not there any more. Replay into a new database"
+                f"{', '.join(ids)}): what was read until now is of the topic that is gone. Replay "
+                "into a new database"
             )

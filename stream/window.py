@@ -1,6 +1,6 @@
 """Which stretch of a topic is meant: two texts of a person, offsets or times, to extents."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple, Self
 
@@ -12,6 +12,10 @@ from stream.extent import Extent, list_offsets, read_extents
 
 Bound = int | datetime
 """An offset in each partition, or a time by the broker's clock."""
+
+FindTime = Callable[[int], Mapping[int, int]]
+"""Takes milliseconds since the Unix epoch and returns the first offset of each partition that is
+not older, or the partition's end."""
 
 
 class Window(NamedTuple):
@@ -75,16 +79,27 @@ def find_window(admin: AdminClient, topic: str, window: Window) -> list[Extent]:
         KafkaUnavailable: the cluster does not answer, or there is no such topic.
     """
     held = read_extents(admin, topic)
-    starts = {one.part: one.low for one in held}
+    return cut_extents(held, window, lambda moment: _find_time(admin, held, moment))
+
+
+def cut_extents(held: Sequence[Extent], window: Window, find_time: FindTime) -> list[Extent]:
+    """Return what of ``held`` lies in a window, where ``find_time`` looks up its times.
+
+    Raises:
+        StreamError: some of it was deleted already, or there is nothing in it.
+    """
+    starts: Mapping[int, int] = {one.part: one.low for one in held}
     if window.since is not None:
-        starts = _locate(admin, held, window.since)
+        starts = _locate(held, window.since, find_time)
         _refuse_deleted(held, starts, window.since)
-    ends = {one.part: one.high for one in held}
+    ends: Mapping[int, int] = {one.part: one.high for one in held}
     if window.until is not None:
-        ends = _locate(admin, held, window.until)
+        ends = _locate(held, window.until, find_time)
     extents = [_cut(one, starts[one.part], ends[one.part]) for one in held]
     if not any(one.low < one.high for one in extents):
-        raise StreamError(f"{topic} holds nothing from {window}; it holds {describe_extents(held)}")
+        raise StreamError(
+            f"{held[0].topic} holds nothing from {window}; it holds {describe_extents(held)}"
+        )
     return extents
 
 
@@ -103,11 +118,15 @@ def _cut(extent: Extent, start: int, end: int) -> Extent:
     return extent._replace(low=min(max(start, extent.low), high), high=high)
 
 
-def _locate(admin: AdminClient, held: Sequence[Extent], bound: Bound) -> dict[int, int]:
+def _locate(held: Sequence[Extent], bound: Bound, find_time: FindTime) -> Mapping[int, int]:
     """Return the first offset at or after a bound, by partition; the end where there is none."""
     if isinstance(bound, int):
         return {one.part: bound for one in held}
-    moment = OffsetSpec.for_timestamp(int(bound.timestamp() * 1000))
+    return find_time(int(bound.timestamp() * 1000))
+
+
+def _find_time(admin: AdminClient, held: Sequence[Extent], milliseconds: int) -> dict[int, int]:
+    moment = OffsetSpec.for_timestamp(milliseconds)
     found = list_offsets(admin, held[0].topic, [one.part for one in held], moment)
     return {one.part: one.high if found[one.part] < 0 else found[one.part] for one in held}
 

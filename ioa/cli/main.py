@@ -5,7 +5,7 @@ import sys
 import typer
 
 from client_autoencoder.errors import ClientError
-from ioa.cli import broker, client, dead_letters, encoder, experiment, server, topics
+from ioa.cli import archive, broker, client, dead_letters, encoder, experiment, server, topics
 from ioa.cli.demo import demo
 from ioa.cli.replay import replay
 from ioa.errors import IoaError
@@ -28,6 +28,7 @@ for name, group in (
     ("client", client.app),
     ("server", server.app),
     ("dead-letters", dead_letters.app),
+    ("archive", archive.app),
     ("experiment", experiment.app),
 ):
     app.add_typer(group, name=name)
@@ -56,6 +57,7 @@ _EXTRAS = {
     "alembic": "server",
     "prometheus_client": "server",
     "psycopg": "postgres",
+    "pyarrow": "archive",
     "torch": "train",
     "onnx": "train",
     "safetensors": "train",

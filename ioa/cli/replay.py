@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -16,7 +16,9 @@ from ioa.cli.selection_options import Client, Encoder, Label, Site, make_selecti
 from ioa.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from server_classifier.replay_report import ReplayReport
+    from sqlalchemy import Engine
+
+    from server_classifier.replay_report import ReplayReport, ReplayRequest
     from server_classifier.store.registry_copy import RegistryCopy
     from server_classifier.store.replays import ReplayRow
     from stream.source import RecordSource
@@ -96,12 +98,8 @@ def replay(
     Example: ioa replay --from 2026-11-01 --site st-mary --into sqlite:///november.db
     """
     from ioa.collector import relieve_collector
-    from server_classifier.replay import Replay
     from server_classifier.replay_report import ReplayReport, ReplayRequest
-    from server_classifier.store.database import open_database
     from server_classifier.store.registry_copy import refuse_unknown
-    from server_classifier.store.replays import refuse_live
-    from stream.pacing import read_paced
     from stream.window import Window
 
     if speed is not None and speed <= 0:
@@ -111,23 +109,31 @@ def replay(
         kafka={"bootstrap_servers": bootstrap, "prefix": prefix},
         server={"database_url": database},
     )
-    target = open_database(into)
-    refuse_live(target, settings.server.database_url)
-    window = Window.parse(since, until, datetime.now(UTC))
-    source, registry = _open(settings, archive, mode, window)
-    selection = make_selection(site, client, label, encoder)
-    refuse_unknown(registry, selection)
-    request = ReplayRequest(
-        source.cluster_id, source.topic, mode, str(window), selection, settings.server.labels
-    )
-    relieve_collector()
-    run = Replay(target, request, registry, now=partial(datetime.now, UTC), clock=time.monotonic)
-    read = source.read
-    if speed is not None:
-        read = partial(read_paced, source, speed=speed, clock=time.monotonic, sleep=time.sleep)
-    with _progress(as_json) as on_progress:
-        row = run.run(source, read, on_progress)
+    with _target(into, settings.server.database_url) as target:
+        window = Window.parse(since, until, datetime.now(UTC))
+        source, registry = _open(settings, archive, mode, window)
+        selection = make_selection(site, client, label, encoder)
+        refuse_unknown(registry, selection)
+        request = ReplayRequest(
+            source.cluster_id, source.topic, mode, str(window), selection, settings.server.labels
+        )
+        relieve_collector()
+        row = _run(target, source, request, registry, speed=speed, quiet=as_json)
     _print(row, ReplayReport.from_json(row.report), as_json)
+
+
+@contextmanager
+def _target(url: str, live: str) -> "Iterator[Engine]":
+    """Open the database to fill, for the block; nothing connects yet."""
+    from server_classifier.store.database import open_database
+    from server_classifier.store.replays import refuse_live
+
+    engine = open_database(url)
+    refuse_live(engine, live)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def _open(
@@ -142,6 +148,9 @@ def _open(
         from stream.archive import ArchiveSource  # pyarrow is an extra
 
         kept = ArchiveSource(archive, window)
+        for gap in kept.gaps:
+            lost = f"{kept.topic}[{gap.partition}] offsets {gap.low} to {gap.high - 1}"
+            typer.echo(f"not in the archive, deleted before it was written: {lost}", err=True)
         return kept, RegistryCopy.from_json(kept.registry)
     topics = Topics(settings.kafka.prefix)
     topic = topics.learning if mode == "learning" else topics.service
@@ -149,12 +158,28 @@ def _open(
     return KafkaSource(settings.kafka, topic.name, window), registry
 
 
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[["ReplayReport"], None]]:
+def _run(
+    target: "Engine",
+    source: "RecordSource",
+    request: "ReplayRequest",
+    registry: "RegistryCopy",
+    *,
+    speed: float | None,
+    quiet: bool,
+) -> "ReplayRow":
     from ioa.progress import show_progress
+    from server_classifier.replay import Replay
+    from stream.pacing import read_paced
 
+    now, clock = partial(datetime.now, UTC), time.monotonic
+    replay = Replay(target, request, registry, now=now, clock=clock)
+    read = source.read
+    if speed is not None:
+        read = partial(read_paced, source, speed=speed, clock=clock, sleep=time.sleep)
     with show_progress("replayed", quiet=quiet) as update:
-        yield lambda report: update(completed=report.read, total=report.total)
+        return replay.run(
+            source, read, lambda report: update(completed=report.read, total=report.total)
+        )
 
 
 def _print(row: "ReplayRow", report: "ReplayReport", as_json: bool) -> None:

@@ -61,6 +61,12 @@ class RegistryCopy(NamedTuple):
         except (KeyError, TypeError, SchemaError) as error:
             raise RegistryError(f"the list of encoders and clients is damaged: {error}") from error
 
+    def keep(self, older: Self) -> Self:
+        """Return this copy with what only an older one has."""
+        encoders = {one.encoder_id: one for one in [*older.encoders, *self.encoders]}
+        clients = {one.client_id: one for one in [*older.clients, *self.clients]}
+        return type(self)([*encoders.values()], [*clients.values()])
+
 
 def copy_registry(connection: Connection) -> RegistryCopy:
     """Return what is registered now."""
@@ -81,12 +87,15 @@ def read_registry(url: str) -> RegistryCopy:
     """
     engine = open_read_only(url)
     refuse_missing(engine)
-    if current_revision(engine) is None:
-        raise StoreError(
-            f"{describe(engine)} has no tables; name the database that the services use"
-        )
-    with reading(engine) as connection:
-        return copy_registry(connection)
+    try:
+        if current_revision(engine) is None:
+            raise StoreError(
+                f"{describe(engine)} has no tables; name the database that the services use"
+            )
+        with reading(engine) as connection:
+            return copy_registry(connection)
+    finally:
+        engine.dispose()
 
 
 def refuse_unknown(registry: RegistryCopy, selection: Selection) -> None:

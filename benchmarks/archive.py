@@ -1,0 +1,153 @@
+"""How fast records go into an archive and come back, beside pyarrow alone.
+
+One topic is archived from Kafka, and once more from records that are in memory already; what was
+written is read back, sums checked, as a replay reads it. The ceilings move the same columns:
+pyarrow writes them, in memory already, as one file and waits for the disk, and it reads the part
+files into a table without looking into them.
+
+Megabytes are those of the message bodies. All subjects run in turn, and a ratio is of one turn.
+
+Example: python -m benchmarks.archive --quick
+"""
+
+import argparse
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks.learning_load import SHAPES, Shape, fill_topic
+from benchmarks.measurement import Measurement, make_parser, report
+from ioa.collector import relieve_collector
+from stream.archive import ArchiveSource
+from stream.archive_parts import OPTIONS, to_table
+from stream.archive_writing import write_archive
+from stream.broker.embedded import EmbeddedBroker
+from stream.extent import Extent
+from stream.kafka_source import KafkaSource
+from stream.record import Record
+from stream.settings import KafkaSettings
+from stream.source import RecordSource
+from stream.topics import Topics, create_topics
+from stream.window import Window
+
+FROM_KAFKA, FROM_MEMORY, WRITE_CEILING = "write from Kafka", "write from memory", "pyarrow writes"
+READ, READ_CEILING = "read", "pyarrow reads"
+COLUMNS = {
+    "rate": "records/s|{:,.0f}",
+    "megabytes": "MB/s|{:,.1f}",
+    "of_ceiling": "of the ceiling|{:.2f} x",
+    "file_bytes": "bytes in the file per record|{:,.0f}",
+}
+_MEASURED = ("int8x64", "float32x784")
+
+
+class Memory:
+    """Records of a topic that were read before."""
+
+    def __init__(self, source: RecordSource) -> None:
+        self.cluster_id = source.cluster_id
+        self.topic = source.topic
+        self.extents = source.extents
+        self.batches = list(source.read(source.extents))
+
+    def read(self, extents: Sequence[Extent]) -> Iterator[Sequence[Record]]:
+        """Yield everything."""
+        yield from self.batches
+
+
+def main() -> None:
+    options = read_options()
+    relieve_collector()
+    measured: list[Measurement] = []
+    with (
+        tempfile.TemporaryDirectory(dir=options.directory, prefix="ioa-bench-") as folder,
+        EmbeddedBroker(Path(folder) / "kafka", announce=print) as broker,
+    ):
+        for name in _MEASURED:
+            shape = SHAPES[name]
+            settings = fill(broker.bootstrap_servers, shape, options.messages)
+            measured += compare(settings, shape, Path(folder) / name, options.runs)
+    report(options.out, "archive", measured, COLUMNS)
+
+
+def read_options() -> argparse.Namespace:
+    parser = make_parser(__doc__)
+    parser.add_argument("--messages", type=int, default=200_000)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--directory", type=Path, help="on the disk to measure; default: temporary")
+    options = parser.parse_args()
+    if options.quick:
+        options.messages, options.runs = 60_000, 2
+    return options
+
+
+def fill(bootstrap: str, shape: Shape, messages: int) -> KafkaSettings:
+    settings = KafkaSettings(bootstrap_servers=bootstrap, prefix=f"bench-{shape.name}")
+    create_topics(settings, [Topics(settings.prefix).learning])
+    fill_topic(settings, shape, "e" * 64, count=messages, repeated=0.0)
+    return settings
+
+
+def compare(settings: KafkaSettings, shape: Shape, folder: Path, runs: int) -> list[Measurement]:
+    """Let all move the same records, in turns."""
+    topic = Topics(settings.prefix).learning.name
+    memory = Memory(KafkaSource(settings, topic, Window()))
+    table = pa.concat_tables(to_table(batch) for batch in memory.batches)
+    bodies = sum(len(one or b"") for one in table["value"].to_pylist())
+    condition = {"body": shape.name, "records": len(table)}
+    subjects: dict[str, Callable[[], object]] = {
+        WRITE_CEILING: lambda: write_table(table, folder.with_suffix(".parquet")),
+        FROM_KAFKA: lambda: archive(KafkaSource(settings, topic, Window()), folder),
+        FROM_MEMORY: lambda: archive(memory, folder),
+        READ_CEILING: lambda: pq.read_table(sorted(folder.glob("*.parquet"))),
+        READ: lambda: read_all(folder),
+    }
+    results = {name: Measurement("archive", condition, name) for name in subjects}
+    for _ in range(runs):
+        seconds = {name: measure(work) for name, work in subjects.items()}
+        stored = sum(file.stat().st_size for file in folder.glob("*.parquet"))
+        for name, taken in seconds.items():
+            ceiling = seconds[READ_CEILING if name in (READ, READ_CEILING) else WRITE_CEILING]
+            results[name].runs.append(
+                {
+                    "rate": len(table) / taken,
+                    "megabytes": bodies / taken / 1e6,
+                    "of_ceiling": ceiling / taken,
+                    "file_bytes": stored / len(table),
+                }
+            )
+    return list(results.values())
+
+
+def measure(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def write_table(table: pa.Table, file: Path) -> None:
+    with file.open("wb") as target:
+        pq.write_table(table, target, **OPTIONS)
+        os.fsync(target.fileno())
+
+
+def archive(source: RecordSource, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    write_archive(folder, source, {}, now=datetime.now(UTC))
+
+
+def read_all(folder: Path) -> None:
+    source = ArchiveSource(folder, Window())
+    found = sum(len(batch) for batch in source.read(source.extents))
+    assert found == sum(one.high - one.low for one in source.extents)
+
+
+if __name__ == "__main__":
+    main()

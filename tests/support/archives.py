@@ -1,0 +1,88 @@
+"""A learning topic with records of every kind, and what a source gives of it."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from confluent_kafka import Producer
+
+from schemas.dead_letter import Headers
+from stream.archive import ArchiveSource
+from stream.archive_writing import Written, write_archive
+from stream.kafka_source import KafkaSource
+from stream.record import Record
+from stream.settings import KafkaSettings
+from stream.source import RecordSource
+from stream.topics import Topics, create_topics
+from stream.window import Window
+
+NOW = datetime(2026, 11, 21, 20, tzinfo=UTC)
+REGISTRY = {"encoders": ["of stream's no concern"], "clients": []}
+EVERYTHING = Window()
+
+Body = tuple[bytes | None, bytes | None, Headers]
+"""Key, value and headers."""
+
+KINDS: Sequence[Body] = [
+    (b"key", b"value", [("ioa-kind", b"learning"), ("ioa-client", b"radiology-1")]),
+    (None, b"\xff\x00\xfe", []),
+    (b"", None, [("empty", b""), ("null", None), ("again", b"1"), ("again", b"2")]),
+    (b"\x00", b"", [("again", b"2"), ("again", b"1"), ("", b"no name"), ("größe", b"\xff")]),
+]
+
+
+def make_topics(bootstrap: str, prefix: str) -> KafkaSettings:
+    """Make the topics of a new deployment."""
+    settings = KafkaSettings(bootstrap_servers=bootstrap, prefix=prefix)
+    create_topics(settings, Topics(prefix).shared())
+    return settings
+
+
+def send(settings: KafkaSettings, bodies: Sequence[Body], partition: int | None = None) -> None:
+    """Write records to one partition, or to all four in turn."""
+    topic = Topics(settings.prefix).learning
+    producer = Producer({"bootstrap.servers": settings.bootstrap_servers})
+    for number, (key, value, headers) in enumerate(bodies):
+        place = number % topic.partitions if partition is None else partition
+        producer.produce(topic.name, value, key, place, headers=list(headers))
+    assert producer.flush(20) == 0
+
+
+def number_bodies(count: int, size: int = 8) -> Iterator[Body]:
+    """Yield bodies that differ."""
+    for number in range(count):
+        yield b"%d" % number, number.to_bytes(size), [("number", b"%d" % number)]
+
+
+def open_kafka(settings: KafkaSettings, window: Window = EVERYTHING) -> KafkaSource:
+    """Return the learning topic as a source."""
+    return KafkaSource(settings, Topics(settings.prefix).learning.name, window)
+
+
+def write(folder: Path, settings: KafkaSettings, *, allow_gap: bool = False) -> Written:
+    """Bring an archive up to date."""
+    return write_archive(folder, open_kafka(settings), REGISTRY, now=NOW, allow_gap=allow_gap)
+
+
+def read_all(source: RecordSource) -> dict[int, list[Record]]:
+    """Return all that a source gives, by partition and in its order."""
+    found: dict[int, list[Record]] = {}
+    for batch in source.read(source.extents):
+        for record in batch:
+            found.setdefault(record.partition, []).append(record)
+    return found
+
+
+def read_archive(folder: Path, window: Window = EVERYTHING) -> dict[int, list[Record]]:
+    """Return what an archive gives, by partition."""
+    return read_all(ArchiveSource(folder, window))
+
+
+def read_kafka(settings: KafkaSettings, window: Window = EVERYTHING) -> dict[int, list[Record]]:
+    """Return what Kafka gives, by partition."""
+    return read_all(open_kafka(settings, window))
+
+
+def list_files(folder: Path) -> dict[str, bytes]:
+    """Return the content of every file in a folder."""
+    return {file.name: file.read_bytes() for file in folder.iterdir()}

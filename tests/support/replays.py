@@ -1,0 +1,172 @@
+"""A learning topic with all that a replay may meet, a live registry, and replays of it."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import chain
+
+import numpy as np
+from confluent_kafka import Producer
+from sqlalchemy import Engine
+
+from schemas import avro_form
+from schemas import headers as names
+from schemas.messages import Aggregate, LatentMessage, Mode, Privacy
+from schemas.vector import Vector
+from server_classifier.replay import Read, Replay
+from server_classifier.replay_report import ReplayReport, ReplayRequest
+from server_classifier.store.database import open_database, reading
+from server_classifier.store.registry_copy import copy_registry
+from server_classifier.store.replays import ReplayRow
+from server_classifier.store.selection import Selection
+from stream.extent import Extent
+from stream.identity import make_message_id
+from stream.kafka_source import KafkaSource
+from stream.record import Record
+from stream.settings import KafkaSettings
+from stream.source import RecordSource
+from stream.topics import Topics
+from stream.window import Window
+from tests.server_classifier.stored import make_clusters
+from tests.support.ingestion import CLIENT, Ingestion
+from tests.support.server import LATENT_DIM, make_manifest
+from tests.support.topics import send_raw
+
+EVERYTHING = Selection()
+LABELS = ("hand", "chest")
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """Writes messages of the one registered client into all partitions of the learning topic."""
+
+    kafka: KafkaSettings
+    seed: int = 0
+
+    @property
+    def topic(self) -> str:
+        """The learning topic's name."""
+        return Topics(self.kafka.prefix).learning.name
+
+    def publish(self, count: int) -> None:
+        """Write ``count`` messages that a classifier can learn from, of two labels."""
+        random = np.random.default_rng(self.seed)
+        latents, targets = make_clusters(count, len(LABELS), LATENT_DIM, seed=self.seed)
+        producer = Producer({"bootstrap.servers": self.kafka.bootstrap_servers})
+        for latent, target in zip(latents, targets, strict=True):
+            message_id = make_message_id(1_700_000_000_000, random.bytes(10))
+            body = encode(message_id, LABELS[target], latent)
+            producer.produce(self.topic, body, message_id.encode(), headers=_AVRO)
+        assert producer.flush(30) == 0
+
+    def publish_trouble(self) -> None:
+        """Write junk, a message twice, and two messages with one id in two partitions."""
+        latent = np.zeros(LATENT_DIM, np.float32)
+        twice, clash = (make_message_id(1, bytes([self.seed] * 9 + [i])) for i in range(2))
+        again = encode(twice, "hand", latent)
+        self._send(3, again, b"junk", again)
+        self._send(0, encode(make_message_id(1, bytes(10)), "hand", latent, "unknown-1"))
+        self._send(2, encode(clash, "hand", latent))
+        self._send(1, encode(clash, "chest", latent))
+
+    def _send(self, partition: int, *bodies: bytes) -> None:
+        server = self.kafka.bootstrap_servers
+        send_raw(server, self.topic, [(one, _AVRO) for one in bodies], partition=partition)
+        time.sleep(0.002)  # so that what comes next has a later time
+
+
+_AVRO = [(names.CONTENT_TYPE, avro_form.CONTENT_TYPE.encode())]
+
+
+def encode(
+    message_id: str,
+    label: str,
+    latent: np.ndarray,
+    client: str = CLIENT,
+    mode: Mode = "learning",
+) -> bytes:
+    """Return a message in Avro."""
+    return avro_form.encode_avro(
+        LatentMessage(
+            client,
+            label,
+            Vector.from_numpy(latent),
+            mode,
+            datetime(2026, 1, 1, tzinfo=UTC),
+            message_id,
+            make_manifest().encoder_id,
+            aggregate=Aggregate(),
+            privacy=Privacy("none", parameters={}),
+        )
+    )
+
+
+@dataclass
+class Replayer:
+    """Replays of one deployment's learning topic, as ``ioa replay`` runs them."""
+
+    live: Ingestion
+
+    def open(self, window: Window = Window(), mode: Mode = "learning") -> KafkaSource:  # noqa: B008
+        """Return the topic of a mode as a source."""
+        topics = Topics(self.live.kafka.prefix)
+        topic = topics.learning if mode == "learning" else topics.service
+        return KafkaSource(self.live.kafka, topic.name, window)
+
+    def run(
+        self,
+        target: Engine | str,
+        source: RecordSource | None = None,
+        *,
+        selection: Selection = EVERYTHING,
+        mode: Mode = "learning",
+        read: Read | None = None,
+    ) -> tuple[ReplayRow, ReplayReport]:
+        """Replay into a database and return what its row says."""
+        if isinstance(target, str):
+            with opened(target) as engine:
+                return self.run(engine, source, selection=selection, mode=mode, read=read)
+        source = source or self.open(mode=mode)
+        with reading(self.live.engine) as connection:
+            registry = copy_registry(connection)
+        request = ReplayRequest(source.cluster_id, source.topic, mode, "all", selection, None)
+        now = lambda: datetime.now(UTC)  # noqa: E731
+        replay = Replay(target, request, registry, now=now, clock=time.monotonic)
+        row = replay.run(source, read)
+        return row, ReplayReport.from_json(row.report)
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Engine]:
+    """Open a database for a block."""
+    engine = open_database(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def read_backwards(source: RecordSource) -> Read:
+    """Read the last partition first, and no two of them at once."""
+
+    def read(extents: Sequence[Extent]) -> Iterator[Sequence[Record]]:
+        return chain.from_iterable(source.read([one]) for one in reversed(extents))
+
+    return read
+
+
+def read_in_pieces(source: RecordSource, size: int, after: Callable[[int], None]) -> Read:
+    """Read batches of at most ``size``; ``after`` is told how many were handled after each."""
+
+    def read(extents: Sequence[Extent]) -> Iterator[Sequence[Record]]:
+        done = 0
+        for batch in source.read(extents):
+            for start in range(0, len(batch), size):
+                piece = batch[start : start + size]
+                yield piece
+                done += len(piece)
+                after(done)
+
+    return read
