@@ -218,14 +218,18 @@ def survey_part(file: Path) -> dict[int, Stretch]:
     return held
 
 
-def find_offset(file: Path, partition: int, milliseconds: int) -> int | None:
-    """Return the offset of the first record of a partition at this time or later."""
+def find_offset(file: Path, partition: int, milliseconds: int) -> int:
+    """Return the offset of the first record of a partition at this time or later.
+
+    Raises:
+        ArchiveError: there is none in this part.
+    """
     for piece in _read_pieces(file, _POSITION):
         times = piece["timestamp"].cast(pa.int64()).to_numpy()
         fits = (piece["partition"].to_numpy() == partition) & (times >= milliseconds)
         if fits.any():
             return int(piece["offset"][int(fits.argmax())].as_py())
-    return None
+    raise ArchiveError(f"{file} has no record of partition {partition} from {milliseconds} ms on")
 
 
 def summarise(piece: pa.Table | pa.RecordBatch) -> Iterator[Stretch]:
