@@ -70,11 +70,11 @@ def create(
 @app.command("list")
 def list_datasets(config: Config = None, database: Database = None, as_json: Json = False) -> None:
     """List the datasets of a database, the oldest first. Example: ioa dataset list"""
-    from ioa.cli.dataset_reports import to_json
+    from ioa.cli.dataset_reports import shorten, to_json
     from server_classifier.store.datasets import list_datasets
 
     with _opened(config, database) as connection:
-        rows = [to_json(one) for one in list_datasets(connection)]
+        rows = [(to_json if as_json else shorten)(one) for one in list_datasets(connection)]
     print_rows(rows, as_json, empty="there is no dataset; see `ioa dataset create --help`")
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from server_classifier.store.dataset_members import Changes, Stated
     from server_classifier.store.datasets import Dataset, Difference
 
+_DIGITS_SHOWN = 12
 _IDS_SHOWN = 5
 
 
@@ -20,7 +21,7 @@ def describe_dataset(dataset: "Dataset") -> str:
         "dataset": dataset.name,
         "latents": f"{dataset.rows:,}",
         "digest": dataset.digest,
-        "selection": "; ".join(_describe_selection(dataset)) or "all",
+        "selection": _describe_selection(dataset),
         "made": dataset.created_at.isoformat(timespec="seconds"),
     }
     return "\n".join(f"{name:<11}{value}" for name, value in facts.items())
@@ -34,6 +35,17 @@ def to_json(dataset: "Dataset") -> dict[str, Any]:
         "digest": dataset.digest,
         "selection": orjson.loads(dataset.selection),
         "created_at": dataset.created_at.isoformat(timespec="seconds"),
+    }
+
+
+def shorten(dataset: "Dataset") -> dict[str, Any]:
+    """Return a dataset as a row of a table."""
+    return {
+        "name": dataset.name,
+        "latents": f"{dataset.rows:,}",
+        "digest": dataset.digest[:_DIGITS_SHOWN],
+        "made": f"{dataset.created_at:%Y-%m-%d %H:%M}",
+        "selection": _describe_selection(dataset),
     }
 
 
@@ -97,12 +109,13 @@ def difference_to_json(
     }
 
 
-def _describe_selection(dataset: "Dataset") -> list[str]:
+def _describe_selection(dataset: "Dataset") -> str:
     stated = orjson.loads(dataset.selection)
-    return [
-        f"{name} {', '.join(value) if isinstance(value, list) else value}"
-        for name, value in stated.items()
+    parts = [
+        f"{field} {', '.join(value) if isinstance(value, list) else value}"
+        for field, value in stated.items()
     ]
+    return "; ".join(parts) or "all"
 
 
 def _count_by_field(counts: "Counter[Stated]") -> dict[str, dict[str, int]]:
