@@ -219,9 +219,7 @@ def read_snapshot(file: Path) -> DatasetLatents:
     end = len(content) - length
     numbers = np.frombuffer(content, np.int64, len(_NUMBERS) * rows, _FIRST_ARRAY)
     values = np.frombuffer(content, np.float32, rows * latent_dim, end - 4 * rows * latent_dim)
-    facts = orjson.loads(content[end:])
-    return DatasetLatents(
-        values=values.reshape(rows, latent_dim),
-        **dict(zip(_NUMBERS, numbers.reshape(-1, rows), strict=True)),
-        **facts | {name: tuple(facts[name]) for name in ("labels", "sites")},
-    )
+    facts: dict[str, Any] = orjson.loads(content[end:])
+    facts |= {name: tuple(facts[name]) for name in ("labels", "sites")}
+    facts |= zip(_NUMBERS, numbers.reshape(-1, rows), strict=True)
+    return DatasetLatents(values.reshape(rows, latent_dim), **facts)

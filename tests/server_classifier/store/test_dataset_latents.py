@@ -154,7 +154,7 @@ def test_what_cannot_be_learned_from_is_counted_and_left_out(engine: Engine) -> 
         make_row(22, value=bytes(5)),
     ]
     store(engine, odd, "odd")
-    with pytest.raises(DatasetError, match="odd has no latent .* to learn from"):
+    with pytest.raises(DatasetError, match=r"odd has no latent .* to learn from"):
         read(engine, "odd")
     store(engine, ROWS)
     assert (len(read(engine).values), read(engine).skipped) == (10, 3)

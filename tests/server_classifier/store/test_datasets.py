@@ -158,7 +158,7 @@ def test_the_same_list_again_is_the_same_dataset_and_another_is_refused(engine: 
     again = create_dataset(engine, "mine", Selection(), now=NOW + DAY)
     assert again == (made, False)
     insert(engine, ROWS[6:])
-    with pytest.raises(DatasetError, match="mine was made on 2026-11-21 of 6 .* 10: .* mine-2"):
+    with pytest.raises(DatasetError, match=r"mine was made on 2026-11-21 of 6 .* 10: .* mine-2"):
         create(engine, "mine")
     assert list_ids(engine, made) == [*range(6)]
 
