@@ -4,7 +4,7 @@ import hashlib
 import os
 import struct
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from mmap import ACCESS_COPY, mmap
 from pathlib import Path
@@ -115,65 +115,96 @@ def _get_manifest(connection: Connection, encoder_id: str) -> EncoderManifest:
 def _read(
     connection: Connection, chosen: Dataset, manifest: EncoderManifest, stored: int
 ) -> DatasetLatents:
+    values = np.empty((stored, manifest.latent_dim), np.float32)
+    received = np.empty(stored, np.int64)
+    labels, sites, groups = _Names(), _Names(), _Groups()
+    filled = 0
+    for chunk in _fetch(connection, chosen, manifest):
+        dtypes, blobs, some_labels, some_sites, subjects, images, times = zip(*chunk, strict=True)
+        rows = slice(filled, filled + len(chunk))
+        values[rows] = decode(dtypes, blobs, manifest)
+        received[rows] = times
+        labels.add(some_labels)
+        sites.add(some_sites)
+        groups.add(some_sites, subjects, images)
+        filled = rows.stop
+    targets, known_labels = labels.number()
+    site_of, known_sites = sites.number()
+    return DatasetLatents(
+        values=values[:filled],
+        targets=targets,
+        labels=known_labels,
+        site_of=site_of,
+        sites=known_sites,
+        groups=groups.number(),
+        received_at=received[:filled],
+        digest=chosen.digest,
+        encoder_id=manifest.encoder_id,
+        skipped=stored - filled,
+    )
+
+
+def _fetch(
+    connection: Connection, chosen: Dataset, manifest: EncoderManifest
+) -> Iterator[Sequence[Row[Any]]]:
     query = (
         select(
             *(latent.c.dtype, latent.c.value, latent.c.label, latent.c.site),
-            *(latent.c.subject, latent.c.image_id, latent.c.message_id),
+            *(latent.c.subject, latent.c.image_id),
             type_coerce(latent.c.received_at, BigInteger),
         )
         .join(dataset_member, latent.c.message_id == dataset_member.c.message_id)
         .where(dataset_member.c.dataset_id == chosen.id, learnable(manifest))
         .order_by(dataset_member.c.ordinal)
     )
-    found = connection.execute(query, execution_options={"yield_per": CHUNK})
-    values = [np.empty((0, manifest.latent_dim), np.float32)]
-    labels: list[str] = []
-    sites: list[str] = []
-    groups: list[tuple[str | None, ...]] = []
-    received: list[int] = []
-    for chunk in found.partitions():
-        dtypes, blobs, some_labels, some_sites, *_, times = _columns(chunk)
-        values.append(decode(dtypes, blobs, manifest))
-        labels += some_labels
-        sites += some_sites
-        received += times
-        groups += [_name_group(row) for row in chunk]
-    targets, known_labels = _number(labels)
-    site_of, known_sites = _number(sites)
-    numbers: dict[tuple[str | None, ...], int] = {}
-    return DatasetLatents(
-        values=np.concatenate(values),
-        targets=targets,
-        labels=known_labels,
-        site_of=site_of,
-        sites=known_sites,
-        groups=np.array([numbers.setdefault(one, len(numbers)) for one in groups], np.int64),
-        received_at=np.array(received, np.int64),
-        digest=chosen.digest,
-        encoder_id=manifest.encoder_id,
-        skipped=stored - len(labels),
-    )
+    return connection.execute(query, execution_options={"yield_per": CHUNK}).partitions()
 
 
-def _columns(chunk: Sequence[Row[Any]]) -> list[tuple[Any, ...]]:
-    return list(zip(*chunk, strict=True))
+class _Names:
+    """Names that come in chunks, numbered."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, int] = {}
+        self._chunks = [np.empty(0, np.int64)]
+
+    def add(self, names: Sequence[str]) -> None:
+        for name in set(names):
+            self._places.setdefault(name, len(self._places))
+        numbers = map(self._places.__getitem__, names)
+        self._chunks.append(np.fromiter(numbers, np.int64, len(names)))
+
+    def number(self) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+        """Return the place of each name among the sorted names, and these."""
+        known = tuple(sorted(self._places))
+        order = np.empty(len(known), np.int64)
+        order[[self._places[name] for name in known]] = np.arange(len(known))
+        return order[np.concatenate(self._chunks)], known
 
 
-def _name_group(row: Row[Any]) -> tuple[str | None, ...]:
-    """Return what stays together: a pseudonym means the same within its site only."""
-    if row.subject is not None:
-        return (row.site, row.subject, None)
-    if row.image_id is not None:
-        return (row.site, None, row.image_id)
-    return (row.message_id,)
+class _Groups:
+    """Rows that come in chunks, each with the place of the first row of its group."""
 
+    def __init__(self) -> None:
+        self._first: dict[tuple[str, str, str], int] = {}
+        self._places: list[int] = []
 
-def _number(names: Iterable[str]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Return the place of each name among the sorted names, and these."""
-    names = list(names)
-    known = tuple(sorted(set(names)))
-    places = {name: place for place, name in enumerate(known)}
-    return np.array([places[name] for name in names], np.int64), known
+    def add(
+        self,
+        sites: Sequence[str],
+        subjects: Sequence[str | None],
+        images: Sequence[str | None],
+    ) -> None:
+        for site, subject, image in zip(sites, subjects, images, strict=True):
+            place = len(self._places)
+            if subject is not None:  # a pseudonym means the same within its site only
+                place = self._first.setdefault((site, "subject", subject), place)
+            elif image is not None:
+                place = self._first.setdefault((site, "image", image), place)
+            self._places.append(place)
+
+    def number(self) -> NDArray[np.int64]:
+        """Return the groups of the rows, numbered from 0 by their first rows."""
+        return np.unique(np.array(self._places, np.int64), return_inverse=True)[1]
 
 
 def write_snapshot(latents: DatasetLatents, file: Path) -> None:
