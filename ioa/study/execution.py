@@ -1,0 +1,93 @@
+"""Many trainings over the cores, of which those that were done before are left out."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from threading import Thread
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from ioa.study.errors import StudyError
+from ioa.study.records import write_record
+
+Task = TypeVar("Task")
+Progress = Callable[[int, int], None]
+"""Takes how much is done and how much there is in all."""
+
+
+def run_missing(
+    tasks: Mapping[str, Task],
+    work: Callable[[Task], BaseModel],
+    folder: Path,
+    *,
+    jobs: int,
+    on_progress: Progress,
+) -> int:
+    """Do the tasks that have no record yet, and return how many these were.
+
+    Each record is written as soon as it is there, so that a run that was killed goes on where it
+    stopped.
+
+    Args:
+        tasks: by the name of their record, ``<folder>/<name>.json``.
+        work: a function that another process can import; its errors end the run.
+        jobs: processes.
+
+    Raises:
+        StudyError: a process died, or a record cannot be written.
+    """
+    missing = {name: task for name, task in tasks.items() if not _file(folder, name).exists()}
+    on_progress(len(tasks) - len(missing), len(tasks))
+    if missing:
+        _run(missing, work, folder, min(jobs, len(missing)), on_progress, len(tasks))
+    return len(missing)
+
+
+def _run(
+    tasks: Mapping[str, Task],
+    work: Callable[[Task], BaseModel],
+    folder: Path,
+    jobs: int,
+    on_progress: Progress,
+    total: int,
+) -> None:
+    # Spawned, not forked: torch's threads do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, context, initializer=_begin_worker)
+    before = total - len(tasks)
+    try:
+        names = {pool.submit(work, task): name for name, task in tasks.items()}
+        for done, future in enumerate(as_completed(names), 1):
+            write_record(_file(folder, names[future]), future.result())
+            on_progress(before + done, total)
+    except BrokenProcessPool as error:
+        raise StudyError(
+            "a training process died, perhaps for lack of memory; what is done is kept: run the "
+            "same again, with fewer --jobs"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _file(folder: Path, name: str) -> Path:
+    return folder / f"{name}.json"
+
+
+def _begin_worker() -> None:
+    """Prepare a process, before it imports torch: one thread, and no life of its own."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Exit as soon as the parent is gone: killed, it cannot tell its workers."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
