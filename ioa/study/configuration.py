@@ -100,11 +100,11 @@ def combine(settings: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def describe_faults(error: ValidationError) -> str:
-    """Return what is wrong with which keys, each once."""
-    faults = {
-        ".".join(part for part in fault["loc"] if isinstance(part, str)): fault["msg"]
-        for fault in error.errors()
-    }
+    """Return what is wrong with which keys, of each the first fault."""
+    faults: dict[str, str] = {}
+    for fault in error.errors():
+        key = ".".join(part for part in fault["loc"] if isinstance(part, str))
+        faults.setdefault(key, fault["msg"].removeprefix("Value error, "))
     return "; ".join(f"{key}: {reason}" if key else reason for key, reason in faults.items())
 
 

@@ -77,5 +77,7 @@ def _compute_loss(probabilities: Probabilities, targets: Integers) -> float:
     return float(-np.log(np.maximum(right, SMALLEST_PROBABILITY)).mean())
 
 
-def _average_by(places: Integers, hits: NDArray[np.bool_], names: Sequence[str]) -> dict[str, float]:
+def _average_by(
+    places: Integers, hits: NDArray[np.bool_], names: Sequence[str]
+) -> dict[str, float]:
     return {names[place]: float(hits[places == place].mean()) for place in np.unique(places)}

@@ -71,12 +71,12 @@ def _choose_tested(
     latents: DatasetLatents, split: Split, rng: np.random.Generator, fold: str
 ) -> Mask:
     if split.hold_out == "site":
-        return latents.site_of == latents.sites.index(fold)
+        return np.equal(latents.site_of, latents.sites.index(fold))
     strata = stratify(latents)
     if split.share is not None:
         return draw_share(latents.groups, strata, split.share, rng)
     folds = draw_folds(latents.groups, strata, split.folds or 0, rng)
-    return folds == int(fold) - 1
+    return np.equal(folds, int(fold) - 1)
 
 
 def _lay_out(groups: Integers, strata: Integers, rng: np.random.Generator) -> Integers:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from ioa.study.plan import Study
-from ioa.study.records import TrialRecord
 from ioa.study.scoring import Scores
 from ioa.study.trials import Trial, Variant
 
@@ -34,6 +33,7 @@ class Row:
 
     Attributes:
         number: of the row, from 1, by which ``ioa experiment diff`` knows it; None of a guess.
+        variant: what was trained; None of a guess.
         names: what tells it from the other rows, such as {"head": "mlp", "dropout": "0.1"}.
         results: the figures of its trials by seed and fold, without the failed ones.
         planned: how many trials it has.
@@ -41,6 +41,7 @@ class Row:
     """
 
     number: int | None
+    variant: Variant | None
     names: dict[str, str]
     results: dict[Key, Figures]
     planned: int
@@ -82,7 +83,7 @@ def summarise_study(study: Study) -> list[Row]:
         trials.setdefault(trial.variant, []).append(trial)
     names = _name(list(trials))
     rows = {
-        variant: _make_row(number, names[variant], trials[variant], study.records)
+        variant: _make_row(number, names[variant], trials[variant], study)
         for number, variant in enumerate(trials, 1)
     }
     ordered: list[Row] = []
@@ -92,12 +93,12 @@ def summarise_study(study: Study) -> list[Row]:
     return ordered
 
 
-def _make_row(
-    number: int, names: dict[str, str], trials: Sequence[Trial], records: dict[str, TrialRecord]
-) -> Row:
+def _make_row(number: int, names: dict[str, str], trials: Sequence[Trial], study: Study) -> Row:
+    records = study.records
     done = {(one.seed, one.fold): records[one.id] for one in trials if one.id in records}
     return Row(
         number,
+        trials[0].variant,
         names,
         {key: _take_figures(record.scores) for key, record in done.items() if record.scores},
         len(trials),
@@ -119,7 +120,7 @@ def _guess(variants: Iterable[Variant], names: dict[str, str], study: Study) -> 
             figures = {"accuracy": scores.baseline, "macro_f1": scores.baseline_f1}
             results[trial.seed, trial.fold] = figures
     kept = {name: names[name] for name in ("dataset", "encoder") if name in names}
-    return Row(None, kept | {"head": MAJORITY}, results, len(results), ())
+    return Row(None, None, kept | {"head": MAJORITY}, results, len(results), ())
 
 
 def _place(variant: Variant) -> tuple[str, str]:
@@ -133,7 +134,8 @@ def _name(variants: Sequence[Variant]) -> dict[Variant, dict[str, str]]:
     varied = [
         name
         for name in next(iter(columns.values()))
-        if name == "head" or len({(one["head"], one[name]) for one in columns.values()}) > len(heads)
+        if name == "head"
+        or len({(one["head"], one[name]) for one in columns.values()}) > len(heads)
     ]
     return {one: {name: column[name] for name in varied} for one, column in columns.items()}
 
