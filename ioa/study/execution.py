@@ -3,9 +3,10 @@
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from pathlib import Path
 from threading import Thread
 from typing import TypeVar
@@ -36,35 +37,35 @@ def run_missing(
     Args:
         tasks: by the name of their record, ``<folder>/<name>.json``.
         work: a function that another process can import; its errors end the run.
-        jobs: processes.
+        jobs: how many at a time, each in a process; a single one stays in this process.
 
     Raises:
         StudyError: a process died, or a record cannot be written.
     """
     missing = {name: task for name, task in tasks.items() if not _file(folder, name).exists()}
-    on_progress(len(tasks) - len(missing), len(tasks))
-    if missing:
-        _run(missing, work, folder, min(jobs, len(missing)), on_progress, len(tasks))
+    before = len(tasks) - len(missing)
+    on_progress(before, len(tasks))
+    with closing(_work_off(missing, work, min(jobs, len(missing)))) as records:
+        for done, (name, record) in enumerate(records, 1):
+            write_record(_file(folder, name), record)
+            on_progress(before + done, len(tasks))
     return len(missing)
 
 
-def _run(
-    tasks: Mapping[str, Task],
-    work: Callable[[Task], BaseModel],
-    folder: Path,
-    jobs: int,
-    on_progress: Progress,
-    total: int,
-) -> None:
+def _work_off(
+    tasks: Mapping[str, Task], work: Callable[[Task], BaseModel], jobs: int
+) -> Generator[tuple[str, BaseModel]]:
+    """Yield each record as soon as it is there; what has not begun by the end is dropped."""
+    if jobs < 2:
+        yield from ((name, work(task)) for name, task in tasks.items())
+        return
     # Spawned, not forked: torch's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(jobs, context, initializer=_begin_worker)
-    before = total - len(tasks)
     try:
         names = {pool.submit(work, task): name for name, task in tasks.items()}
-        for done, future in enumerate(as_completed(names), 1):
-            write_record(_file(folder, names[future]), future.result())
-            on_progress(before + done, total)
+        for future in as_completed(names):
+            yield names[future], future.result()
     except BrokenProcessPool as error:
         raise StudyError(
             "a training process died, perhaps for lack of memory; what is done is kept: run the "

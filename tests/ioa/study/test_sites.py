@@ -19,7 +19,7 @@ SHORT = TrainingSettings(hidden=(64,), epochs=8, min_steps=100)
 
 
 def play(latents: DatasetLatents, game: Game, folder: Path, **more: int) -> tuple[SitesReport, int]:
-    numbers = {"seeds": 2, "orders": 5, "jobs": 2} | more
+    numbers = {"seeds": 2, "orders": 5, "jobs": 1} | more
     return run_sites(
         *("made", latents, game, folder),
         seeds=numbers["seeds"],
