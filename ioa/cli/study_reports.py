@@ -49,7 +49,7 @@ def print_comparison(comparison: "Comparison") -> None:
     """Print what changed, and then what it did."""
     changes = [change._asdict() for change in comparison.changes]
     print_rows(changes, False, empty="nothing changed: settings, data and conditions are the same")
-    typer.echo()
+    typer.echo("\naccuracy in %, mean ± standard deviation over trials:")
     print_rows([_tell(one) for one in comparison.effects], False, empty="")
     for which, rows in (("first", comparison.only_first), ("second", comparison.only_second)):
         for names in rows:
@@ -59,15 +59,12 @@ def print_comparison(comparison: "Comparison") -> None:
 def _tell(effect: "Effect") -> dict[str, str]:
     from ioa.study.table import format_spread
 
-    n = effect.differences["accuracy"].n if effect.differences else 0
-    how = f"{n} pairs, better in {effect.better}" if effect.paired else f"not paired, {n} trials"
+    difference = effect.differences.get("accuracy")
     return {
         "row": ", ".join(name for name in effect.first.names.values() if name),
         "first": format_spread(effect.first.summarise("accuracy"), 2, percent=True),
         "second": format_spread(effect.second.summarise("accuracy"), 2, percent=True),
-        **{
-            f"Δ {name}": format_spread(one, 4, percent=False)
-            for name, one in effect.differences.items()
-        },
-        "how": how,
+        "difference": format_spread(difference, 2, percent=True),
+        "pairs": str(difference.n) if effect.paired and difference else "none",
+        "better in": "" if effect.better is None else str(effect.better),
     }

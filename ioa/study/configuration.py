@@ -17,13 +17,15 @@ Head = Literal["mlp", "linear"]
 Entry = TypeVar("Entry")
 
 
-def _refuse_repeats(values: tuple[Entry, ...]) -> tuple[Entry, ...]:
+def _check_entries(values: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    if not values:
+        raise ValueError("state one at least")
     if len(set(values)) < len(values):
         raise ValueError("something is in it twice")
     return values
 
 
-Distinct = Annotated[tuple[Entry, ...], Field(min_length=1), AfterValidator(_refuse_repeats)]
+Distinct = Annotated[tuple[Entry, ...], AfterValidator(_check_entries)]
 
 
 class Split(BaseModel):
@@ -69,7 +71,7 @@ class StudyConfig(BaseModel):
     heads: Distinct[Head] = ("mlp",)
     seeds: Distinct[Annotated[int, Field(ge=0, lt=2**32)]] = (0, 1, 2)
     split: Split = Split(folds=5)
-    settings: Annotated[tuple[TrainingSettings, ...], Field(min_length=1)] = (TrainingSettings(),)
+    settings: Distinct[TrainingSettings] = (TrainingSettings(),)
 
 
 def read_config(path: Path) -> StudyConfig:

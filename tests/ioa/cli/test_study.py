@@ -29,7 +29,7 @@ def write_conf(folder: Path, database: str, name: str, dropout: str) -> Path:
 
 def test_from_a_file_to_a_comparison_of_two_settings(tmp_path: Path, database: str) -> None:
     conf, out = write_conf(tmp_path, database, "dropout", "[0.1, 0.9]"), ("--out", tmp_path)
-    ran = run("experiment", "run", conf, *out, "--json")
+    ran = run("experiment", "run", conf, *out, "--jobs", "1", "--json")
     assert json.loads(ran.stdout)["trained"] == 8, ran.stderr
     again = run("experiment", "run", conf, *out)
     assert "0 trials trained now" in again.stdout, again.stderr
@@ -45,7 +45,7 @@ def test_from_a_file_to_a_comparison_of_two_settings(tmp_path: Path, database: s
     assert (effect["paired"], effect["differences"]["accuracy"]["n"]) == (True, 4)
     printed = run("experiment", "diff", "dropout:1", "dropout:2", *out).stdout
     assert "settings.dropout" in printed
-    assert "4 pairs, better in" in printed
+    assert printed.split()[-2] == "4"
 
 
 def test_what_is_wrong_is_one_line(tmp_path: Path, database: str) -> None:
@@ -63,6 +63,7 @@ def test_the_sites_of_a_dataset(tmp_path: Path, database: str) -> None:
     conf = tmp_path / "ioa.toml"
     conf.write_text(f"[server.training]\n{QUICK_TOML}")
     given = ("--database", database, "--config", conf, "--out", tmp_path, "--seeds", "2")
+    given += ("--jobs", "1")
     told = run("experiment", "sites", "all", *given, "--noise", "north=30", "--json")
     report = json.loads(told.stdout)
     assert {site["site"] for site in report["sites"]} == {"east", "north", "west"}

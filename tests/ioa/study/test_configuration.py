@@ -61,7 +61,7 @@ def test_it_can_be_written_and_read_again(tmp_path: Path) -> None:
         ("seeds =", "seds =", "seds: Extra inputs are not permitted"),
         ("seeds = [0, 1]", 'seeds = ["0"]', "seeds: Input should be a valid integer"),
         ("seeds = [0, 1]", "seeds = [1, 1]", "seeds: something is in it twice"),
-        ("seeds = [0, 1]", "seeds = []", "seeds: Tuple should have at least 1 item"),
+        ("seeds = [0, 1]", "seeds = []", "seeds: state one at least"),
         ('["mlp", "linear"]', '["svm"]', "heads: Input should be 'mlp' or 'linear'"),
         ("[0.1, 0.3]", "[0.1, 1.0]", "settings.dropout: Input should be less than 1"),
         ("[0.1, 0.3]", '"0.1"', "settings.dropout: Input should be a valid number"),
@@ -72,6 +72,7 @@ def test_it_can_be_written_and_read_again(tmp_path: Path) -> None:
         ("folds = 5", 'hold_out = "subject"', 'split: hold_out = "subject" and share'),
         ("folds = 5", "folds = 1", "split.folds: Input should be greater than or equal to 2"),
         ("folds = 5", "folds = 2026-11-21", "split.folds: Input should be a valid integer"),
+        ("[0.1, 0.3]", "[0.1, 0.1]", "settings: something is in it twice"),
         ("[split]", "[split", "is not TOML"),
     ],
 )
