@@ -1,4 +1,4 @@
-"""``ioa experiment``: the papers' experiments, through the real clients, broker and server."""
+"""``ioa experiment``: the papers' experiments, and studies of one's own on datasets."""
 
 import json
 from datetime import UTC, datetime
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ioa.cli import study, study_sites
 from ioa.cli.options import Json
 
 if TYPE_CHECKING:
@@ -14,9 +15,19 @@ if TYPE_CHECKING:
     from ioa.experiment.tables import Figures
 
 app = typer.Typer(
-    help="The papers' experiments, through the real clients, broker and server.",
+    help="The papers' experiments, through the real clients, broker and server; and studies of "
+    "your own on datasets.",
     no_args_is_help=True,
 )
+
+for command, name in (
+    (study.run, "run"),
+    (study.list_all, "list"),
+    (study.show, "show"),
+    (study.diff, "diff"),
+    (study_sites.sites, "sites"),
+):
+    app.command(name)(command)
 
 RESULTS = Path("experiments/results")
 Out = Annotated[Path, typer.Option(help="Where JSON, Markdown and PNG go.", file_okay=False)]

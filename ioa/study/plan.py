@@ -1,0 +1,61 @@
+"""A study on disk: ``study.json`` says what it is made of, the trials lie beside it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from ioa.study.configuration import StudyConfig
+from ioa.study.errors import StudyError
+from ioa.study.records import TrialRecord, read_record, read_records
+from ioa.study.trials import DatasetFacts, Trial, list_trials
+
+PLAN = "study.json"
+
+
+class StudyPlan(BaseModel):
+    """A study's configuration and what its datasets were when it ran last."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["ioa-study/1"] = "ioa-study/1"
+    config: StudyConfig
+    datasets: tuple[DatasetFacts, ...]
+
+    def list_trials(self) -> list[Trial]:
+        """Return all trials, done or not."""
+        return list_trials(self.config, self.datasets)
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A plan and the records that there are of its trials, by id."""
+
+    plan: StudyPlan
+    records: dict[str, TrialRecord]
+
+    @property
+    def name(self) -> str:
+        """The name that its configuration gives it."""
+        return self.plan.config.name
+
+
+def read_study(out: Path, name: str) -> Study:
+    """Read a study by its name, finished or not.
+
+    Raises:
+        StudyError: there is none of this name, or a file is damaged.
+    """
+    folder = out / name
+    if not (folder / PLAN).is_file():
+        known = ", ".join(study.name for study in list_studies(out)) or "none at all"
+        raise StudyError(f"there is no study {name} in {out}; there is {known}")
+    plan = read_record(StudyPlan, folder / PLAN)
+    ids = [trial.id for trial in plan.list_trials()]
+    return Study(plan, read_records(TrialRecord, folder, ids))
+
+
+def list_studies(out: Path) -> list[Study]:
+    """Return all studies of a folder by name."""
+    return [read_study(out, file.parent.name) for file in sorted(out.glob(f"*/{PLAN}"))]

@@ -1,0 +1,83 @@
+"""How good a classifier is on latents that it has not seen."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+SMALLEST_PROBABILITY = 1e-7
+"""What the right class counts for at least: one that was never learned has none."""
+
+Probabilities = NDArray[np.float32]
+Integers = NDArray[np.int64]
+
+
+class Scores(BaseModel):
+    """Shares of 1 of the tested latents, over all and by class and site.
+
+    Attributes:
+        macro_f1: the mean F1 of the classes that were there or were answered.
+        loss: the mean cross-entropy in nats.
+        baseline: the accuracy of always answering the class that was learned most often.
+        baseline_f1: its macro-F1.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    accuracy: float
+    macro_f1: float
+    loss: float
+    baseline: float
+    baseline_f1: float
+    accuracy_by_class: dict[str, float]
+    accuracy_by_site: dict[str, float]
+
+
+def score(
+    probabilities: Probabilities,
+    targets: Integers,
+    site_of: Integers,
+    *,
+    labels: Sequence[str],
+    sites: Sequence[str],
+    majority: int,
+) -> Scores:
+    """Score probabilities [M, P] of M latents.
+
+    Args:
+        targets: the right class of each [M], a place in ``labels``.
+        site_of: the site of each [M], a place in ``sites``.
+        majority: the class that was learned most often.
+    """
+    answers = probabilities.argmax(axis=1)
+    guess = np.full_like(answers, majority)
+    hits = answers == targets
+    return Scores(
+        accuracy=float(hits.mean()),
+        macro_f1=compute_macro_f1(answers, targets),
+        loss=_compute_loss(probabilities, targets),
+        baseline=float((guess == targets).mean()),
+        baseline_f1=compute_macro_f1(guess, targets),
+        accuracy_by_class=_average_by(targets, hits, labels),
+        accuracy_by_site=_average_by(site_of, hits, sites),
+    )
+
+
+def compute_macro_f1(answers: Integers, targets: Integers) -> float:
+    """Return the mean over classes of 2 TP / (2 TP + FP + FN)."""
+    classes = np.union1d(answers, targets)
+    given = answers == classes[:, None]
+    right = targets == classes[:, None]
+    return float(np.mean(2 * (given & right).sum(1) / (given.sum(1) + right.sum(1))))
+
+
+def _compute_loss(probabilities: Probabilities, targets: Integers) -> float:
+    right = probabilities[np.arange(len(targets)), targets].astype(np.float64)
+    return float(-np.log(np.maximum(right, SMALLEST_PROBABILITY)).mean())
+
+
+def _average_by(
+    places: Integers, hits: NDArray[np.bool_], names: Sequence[str]
+) -> dict[str, float]:
+    return {names[place]: float(hits[places == place].mean()) for place in np.unique(places)}

@@ -1,0 +1,65 @@
+"""What each site adds, as a table in Markdown."""
+
+from collections.abc import Iterator
+
+from ioa.experiment.markdown import make_head, make_row
+from ioa.study.sites import SitesReport
+from ioa.study.summary import find_spread
+from ioa.study.table import format_spread
+from server_classifier.store.tables import EPOCH, MILLISECOND
+
+MEANING = """\
+Accuracy in %, mean ± standard deviation over seeds. The value of a set of sites is the accuracy of
+a classifier that learned from their latents, on latents of all sites that nobody learned from,
+labelled as the sites stated. A site's Shapley value is what it adds to the others on average."""
+
+
+def render_sites(report: SitesReport) -> str:
+    """Return the table, the site that adds most first."""
+    return "\n".join(_lines(report)) + "\n"
+
+
+def _lines(report: SitesReport) -> Iterator[str]:
+    results = report.results
+    yield from (f"# Sites of dataset {report.dataset}", "")
+    seeds = [f"seed {one.seed}" for one in results]
+    yield from make_head(
+        ["site", "latents", "only this site", "all without it", "Shapley value", *seeds]
+    )
+    for site in report.sites:
+        yield make_row(
+            [
+                *(site, f"{report.latents[site]:,}"),
+                _format([one.alone[site] for one in results]),
+                _format([one.without[site] for one in results]),
+                _format([one.shapley[site].value for one in results]),
+                *(f"{100 * one.shapley[site].value:.2f}" for one in results),
+            ]
+        )
+    everyone = _format([one.everyone for one in results])
+    nobody = _format([one.nobody for one in results])
+    added = _format([one.everyone - one.nobody for one in results])
+    yield from ("", MEANING, "")
+    yield f"* all sites: {everyone}; none, the most frequent label of the test: {nobody}"
+    yield f"* the Shapley values sum to the difference: {added}"
+    yield f"* {_describe_method(report)}"
+    yield f"* {report.game.test_share:.0%} of the groups are tested on, drawn by the seed"
+    if report.game.before is not None:
+        moment = EPOCH + report.game.before * MILLISECOND
+        yield f"* learned only from what was received before {moment.isoformat()}"
+    for site, share in report.game.noise:
+        yield f"* {share:.0%} of the labels of {site} are changed at random before learning"
+    yield f"* head {report.game.head}, dataset digest `{report.game.digest}`"
+
+
+def _describe_method(report: SitesReport) -> str:
+    if report.orders is None:
+        return f"exact: all {2 ** len(report.sites)} sets of sites, each trained once per seed"
+    errors = [share.error for one in report.results for share in one.shapley.values()]
+    largest = max((error for error in errors if error is not None), default=None)
+    spread = "" if largest is None else f"; standard error within a seed up to {largest:.2%}"
+    return f"estimated from {report.orders} orders of the sites per seed{spread}"
+
+
+def _format(values: list[float]) -> str:
+    return format_spread(find_spread(values), 2, percent=True)

@@ -1,0 +1,106 @@
+"""The trials of a study: one training each, named by the hash of all that decides its result."""
+
+import hashlib
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, ConfigDict
+
+from ioa.study.configuration import Head, Split, StudyConfig
+from ioa.study.splits import list_folds
+from server_classifier.training_settings import TrainingSettings
+
+ID_DIGITS = 16
+RULES = 1
+"""Another number whenever splits are drawn or scores counted in another way."""
+
+
+class DatasetFacts(BaseModel):
+    """What a study knows of the latents of one dataset and encoder without reading them again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    digest: str
+    encoder_id: str
+    rows: int
+    sites: tuple[str, ...]
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What is compared with others, one row of the table: all but seed and fold."""
+
+    dataset: str
+    digest: str
+    encoder_id: str
+    head: Head
+    settings: TrainingSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One training and the test of what it made."""
+
+    variant: Variant
+    split: Split
+    seed: int
+    fold: str
+
+    def describe(self) -> dict[str, Any]:
+        """Return all that decides the result; the dataset's name does not, its digest does."""
+        return {
+            "digest": self.variant.digest,
+            "encoder_id": self.variant.encoder_id,
+            "head": self.variant.head,
+            "settings": self.variant.settings.model_dump(mode="json"),
+            "split": self.split.model_dump(mode="json", exclude_none=True),
+            "seed": self.seed,
+            "fold": self.fold,
+        }
+
+    @property
+    def id(self) -> str:
+        """The name of its file."""
+        return compute_id(self.describe())
+
+
+def compute_id(description: dict[str, Any]) -> str:
+    """Return the first digits of the SHA-256 of a description in JSON, in hexadecimal."""
+    text = orjson.dumps(description | {"rules": RULES}, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(text).hexdigest()[:ID_DIGITS]
+
+
+def list_variants(config: StudyConfig, datasets: tuple[DatasetFacts, ...]) -> list[Variant]:
+    """Return the rows of the study's table, each once."""
+    every = product(datasets, config.heads, config.settings)
+    return list(
+        dict.fromkeys(
+            Variant(facts.name, facts.digest, facts.encoder_id, head, apply_head(head, settings))
+            for facts, head, settings in every
+        )
+    )
+
+
+def list_trials(config: StudyConfig, datasets: tuple[DatasetFacts, ...]) -> list[Trial]:
+    """Return all trials, seed by seed, so that a run cut short has something of every variant.
+
+    Raises:
+        StudyError: a dataset cannot be split in the way that is asked for.
+    """
+    folds = {facts.name: list_folds(config.split, facts.sites) for facts in datasets}
+    return [
+        Trial(variant, config.split, seed, fold)
+        for seed, variant in product(config.seeds, list_variants(config, datasets))
+        for fold in folds[variant.dataset]
+    ]
+
+
+def apply_head(head: Head, settings: TrainingSettings) -> TrainingSettings:
+    """Return what the head is trained with: without hidden layers there is no dropout either."""
+    if head == "mlp":
+        return settings
+    return settings.model_copy(update={"hidden": (), "dropout": 0.0})

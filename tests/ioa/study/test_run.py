@@ -1,0 +1,149 @@
+"""A study on a real database, in processes of its own; a second run trains nothing."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from sqlalchemy import Engine
+
+from ioa.study.configuration import Split, StudyConfig
+from ioa.study.plan import Study, read_study
+from ioa.study.run import run_study
+from ioa.study.summary import summarise_study
+from ioa.study.table import render_study
+from server_classifier.store.errors import DatasetError
+from server_classifier.training_settings import TrainingSettings
+from tests.ioa.study.made import QUICK, fill_database, make_site_rows
+from tests.support.waiting import wait_until
+
+pytest.importorskip("matplotlib")
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    return fill_database(f"sqlite:///{tmp_path / 'ioa.db'}")
+
+
+def make_config(**changes: object) -> StudyConfig:
+    given = {"name": "made", "datasets": ("all",), "seeds": (0, 1), "settings": (QUICK,)}
+    return StudyConfig.model_validate(given | {"split": Split(folds=3)} | changes)
+
+
+def run(config: StudyConfig, engine: Engine, out: Path, jobs: int = 1) -> tuple[Study, int]:
+    return run_study(config, engine, out, jobs=jobs, on_progress=lambda done, total: None)
+
+
+def test_every_trial_says_what_it_did_and_with_what(engine: Engine, tmp_path: Path) -> None:
+    study, trained = run(make_config(heads=("mlp", "linear")), engine, tmp_path / "out")
+    assert trained == len(study.records) == 2 * 2 * 3
+    for record in study.records.values():
+        assert record.scores is not None
+        assert record.rows_learned + record.rows_tested == 90
+        assert set(record.scores.accuracy_by_site) == {"east", "north", "west"}
+        assert set(record.conditions.versions) >= {"torch", "numpy", "python"}
+        assert record.trial["digest"] == study.plan.datasets[0].digest
+    assert (tmp_path / "out" / "made" / "figure.png").read_bytes()[:4] == b"\x89PNG"
+    assert "| majority class |" in (tmp_path / "out" / "made" / "table.md").read_text()
+
+
+def test_latents_of_one_image_do_not_stay_on_disk(engine: Engine, tmp_path: Path) -> None:
+    run(make_config(), engine, tmp_path / "out")
+    left = {file.suffix for file in (tmp_path / "out").rglob("*") if file.is_file()}
+    assert left == {".json", ".md", ".png"}
+
+
+def test_many_processes_give_the_weights_of_one(engine: Engine, tmp_path: Path) -> None:
+    alone, _ = run(make_config(), engine, tmp_path / "one")
+    shared, _ = run(make_config(), engine, tmp_path / "two", jobs=2)
+    assert read_sums(alone) == read_sums(shared)
+    assert len(set(read_sums(alone).values())) == 6
+
+
+def read_sums(study: Study) -> dict[str, str | None]:
+    return {one: record.weights_sha256 for one, record in study.records.items()}
+
+
+def test_a_second_run_trains_only_what_is_missing(engine: Engine, tmp_path: Path) -> None:
+    study, trained = run(make_config(), engine, tmp_path)
+    assert trained == 6
+    lost, *_ = study.records
+    (tmp_path / "made" / f"{lost}.json").unlink()
+    assert lost not in read_study(tmp_path, "made").records
+    again, trained = run(make_config(), engine, tmp_path)
+    assert trained == 1
+    assert again.records[lost].weights_sha256 == study.records[lost].weights_sha256
+    _, trained = run(make_config(), engine, tmp_path)
+    assert trained == 0
+    _, trained = run(make_config(seeds=(0, 1, 2)), engine, tmp_path)
+    assert trained == 3
+
+
+def test_a_trial_that_fails_is_recorded_and_stops_no_other(tmp_path: Path) -> None:
+    rows = make_site_rows(90)
+    one_class = [row for row in rows if row.site != "east" or row.label == "class 0"]
+    kept = [row for row in one_class if row.site != "west"]
+    engine = fill_database(f"sqlite:///{tmp_path / 'ioa.db'}", kept)
+    study, _ = run(make_config(split=Split(hold_out="site"), seeds=(0,)), engine, tmp_path)
+    by_fold = {record.trial["fold"]: record for record in study.records.values()}
+    assert by_fold["north"].failure == "a classifier needs latents of at least two labels"
+    assert by_fold["north"].scores is None
+    assert by_fold["east"].scores is not None
+    assert "1 failed" in render_study(study)
+    _, trained = run(make_config(split=Split(hold_out="site"), seeds=(0,)), engine, tmp_path)
+    assert trained == 0
+
+
+def test_the_table_has_a_row_for_each_variant_and_the_baseline(
+    engine: Engine, tmp_path: Path
+) -> None:
+    settings = (QUICK, QUICK.model_copy(update={"dropout": 0.9}))
+    study, _ = run(make_config(heads=("mlp", "linear"), settings=settings), engine, tmp_path)
+    mild, harsh, linear, guess = summarise_study(study)
+    assert (mild.names, harsh.names) == (
+        {"head": "mlp", "dropout": "0.3"},
+        {"head": "mlp", "dropout": "0.9"},
+    )
+    assert linear.names == {"head": "linear", "dropout": ""}
+    assert guess.names == {"head": "majority class"}
+    accuracy = guess.summarise("accuracy")
+    assert accuracy is not None
+    assert accuracy.mean == pytest.approx(1 / 3, abs=0.05)
+    assert mild.planned == len(mild.results) == 6
+
+
+def test_an_unknown_dataset_is_named_before_anything_is_written(
+    engine: Engine, tmp_path: Path
+) -> None:
+    with pytest.raises(DatasetError, match="there is no dataset none"):
+        run(make_config(datasets=("none",)), engine, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_killed_run_goes_on_where_it_stopped(engine: Engine, tmp_path: Path) -> None:
+    settings = TrainingSettings(min_steps=400)
+    conf = tmp_path / "conf.toml"
+    seeds = list(range(4))
+    conf.write_text(
+        f'name = "made"\ndatabase = "{engine.url}"\ndatasets = ["all"]\nseeds = {seeds}\n'
+        "split.folds = 3\n[settings]\nmin_steps = 400\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ioa", "experiment", "run", conf, "--out", tmp_path, "--jobs", "2"],
+    )
+    folder = tmp_path / "made"
+    wait_until(lambda: len(list(folder.glob("*.json"))) > 2, "trials")
+    workers = psutil.Process(process.pid).children()
+    process.kill()
+    process.wait()
+    wait_until(lambda: not any(is_alive(worker) for worker in workers), "the end of its workers")
+    config = make_config(seeds=tuple(seeds), settings=(settings,))
+    done = len(read_study(tmp_path, "made").records)
+    assert 2 <= done < 12
+    study, trained = run(config, engine, tmp_path)
+    assert (trained, len(study.records)) == (12 - done, 12)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE

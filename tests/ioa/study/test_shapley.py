@@ -1,0 +1,63 @@
+"""What members add sums to what all of them are worth."""
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+
+from ioa.study.shapley import (
+    Members,
+    compute_shapley,
+    draw_orders,
+    estimate_shapley,
+    list_coalitions,
+    list_prefixes,
+)
+
+MEMBERS = ("a", "b", "c", "d", "e")
+
+
+def bumpy(members: Members) -> float:
+    """A value without any symmetry: pairs help or harm each other."""
+    numbers = sorted(ord(member) - 96 for member in members)
+    return 0.3 + sum(numbers) ** 0.5 - 0.7 * ("a" in members and "c" in members)
+
+
+def test_the_values_sum_to_what_all_add_to_none() -> None:
+    shares = compute_shapley(MEMBERS, bumpy)
+    total = sum(share.value for share in shares.values())
+    assert total == pytest.approx(bumpy(frozenset(MEMBERS)) - bumpy(frozenset()))
+
+
+def test_the_gloves_game() -> None:
+    """One left glove, two right ones, only a pair is worth anything: 2/3, 1/6, 1/6."""
+
+    def pairs(members: Members) -> float:
+        return float("left" in members and len(members) > 1)
+
+    shares = compute_shapley(("left", "right", "other right"), pairs)
+    assert [share.value for share in shares.values()] == pytest.approx([2 / 3, 1 / 6, 1 / 6])
+
+
+def test_all_orders_estimate_the_exact_values() -> None:
+    exact = compute_shapley(MEMBERS, bumpy)
+    estimate = estimate_shapley(list(permutations(MEMBERS)), bumpy)
+    assert {one: share.value for one, share in estimate.items()} == pytest.approx(
+        {one: share.value for one, share in exact.items()}
+    )
+
+
+def test_a_sample_sums_to_the_same_and_states_its_error() -> None:
+    orders = draw_orders(MEMBERS, 40, np.random.default_rng(0))
+    exact, estimate = compute_shapley(MEMBERS, bumpy), estimate_shapley(orders, bumpy)
+    total = sum(share.value for share in estimate.values())
+    assert total == pytest.approx(bumpy(frozenset(MEMBERS)) - bumpy(frozenset()))
+    for member, share in estimate.items():
+        assert share.error is not None
+        assert abs(share.value - exact[member].value) < 4 * share.error + 1e-9
+
+
+def test_only_the_sets_that_are_needed_are_listed() -> None:
+    assert len(list_coalitions(MEMBERS)) == len(set(list_coalitions(MEMBERS))) == 32
+    prefixes = list_prefixes([("a", "b", "c"), ("a", "c", "b")])
+    assert prefixes == [frozenset(one) for one in ("", "a", "ab", "abc", "ac")]
