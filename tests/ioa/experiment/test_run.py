@@ -10,6 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ioa.errors import SettingsError
+from ioa.experiment.plan import Plan
+from ioa.experiment.replayed import check_kept
+from ioa.experiment.services import LEARNED
 from tests.support.images import draw_images
 
 
@@ -44,10 +48,17 @@ def run_experiment(data: Path, out: Path, *options: str) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(600)
-def test_two_runs_with_one_seed_give_the_same_tables(data: Path, tmp_path: Path) -> None:
-    first, again = (run_experiment(data, tmp_path / name) for name in ("first", "again"))
-    assert first["tables"] == again["tables"]
+def test_two_runs_with_one_seed_and_a_replay_give_the_same_tables(
+    data: Path, tmp_path: Path
+) -> None:
+    kept = str(tmp_path / "kept")
+    first = run_experiment(data, tmp_path / "first", "--keep", kept)
+    again = run_experiment(data, tmp_path / "again")
+    replayed = run_experiment(data, tmp_path / "replayed", "--replay", kept)
+    assert first["tables"] == again["tables"] == replayed["tables"]
+    assert replayed["name"] == f"{first['name']}-replayed"
     (seed,) = first["seeds"]
+    assert seed["model_versions"] == replayed["seeds"][0]["model_versions"]
     assert seed["digests"] == again["seeds"][0]["digests"]
     assert seed["encoder_ids"] == again["seeds"][0]["encoder_ids"]
     assert seed["sent"] == seed["acknowledged"] == seed["stored"] == 400
@@ -93,3 +104,13 @@ def test_the_grid_is_searched_once_and_its_best_choice_is_used(data: Path, tmp_p
     best = {name: rows[0][name] for name in ("hidden", "learning_rate", "dropout")}
     assert best.items() <= result["training"].items()
     assert "## Grid search" in (tmp_path / f"{result['name']}.md").read_text()
+
+
+def test_what_was_kept_of_another_plan_is_refused(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "seed-0").mkdir()
+    (tmp_path / "seed-0" / LEARNED).write_text("{}")
+    Plan(str(data), latent=9).write(tmp_path / "seed-0")
+    with pytest.raises(SettingsError, match="is of 003-made-9-float32, not of 003-made-8-float32"):
+        check_kept(Plan(str(data), seeds=1, latent=8), tmp_path)
+    with pytest.raises(SettingsError, match="seed-1 is not there"):
+        check_kept(Plan(str(data), seeds=2, latent=9), tmp_path)
