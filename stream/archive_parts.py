@@ -15,7 +15,7 @@ from stream.archive_manifest import UNFINISHED, ArchiveError, Part, Stretch, wri
 from stream.record import Record
 
 PART_RECORDS = 50_000
-PART_BYTES = 64 * 2**20
+PART_BYTES = 32 * 2**20
 """A part file that has reached one of these takes no more."""
 
 PIECE_RECORDS = 10_000
