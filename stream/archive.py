@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from stream.archive_checking import check_part
-from stream.archive_manifest import Gap, Part, Stretch, read_manifest
+from stream.archive_manifest import ArchiveError, Gap, Part, Stretch, read_manifest
 from stream.archive_parts import Bounds, find_offset, read_records
 from stream.extent import Extent
 from stream.record import Record
@@ -58,8 +58,10 @@ class ArchiveSource:
         """Yield batches of the records in ``extents``, once all parts that hold them were checked.
 
         Raises:
-            ArchiveError: a part is missing or damaged; nothing was yielded then.
+            ArchiveError: a part is missing or damaged, or the archive does not reach that far;
+                nothing was yielded then.
         """
+        self._refuse_outside(extents)
         needed = [
             (part, bounds)
             for part in self._manifest.parts
@@ -69,6 +71,18 @@ class ArchiveSource:
             self._check(part)
         for part, bounds in needed:
             yield from read_records(self._folder / part.name, bounds)
+
+    def _refuse_outside(self, extents: Sequence[Extent]) -> None:
+        """Raise ArchiveError for what a replay that was begun elsewhere wants beyond this."""
+        held = {(one.part, one.log_id): one for one in self._manifest.extents}
+        for one in extents:
+            mine = held.get((one.part, one.log_id), one._replace(low=0, high=0))
+            if one.low < one.high and not mine.low <= one.low < one.high <= mine.high:
+                raise ArchiveError(
+                    f"of {one.topic}[{one.part}] (id {one.log_id}) offsets {one.low} to "
+                    f"{one.high - 1} are wanted, and the archive {self._folder} has "
+                    f"{mine.low} to {mine.high - 1}; bring it up to date with `ioa archive write`"
+                )
 
     def _find_time(self, milliseconds: int) -> dict[int, int]:
         return {one.part: self._find_time_in(one, milliseconds) for one in self._manifest.extents}

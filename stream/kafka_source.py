@@ -22,7 +22,7 @@ class KafkaSource:
 
     def __init__(self, settings: KafkaSettings, topic: str, window: Window) -> None:
         self._settings = settings
-        self.window = window
+        self._window = window
         self._admin = connect_admin(settings)
         self.topic = topic
         self.cluster_id = read_cluster_id(self._admin)
@@ -32,7 +32,7 @@ class KafkaSource:
     @cached_property
     def extents(self) -> Sequence[Extent]:
         """The window as it was when it was first asked for; see ``find_window``."""
-        return find_window(self._admin, self.topic, self.window)
+        return find_window(self._admin, self.topic, self._window)
 
     def read(self, extents: Sequence[Extent]) -> Iterator[Sequence[Record]]:
         """Yield batches of the records in ``extents``.

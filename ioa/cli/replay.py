@@ -148,6 +148,9 @@ def _open(
         from stream.archive import ArchiveSource  # pyarrow is an extra
 
         kept = ArchiveSource(archive, window)
+        for gap in kept.gaps:
+            lost = f"{kept.topic}[{gap.partition}] offsets {gap.low} to {gap.high - 1}"
+            typer.echo(f"not in the archive, deleted before it was written: {lost}", err=True)
         return kept, RegistryCopy.from_json(kept.registry)
     topics = Topics(settings.kafka.prefix)
     topic = topics.learning if mode == "learning" else topics.service

@@ -24,11 +24,15 @@ from server_classifier.store.positions import list_positions
 from server_classifier.store.replays import refuse_live
 from server_classifier.store.selection import Selection
 from server_classifier.store.training_set import TrainingSet, read_training_set
+from stream.archive import ArchiveSource
+from stream.archive_manifest import ArchiveError
+from stream.archive_writing import write_archive
 from stream.errors import StreamError
 from stream.extent import Extent, read_extents
 from stream.pacing import read_paced
 from stream.settings import KafkaSettings
 from stream.topics import Topics, create_topics, delete_topics
+from stream.window import Window
 from tests.support.deployment import QUICK_TRAINING
 from tests.support.ingestion import Ingestion, open_ingestion
 from tests.support.load import wait_for_rows
@@ -40,7 +44,7 @@ from tests.support.replays import (
     read_backwards,
     read_in_pieces,
 )
-from tests.support.server import LATENT_DIM, make_manifest, run_server
+from tests.support.server import LATENT_DIM, NOW, make_manifest, run_server
 from tests.support.topics import send_raw
 from tests.support.waiting import wait_until
 
@@ -239,9 +243,14 @@ def test_a_database_that_is_in_use_is_refused(replayer: Replayer, database_url: 
         run_ingest(live.kafka, ServerSettings(database_url=database_url), Event())
 
 
-def test_offsets_that_retention_has_deleted_are_named(replayer: Replayer, other: str) -> None:
+def test_offsets_that_retention_has_deleted_are_named_and_an_archive_replaces_them(
+    replayer: Replayer, other: str, tmp_path: Path
+) -> None:
     live = replayer.live
     Publisher(live.kafka).publish(100)
+    whole, _ = replayer.run(f"sqlite:///{tmp_path / 'whole.db'}")
+    write_archive(tmp_path / "archive", replayer.open(), {}, now=NOW)
+    write_archive(tmp_path / "short", replayer.open(Window(None, 10)), {}, now=NOW)
     extents = replayer.open().extents
 
     def delete_and_die(_: int) -> None:
@@ -253,6 +262,10 @@ def test_offsets_that_retention_has_deleted_are_named(replayer: Replayer, other:
         replayer.run(other, source, read=read_in_pieces(source, 10, delete_and_die))
     with pytest.raises(StreamError, match="some of that was deleted; Kafka holds"):
         replayer.run(other)
+    with pytest.raises(ArchiveError, match=r"are wanted, and the archive .* has 0 to 9"):
+        replayer.run(other, ArchiveSource(tmp_path / "short", Window()))
+    row, _ = replayer.run(other, ArchiveSource(tmp_path / "archive", Window()))
+    assert row.digest == whole.digest
 
 
 def delete(live: Ingestion, extents: list[Extent]) -> None:

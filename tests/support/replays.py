@@ -118,7 +118,7 @@ class Replayer:
     def run(
         self,
         target: Engine | str,
-        source: KafkaSource | None = None,
+        source: RecordSource | None = None,
         *,
         selection: Selection = EVERYTHING,
         mode: Mode = "learning",
@@ -131,9 +131,7 @@ class Replayer:
         source = source or self.open(mode=mode)
         with reading(self.live.engine) as connection:
             registry = copy_registry(connection)
-        request = ReplayRequest(
-            source.cluster_id, source.topic, mode, str(source.window), selection, None
-        )
+        request = ReplayRequest(source.cluster_id, source.topic, mode, "all", selection, None)
         now = lambda: datetime.now(UTC)  # noqa: E731
         replay = Replay(target, request, registry, now=now, clock=time.monotonic)
         row = replay.run(source, read)
