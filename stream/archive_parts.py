@@ -15,11 +15,11 @@ from stream.archive_manifest import UNFINISHED, ArchiveError, Part, Stretch, wri
 from stream.record import Record
 
 PART_RECORDS = 50_000
-PART_BYTES = 64 * 2**20
+PART_BYTES = 32 * 2**20
 """A part file that has reached one of these takes no more."""
 
 PIECE_RECORDS = 10_000
-PIECE_BYTES = 8 * 2**20  # of bodies
+PIECE_BYTES = 8 * 2**20  # of bodies and headers
 """A piece is what is converted at once, and a row group of the file."""
 
 Bounds = tuple[int, int]
@@ -74,6 +74,7 @@ class PartWriter:
         for record in records:
             self._pending.append(record)
             self._pending_bytes += len(record.value or b"")
+            self._pending_bytes += sum(len(value or b"") for _, value in record.headers)
             if len(self._pending) == PIECE_RECORDS or self._pending_bytes >= PIECE_BYTES:
                 self._write_piece()
 
