@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sqlalchemy import BigInteger, Connection, Row, select, type_coerce
 
 from schemas.manifest import EncoderManifest
-from server_classifier.store.dataset_members import CHUNK, count_members, find_changes
+from server_classifier.store.dataset_members import CHUNK, Survey, survey_members
 from server_classifier.store.datasets import Dataset, get_dataset
 from server_classifier.store.errors import DatasetError
 from server_classifier.store.registry import get_encoder
@@ -75,24 +75,24 @@ def read_dataset(
             clear which encoder is meant.
     """
     chosen = get_dataset(connection, name)
-    _refuse_changes(connection, chosen)
+    survey = survey_members(connection, chosen.id)
+    _refuse_changes(chosen, survey)
     counts: Counter[str] = Counter()
-    for stated, count in count_members(connection, chosen.id).items():
+    for stated, count in survey.counts.items():
         counts[stated.encoder_id] += count
     manifest = _get_manifest(connection, _choose_encoder(chosen, counts, encoder_id))
-    latents = _read(connection, chosen, manifest, counts[manifest.encoder_id])
+    latents = read_latents(connection, chosen, manifest, counts[manifest.encoder_id])
     if not len(latents.values):
         raise DatasetError(f"dataset {name} has no latent of {manifest.encoder_id} to learn from")
     return latents
 
 
-def _refuse_changes(connection: Connection, chosen: Dataset) -> None:
-    gone, changed = find_changes(connection, chosen.id)
-    if gone or changed:
+def _refuse_changes(chosen: Dataset, survey: Survey) -> None:
+    if lost := survey.gone + survey.changed:
         raise DatasetError(
-            f"dataset {chosen.name} no longer holds: of {chosen.rows} latents {len(gone)} are gone "
-            f"and {len(changed)} changed, the first of them {min(gone + changed)}; "
-            "make a dataset of another name from what there is now"
+            f"dataset {chosen.name} no longer holds: of {chosen.rows} latents {len(survey.gone)} "
+            f"are gone and {len(survey.changed)} changed, the first of them {min(lost)}; "
+            "restore them, or make a dataset of another name from what there is"
         )
 
 
@@ -112,9 +112,10 @@ def _get_manifest(connection: Connection, encoder_id: str) -> EncoderManifest:
     return encoder.manifest
 
 
-def _read(
+def read_latents(
     connection: Connection, chosen: Dataset, manifest: EncoderManifest, stored: int
 ) -> DatasetLatents:
+    """Read a dataset's ``stored`` latents of one encoder, unchecked: as they are now."""
     values = np.empty((stored, manifest.latent_dim), np.float32)
     received = np.empty(stored, np.int64)
     labels, sites, groups = _Names(), _Names(), _Groups()

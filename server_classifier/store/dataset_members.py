@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import BigInteger, Connection, func, select, type_coerce
+from sqlalchemy import BigInteger, Connection, select, type_coerce
 
 from server_classifier.store.latents import LatentRow
 from server_classifier.store.revisions import compute_revision
@@ -38,9 +38,16 @@ class Stated(NamedTuple):
     encoder_id: str
 
 
-class Changes(NamedTuple):
-    """The messageIDs of members whose latent is gone, and of those that now hold something else."""
+class Survey(NamedTuple):
+    """What became of the members of a dataset.
 
+    Attributes:
+        counts: the latents that are there, by what they state now.
+        gone: the messageIDs of members whose latent is not there.
+        changed: the messageIDs of those whose latent holds something else.
+    """
+
+    counts: Counter[Stated]
     gone: list[str]
     changed: list[str]
 
@@ -98,35 +105,25 @@ def read_members(connection: Connection, dataset_id: int) -> Iterator[Member]:
         yield Member._make(row)
 
 
-def find_changes(connection: Connection, dataset_id: int) -> Changes:
-    """Compute the revisions of all latents of a dataset and compare them with its members'."""
+def survey_members(connection: Connection, dataset_id: int) -> Survey:
+    """Look at all latents of a dataset and compare their revisions with those of its members."""
     query = (
         select(dataset_member.c.message_id, dataset_member.c.revision, *_STORED)
         .outerjoin_from(dataset_member, latent, latent.c.message_id == dataset_member.c.message_id)
         .where(dataset_member.c.dataset_id == dataset_id)
         .order_by(dataset_member.c.ordinal)
     )
-    changes = Changes([], [])
+    survey = Survey(Counter(), [], [])
     found = connection.execute(query, execution_options={"yield_per": CHUNK})
     for message_id, revision, *columns in found:
         row = LatentRow._make(columns)
         if row.message_id is None:
-            changes.gone.append(message_id)
-        elif compute_revision(row) != revision:
-            changes.changed.append(message_id)
-    return changes
-
-
-def count_members(connection: Connection, dataset_id: int) -> Counter[Stated]:
-    """Count the latents of a dataset that are still there."""
-    columns = [latent.c[name] for name in Stated._fields]
-    rows = connection.execute(
-        select(*columns, func.count())
-        .join(dataset_member, latent.c.message_id == dataset_member.c.message_id)
-        .where(dataset_member.c.dataset_id == dataset_id)
-        .group_by(*columns)
-    )
-    return Counter({Stated(*stated): count for *stated, count in rows})
+            survey.gone.append(message_id)
+            continue
+        survey.counts[Stated(row.site, row.client_id, row.label, row.encoder_id)] += 1
+        if compute_revision(row) != revision:
+            survey.changed.append(message_id)
+    return survey
 
 
 def count_latents_of(connection: Connection, message_ids: Sequence[str]) -> Counter[Stated]:
