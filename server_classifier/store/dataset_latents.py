@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from sqlalchemy import BigInteger, Connection, Row, select, type_coerce
+from sqlalchemy import Connection, select
 
 from schemas.manifest import EncoderManifest
-from server_classifier.store.dataset_members import CHUNK, Survey, survey_members
+from server_classifier.store.dataset_members import Survey, survey_members
 from server_classifier.store.datasets import Dataset, get_dataset
 from server_classifier.store.errors import DatasetError
+from server_classifier.store.fetching import Columns, fetch_columns
 from server_classifier.store.registry import get_encoder
 from server_classifier.store.tables import dataset_member, latent
 from server_classifier.store.vectors import decode, learnable
@@ -121,8 +122,8 @@ def read_latents(
     labels, sites, groups = _Names(), _Names(), _Groups()
     filled = 0
     for chunk in _fetch(connection, chosen, manifest):
-        dtypes, blobs, some_labels, some_sites, subjects, images, times = zip(*chunk, strict=True)
-        rows = slice(filled, filled + len(chunk))
+        dtypes, blobs, some_labels, some_sites, subjects, images, times = chunk
+        rows = slice(filled, filled + len(blobs))
         values[rows] = decode(dtypes, blobs, manifest)
         received[rows] = times
         labels.add(some_labels)
@@ -145,20 +146,16 @@ def read_latents(
     )
 
 
-def _fetch(
-    connection: Connection, chosen: Dataset, manifest: EncoderManifest
-) -> Iterator[Sequence[Row[Any]]]:
+def _fetch(connection: Connection, chosen: Dataset, manifest: EncoderManifest) -> Iterator[Columns]:
     query = (
         select(
             *(latent.c.dtype, latent.c.value, latent.c.label, latent.c.site),
-            *(latent.c.subject, latent.c.image_id),
-            type_coerce(latent.c.received_at, BigInteger),
+            *(latent.c.subject, latent.c.image_id, latent.c.received_at),
         )
         .join(dataset_member, latent.c.message_id == dataset_member.c.message_id)
         .where(dataset_member.c.dataset_id == chosen.id, learnable(manifest))
-        .order_by(dataset_member.c.ordinal)
     )
-    return connection.execute(query, execution_options={"yield_per": CHUNK}).partitions()
+    return fetch_columns(connection, query, dataset_member.c.ordinal)
 
 
 class _Names:
