@@ -89,18 +89,17 @@ def show(
     Example: ioa dataset show two-sites
     """
     from ioa.cli.dataset_reports import print_survey, survey_to_json
-    from server_classifier.store.dataset_members import count_members, find_changes
+    from server_classifier.store.dataset_members import survey_members
     from server_classifier.store.datasets import get_dataset
 
     with _opened(config, database) as connection:
         chosen = get_dataset(connection, name)
-        counts = count_members(connection, chosen.id)
-        changes = find_changes(connection, chosen.id)
+        survey = survey_members(connection, chosen.id)
     if as_json:
-        typer.echo(json.dumps(survey_to_json(chosen, counts, changes)))
+        typer.echo(json.dumps(survey_to_json(chosen, survey)))
     else:
-        print_survey(chosen, counts, changes)
-    if any(changes):
+        print_survey(chosen, survey)
+    if survey.gone or survey.changed:
         raise typer.Exit(1)
 
 

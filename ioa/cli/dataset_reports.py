@@ -8,7 +8,7 @@ import orjson
 import typer
 
 if TYPE_CHECKING:
-    from server_classifier.store.dataset_members import Changes, Stated
+    from server_classifier.store.dataset_members import Stated, Survey
     from server_classifier.store.datasets import Dataset, Difference
 
 _DIGITS_SHOWN = 12
@@ -49,29 +49,25 @@ def shorten(dataset: "Dataset") -> dict[str, Any]:
     }
 
 
-def print_survey(dataset: "Dataset", counts: "Counter[Stated]", changes: "Changes") -> None:
+def print_survey(dataset: "Dataset", survey: "Survey") -> None:
     """Print a dataset, its latents by what they state, and those that are gone or changed."""
     typer.echo(describe_dataset(dataset))
-    for field, by_value in _count_by_field(counts).items():
+    for field, by_value in _count_by_field(survey.counts).items():
         typer.echo(f"{field:<11}" + ", ".join(f"{one} {by_value[one]:,}" for one in by_value))
-    for what, message_ids in changes._asdict().items():
+    for what, message_ids in (("gone", survey.gone), ("changed", survey.changed)):
         if message_ids:
             typer.echo(f"{len(message_ids):,} latents are {what}: {_name_first(message_ids)}")
-    if not any(changes):
+    if not survey.gone and not survey.changed:
         typer.echo("all latents are there, as they were")
 
 
-def survey_to_json(
-    dataset: "Dataset", counts: "Counter[Stated]", changes: "Changes"
-) -> dict[str, Any]:
+def survey_to_json(dataset: "Dataset", survey: "Survey") -> dict[str, Any]:
     """Return the same as one JSON object."""
     return {
         **to_json(dataset),
-        "counts": _count_by_field(counts),
-        **{
-            what: {"rows": len(message_ids), "first": message_ids[:_IDS_SHOWN]}
-            for what, message_ids in changes._asdict().items()
-        },
+        "counts": _count_by_field(survey.counts),
+        "gone": {"rows": len(survey.gone), "first": survey.gone[:_IDS_SHOWN]},
+        "changed": {"rows": len(survey.changed), "first": survey.changed[:_IDS_SHOWN]},
     }
 
 

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from sqlalchemy import BigInteger, Connection, Row, select, type_coerce
+from sqlalchemy import Connection, select
 
 from schemas.manifest import EncoderManifest
-from server_classifier.store.dataset_members import CHUNK, count_members, find_changes
+from server_classifier.store.dataset_members import Survey, survey_members
 from server_classifier.store.datasets import Dataset, get_dataset
 from server_classifier.store.errors import DatasetError
+from server_classifier.store.fetching import Columns, fetch_columns
 from server_classifier.store.registry import get_encoder
 from server_classifier.store.tables import dataset_member, latent
 from server_classifier.store.vectors import decode, learnable
@@ -75,24 +76,24 @@ def read_dataset(
             clear which encoder is meant.
     """
     chosen = get_dataset(connection, name)
-    _refuse_changes(connection, chosen)
+    survey = survey_members(connection, chosen.id)
+    _refuse_changes(chosen, survey)
     counts: Counter[str] = Counter()
-    for stated, count in count_members(connection, chosen.id).items():
+    for stated, count in survey.counts.items():
         counts[stated.encoder_id] += count
     manifest = _get_manifest(connection, _choose_encoder(chosen, counts, encoder_id))
-    latents = _read(connection, chosen, manifest, counts[manifest.encoder_id])
+    latents = read_latents(connection, chosen, manifest, counts[manifest.encoder_id])
     if not len(latents.values):
         raise DatasetError(f"dataset {name} has no latent of {manifest.encoder_id} to learn from")
     return latents
 
 
-def _refuse_changes(connection: Connection, chosen: Dataset) -> None:
-    gone, changed = find_changes(connection, chosen.id)
-    if gone or changed:
+def _refuse_changes(chosen: Dataset, survey: Survey) -> None:
+    if lost := survey.gone + survey.changed:
         raise DatasetError(
-            f"dataset {chosen.name} no longer holds: of {chosen.rows} latents {len(gone)} are gone "
-            f"and {len(changed)} changed, the first of them {min(gone + changed)}; "
-            "make a dataset of another name from what there is now"
+            f"dataset {chosen.name} no longer holds: of {chosen.rows} latents {len(survey.gone)} "
+            f"are gone and {len(survey.changed)} changed, the first of them {min(lost)}; "
+            "restore them, or make a dataset of another name from what there is"
         )
 
 
@@ -112,16 +113,17 @@ def _get_manifest(connection: Connection, encoder_id: str) -> EncoderManifest:
     return encoder.manifest
 
 
-def _read(
+def read_latents(
     connection: Connection, chosen: Dataset, manifest: EncoderManifest, stored: int
 ) -> DatasetLatents:
+    """Read a dataset's ``stored`` latents of one encoder, unchecked: as they are now."""
     values = np.empty((stored, manifest.latent_dim), np.float32)
     received = np.empty(stored, np.int64)
     labels, sites, groups = _Names(), _Names(), _Groups()
     filled = 0
     for chunk in _fetch(connection, chosen, manifest):
-        dtypes, blobs, some_labels, some_sites, subjects, images, times = zip(*chunk, strict=True)
-        rows = slice(filled, filled + len(chunk))
+        dtypes, blobs, some_labels, some_sites, subjects, images, times = chunk
+        rows = slice(filled, filled + len(blobs))
         values[rows] = decode(dtypes, blobs, manifest)
         received[rows] = times
         labels.add(some_labels)
@@ -144,20 +146,16 @@ def _read(
     )
 
 
-def _fetch(
-    connection: Connection, chosen: Dataset, manifest: EncoderManifest
-) -> Iterator[Sequence[Row[Any]]]:
+def _fetch(connection: Connection, chosen: Dataset, manifest: EncoderManifest) -> Iterator[Columns]:
     query = (
         select(
             *(latent.c.dtype, latent.c.value, latent.c.label, latent.c.site),
-            *(latent.c.subject, latent.c.image_id),
-            type_coerce(latent.c.received_at, BigInteger),
+            *(latent.c.subject, latent.c.image_id, latent.c.received_at),
         )
         .join(dataset_member, latent.c.message_id == dataset_member.c.message_id)
         .where(dataset_member.c.dataset_id == chosen.id, learnable(manifest))
-        .order_by(dataset_member.c.ordinal)
     )
-    return connection.execute(query, execution_options={"yield_per": CHUNK}).partitions()
+    return fetch_columns(connection, query, dataset_member.c.ordinal)
 
 
 class _Names:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, update
 
 from server_classifier.store.database import ensure_current, open_database, reading, writing
-from server_classifier.store.dataset_members import Changes, find_changes, read_members
+from server_classifier.store.dataset_members import read_members, survey_members
 from server_classifier.store.datasets import (
     Dataset,
     Difference,
@@ -215,9 +215,10 @@ def test_gone_and_changed_latents_are_found(engine: Engine) -> None:
     change(engine, 7, label="cat")
     delete(engine, 9)
     with reading(engine) as connection:
-        assert find_changes(connection, part.id) == ([], [])
-        found = find_changes(connection, made.id)
-    assert found == Changes([ROWS[9].message_id], [ROWS[7].message_id])
+        assert survey_members(connection, part.id)[1:] == ([], [])
+        counts, gone, changed = survey_members(connection, made.id)
+    assert (gone, changed) == ([ROWS[9].message_id], [ROWS[7].message_id])
+    assert (counts.total(), sum(n for one, n in counts.items() if one.label == "cat")) == (9, 6)
 
 
 def test_two_datasets_differ_in_what_is_in_one_and_in_what_changed_between(engine: Engine) -> None:
