@@ -25,7 +25,8 @@ def run(
 ) -> None:
     """Train on datasets with every encoder, head, settings, seed and fold that a file lists.
 
-    What was done before is not done again. Table and figure lie beside the trials, in OUT/NAME.
+    What was done before, also by a run that was killed, is not done again. Table and figure lie
+    beside the trials, in OUT/NAME; remove that folder to train all again, as after an upgrade.
 
     Example: ioa experiment run dropout.toml
     """

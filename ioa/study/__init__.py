@@ -1,0 +1,1 @@
+"""Studies: trials on datasets, and what each site adds, without broker or clients."""

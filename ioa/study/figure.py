@@ -7,21 +7,26 @@ from ioa.study.summary import Row, summarise_study
 
 
 def draw_study(path: Path, study: Study) -> None:
-    """Write the figure as PNG: a dot for each trial, mean and standard deviation as a bar."""
+    """Write the figure as PNG: a dot for each trial, mean and standard deviation as a bar.
+
+    A guess has its mean in its name only: it lies so far off that nothing else could be told apart.
+    """
     # Here, since importing matplotlib takes a second that nobody else should wait for.
     from matplotlib.figure import Figure
 
     rows = summarise_study(study)
+    trained = [(place, row) for place, row in enumerate(rows) if row.variant is not None]
     figure = Figure(figsize=(8, 1.2 + 0.4 * len(rows)), layout="constrained")
     axis = figure.subplots()
-    for place, row in enumerate(rows):
+    for place, row in trained:
         accuracies = [100 * one["accuracy"] for one in row.results.values()]
-        colour = "grey" if row.number is None else "tab:blue"
-        axis.plot(accuracies, [place] * len(accuracies), ".", color=colour, alpha=0.4)
+        axis.plot(accuracies, [place] * len(accuracies), ".", color="tab:blue", alpha=0.4)
         spread = row.summarise("accuracy")
         if spread is not None:
             error = 100 * (spread.sd or 0)
-            axis.errorbar(100 * spread.mean, place, xerr=error, fmt="o", color=colour, capsize=4)
+            axis.errorbar(
+                100 * spread.mean, place, xerr=error, fmt="o", color="tab:blue", capsize=4
+            )
     axis.set_yticks(range(len(rows)), [_name(row) for row in rows])
     axis.invert_yaxis()
     axis.set(xlabel="accuracy, %", title=study.name)
@@ -30,9 +35,9 @@ def draw_study(path: Path, study: Study) -> None:
 
 
 def _name(row: Row) -> str:
-    words = [name if key in ("dataset", "head") else f"{key} {name}" for key, name in _stated(row)]
-    return ", ".join([*([str(row.number)] if row.number else []), *words])
-
-
-def _stated(row: Row) -> list[tuple[str, str]]:
-    return [(key, name) for key, name in row.names.items() if name]
+    words = [str(row.number)] if row.number else []
+    for key, name in row.names.items():
+        if name:
+            words.append(name if key in ("dataset", "head") else f"{key} {name}")
+    spread = row.summarise("accuracy")
+    return ", ".join(words) + (f": {spread.mean:.1%}" if spread else "")
