@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-_PACKAGES = ("confluent-kafka", "fastavro", "sqlalchemy", "psycopg", "numpy")
+_PACKAGES = ("confluent-kafka", "fastavro", "sqlalchemy", "psycopg", "numpy", "pyarrow")
 
 
 @dataclass

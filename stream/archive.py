@@ -85,18 +85,15 @@ class ArchiveSource:
                 )
 
     def _find_time(self, milliseconds: int) -> dict[int, int]:
-        return {
-            one.part: self._find_time_in(one.part, milliseconds) or one.high
-            for one in self._manifest.extents
-        }
+        return {one.part: self._find_time_in(one, milliseconds) for one in self._manifest.extents}
 
-    def _find_time_in(self, partition: int, milliseconds: int) -> int | None:
+    def _find_time_in(self, extent: Extent, milliseconds: int) -> int:
         for part in self._manifest.parts:
             for one in part.stretches:
-                if one.partition == partition and (one.latest or -1) >= milliseconds:
+                if one.partition == extent.part and (one.latest or -1) >= milliseconds:
                     self._check(part)
-                    return find_offset(self._folder / part.name, partition, milliseconds)
-        return None
+                    return find_offset(self._folder / part.name, extent.part, milliseconds)
+        return extent.high
 
     def _check(self, part: Part) -> None:
         if part.name not in self._checked:

@@ -15,11 +15,11 @@ from stream.archive_manifest import UNFINISHED, ArchiveError, Part, Stretch, wri
 from stream.record import Record
 
 PART_RECORDS = 50_000
-PART_BYTES = 64 * 2**20
+PART_BYTES = 32 * 2**20
 """A part file that has reached one of these takes no more."""
 
 PIECE_RECORDS = 10_000
-PIECE_BYTES = 8 * 2**20  # of bodies
+PIECE_BYTES = 8 * 2**20  # of bodies and headers
 """A piece is what is converted at once, and a row group of the file."""
 
 Bounds = tuple[int, int]
@@ -74,6 +74,7 @@ class PartWriter:
         for record in records:
             self._pending.append(record)
             self._pending_bytes += len(record.value or b"")
+            self._pending_bytes += sum(len(value or b"") for _, value in record.headers)
             if len(self._pending) == PIECE_RECORDS or self._pending_bytes >= PIECE_BYTES:
                 self._write_piece()
 
@@ -218,14 +219,18 @@ def survey_part(file: Path) -> dict[int, Stretch]:
     return held
 
 
-def find_offset(file: Path, partition: int, milliseconds: int) -> int | None:
-    """Return the offset of the first record of a partition at this time or later."""
+def find_offset(file: Path, partition: int, milliseconds: int) -> int:
+    """Return the offset of the first record of a partition at this time or later.
+
+    Raises:
+        ArchiveError: there is none in this part.
+    """
     for piece in _read_pieces(file, _POSITION):
         times = piece["timestamp"].cast(pa.int64()).to_numpy()
         fits = (piece["partition"].to_numpy() == partition) & (times >= milliseconds)
         if fits.any():
             return int(piece["offset"][int(fits.argmax())].as_py())
-    return None
+    raise ArchiveError(f"{file} has no record of partition {partition} from {milliseconds} ms on")
 
 
 def summarise(piece: pa.Table | pa.RecordBatch) -> Iterator[Stretch]:

@@ -124,7 +124,9 @@ def test_windows_hold_what_kafka_has_in_them(settings: KafkaSettings, folder: Pa
         send(settings, list(number_bodies(24)))
     write(folder, settings)
     times = sorted(one.timestamp for found in read_kafka(settings).values() for one in found)
-    early, late = (datetime.fromtimestamp(times[at] / 1000, UTC) for at in (len(times) // 3, -10))
+    first, early, late = (
+        datetime.fromtimestamp(times[at] / 1000, UTC) for at in (0, len(times) // 3, -10)
+    )
     moment = timedelta(milliseconds=1)
     for window in (
         Window(3, 9),
@@ -134,6 +136,7 @@ def test_windows_hold_what_kafka_has_in_them(settings: KafkaSettings, folder: Pa
         Window(early + moment, None),
         Window(None, late + moment),
         Window(2, late),
+        Window(first, None),
     ):
         assert read_archive(folder, window) == read_kafka(settings, window), window
 

@@ -9,8 +9,11 @@ import pytest
 from server_classifier.store.database import ensure_current, open_database, writing
 from server_classifier.store.registry import add_client, add_encoder
 from stream.archive_manifest import read_manifest
+from stream.settings import KafkaSettings
 from tests.ioa.cli.test_commands import run
 from tests.support.archives import make_topics, number_bodies, send
+from tests.support.ingestion import open_ingestion
+from tests.support.replays import Publisher
 from tests.support.server import make_manifest
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -50,6 +53,29 @@ def test_from_a_topic_to_a_checked_archive(kafka: str, topic_prefix: str, tmp_pa
     damaged = run("archive", "verify", folder, "--json")
     assert damaged.returncode == 1
     assert len(json.loads(damaged.stdout)["findings"]) == 1
+
+
+def test_a_replay_from_an_archive_is_the_one_from_kafka(
+    kafka: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    settings = KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
+    url = f"sqlite:///{tmp_path / 'ioa.db'}"
+    place = ("-b", kafka, "--prefix", topic_prefix, "--database", url)
+    nowhere = ("-b", "127.0.0.1:1", "--database", f"sqlite:///{tmp_path / 'none.db'}")
+    first, second = (f"sqlite:///{tmp_path / name}" for name in ("first.db", "second.db"))
+    with open_ingestion(settings, url, tmp_path):
+        Publisher(settings).publish(200)
+        Publisher(settings).publish_trouble()
+        direct = run("replay", "--into", first, *place, "--json")
+        run("archive", "write", tmp_path / "archive", *place)
+    archived = run(
+        "replay", "--archive", tmp_path / "archive", "--into", second, *nowhere, "--json"
+    )
+    assert archived.returncode == 0, archived.stderr
+    expected, found = json.loads(direct.stdout), json.loads(archived.stdout)
+    assert expected["stored"] == 202
+    for name in ("topic", "partitions", "read", "stored", "known", "refused", "digest"):
+        assert found[name] == expected[name], name
 
 
 @pytest.mark.parametrize(
