@@ -5,7 +5,17 @@ import sys
 import typer
 
 from client_autoencoder.errors import ClientError
-from ioa.cli import archive, broker, client, dead_letters, encoder, experiment, server, topics
+from ioa.cli import (
+    archive,
+    broker,
+    client,
+    dataset,
+    dead_letters,
+    encoder,
+    experiment,
+    server,
+    topics,
+)
 from ioa.cli.demo import demo
 from ioa.cli.replay import replay
 from ioa.errors import IoaError
@@ -29,6 +39,7 @@ for name, group in (
     ("server", server.app),
     ("dead-letters", dead_letters.app),
     ("archive", archive.app),
+    ("dataset", dataset.app),
     ("experiment", experiment.app),
 ):
     app.add_typer(group, name=name)

@@ -9,14 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import BigInteger, Connection, func, select, type_coerce
+from sqlalchemy import Connection, select, text
 
+from server_classifier.store.fetching import CHUNK, fetch_columns
 from server_classifier.store.latents import LatentRow
 from server_classifier.store.revisions import compute_revision
 from server_classifier.store.selection import Selection
 from server_classifier.store.tables import dataset_member, latent
-
-CHUNK = 5_000  # rows at once
 
 OnProgress = Callable[[int], None]
 """Takes how many latents are read."""
@@ -38,37 +37,45 @@ class Stated(NamedTuple):
     encoder_id: str
 
 
-class Changes(NamedTuple):
-    """The messageIDs of members whose latent is gone, and of those that now hold something else."""
+class Survey(NamedTuple):
+    """What became of the members of a dataset.
 
+    Attributes:
+        counts: the latents that are there, by what they state now.
+        gone: the messageIDs of members whose latent is not there.
+        changed: the messageIDs of those whose latent holds something else.
+    """
+
+    counts: Counter[Stated]
     gone: list[str]
     changed: list[str]
 
 
-# Times as they are stored, which is what a revision is computed from.
-_STORED = [
-    type_coerce(latent.c[name], BigInteger) if name.endswith("_at") else latent.c[name]
-    for name in LatentRow._fields
-]
+_LATENT = [latent.c[name] for name in LatentRow._fields]
+_COPY = text("""
+    INSERT INTO dataset_member
+    SELECT :dataset_id, :start + place - 1, message_id, revision
+    FROM unnest(CAST(:message_ids AS text[]), CAST(:revisions AS text[]))
+    WITH ORDINALITY AS member (message_id, revision, place)
+""")
 
 
 def find_members(
     connection: Connection, selection: Selection, on_progress: OnProgress
 ) -> NDArray[np.bytes_]:
     """Return ``messageID revision`` [N] of the latents that are selected, in order of bytes."""
-    query = select(*_STORED).where(selection.to_condition())
-    found = connection.execute(query, execution_options={"yield_per": CHUNK})
-    chunks = [np.empty(0, "S69")]
+    query = select(*_LATENT).where(selection.to_condition())
+    members = [np.empty(0, "S69")]
     done = 0
-    for chunk in found.partitions():
-        rows = map(LatentRow._make, chunk)
+    for columns in fetch_columns(connection, query, latent.c.id):
+        rows = map(LatentRow._make, zip(*columns, strict=True))
         lines = [f"{row.message_id} {compute_revision(row)}" for row in rows]
-        chunks.append(np.array(lines, "S69"))
-        done += len(chunk)
+        members.append(np.array(lines, "S69"))
+        done += len(lines)
         on_progress(done)
-    members = np.concatenate(chunks)
-    members.sort()
-    return members
+    found = np.concatenate(members)
+    found.sort()
+    return found
 
 
 def split_members(members: NDArray[np.bytes_]) -> Iterator[Member]:
@@ -79,54 +86,44 @@ def split_members(members: NDArray[np.bytes_]) -> Iterator[Member]:
 
 def insert_members(connection: Connection, dataset_id: int, members: NDArray[np.bytes_]) -> None:
     """Store what ``find_members`` returned as the members of a dataset."""
-    mark = "%s" if connection.dialect.name == "postgresql" else "?"
-    statement = f"INSERT INTO dataset_member VALUES ({', '.join([mark] * 4)})"  # noqa: S608
     for start in range(0, len(members), CHUNK):
-        chunk = split_members(members[start : start + CHUNK])
-        rows = [(dataset_id, ordinal, *member) for ordinal, member in enumerate(chunk, start)]
-        connection.exec_driver_sql(statement, rows)
+        chunk = list(split_members(members[start : start + CHUNK]))
+        if connection.dialect.name == "postgresql":
+            message_ids, revisions = map(list, zip(*chunk, strict=True))
+            values = {"message_ids": message_ids, "revisions": revisions}
+            connection.execute(_COPY, {"dataset_id": dataset_id, "start": start} | values)
+        else:
+            rows = [(dataset_id, ordinal, *member) for ordinal, member in enumerate(chunk, start)]
+            connection.exec_driver_sql("INSERT INTO dataset_member VALUES (?, ?, ?, ?)", rows)
 
 
 def read_members(connection: Connection, dataset_id: int) -> Iterator[Member]:
     """Yield the members of a dataset in their order."""
-    query = (
-        select(dataset_member.c.message_id, dataset_member.c.revision)
-        .where(dataset_member.c.dataset_id == dataset_id)
-        .order_by(dataset_member.c.ordinal)
+    query = select(dataset_member.c.message_id, dataset_member.c.revision).where(
+        dataset_member.c.dataset_id == dataset_id
     )
-    for row in connection.execute(query, execution_options={"yield_per": CHUNK}):
-        yield Member._make(row)
+    for columns in fetch_columns(connection, query, dataset_member.c.ordinal):
+        yield from map(Member._make, zip(*columns, strict=True))
 
 
-def find_changes(connection: Connection, dataset_id: int) -> Changes:
-    """Compute the revisions of all latents of a dataset and compare them with its members'."""
+def survey_members(connection: Connection, dataset_id: int) -> Survey:
+    """Look at all latents of a dataset and compare their revisions with those of its members."""
     query = (
-        select(dataset_member.c.message_id, dataset_member.c.revision, *_STORED)
+        select(dataset_member.c.message_id, dataset_member.c.revision, *_LATENT)
         .outerjoin_from(dataset_member, latent, latent.c.message_id == dataset_member.c.message_id)
         .where(dataset_member.c.dataset_id == dataset_id)
-        .order_by(dataset_member.c.ordinal)
     )
-    changes = Changes([], [])
-    found = connection.execute(query, execution_options={"yield_per": CHUNK})
-    for message_id, revision, *columns in found:
-        row = LatentRow._make(columns)
-        if row.message_id is None:
-            changes.gone.append(message_id)
-        elif compute_revision(row) != revision:
-            changes.changed.append(message_id)
-    return changes
-
-
-def count_members(connection: Connection, dataset_id: int) -> Counter[Stated]:
-    """Count the latents of a dataset that are still there."""
-    columns = [latent.c[name] for name in Stated._fields]
-    rows = connection.execute(
-        select(*columns, func.count())
-        .join(dataset_member, latent.c.message_id == dataset_member.c.message_id)
-        .where(dataset_member.c.dataset_id == dataset_id)
-        .group_by(*columns)
-    )
-    return Counter({Stated(*stated): count for *stated, count in rows})
+    survey = Survey(Counter(), [], [])
+    for chunk in fetch_columns(connection, query, dataset_member.c.ordinal):
+        for message_id, revision, *columns in zip(*chunk, strict=True):
+            row = LatentRow._make(columns)
+            if row.message_id is None:
+                survey.gone.append(message_id)
+                continue
+            survey.counts[Stated(row.site, row.client_id, row.label, row.encoder_id)] += 1
+            if compute_revision(row) != revision:
+                survey.changed.append(message_id)
+    return survey
 
 
 def count_latents_of(connection: Connection, message_ids: Sequence[str]) -> Counter[Stated]:
