@@ -15,7 +15,7 @@ import structlog
 
 from ioa.children_health import ChildrenHealth, choose_addresses, serve_health
 from ioa.settings import Settings
-from server_classifier.service import await_database
+from server_classifier.service import await_database, prepare_live
 from stream.health import Health
 from stream.lifetime import bind_to_parent
 
@@ -64,7 +64,7 @@ def supervise_server(settings: Settings, stop: Event) -> None:
     address = settings.server.health
     addresses = choose_addresses(address, SERVICES)
     with serve_health(address, addresses, health) as children:
-        if await_database(settings.server, stop, health) is None:
+        if await_database(settings.server, stop, health, prepare_live) is None:
             return
         services = [
             _Service(name, _child_environment(settings, addresses.get(name))) for name in SERVICES

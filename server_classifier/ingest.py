@@ -26,13 +26,12 @@ from schemas.validation import cut_text
 from server_classifier.admission import Admission, Admitted
 from server_classifier.held_positions import HeldPositions
 from server_classifier.metrics import count_learning
-from server_classifier.service import DatabaseWatch, await_surroundings
+from server_classifier.service import DatabaseWatch, await_surroundings, prepare_live
 from server_classifier.settings import ServerSettings
 from server_classifier.sorting import Refused, sort_records, to_row
-from server_classifier.store.database import ensure_current, writing
+from server_classifier.store.database import writing
 from server_classifier.store.errors import PositionLost, StoreUnavailable
 from server_classifier.store.latents import insert_latents
-from server_classifier.store.replays import refuse_replay
 from stream.codec import Sender, identify_sender
 from stream.errors import DeliveryFailed, DependencyDown, PartitionLost
 from stream.record import Record
@@ -61,7 +60,7 @@ class _Batch:
 
 def run_ingest(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> None:
     """Store learning messages until ``stop`` is set."""
-    around = await_surroundings(kafka, settings, stop, _prepare)
+    around = await_surroundings(kafka, settings, stop, prepare_live)
     if around is None:
         return
     now: Now = partial(datetime.now, UTC)
@@ -193,11 +192,6 @@ class Ingester:
                     paper_only=sender.paper_only,
                 )
         self._responder.flush()
-
-
-def _prepare(engine: Engine) -> None:
-    ensure_current(engine)
-    refuse_replay(engine)
 
 
 def _refuse(sender: Sender, error: SchemaError, now: datetime) -> Refusal:

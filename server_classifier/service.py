@@ -16,6 +16,7 @@ from server_classifier.monitor import Monitor, open_monitor
 from server_classifier.settings import ServerSettings
 from server_classifier.store.database import current_revision, ensure_current, open_database
 from server_classifier.store.errors import StoreError, StoreUnavailable
+from server_classifier.store.replays import refuse_replay
 from stream.connection import backoff, read_cluster_id, wait_for_cluster
 from stream.consumer import Handle, Place, RecordConsumer
 from stream.health import Health
@@ -150,6 +151,16 @@ def await_database(
         if stop.wait(delay):
             return None
     return None
+
+
+def prepare_live(engine: Engine) -> None:
+    """Bring the tables up to date, and refuse a database that live messages must not reach.
+
+    Raises:
+        ReplayRefused: a replay has filled it.
+    """
+    ensure_current(engine)
+    refuse_replay(engine)
 
 
 class DatabaseWatch:

@@ -109,8 +109,9 @@ def replay(
         kafka={"bootstrap_servers": bootstrap, "prefix": prefix},
         server={"database_url": database},
     )
+    now = datetime.now(UTC)
     with _target(into, settings.server.database_url) as target:
-        window = Window.parse(since, until, datetime.now(UTC))
+        window = Window.parse(since, until, now)
         source, registry = _open(settings, archive, mode, window)
         selection = make_selection(site, client, label, encoder)
         refuse_unknown(registry, selection)
@@ -119,6 +120,8 @@ def replay(
         )
         relieve_collector()
         row = _run(target, source, request, registry, speed=speed, quiet=as_json)
+    if row.finished_at and row.finished_at < now:
+        typer.echo(f"finished at {row.finished_at:%Y-%m-%d %H:%M} UTC; nothing is new", err=True)
     _print(row, ReplayReport.from_json(row.report), as_json)
 
 
@@ -189,10 +192,11 @@ def _print(row: "ReplayRow", report: "ReplayReport", as_json: bool) -> None:
         typer.echo(json.dumps(_to_json(row, report)))
     else:
         topic = report.extents[0].topic
+        refused = sum(one.count for one in report.refused.values())
         typer.echo(f"read {report.read:,} records of {topic}: {describe_extents(report.extents)}")
         typer.echo(
-            f"stored {report.stored:,}, known {report.known:,}, filtered {report.filtered:,}, "
-            f"refused {sum(one.count for one in report.refused.values()):,}"
+            f"stored {report.stored:,}, known by their messageID {report.known:,}, "
+            f"filtered out {report.filtered:,}, refused {refused:,}"
         )
         for name, one in sorted(report.refused.items()):
             part, offset = one.first

@@ -9,8 +9,11 @@ from sqlalchemy.engine import make_url
 
 from server_classifier.store.database import ensure_current, open_database, writing
 from server_classifier.store.registry import add_encoder
+from stream.settings import KafkaSettings
 from tests.server_classifier.stored import ENCODER, NOW
+from tests.support.ingestion import Ingestion, open_ingestion
 from tests.support.postgres import DATABASES, Postgres
+from tests.support.replays import Replayer
 
 
 def fill(url: str) -> None:
@@ -62,3 +65,25 @@ def engine(request: pytest.FixtureRequest) -> Engine:
     name = "sqlite_engine" if request.param == "sqlite" else "postgres_engine"
     opened: Engine = request.getfixturevalue(name)
     return opened
+
+
+@pytest.fixture
+def live(kafka: str, topic_prefix: str, tmp_path: Path) -> Iterator[Ingestion]:
+    """Topics, and a live database with an encoder and a client."""
+    folder = tmp_path / "live"
+    folder.mkdir()
+    settings = KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
+    with open_ingestion(settings, f"sqlite:///{folder / 'ioa.db'}", folder) as ingestion:
+        yield ingestion
+
+
+@pytest.fixture
+def replayer(live: Ingestion) -> Replayer:
+    """Replays of the live learning topic."""
+    return Replayer(live)
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> str:
+    """The address of a second database to replay into."""
+    return f"sqlite:///{tmp_path / 'other.db'}"

@@ -1,16 +1,14 @@
 """Replays of a real topic into real databases, beside a live server."""
 
 import hashlib
-import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 
 import numpy as np
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions
 from confluent_kafka.admin import AdminClient
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine
 
 from server_classifier.classifier import fit
 from server_classifier.classifier_file import export_onnx
@@ -18,60 +16,31 @@ from server_classifier.ingest import run_ingest
 from server_classifier.settings import ServerSettings
 from server_classifier.store.database import open_database, reading
 from server_classifier.store.dataset_members import find_members
-from server_classifier.store.errors import ReplayRefused, StoreUnavailable
-from server_classifier.store.latents import count_latents
+from server_classifier.store.errors import ReplayRefused
 from server_classifier.store.positions import list_positions
 from server_classifier.store.replays import refuse_live
 from server_classifier.store.selection import Selection
 from server_classifier.store.training_set import TrainingSet, read_training_set
-from stream.archive import ArchiveSource
-from stream.archive_manifest import ArchiveError
-from stream.archive_writing import write_archive
-from stream.errors import StreamError
-from stream.extent import Extent, read_extents
+from stream.extent import read_extents
 from stream.pacing import read_paced
 from stream.settings import KafkaSettings
-from stream.topics import Topics, create_topics, delete_topics
-from stream.window import Window
+from stream.topics import Topics
 from tests.support.deployment import QUICK_TRAINING
-from tests.support.ingestion import Ingestion, open_ingestion
+from tests.support.ingestion import Ingestion
 from tests.support.load import wait_for_rows
 from tests.support.replays import (
+    Killed,
     Publisher,
     Replayer,
+    count_rows,
     encode,
     opened,
     read_backwards,
     read_in_pieces,
 )
-from tests.support.server import LATENT_DIM, NOW, make_manifest, run_server
+from tests.support.server import LATENT_DIM, make_manifest, run_server
 from tests.support.topics import send_raw
 from tests.support.waiting import wait_until
-
-
-class Killed(Exception):
-    """Ends a replay as a crash would: nothing of what follows is done."""
-
-
-@pytest.fixture
-def live(kafka: str, topic_prefix: str, tmp_path: Path) -> Iterator[Ingestion]:
-    """Topics, and a live database with an encoder and a client."""
-    folder = tmp_path / "live"
-    folder.mkdir()
-    settings = KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
-    with open_ingestion(settings, f"sqlite:///{folder / 'ioa.db'}", folder) as ingestion:
-        yield ingestion
-
-
-@pytest.fixture
-def replayer(live: Ingestion) -> Replayer:
-    return Replayer(live)
-
-
-@pytest.fixture
-def other(tmp_path: Path) -> str:
-    """The address of a second database to replay into."""
-    return f"sqlite:///{tmp_path / 'other.db'}"
 
 
 def test_two_replays_agree_whatever_is_read_first(
@@ -101,8 +70,11 @@ def test_a_replay_that_was_killed_goes_on_where_it_was(
     publisher.publish_trouble()
     whole, report = replayer.run(other)
 
+    handled: list[int] = []
+
     def die(done: int) -> None:
-        if done >= 50 * pieces:
+        handled.append(done)
+        if len(handled) == pieces:
             raise Killed
 
     source = replayer.open()
@@ -113,7 +85,7 @@ def test_a_replay_that_was_killed_goes_on_where_it_was(
     source = replayer.open()
     row, resumed = replayer.run(database_url, source, read=read_in_pieces(source, 50, read.append))
     assert (row.digest, resumed) == (whole.digest, report)
-    assert read[-1] == report.read - 50 * pieces
+    assert read[-1] == report.read - handled[-1]
     assert replayer.run(database_url)[0] == row  # finished: nothing is read any more
 
 
@@ -158,18 +130,13 @@ def test_the_replayed_model_is_the_live_one(
     live = replayer.live
     Publisher(live.kafka).publish(200)
     with live.start("ingest"):
-        wait_until(lambda: count(live.engine) == 200, "not all is stored")
+        wait_until(lambda: count_rows(live.engine) == 200, "not all is stored")
     row, _ = replayer.run(database_url)
     with opened(database_url) as replayed:
         assert members(replayed) == members(live.engine)
         assert train(replayed) == train(live.engine)
     without, _ = replayer.run(other, selection=Selection(labels=("hand",)))
     assert without.digest != row.digest
-
-
-def count(engine: Engine) -> int:
-    with reading(engine) as connection:
-        return count_latents(connection)
 
 
 def members(engine: Engine) -> list[bytes]:
@@ -241,86 +208,3 @@ def test_a_database_that_is_in_use_is_refused(replayer: Replayer, database_url: 
         replayer.run(database_url, selection=Selection(sites=("st-mary",)))
     with pytest.raises(ReplayRefused, match="filled by a replay"):
         run_ingest(live.kafka, ServerSettings(database_url=database_url), Event())
-
-
-def test_offsets_that_retention_has_deleted_are_named_and_an_archive_replaces_them(
-    replayer: Replayer, other: str, tmp_path: Path
-) -> None:
-    live = replayer.live
-    Publisher(live.kafka).publish(100)
-    whole, _ = replayer.run(f"sqlite:///{tmp_path / 'whole.db'}")
-    write_archive(tmp_path / "archive", replayer.open(), {}, now=NOW)
-    write_archive(tmp_path / "short", replayer.open(Window(None, 10)), {}, now=NOW)
-    extents = replayer.open().extents
-
-    def delete_and_die(_: int) -> None:
-        delete(live, [one._replace(low=one.high - 3) for one in extents])
-        raise Killed
-
-    source = replayer.open()
-    with pytest.raises(Killed):
-        replayer.run(other, source, read=read_in_pieces(source, 10, delete_and_die))
-    with pytest.raises(StreamError, match="some of that was deleted; Kafka holds"):
-        replayer.run(other)
-    with pytest.raises(ArchiveError, match=r"are wanted, and the archive .* has 0 to 9"):
-        replayer.run(other, ArchiveSource(tmp_path / "short", Window()))
-    row, _ = replayer.run(other, ArchiveSource(tmp_path / "archive", Window()))
-    assert row.digest == whole.digest
-
-
-def delete(live: Ingestion, extents: list[Extent]) -> None:
-    """Delete what lies before the extents, as retention does."""
-    admin = AdminClient(live.kafka.client_config())
-    ends = [TopicPartition(one.topic, one.part, one.low) for one in extents]
-    for future in admin.delete_records(ends).values():
-        future.result()
-
-
-def make_again(live: Ingestion, rows: int) -> None:
-    """Delete the topic, make it again, and write more into it than was there."""
-    learning = Topics(live.kafka.prefix).learning
-    delete_topics(live.kafka, [learning.name])
-    create_topics(live.kafka, [learning])
-    Publisher(live.kafka, seed=1).publish(rows)
-
-
-@pytest.mark.parametrize("dies", [True, False])
-def test_a_topic_made_again_never_becomes_a_finished_replay(
-    replayer: Replayer, other: str, dies: bool
-) -> None:
-    """Also where nothing fails while it is read: librdkafka goes on in the new one."""
-    Publisher(replayer.live.kafka).publish(100)
-
-    def recreate(done: int) -> None:
-        if done == 10:
-            make_again(replayer.live, 400)
-            if dies:
-                raise Killed
-
-    source = replayer.open()
-    with pytest.raises(Killed if dies else StreamError):
-        replayer.run(other, source, read=read_in_pieces(source, 10, recreate))
-    with pytest.raises(StreamError, match="was deleted and made again"):
-        replayer.run(other)
-
-
-def test_a_full_disk_keeps_what_was_stored_and_the_replay_goes_on(
-    replayer: Replayer, other: str, tmp_path: Path
-) -> None:
-    Publisher(replayer.live.kafka).publish(2000)
-    whole, _ = replayer.run(f"sqlite:///{tmp_path / 'whole.db'}")
-    small = open_database(other)
-
-    @event.listens_for(small, "connect")
-    def limit(connection: sqlite3.Connection, _: object) -> None:
-        connection.execute("PRAGMA max_page_count = 30")
-
-    source = replayer.open()
-    read = read_in_pieces(source, 100, lambda _: None)
-    with pytest.raises(StoreUnavailable, match=r"the disk is full.*run the same command again"):
-        replayer.run(small, source, read=read)
-    small.dispose()
-    with opened(other) as kept:
-        assert 0 < count(kept) < 2000
-    row, report = replayer.run(other)
-    assert (row.digest, report.stored) == (whole.digest, 2000)

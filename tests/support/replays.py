@@ -18,6 +18,7 @@ from schemas.vector import Vector
 from server_classifier.replay import Read, Replay
 from server_classifier.replay_report import ReplayReport, ReplayRequest
 from server_classifier.store.database import open_database, reading
+from server_classifier.store.latents import count_latents
 from server_classifier.store.registry_copy import copy_registry
 from server_classifier.store.replays import ReplayRow
 from server_classifier.store.selection import Selection
@@ -33,6 +34,11 @@ from tests.server_classifier.stored import make_clusters
 from tests.support.ingestion import CLIENT, Ingestion
 from tests.support.server import LATENT_DIM, make_manifest
 from tests.support.topics import send_raw
+
+
+class Killed(Exception):
+    """Ends a replay as a crash would: nothing of what follows is done."""
+
 
 EVERYTHING = Selection()
 LABELS = ("hand", "chest")
@@ -146,6 +152,12 @@ def opened(url: str) -> Iterator[Engine]:
         yield engine
     finally:
         engine.dispose()
+
+
+def count_rows(engine: Engine) -> int:
+    """Return how many latents a database holds."""
+    with reading(engine) as connection:
+        return count_latents(connection)
 
 
 def read_backwards(source: RecordSource) -> Read:

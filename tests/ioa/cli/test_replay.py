@@ -34,7 +34,10 @@ def test_a_replay_from_the_command_line(live: Ingestion, database_url: str) -> N
     again = run(*command, "--label", "hand")
     assert f"digest {report['digest']}" in again.stdout.splitlines()
     assert "read 106 records of" in again.stdout
+    assert "nothing is new" in again.stderr
     assert "junk" not in first.stdout + again.stdout
+    served = run("server", "run", "--database", database_url, *where)
+    assert (served.returncode, "filled by a replay" in served.stderr) == (1, True)
     other = run(*command)
     assert other.returncode == 1
     assert "is that of another replay (selection:" in other.stderr
