@@ -5,7 +5,7 @@ import sys
 import typer
 
 from client_autoencoder.errors import ClientError
-from ioa.cli import broker, client, dead_letters, encoder, experiment, server, topics
+from ioa.cli import broker, client, dataset, dead_letters, encoder, experiment, server, topics
 from ioa.cli.demo import demo
 from ioa.errors import IoaError
 from schemas.errors import SchemaError
@@ -26,6 +26,7 @@ for name, group in (
     ("client", client.app),
     ("server", server.app),
     ("dead-letters", dead_letters.app),
+    ("dataset", dataset.app),
     ("experiment", experiment.app),
 ):
     app.add_typer(group, name=name)

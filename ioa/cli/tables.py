@@ -14,13 +14,20 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def server_database(config: Path | None, database: str | None) -> "Iterator[Engine]":
-    """Open the database that the settings name, with its tables up to date, for the block."""
-    from server_classifier.store.database import ensure_current, open_database
+def server_database(
+    config: Path | None, database: str | None, *, existing: bool = False
+) -> "Iterator[Engine]":
+    """Open the database that the settings name, with its tables up to date, for the block.
+
+    Where it must be ``existing``, a missing SQLite file is an error instead of a new one.
+    """
+    from server_classifier.store.database import ensure_current, open_database, refuse_missing
 
     settings = load_settings(config, server={"database_url": database}).server
     engine = open_database(settings.database_url)
     try:
+        if existing:
+            refuse_missing(engine)
         ensure_current(engine)
         yield engine
     finally:

@@ -133,7 +133,16 @@ def _open_postgresql(address: URL) -> Engine:
     limits = {
         name: POSTGRESQL_LIMITS[name] for name in POSTGRESQL_LIMITS if name not in address.query
     }
-    return create_engine(address, connect_args=limits, pool_pre_ping=True, hide_parameters=True)
+    engine = create_engine(address, connect_args=limits, pool_pre_ping=True, hide_parameters=True)
+    event.listen(engine, "before_cursor_execute", _choose_format)
+    return engine
+
+
+def _choose_format(
+    _connection: Connection, cursor: Any, _text: str, _values: Any, context: Any, _many: bool
+) -> None:
+    """Let PostgreSQL answer in binary where ``fetching.py`` asks for it: no bytes as hex digits."""
+    cursor.format = int(context.execution_options.get("binary_results", False))
 
 
 def _parse(url: str | URL) -> URL:

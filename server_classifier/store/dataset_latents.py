@@ -1,21 +1,34 @@
 """The latents of a dataset as arrays, from the database or from a snapshot file."""
 
-from collections.abc import Iterable, Sequence
+import hashlib
+import os
+import struct
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from mmap import ACCESS_COPY, mmap
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from sqlalchemy import BigInteger, Connection, Row, func, select, type_coerce
+from sqlalchemy import Connection, select
 
 from schemas.manifest import EncoderManifest
-from server_classifier.store.datasets import CHUNK, Dataset, find_changes, get_dataset
+from server_classifier.store.dataset_members import Survey, survey_members
+from server_classifier.store.datasets import Dataset, get_dataset
 from server_classifier.store.errors import DatasetError
+from server_classifier.store.fetching import Columns, fetch_columns
 from server_classifier.store.registry import get_encoder
 from server_classifier.store.tables import dataset_member, latent
 from server_classifier.store.vectors import decode, learnable
+
+_MAGIC = b"ioalat/1"
+_SUM = slice(8, 40)
+_FIRST_ARRAY = 64
+_NUMBERS = ("targets", "site_of", "groups", "received_at")
+_FACTS = ("labels", "sites", "digest", "encoder_id", "skipped")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,37 +76,28 @@ def read_dataset(
             clear which encoder is meant.
     """
     chosen = get_dataset(connection, name)
-    _refuse_changes(connection, chosen)
-    counts = count_encoders(connection, chosen)
+    survey = survey_members(connection, chosen.id)
+    _refuse_changes(chosen, survey)
+    counts: Counter[str] = Counter()
+    for stated, count in survey.counts.items():
+        counts[stated.encoder_id] += count
     manifest = _get_manifest(connection, _choose_encoder(chosen, counts, encoder_id))
-    latents = _read(connection, chosen, manifest)
+    latents = read_latents(connection, chosen, manifest, counts[manifest.encoder_id])
     if not len(latents.values):
         raise DatasetError(f"dataset {name} has no latent of {manifest.encoder_id} to learn from")
     return latents
 
 
-def _refuse_changes(connection: Connection, chosen: Dataset) -> None:
-    gone, changed = find_changes(connection, chosen)
-    if gone or changed:
+def _refuse_changes(chosen: Dataset, survey: Survey) -> None:
+    if lost := survey.gone + survey.changed:
         raise DatasetError(
-            f"dataset {chosen.name} no longer holds: of {chosen.rows} latents {len(gone)} are gone "
-            f"and {len(changed)} changed, the first of them {min(gone + changed)}; "
-            "make a dataset of another name from what there is now"
+            f"dataset {chosen.name} no longer holds: of {chosen.rows} latents {len(survey.gone)} "
+            f"are gone and {len(survey.changed)} changed, the first of them {min(lost)}; "
+            "restore them, or make a dataset of another name from what there is"
         )
 
 
-def count_encoders(connection: Connection, chosen: Dataset) -> dict[str, int]:
-    """Return how many members are of each encoder."""
-    query = (
-        select(latent.c.encoder_id, func.count())
-        .join(dataset_member, latent.c.message_id == dataset_member.c.message_id)
-        .where(dataset_member.c.dataset_id == chosen.id)
-        .group_by(latent.c.encoder_id)
-    )
-    return {encoder_id: count for encoder_id, count in connection.execute(query)}
-
-
-def _choose_encoder(chosen: Dataset, counts: dict[str, int], wanted: str | None) -> str:
+def _choose_encoder(chosen: Dataset, counts: Counter[str], wanted: str | None) -> str:
     fitting = [one for one in counts if one.startswith(wanted or "")]
     if len(fitting) == 1:
         return fitting[0]
@@ -109,92 +113,142 @@ def _get_manifest(connection: Connection, encoder_id: str) -> EncoderManifest:
     return encoder.manifest
 
 
-def _read(connection: Connection, chosen: Dataset, manifest: EncoderManifest) -> DatasetLatents:
-    query = (
-        select(
-            *(latent.c.dtype, latent.c.value, latent.c.label, latent.c.site),
-            *(latent.c.subject, latent.c.image_id, latent.c.message_id),
-            type_coerce(latent.c.received_at, BigInteger),
-        )
-        .join(dataset_member, latent.c.message_id == dataset_member.c.message_id)
-        .where(dataset_member.c.dataset_id == chosen.id, learnable(manifest))
-        .order_by(dataset_member.c.ordinal)
-    )
-    found = connection.execute(query, execution_options={"yield_per": CHUNK})
-    values = [np.empty((0, manifest.latent_dim), np.float32)]
-    labels: list[str] = []
-    sites: list[str] = []
-    groups: list[tuple[str | None, ...]] = []
-    received: list[int] = []
-    for chunk in found.partitions():
-        dtypes, blobs, some_labels, some_sites, *_, times = _columns(chunk)
-        values.append(decode(dtypes, blobs, manifest))
-        labels += some_labels
-        sites += some_sites
-        received += times
-        groups += [_name_group(row) for row in chunk]
-    targets, known_labels = _number(labels)
-    site_of, known_sites = _number(sites)
-    numbers: dict[tuple[str | None, ...], int] = {}
-    stored = count_encoders(connection, chosen)[manifest.encoder_id]
+def read_latents(
+    connection: Connection, chosen: Dataset, manifest: EncoderManifest, stored: int
+) -> DatasetLatents:
+    """Read a dataset's ``stored`` latents of one encoder, unchecked: as they are now."""
+    values = np.empty((stored, manifest.latent_dim), np.float32)
+    received = np.empty(stored, np.int64)
+    labels, sites, groups = _Names(), _Names(), _Groups()
+    filled = 0
+    for chunk in _fetch(connection, chosen, manifest):
+        dtypes, blobs, some_labels, some_sites, subjects, images, times = chunk
+        rows = slice(filled, filled + len(blobs))
+        values[rows] = decode(dtypes, blobs, manifest)
+        received[rows] = times
+        labels.add(some_labels)
+        sites.add(some_sites)
+        groups.add(some_sites, subjects, images)
+        filled = rows.stop
+    targets, known_labels = labels.number()
+    site_of, known_sites = sites.number()
     return DatasetLatents(
-        values=np.concatenate(values),
+        values=values[:filled],
         targets=targets,
         labels=known_labels,
         site_of=site_of,
         sites=known_sites,
-        groups=np.array([numbers.setdefault(one, len(numbers)) for one in groups], np.int64),
-        received_at=np.array(received, np.int64),
+        groups=groups.number(),
+        received_at=received[:filled],
         digest=chosen.digest,
         encoder_id=manifest.encoder_id,
-        skipped=stored - len(labels),
+        skipped=stored - filled,
     )
 
 
-def _columns(chunk: Sequence[Row[Any]]) -> list[tuple[Any, ...]]:
-    return list(zip(*chunk, strict=True))
+def _fetch(connection: Connection, chosen: Dataset, manifest: EncoderManifest) -> Iterator[Columns]:
+    query = (
+        select(
+            *(latent.c.dtype, latent.c.value, latent.c.label, latent.c.site),
+            *(latent.c.subject, latent.c.image_id, latent.c.received_at),
+        )
+        .join(dataset_member, latent.c.message_id == dataset_member.c.message_id)
+        .where(dataset_member.c.dataset_id == chosen.id, learnable(manifest))
+    )
+    return fetch_columns(connection, query, dataset_member.c.ordinal)
 
 
-def _name_group(row: Row[Any]) -> tuple[str | None, ...]:
-    """Return what stays together: a pseudonym means the same within its site only."""
-    if row.subject is not None:
-        return (row.site, row.subject, None)
-    if row.image_id is not None:
-        return (row.site, None, row.image_id)
-    return (row.message_id,)
+class _Names:
+    """Names that come in chunks, numbered."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, int] = {}
+        self._chunks = [np.empty(0, np.int64)]
+
+    def add(self, names: Sequence[str]) -> None:
+        for name in set(names):
+            self._places.setdefault(name, len(self._places))
+        numbers = map(self._places.__getitem__, names)
+        self._chunks.append(np.fromiter(numbers, np.int64, len(names)))
+
+    def number(self) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+        """Return the place of each name among the sorted names, and these."""
+        known = tuple(sorted(self._places))
+        order = np.empty(len(known), np.int64)
+        order[[self._places[name] for name in known]] = np.arange(len(known))
+        return order[np.concatenate(self._chunks)], known
 
 
-def _number(names: Iterable[str]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Return the place of each name among the sorted names, and these."""
-    names = list(names)
-    known = tuple(sorted(set(names)))
-    places = {name: place for place, name in enumerate(known)}
-    return np.array([places[name] for name in names], np.int64), known
+class _Groups:
+    """Rows that come in chunks, each with the place of the first row of its group."""
+
+    def __init__(self) -> None:
+        self._first: dict[tuple[str, str, str], int] = {}
+        self._places: list[int] = []
+
+    def add(
+        self,
+        sites: Sequence[str],
+        subjects: Sequence[str | None],
+        images: Sequence[str | None],
+    ) -> None:
+        for site, subject, image in zip(sites, subjects, images, strict=True):
+            place = len(self._places)
+            if subject is not None:  # a pseudonym means the same within its site only
+                place = self._first.setdefault((site, "subject", subject), place)
+            elif image is not None:
+                place = self._first.setdefault((site, "image", image), place)
+            self._places.append(place)
+
+    def number(self) -> NDArray[np.int64]:
+        """Return the groups of the rows, numbered from 0 by their first rows."""
+        return np.unique(np.array(self._places, np.int64), return_inverse=True)[1]
 
 
 def write_snapshot(latents: DatasetLatents, file: Path) -> None:
-    """Write latents to a file that ``read_snapshot`` reads, in place of one that is there."""
-    arrays = {name: getattr(latents, name) for name in _ARRAYS}
-    about = {name: getattr(latents, name) for name in _FACTS}
-    with file.open("wb") as target:
-        np.savez(target, about=np.frombuffer(orjson.dumps(about), np.uint8), **arrays)
+    """Write latents to a file that ``read_snapshot`` reads, in place of one that is there.
+
+    Layout, all little-endian: 8 letters, the SHA-256 of what comes after it, N, D and the length
+    of a JSON text as 8 bytes each; the int64 arrays; the values; the JSON text.
+    """
+    facts = orjson.dumps({name: getattr(latents, name) for name in _FACTS})
+    body = [
+        struct.pack("<3Q", *latents.values.shape, len(facts)),
+        *(getattr(latents, name).tobytes() for name in _NUMBERS),
+        latents.values.tobytes(),
+        facts,
+    ]
+    whole = hashlib.sha256()
+    for part in body:
+        whole.update(part)
+    partial = file.with_name(f".{file.name}-{os.getpid()}")
+    with partial.open("wb") as target:
+        target.writelines([_MAGIC, whole.digest(), *body])
+    partial.replace(file)
 
 
 def read_snapshot(file: Path) -> DatasetLatents:
-    """Read what ``write_snapshot`` wrote.
+    """Map what ``write_snapshot`` wrote into memory, which processes on one machine then share.
 
     Raises:
         DatasetError: the file is missing, damaged or something else.
     """
     try:
-        with np.load(file, allow_pickle=False) as content:
-            about = orjson.loads(content["about"].tobytes())
-            arrays = {name: content[name] for name in _ARRAYS}
-    except Exception as error:
-        raise DatasetError(f"the snapshot {file} cannot be read ({error}); make it anew") from error
-    about = {key: tuple(one) if isinstance(one, list) else one for key, one in about.items()}
-    return DatasetLatents(**arrays, **about)
-
-
-_ARRAYS = ("values", "targets", "site_of", "groups", "received_at")
-_FACTS = ("labels", "sites", "digest", "encoder_id", "skipped")
+        with file.open("rb") as opened:
+            # Copied where somebody writes to an array; the file stays as it is.
+            content = mmap(opened.fileno(), 0, access=ACCESS_COPY)
+    except (OSError, ValueError) as error:  # ValueError: it is empty
+        raise DatasetError(
+            f"there is no snapshot {file} to read ({error}); make it again"
+        ) from error
+    whole = hashlib.sha256(memoryview(content)[_SUM.stop :])
+    if content[: _SUM.start] != _MAGIC or content[_SUM] != whole.digest():
+        raise DatasetError(f"the snapshot {file} is damaged or none of ours; make it again")
+    rows, latent_dim, length = struct.unpack_from("<3Q", content, _SUM.stop)
+    end = len(content) - length
+    numbers = np.frombuffer(content, np.int64, len(_NUMBERS) * rows, _FIRST_ARRAY)
+    values = np.frombuffer(content, np.float32, rows * latent_dim, end - 4 * rows * latent_dim)
+    facts: dict[str, Any] = orjson.loads(content[end:])
+    facts |= {name: tuple(facts[name]) for name in ("labels", "sites")}
+    facts |= zip(_NUMBERS, numbers.reshape(-1, rows), strict=True)
+    return DatasetLatents(values.reshape(rows, latent_dim), **facts)

@@ -4,33 +4,32 @@ A dataset lists (messageID, revision) and copies nothing. Its digest is over thi
 latents give the same digest in the live database, in a replay, and on either kind of database.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
+from heapq import merge
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, Connection, Engine, select, type_coerce
-from sqlalchemy import insert as insert_into
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Engine, func, insert, select, text
 
 from schemas.errors import SchemaError
 from schemas.validation import check_name
 from server_classifier.store.database import lift_limits, reading, writing
+from server_classifier.store.dataset_members import (
+    OnProgress,
+    find_members,
+    insert_members,
+    read_members,
+    split_members,
+)
 from server_classifier.store.errors import DatasetError
-from server_classifier.store.latents import LatentRow
-from server_classifier.store.revisions import compute_digest, compute_revision
+from server_classifier.store.revisions import compute_digest
 from server_classifier.store.selection import Selection
-from server_classifier.store.tables import dataset, dataset_member, latent
-
-CHUNK = 5_000  # rows at once: what bounds the memory beside the list of members
-
-OnProgress = Callable[[int], None]
-"""Takes how many latents are read."""
-
-
-class Member(NamedTuple):
-    """A latent of a dataset, and the hash of what it held when the dataset was made."""
-
-    message_id: str
-    revision: str
+from server_classifier.store.selection_check import explain_nothing, refuse_unknown
+from server_classifier.store.tables import dataset, replay
 
 
 class Dataset(NamedTuple):
@@ -62,29 +61,25 @@ def create_dataset(
 ) -> tuple[Dataset, bool]:
     """List what is selected now under a name; return the dataset and whether it is new.
 
-    The latents are read in one snapshot and keep nobody waiting.
+    The latents are read in one snapshot, and only the storing of the list keeps writers waiting.
 
     Raises:
-        DatasetError: nothing is selected, or the name belongs to another list.
+        DatasetError: nothing is selected, the name belongs to another list, or it is no name.
+        StoreUnavailable: the database does not answer.
     """
-    _check(name)
+    _refuse_name(name)
     with reading(engine) as connection:
         lift_limits(connection)
-        members = sorted(_find_members(connection, selection, on_progress))
-    if not members:
-        raise DatasetError("no latent is selected")
-    made = Dataset(0, name, selection.to_json(), len(members), compute_digest(members), now)
+        _refuse_unfinished(connection)
+        refuse_unknown(connection, selection)
+        members = find_members(connection, selection, on_progress)
+        if not len(members):
+            raise DatasetError(explain_nothing(connection, selection))
+    digest = compute_digest(split_members(members))
+    made = Dataset(0, name, selection.to_json(), len(members), digest, now)
     with writing(engine) as connection:
         lift_limits(connection)
-        known = find_dataset(connection, name)
-        if known is None:
-            return _insert(connection, made, members), True
-        if known.digest != made.digest:
-            raise DatasetError(
-                f"dataset {name} holds {known.rows} latents since {known.created_at:%Y-%m-%d} and "
-                f"never changes; this selection gives {made.rows} others: choose another name"
-            )
-        return known, False
+        return _store(connection, made, members)
 
 
 def find_dataset(connection: Connection, name: str) -> Dataset | None:
@@ -102,7 +97,8 @@ def get_dataset(connection: Connection, name: str) -> Dataset:
     found = find_dataset(connection, name)
     if found is None:
         known = ", ".join(one.name for one in list_datasets(connection))
-        raise DatasetError(f"there is no dataset {name}; there are: {known or 'none'}")
+        there = f"there are: {known}" if known else "make it with `ioa dataset create`"
+        raise DatasetError(f"there is no dataset {name}; {there}")
     return found
 
 
@@ -112,78 +108,58 @@ def list_datasets(connection: Connection) -> list[Dataset]:
 
 
 def compare_datasets(connection: Connection, first: Dataset, second: Dataset) -> Difference:
-    """Return in which members two datasets differ."""
-    ours, theirs = (dict(read_members(connection, one)) for one in (first, second))
-    return Difference(
-        sorted(ours.keys() - theirs.keys()),
-        sorted(theirs.keys() - ours.keys()),
-        sorted(one for one in ours.keys() & theirs.keys() if ours[one] != theirs[one]),
-    )
+    """Return in which members two datasets of a database differ."""
+    difference = Difference([], [], [])
+    both = merge(*(_mark(connection, one) for one in (first, second)))
+    for message_id, found in groupby(both, itemgetter(0)):
+        _, revisions, owners = zip(*found, strict=True)
+        if len(owners) == 1:
+            side = difference.only_first if owners[0] == first.id else difference.only_second
+            side.append(message_id)
+        elif revisions[0] != revisions[1]:
+            difference.changed.append(message_id)
+    return difference
 
 
-def read_members(connection: Connection, chosen: Dataset) -> Iterator[Member]:
-    """Yield the members in their order."""
-    query = (
-        select(dataset_member.c.message_id, dataset_member.c.revision)
-        .where(dataset_member.c.dataset_id == chosen.id)
-        .order_by(dataset_member.c.ordinal)
-    )
-    for row in connection.execute(query, execution_options={"yield_per": CHUNK}):
-        yield Member._make(row)
-
-
-def find_changes(connection: Connection, chosen: Dataset) -> tuple[list[str], list[str]]:
-    """Return the messageIDs of members that are gone, and of those that hold something else."""
-    query = (
-        select(dataset_member.c.message_id, dataset_member.c.revision, *_RAW)
-        .outerjoin_from(dataset_member, latent, latent.c.message_id == dataset_member.c.message_id)
-        .where(dataset_member.c.dataset_id == chosen.id)
-        .order_by(dataset_member.c.ordinal)
-    )
-    gone: list[str] = []
-    changed: list[str] = []
-    for message_id, revision, *columns in connection.execute(
-        query, execution_options={"yield_per": CHUNK}
-    ):
-        row = LatentRow(*columns)
-        if row.message_id is None:
-            gone.append(message_id)
-        elif compute_revision(row) != revision:
-            changed.append(message_id)
-    return gone, changed
-
-
-# Times as they are stored, which is what a revision is computed from.
-_RAW = [
-    type_coerce(latent.c[name], BigInteger) if name.endswith("_at") else latent.c[name]
-    for name in LatentRow._fields
-]
-
-
-def _check(name: str) -> None:
+def _refuse_name(name: str) -> None:
     try:
         check_name("clientID", name)
     except SchemaError as error:
         raise DatasetError(f"the name of a dataset {error.reason}") from error
 
 
-def _find_members(
-    connection: Connection, selection: Selection, on_progress: OnProgress
-) -> Iterator[Member]:
-    query = select(*_RAW).where(selection.to_condition())
-    found = connection.execute(query, execution_options={"yield_per": CHUNK})
-    for done, row in enumerate(found, 1):
-        stored = LatentRow._make(row)
-        yield Member(stored.message_id, compute_revision(stored))
-        if done % CHUNK == 0:
-            on_progress(done)
+def _refuse_unfinished(connection: Connection) -> None:
+    if connection.scalar(select(func.count()).where(replay.c.finished_at.is_(None))):
+        raise DatasetError(
+            "the replay that fills this database is not finished: let it end, or run it again"
+        )
 
 
-def _insert(connection: Connection, made: Dataset, members: list[Member]) -> Dataset:
-    values = made._asdict()
-    del values["id"]
-    (number,) = connection.execute(insert_into(dataset).values(values)).inserted_primary_key or (0,)
-    rows = [{"dataset_id": number, "ordinal": i, **one._asdict()} for i, one in enumerate(members)]
-    for start in range(0, len(rows), CHUNK):
-        connection.execute(insert_into(dataset_member), rows[start : start + CHUNK])
-    return made._replace(id=number)
+def _store(
+    connection: Connection, made: Dataset, members: NDArray[np.bytes_]
+) -> tuple[Dataset, bool]:
+    if connection.dialect.name == "postgresql":  # an SQLite transaction has the only lock already
+        connection.execute(text("LOCK TABLE dataset IN SHARE ROW EXCLUSIVE MODE"))
+    known = find_dataset(connection, made.name)
+    if known is not None:
+        _refuse_other(known, made)
+        return known, False
+    number = (connection.scalar(select(func.max(dataset.c.id))) or 0) + 1
+    made = made._replace(id=number)
+    connection.execute(insert(dataset).values(made._asdict()))
+    insert_members(connection, number, members)
+    return made, True
+
+
+def _refuse_other(known: Dataset, made: Dataset) -> None:
+    if known.digest != made.digest:
+        raise DatasetError(
+            f"dataset {known.name} was made on {known.created_at:%Y-%m-%d} of {known.rows} latents "
+            f"and never changes; this would be another one, of {made.rows}: give it a name of its "
+            f"own, such as {known.name[:60]}-2"
+        )
+
+
+def _mark(connection: Connection, chosen: Dataset) -> Iterator[tuple[str, str, int]]:
+    for member in read_members(connection, chosen.id):
+        yield (*member, chosen.id)

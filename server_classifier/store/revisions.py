@@ -7,6 +7,8 @@ live database, in a replay and in a restored backup, and another one after any o
 import hashlib
 from collections.abc import Iterable
 
+import orjson
+
 from server_classifier.store.latents import LatentRow
 
 REVISION_DIGITS = 32
@@ -14,16 +16,16 @@ REVISION_DIGITS = 32
 
 
 def compute_revision(row: LatentRow) -> str:
-    """Return the first 128 bits of the SHA-256 over what the site stated, in hexadecimal."""
+    """Return the first 128 bits of the SHA-256 over what the site stated, in hexadecimal.
+
+    It is hashed as one JSON list, in which no two lists of values look the same.
+    """
     stated = (
-        *(row.site, row.client_id, row.encoder_id, row.label, row.dtype, row.value),
+        *(row.site, row.client_id, row.encoder_id, row.label, row.dtype, row.value.hex()),
         *(row.image_id, row.subject, row.aggregate_kind, row.aggregate_count),
         *(row.privacy, row.policy, row.sent_at),
     )
-    whole = hashlib.sha256()
-    for value in stated:
-        whole.update(_frame(value))
-    return whole.hexdigest()[:REVISION_DIGITS]
+    return hashlib.sha256(orjson.dumps(stated)).hexdigest()[:REVISION_DIGITS]
 
 
 def compute_digest(members: Iterable[tuple[str, str]]) -> str:
@@ -32,11 +34,3 @@ def compute_digest(members: Iterable[tuple[str, str]]) -> str:
     for message_id, revision in members:
         whole.update(f"{message_id} {revision}\n".encode())
     return whole.hexdigest()
-
-
-def _frame(value: str | bytes | int | None) -> bytes:
-    """Return a value with its length before it, so that no two lists of values look the same."""
-    if value is None:
-        return b"-"
-    raw = value if isinstance(value, bytes) else str(value).encode()
-    return b"%d:" % len(raw) + raw

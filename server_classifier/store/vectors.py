@@ -1,6 +1,6 @@
 """The numbers of stored latents: which rows hold a vector to learn from, and bytes to arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import compress
 
 import numpy as np
@@ -30,12 +30,20 @@ def decode(
     dtypes: Sequence[str], blobs: Sequence[bytes], manifest: EncoderManifest
 ) -> NDArray[np.float32]:
     """Return stored vectors as float32 [len(blobs), D]; int8 is restored by the manifest."""
+    kinds = set(dtypes)
+    if len(kinds) == 1:
+        return _decode_alike(kinds.pop(), blobs, manifest)
     values = np.empty((len(blobs), manifest.latent_dim), np.float32)
-    for dtype in set(dtypes):
-        rows = np.array(dtypes) == dtype
-        stored = np.frombuffer(b"".join(compress(blobs, rows)), DTYPES[dtype])
-        numbers = stored.reshape(-1, manifest.latent_dim)
-        if dtype == "int8":
-            numbers = dequantise(numbers, manifest.quantiser.low, manifest.quantiser.high)
-        values[rows] = numbers
+    for dtype in kinds:
+        rows = [one == dtype for one in dtypes]
+        values[rows] = _decode_alike(dtype, compress(blobs, rows), manifest)
     return values
+
+
+def _decode_alike(
+    dtype: str, blobs: Iterable[bytes], manifest: EncoderManifest
+) -> NDArray[np.float32]:
+    numbers = np.frombuffer(b"".join(blobs), DTYPES[dtype]).reshape(-1, manifest.latent_dim)
+    if dtype == "int8":
+        return dequantise(numbers, manifest.quantiser.low, manifest.quantiser.high)
+    return numbers

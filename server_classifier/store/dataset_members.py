@@ -1,0 +1,136 @@
+"""The members of datasets: found among the latents, stored, read and compared with what there is.
+
+There may be millions. What is found is kept as text of equal length in one array, 69 bytes each.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, select, text
+
+from server_classifier.store.fetching import CHUNK, fetch_columns
+from server_classifier.store.latents import LatentRow
+from server_classifier.store.revisions import compute_revision
+from server_classifier.store.selection import Selection
+from server_classifier.store.tables import dataset_member, latent
+
+OnProgress = Callable[[int], None]
+"""Takes how many latents are read."""
+
+
+class Member(NamedTuple):
+    """A latent of a dataset, and the hash of what it held when the dataset was made."""
+
+    message_id: str
+    revision: str
+
+
+class Stated(NamedTuple):
+    """What members are counted by."""
+
+    site: str
+    client_id: str
+    label: str
+    encoder_id: str
+
+
+class Survey(NamedTuple):
+    """What became of the members of a dataset.
+
+    Attributes:
+        counts: the latents that are there, by what they state now.
+        gone: the messageIDs of members whose latent is not there.
+        changed: the messageIDs of those whose latent holds something else.
+    """
+
+    counts: Counter[Stated]
+    gone: list[str]
+    changed: list[str]
+
+
+_LATENT = [latent.c[name] for name in LatentRow._fields]
+_COPY = text("""
+    INSERT INTO dataset_member
+    SELECT :dataset_id, :start + place - 1, message_id, revision
+    FROM unnest(CAST(:message_ids AS text[]), CAST(:revisions AS text[]))
+    WITH ORDINALITY AS member (message_id, revision, place)
+""")
+
+
+def find_members(
+    connection: Connection, selection: Selection, on_progress: OnProgress
+) -> NDArray[np.bytes_]:
+    """Return ``messageID revision`` [N] of the latents that are selected, in order of bytes."""
+    query = select(*_LATENT).where(selection.to_condition())
+    members = [np.empty(0, "S69")]
+    done = 0
+    for columns in fetch_columns(connection, query, latent.c.id):
+        rows = map(LatentRow._make, zip(*columns, strict=True))
+        lines = [f"{row.message_id} {compute_revision(row)}" for row in rows]
+        members.append(np.array(lines, "S69"))
+        done += len(lines)
+        on_progress(done)
+    found = np.concatenate(members)
+    found.sort()
+    return found
+
+
+def split_members(members: NDArray[np.bytes_]) -> Iterator[Member]:
+    """Yield what ``find_members`` returned, one by one."""
+    for line in members:
+        yield Member(*line.decode().split(" "))
+
+
+def insert_members(connection: Connection, dataset_id: int, members: NDArray[np.bytes_]) -> None:
+    """Store what ``find_members`` returned as the members of a dataset."""
+    for start in range(0, len(members), CHUNK):
+        chunk = list(split_members(members[start : start + CHUNK]))
+        if connection.dialect.name == "postgresql":
+            message_ids, revisions = map(list, zip(*chunk, strict=True))
+            values = {"message_ids": message_ids, "revisions": revisions}
+            connection.execute(_COPY, {"dataset_id": dataset_id, "start": start} | values)
+        else:
+            rows = [(dataset_id, ordinal, *member) for ordinal, member in enumerate(chunk, start)]
+            connection.exec_driver_sql("INSERT INTO dataset_member VALUES (?, ?, ?, ?)", rows)
+
+
+def read_members(connection: Connection, dataset_id: int) -> Iterator[Member]:
+    """Yield the members of a dataset in their order."""
+    query = select(dataset_member.c.message_id, dataset_member.c.revision).where(
+        dataset_member.c.dataset_id == dataset_id
+    )
+    for columns in fetch_columns(connection, query, dataset_member.c.ordinal):
+        yield from map(Member._make, zip(*columns, strict=True))
+
+
+def survey_members(connection: Connection, dataset_id: int) -> Survey:
+    """Look at all latents of a dataset and compare their revisions with those of its members."""
+    query = (
+        select(dataset_member.c.message_id, dataset_member.c.revision, *_LATENT)
+        .outerjoin_from(dataset_member, latent, latent.c.message_id == dataset_member.c.message_id)
+        .where(dataset_member.c.dataset_id == dataset_id)
+    )
+    survey = Survey(Counter(), [], [])
+    for chunk in fetch_columns(connection, query, dataset_member.c.ordinal):
+        for message_id, revision, *columns in zip(*chunk, strict=True):
+            row = LatentRow._make(columns)
+            if row.message_id is None:
+                survey.gone.append(message_id)
+                continue
+            survey.counts[Stated(row.site, row.client_id, row.label, row.encoder_id)] += 1
+            if compute_revision(row) != revision:
+                survey.changed.append(message_id)
+    return survey
+
+
+def count_latents_of(connection: Connection, message_ids: Sequence[str]) -> Counter[Stated]:
+    """Count the latents with these messageIDs that are there."""
+    columns = [latent.c[name] for name in Stated._fields]
+    counts: Counter[Stated] = Counter()
+    for start in range(0, len(message_ids), CHUNK):
+        wanted = latent.c.message_id.in_(message_ids[start : start + CHUNK])
+        counts.update(map(Stated._make, connection.execute(select(*columns).where(wanted))))
+    return counts
