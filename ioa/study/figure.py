@@ -28,7 +28,7 @@ def draw_study(path: Path, study: Study) -> None:
                 100 * spread.mean, place, xerr=error, fmt="o", color="tab:blue", capsize=4
             )
     axis.set_yticks(range(len(rows)), [_name(row) for row in rows])
-    axis.invert_yaxis()
+    axis.set_ylim(len(rows) - 0.5, -0.5)
     axis.set(xlabel="accuracy, %", title=study.name)
     axis.grid(axis="x", alpha=0.3)
     figure.savefig(path, format="png", dpi=120)

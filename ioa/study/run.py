@@ -35,7 +35,8 @@ def run_study(
     """Do the trials that are not done yet; return the study and how many these were.
 
     Table and figure lie beside the trials, in ``<out>/<name>/``. The latents themselves are only in
-    temporary files meanwhile: they are patients' data, and results are passed on.
+    temporary files meanwhile: they are patients' data, and results are passed on. Killed with
+    SIGKILL, a run leaves these behind, in a folder that only its user can read.
 
     Raises:
         DatasetError: a dataset is not there, or is not what it was.

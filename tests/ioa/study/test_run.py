@@ -1,5 +1,6 @@
 """A study on a real database, in processes of its own; a second run trains nothing."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -131,6 +132,7 @@ def test_a_killed_run_goes_on_where_it_stopped(engine: Engine, tmp_path: Path) -
     )
     process = subprocess.Popen(
         [sys.executable, "-m", "ioa", "experiment", "run", conf, "--out", tmp_path, "--jobs", "2"],
+        env=os.environ | {"TMPDIR": str(tmp_path)},  # where a killed run leaves its snapshot
     )
     folder = tmp_path / "made"
     wait_until(lambda: len(list(folder.glob("*.json"))) > 2, "trials")
