@@ -54,17 +54,23 @@ class Bench:
     @contextmanager
     def make_database(self, kind: str, shape: Shape) -> Iterator[Engine]:
         """Yield a new database that knows the clients and the encoder."""
+        now = datetime.now(UTC)
+        with self.make_tables(kind) as engine:
+            with writing(engine) as connection:
+                add_encoder(connection, make_manifest(shape.latent_dim), now=now)
+                for client in (CLIENT, ASKER):
+                    add_client(
+                        connection, client_id=client, site="st-mary", default_encoder=None, now=now
+                    )
+            yield engine
+
+    @contextmanager
+    def make_tables(self, kind: str) -> Iterator[Engine]:
+        """Yield a new database that is empty."""
         file = self.folder / f"{secrets.token_hex(4)}.db"
         url = f"sqlite:///{file}" if kind == "sqlite" else self.postgres.create_database()
         engine = open_database(url)
         ensure_current(engine)
-        now = datetime.now(UTC)
-        with writing(engine) as connection:
-            add_encoder(connection, make_manifest(shape.latent_dim), now=now)
-            for client in (CLIENT, ASKER):
-                add_client(
-                    connection, client_id=client, site="st-mary", default_encoder=None, now=now
-                )
         yield engine
         engine.dispose()
         for part in self.folder.glob(f"{file.name}*"):

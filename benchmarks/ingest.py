@@ -126,12 +126,12 @@ def run(
         kafka, engine, *subject.module, python=python, environment=environment
     ) as process:
         try:
-            return _watch(process, engine, load, started)
+            return watch(process, engine, load, started)
         except (TimeoutError, psutil.Error) as error:
             sys.exit(f"{subject.name}: {error!r}\n{bench.log.read_text()[-3000:]}")
 
 
-def _watch(process: psutil.Process, engine: Engine, load: Load, started: float) -> dict[str, float]:
+def watch(process: psutil.Process, engine: Engine, load: Load, started: float) -> dict[str, float]:
     """Measure from the first row that is seen to the last."""
     known = _poll(
         process, engine, "SELECT count(*) FROM latent", lambda count: count > 0, pause=0.005
