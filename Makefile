@@ -31,7 +31,8 @@ test-crash: ## Kill everything under load, fill disks, and count what became of 
 
 bench: ## Measure speed beside hand-written ceilings and peers, half an hour; ARGS=--quick for a few minutes
 	@scripts/install.sh all,test
-	@for name in ingest ingest_scaling ingest_memory replies_during_ingest outbox archive; do \
+	@for name in ingest ingest_scaling ingest_memory replies_during_ingest outbox archive \
+	    read_latents; do \
 	    $(python) -m benchmarks.$$name --out benchmarks/results $(ARGS) || exit 1; \
 	done
 

@@ -1,11 +1,12 @@
-"""Latents into PostgreSQL by binary COPY, several times as fast as INSERT.
+"""Latents, and members of datasets, into PostgreSQL by COPY, several times as fast as INSERT.
 
 COPY knows no ON CONFLICT. Nearly every batch is all new, so it is copied straight into the table;
 when PostgreSQL then reports a known ``message_id``, the copy is undone and repeated without those
 that are known.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -21,6 +22,7 @@ _COLUMNS = ", ".join(LatentRow._fields)
 _KINDS = {Integer: "int4", BigInteger: "int8", UtcTime: "int8", LargeBinary: "bytea"}
 _TYPES = [_KINDS.get(type(latent.c[name].type), "text") for name in LatentRow._fields]
 _COPY = f"COPY latent ({_COLUMNS}) FROM STDIN (FORMAT BINARY)".encode()
+_COPY_MEMBERS = b"COPY dataset_member FROM STDIN"
 _REMEDY = (
     "Where a restore or a failover left sequences behind: "
     "SELECT setval('latent_id_seq', (SELECT max(id) FROM latent))"
@@ -31,11 +33,24 @@ _FIND_KNOWN = "SELECT message_id FROM latent WHERE message_id = ANY(%s)"
 
 def copy_latents(connection: Connection, rows: Sequence[LatentRow]) -> int:
     """Store latents in the transaction of ``connection``; return how many were new."""
+    with _opened_cursor(connection) as cursor:
+        return _copy_new(cursor, rows)
+
+
+def copy_members(connection: Connection, rows: Iterable[tuple[int, int, str, str]]) -> None:
+    """Store rows of ``dataset_member`` in the transaction of ``connection``."""
+    with _opened_cursor(connection) as cursor, cursor.copy(_COPY_MEMBERS) as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+@contextmanager
+def _opened_cursor(connection: Connection) -> Iterator[psycopg.Cursor[Any]]:
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)  # noqa: S101 - database.py opens no other
     try:
         with driver.cursor() as cursor:
-            return _copy_new(cursor, rows)
+            yield cursor
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         # As SQLAlchemy reports it, which has not seen this one: it comes past it.
         raise OperationalError("COPY", None, error) from error

@@ -5,11 +5,12 @@ There may be millions. What is found is kept as text of equal length in one arra
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select
 
 from server_classifier.store.fetching import CHUNK, fetch_columns
 from server_classifier.store.latents import LatentRow
@@ -52,12 +53,6 @@ class Survey(NamedTuple):
 
 
 _LATENT = [latent.c[name] for name in LatentRow._fields]
-_COPY = text("""
-    INSERT INTO dataset_member
-    SELECT :dataset_id, :start + place - 1, message_id, revision
-    FROM unnest(CAST(:message_ids AS text[]), CAST(:revisions AS text[]))
-    WITH ORDINALITY AS member (message_id, revision, place)
-""")
 
 
 def find_members(
@@ -86,15 +81,14 @@ def split_members(members: NDArray[np.bytes_]) -> Iterator[Member]:
 
 def insert_members(connection: Connection, dataset_id: int, members: NDArray[np.bytes_]) -> None:
     """Store what ``find_members`` returned as the members of a dataset."""
-    for start in range(0, len(members), CHUNK):
-        chunk = list(split_members(members[start : start + CHUNK]))
-        if connection.dialect.name == "postgresql":
-            message_ids, revisions = map(list, zip(*chunk, strict=True))
-            values = {"message_ids": message_ids, "revisions": revisions}
-            connection.execute(_COPY, {"dataset_id": dataset_id, "start": start} | values)
-        else:
-            rows = [(dataset_id, ordinal, *member) for ordinal, member in enumerate(chunk, start)]
-            connection.exec_driver_sql("INSERT INTO dataset_member VALUES (?, ?, ?, ?)", rows)
+    pairs = enumerate(split_members(members))
+    rows = ((dataset_id, ordinal, *member) for ordinal, member in pairs)
+    if connection.dialect.name == "postgresql":
+        from server_classifier.store.copying import copy_members  # psycopg is an extra
+
+        return copy_members(connection, rows)
+    while chunk := list(islice(rows, CHUNK)):
+        connection.exec_driver_sql("INSERT INTO dataset_member VALUES (?, ?, ?, ?)", chunk)
 
 
 def read_members(connection: Connection, dataset_id: int) -> Iterator[Member]:

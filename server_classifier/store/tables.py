@@ -163,4 +163,5 @@ dataset_member = Table(
     Column("ordinal", Integer, primary_key=True, autoincrement=False),
     Column("message_id", String(36), nullable=False),
     Column("revision", String(32), nullable=False),
+    sqlite_with_rowid=False,  # one tree instead of two
 )

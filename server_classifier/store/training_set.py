@@ -1,21 +1,18 @@
 """Reading what a classifier is trained on: all latents of one encoder, or a stratified draw."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import compress
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, func, select
 
 from schemas.manifest import EncoderManifest
 from server_classifier.store.errors import RegistryError
+from server_classifier.store.fetching import fetch_columns
 from server_classifier.store.registry import get_encoder
 from server_classifier.store.tables import latent
 from server_classifier.store.vectors import decode, learnable
-
-CHUNK = 5_000  # rows fetched at once: what bounds the memory beside the result
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,22 +128,17 @@ def _share(counts: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     return shares
 
 
-def _chunks(
-    connection: Connection, query: Select[*tuple[Any, ...]]
-) -> Iterator[Sequence[Row[*tuple[Any, ...]]]]:
-    return connection.execute(query, execution_options={"yield_per": CHUNK}).partitions()
-
-
 def _list_rows(connection: Connection, manifest: EncoderManifest) -> _Listing:
     """Go through the rows without their values and number their strata."""
     query = select(latent.c.id, latent.c.site, latent.c.label).where(learnable(manifest))
     ids: list[int] = []
     strata: list[int] = []
     numbers: dict[tuple[str, str], int] = {}
-    for chunk in _chunks(connection, query.order_by(latent.c.id)):
-        for row_id, site, label in chunk:
-            ids.append(row_id)
-            strata.append(numbers.setdefault((site, label), len(numbers)))
+    for row_ids, sites, labels in fetch_columns(connection, query, latent.c.id):
+        ids += row_ids
+        strata += [
+            numbers.setdefault(pair, len(numbers)) for pair in zip(sites, labels, strict=True)
+        ]
     return _Listing(np.array(ids, np.int64), np.array(strata, np.int64), list(numbers))
 
 
@@ -157,8 +149,7 @@ def _read_values(
     values = np.empty((len(ids), manifest.latent_dim), np.float32)
     query = select(latent.c.id, latent.c.dtype, latent.c.value).where(learnable(manifest))
     filled = 0
-    for chunk in _chunks(connection, query.order_by(latent.c.id)):
-        row_ids, dtypes, blobs = zip(*chunk, strict=True)
+    for row_ids, dtypes, blobs in fetch_columns(connection, query, latent.c.id):
         stop = int(np.searchsorted(ids, row_ids[-1], side="right"))
         wanted = np.isin(row_ids, ids[filled:stop], assume_unique=True)
         values[filled:stop] = decode(

@@ -20,12 +20,14 @@ from server_classifier.store.database import (
     reading,
     writing,
 )
+from server_classifier.store.datasets import create_dataset
 from server_classifier.store.errors import StoreError
 from server_classifier.store.inventory import take_inventory
 from server_classifier.store.latents import count_latents, insert_latents
 from server_classifier.store.migrate import migrate
 from server_classifier.store.positions import move_position, take_position
 from server_classifier.store.registry import add_client
+from server_classifier.store.selection import Selection
 from server_classifier.store.tables import latent, metadata
 from stream.extent import Extent
 from tests.server_classifier.stored import NOW, make_row
@@ -52,11 +54,12 @@ def read_all(engine: Engine) -> dict[str, list[Any]]:
 
 
 def fill(engine: Engine) -> Engine:
-    """Put one client and position and a thousand latents beside the encoder."""
+    """Put one client and position, a thousand latents and a dataset beside the encoder."""
     with writing(engine) as connection:
         add_client(connection, client_id="north-1", site="north", default_encoder=None, now=NOW)
         insert_latents(connection, [EXTREMES])
     store(engine, range(1, 1001))
+    create_dataset(engine, "all", Selection(), now=NOW)
     return engine
 
 
@@ -92,8 +95,10 @@ def test_every_row_and_position_comes_back_on_either_kind(
     copied = back_up(filled, tmp_path / "backup.db")
     assert copied.rows == {
         **dict.fromkeys(("site", "encoder", "client", "position"), 1),
-        "classifier": 0,
+        **dict.fromkeys(("classifier", "replay"), 0),
         "latent": 1001,
+        "dataset": 1,
+        "dataset_member": 1001,
     }
     assert restore(empty, tmp_path / "backup.db") == copied
     assert read_all(empty) == read_all(filled)
@@ -268,7 +273,8 @@ def test_tables_of_an_older_program_are_copied_as_they_are_and_restored_as_today
         inventory = take_inventory(connection)
         assert connection.scalar(select(latent.c.label)) == EXTREMES.label
     assert inventory.revision == HEAD
-    assert inventory.rows == {**copied.rows, "position": 0}
+    newer = ("position", "replay", "dataset", "dataset_member")
+    assert inventory.rows == {**copied.rows, **dict.fromkeys(newer, 0)}
 
 
 def test_tables_of_a_newer_program_are_refused(filled: Engine, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from schemas.quantiser import dequantise
-from server_classifier.store import training_set as module
+from server_classifier.store import fetching
 from server_classifier.store.database import reading, writing
 from server_classifier.store.errors import RegistryError
 from server_classifier.store.latents import LatentRow, insert_latents
@@ -100,7 +100,7 @@ def numbered_rows(count: int) -> list[LatentRow]:
 def test_every_order_of_storage_gives_the_same_set(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "CHUNK", 7)
+    monkeypatch.setattr(fetching, "CHUNK", 7)
     stored = numbered_rows(30)
     insert(engine, stored)
     first = read(engine)
@@ -133,7 +133,7 @@ def test_one_vector_under_two_labels_and_sent_twice_stays_so(engine: Engine) -> 
 def test_a_draw_keeps_values_and_labels_together_over_chunks(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "CHUNK", 7)
+    monkeypatch.setattr(fetching, "CHUNK", 7)
     insert(engine, numbered_rows(100))
     found = read(engine, max_rows=40)
     numbers = found.values[:, 0].astype(int)

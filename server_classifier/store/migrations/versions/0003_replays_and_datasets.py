@@ -39,4 +39,5 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["dataset_id"], ["dataset.id"], name="fk_dataset_member_dataset_id"
         ),
+        sqlite_with_rowid=False,
     )
