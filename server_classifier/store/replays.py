@@ -4,9 +4,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import URL, Connection, Engine, insert, make_url, select, update
+from sqlalchemy import URL, Connection, Engine, exists, insert, make_url, select, update
 
-from server_classifier.store.database import describe, reading
+from server_classifier.store.database import describe, open_read_only, reading
 from server_classifier.store.dataset_members import find_members, split_members
 from server_classifier.store.errors import ReplayRefused
 from server_classifier.store.inventory import find_tables
@@ -44,10 +44,14 @@ def look_into(target: Engine) -> ReplayRow | None:
     """
     if target.dialect.name == "sqlite" and not Path(target.url.database or "").exists():
         return None
-    with reading(target) as connection:
-        if replay.name in find_tables(connection) and (found := find_replay(connection)):
-            return found
-        refuse_used(connection, describe(target))
+    engine = open_read_only(target.url)
+    try:
+        with reading(engine) as connection:
+            if replay.name in find_tables(connection) and (found := find_replay(connection)):
+                return found
+            refuse_used(connection, describe(target))
+    finally:
+        engine.dispose()
     return None
 
 
@@ -62,7 +66,7 @@ def refuse_live(target: Engine, live: str) -> None:
 def refuse_used(connection: Connection, name: str) -> None:
     """Raise ReplayRefused where a database that holds no replay holds anything else of ours."""
     tables = [metadata.tables[one] for one in find_tables(connection)]
-    used = [one.name for one in tables if connection.execute(select(one).limit(1)).first()]
+    used = [one.name for one in tables if connection.scalar(select(exists().select_from(one)))]
     if used:
         raise ReplayRefused(
             f"{name} was not filled by a replay and is not empty (there are rows in "

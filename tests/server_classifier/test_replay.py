@@ -14,6 +14,7 @@ from server_classifier.classifier import fit
 from server_classifier.classifier_file import export_onnx
 from server_classifier.ingest import run_ingest
 from server_classifier.settings import ServerSettings
+from server_classifier.store.backup import back_up
 from server_classifier.store.database import open_database, reading
 from server_classifier.store.dataset_members import find_members
 from server_classifier.store.errors import ReplayRefused
@@ -195,11 +196,17 @@ def test_a_paced_replay_keeps_the_distances_in_time(replayer: Replayer, other: s
     assert replayer.run(other, source, read=read)[1].read == 6
 
 
-def test_a_database_that_is_in_use_is_refused(replayer: Replayer, database_url: str) -> None:
+def test_a_database_that_is_in_use_is_refused(
+    replayer: Replayer, database_url: str, tmp_path: Path
+) -> None:
     live = replayer.live
     Publisher(live.kafka).publish(10)
-    with pytest.raises(ReplayRefused, match="was not filled by a replay and is not empty"):
-        replayer.run(live.database_url)
+    back_up(live.engine, backup := tmp_path / "backup.db")
+    before = backup.read_bytes()
+    for url in (live.database_url, f"sqlite:///{backup}"):
+        with pytest.raises(ReplayRefused, match="was not filled by a replay and is not empty"):
+            replayer.run(url)
+    assert backup.read_bytes() == before
     same = live.database_url.replace("/live/", "/live/../live/")
     with pytest.raises(ReplayRefused, match="is the live database"):
         refuse_live(open_database(same), live.database_url)  # which opens nothing yet
