@@ -7,14 +7,14 @@ from typing import Annotated
 import typer
 
 from ioa.cli.options import Json
-from ioa.cli.study_options import STUDIES, Jobs, Out, count_jobs, opened, progress
+from ioa.cli.study_options import STUDIES, Jobs, Out, count_jobs, progress
 from ioa.cli.study_reports import (
     describe_study,
     print_comparison,
     print_markdown,
     study_to_json,
 )
-from ioa.cli.tables import print_rows
+from ioa.cli.tables import print_rows, server_database
 
 
 def run(
@@ -32,11 +32,15 @@ def run(
     """
     from ioa.experiment.results import prepare_directory
     from ioa.study.configuration import read_config
-    from ioa.study.run import run_study
 
     config = read_config(conf)
     prepare_directory(out / config.name)
-    with opened(None, config.database) as engine, progress(config.name, as_json) as show:
+    from ioa.study.run import run_study  # torch: after what is likely to be wrong
+
+    with (
+        server_database(None, config.database, existing=True) as engine,
+        progress(config.name, as_json) as show,
+    ):
         study, trained = run_study(config, engine, out, jobs=count_jobs(jobs), on_progress=show)
     if as_json:
         typer.echo(json.dumps(study_to_json(study) | {"trained": trained}))

@@ -1,17 +1,12 @@
-"""What the commands of studies share: options, the database and the progress bar."""
+"""What the commands of studies share: options and the progress bar."""
 
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-from ioa.settings import load_settings
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
 
 Out = Annotated[Path, typer.Option(help="Folder of all studies.", file_okay=False)]
 Jobs = Annotated[
@@ -19,21 +14,6 @@ Jobs = Annotated[
     typer.Option(help="Trainings at a time. Default: one per core.", min=1, show_default=False),
 ]
 STUDIES = Path("experiments/studies")
-
-
-@contextmanager
-def opened(config: Path | None, database: str | None) -> "Iterator[Engine]":
-    """Open a database that is there; its tables are brought up to date."""
-    from server_classifier.store.database import ensure_current, open_database, refuse_missing
-
-    settings = load_settings(config, server={"database_url": database}).server
-    engine = open_database(settings.database_url)
-    try:
-        refuse_missing(engine)
-        ensure_current(engine)
-        yield engine
-    finally:
-        engine.dispose()
 
 
 @contextmanager

@@ -8,8 +8,9 @@ import typer
 
 from ioa.cli.options import Config, Database, Json
 from ioa.cli.selection_options import parse_digits, parse_time
-from ioa.cli.study_options import STUDIES, Jobs, Out, count_jobs, opened, progress
+from ioa.cli.study_options import STUDIES, Jobs, Out, count_jobs, progress
 from ioa.cli.study_reports import print_markdown
+from ioa.cli.tables import server_database
 from ioa.settings import load_settings
 
 
@@ -80,12 +81,16 @@ def sites(
     from ioa.study.records import write_whole
     from ioa.study.sites import run_sites
     from ioa.study.sites_table import render_sites
-    from server_classifier.store.database import reading
+    from server_classifier.store.database import lift_limits, reading
     from server_classifier.store.dataset_latents import read_dataset
 
     settings = load_settings(config).server.training
     changed = tuple(sorted(dict(map(parse_noise, noise or [])).items()))
-    with opened(config, database) as engine, reading(engine) as connection:
+    with (
+        server_database(config, database, existing=True) as engine,
+        reading(engine) as connection,
+    ):
+        lift_limits(connection)
         latents = read_dataset(connection, dataset, parse_digits(encoder) if encoder else None)
     moment = None if before is None else int(before.timestamp() * 1000)
     game = Game(latents.digest, latents.encoder_id, head, settings, test_share, moment, changed)

@@ -22,7 +22,7 @@ from ioa.study.splits import divide
 from ioa.study.table import render_study
 from ioa.study.trials import DatasetFacts, Trial
 from server_classifier.classifier import TrainingError
-from server_classifier.store.database import reading
+from server_classifier.store.database import lift_limits, reading
 from server_classifier.store.dataset_latents import DatasetLatents, read_dataset, write_snapshot
 
 Snapshots = Mapping[tuple[str, str], Path]
@@ -50,7 +50,7 @@ def run_study(
     with TemporaryDirectory(prefix="ioa-study-") as temporary:
         snapshots = {}
         for number, (_, latents) in enumerate(datasets):
-            file = Path(temporary, f"{number}.npz")
+            file = Path(temporary, f"{number}.latents")
             write_snapshot(latents, file)
             snapshots[latents.digest, latents.encoder_id] = file
         work = partial(run_trial, snapshots=snapshots, conditions=read_conditions())
@@ -64,6 +64,7 @@ def run_study(
 def read_datasets(config: StudyConfig, engine: Engine) -> list[tuple[str, DatasetLatents]]:
     """Read every dataset for every encoder. Raises DatasetError."""
     with reading(engine) as connection:
+        lift_limits(connection)
         return [
             (name, read_dataset(connection, name, encoder))
             for name in config.datasets

@@ -114,7 +114,7 @@ def run_sites(
         for one in _list_needed(latents.sites, game, seed, drawn[seed])
     }
     with TemporaryDirectory(prefix="ioa-sites-") as temporary:
-        snapshot = Path(temporary, "latents.npz")
+        snapshot = Path(temporary, "all.latents")
         write_snapshot(latents, snapshot)
         work = partial(value_coalition, snapshot=snapshot, conditions=read_conditions())
         trained = run_missing(coalitions, work, folder, jobs=jobs, on_progress=on_progress)

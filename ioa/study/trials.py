@@ -91,11 +91,13 @@ def list_trials(config: StudyConfig, datasets: tuple[DatasetFacts, ...]) -> list
     Raises:
         StudyError: a dataset cannot be split in the way that is asked for.
     """
-    folds = {facts.name: list_folds(config.split, facts.sites) for facts in datasets}
+    folds = {
+        (facts.name, facts.encoder_id): list_folds(config.split, facts.sites) for facts in datasets
+    }
     return [
         Trial(variant, config.split, seed, fold)
         for seed, variant in product(config.seeds, list_variants(config, datasets))
-        for fold in folds[variant.dataset]
+        for fold in folds[variant.dataset, variant.encoder_id]
     ]
 
 

@@ -49,7 +49,7 @@ def test_nothing_later_is_learned() -> None:
 
 
 def value(latents: DatasetLatents, folder: Path, sites: tuple[str, ...]) -> tuple[float, bool]:
-    snapshot = folder / f"{len(list(folder.iterdir()))}.npz"
+    snapshot = folder / f"{len(list(folder.iterdir()))}.latents"
     write_snapshot(latents, snapshot)
     record = value_coalition(Coalition(GAME, 0, sites), snapshot, read_conditions())
     return record.accuracy, record.trained

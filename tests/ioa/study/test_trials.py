@@ -62,3 +62,10 @@ def test_settings_that_a_linear_head_has_not_make_no_trials() -> None:
 
 def test_each_site_is_held_out_in_turn() -> None:
     assert [trial.fold for trial in list_of(split=Split(hold_out="site"))] == ["east", "north"]
+
+
+def test_another_encoder_of_a_dataset_has_other_sites() -> None:
+    other = FACTS.model_copy(update={"encoder_id": "c" * 64, "sites": ("south", "west")})
+    config = StudyConfig(name="made", datasets=("all",), seeds=(0,), split=Split(hold_out="site"))
+    trials = list_trials(config, (FACTS, other))
+    assert [trial.fold for trial in trials] == ["east", "north", "south", "west"]
