@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Engine
 
 from server_classifier.store.database import writing
 from server_classifier.store.errors import PositionLost, StoreUnavailable
-from server_classifier.store.positions import Position, move_position, take_position
+from server_classifier.store.positions import Position, check_fit, move_position, take_position
 from stream.errors import DependencyDown
 from stream.extent import Extent
 from stream.record import Record
@@ -28,8 +28,13 @@ class HeldPositions:
         self._now = now
         self._held: dict[Key, Position] = {}
 
-    def take(self, extents: Sequence[Extent]) -> dict[int, int]:
+    def take(
+        self, extents: Sequence[Extent], look_again: Callable[[], Sequence[Extent]] | None = None
+    ) -> dict[int, int]:
         """Take the partitions of one topic, and no others; return where each goes on, by number.
+
+        Args:
+            look_again: returns the extents as they are now.
 
         Raises:
             DependencyDown: the database is away.
@@ -40,6 +45,11 @@ class HeldPositions:
                 taken = [take_position(connection, one, owner=self._owner) for one in extents]
         except StoreUnavailable as error:
             raise DependencyDown(str(error)) from error
+        if look_again and any(a.next_offset > b.high for a, b in zip(taken, extents, strict=True)):
+            # Until it was taken, another process may have read what came after the first look.
+            extents = look_again()
+        for one, extent in zip(taken, extents, strict=True):
+            check_fit(one, extent)
         self._held = {(one.topic, one.part): one for one in taken}
         return {one.part: one.next_offset for one in taken}
 

@@ -8,6 +8,7 @@ partition begins (``place``). Kafka's offsets then only tell others how far it i
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from threading import Event
 from time import monotonic
 from typing import Any
@@ -26,8 +27,11 @@ from stream.record import Record
 from stream.settings import KafkaSettings
 
 Handle = Callable[[Sequence[Record]], None]
-Place = Callable[[Sequence[Extent]], Mapping[int, int]]
-"""Takes what Kafka holds of some partitions; returns the offset at which each begins, by number."""
+Place = Callable[[Sequence[Extent], Callable[[], Sequence[Extent]]], Mapping[int, int]]
+"""Returns the offset at which each of some partitions begins, by number.
+
+It takes what Kafka holds of them, and what asks Kafka once more.
+"""
 
 _POLL_SECONDS = 0.1
 _COMMIT_SECONDS = 0.5
@@ -211,8 +215,9 @@ class RecordConsumer:
         assert self._place is not None  # noqa: S101 - only then are partitions set aside
         if self._admin is None:
             self._admin = AdminClient(self._settings.client_config() | {"error_cb": self._watch})
-        extents = read_extents(self._admin, self._topic, parts)
-        starts = dict(self._place(extents))
+        look = partial(read_extents, self._admin, self._topic, parts)
+        extents = look()
+        starts = dict(self._place(extents, look))
         self._topic_watch = TopicWatch(self._admin, extents[0], monotonic)
         return starts
 

@@ -31,15 +31,11 @@ class Position(NamedTuple):
 def take_position(connection: Connection, extent: Extent, *, owner: str) -> Position:
     """Make ``owner`` the only process that can move this position, and return it.
 
-    A partition that was never read begins at its low watermark.
-
-    Raises:
-        PositionError: records between the position and what Kafka holds are gone, or the topic is
-            another one; the text names the command with which an operator accepts that.
+    A partition that was never read begins at its low watermark. Whether Kafka still holds what
+    comes next is ``check_fit``'s affair.
     """
     _insert_missing(connection, extent)
     found = _lock(connection, extent.topic, extent.part)
-    _check_fit(found, extent)
     taken = found._replace(owner=owner, epoch=found.epoch + 1)
     connection.execute(update(position).where(_is(taken)).values(owner=owner, epoch=taken.epoch))
     return taken
@@ -118,7 +114,13 @@ def _lock(connection: Connection, topic: str, part: int) -> Position:
     return Position._make(connection.execute(select(position).where(key).with_for_update()).one())
 
 
-def _check_fit(found: Position, extent: Extent) -> None:
+def check_fit(found: Position, extent: Extent) -> None:
+    """Refuse a position that does not fit what Kafka holds.
+
+    Raises:
+        PositionError: records between the two are gone, or the topic is another one; the text names
+            the command with which an operator accepts that.
+    """
     if (trouble := _find_trouble(found, extent)) is None:
         return
     raise PositionError(

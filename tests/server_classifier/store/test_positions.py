@@ -3,6 +3,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Engine
 
+from server_classifier.held_positions import HeldPositions
 from server_classifier.store.database import reading, writing
 from server_classifier.store.errors import PositionError, PositionLost
 from server_classifier.store.latents import count_latents, insert_latents
@@ -22,6 +23,10 @@ EXTENT = Extent("ioa.learning", 2, "topic-id-1", low=10, high=500)
 def take(engine: Engine, extent: Extent = EXTENT, owner: str = "first") -> Position:
     with writing(engine) as connection:
         return take_position(connection, extent, owner=owner)
+
+
+def hold(engine: Engine) -> HeldPositions:
+    return HeldPositions(engine, owner="second", now=lambda: NOW)
 
 
 def move(engine: Engine, held: Position, to: int) -> Position:
@@ -106,15 +111,23 @@ def test_a_position_that_kafka_does_not_hold_is_an_error(
 ) -> None:
     held = move(engine, take(engine), 13)
     with pytest.raises(PositionError, match=reason) as raised:
-        take(engine, extent, owner="second")
+        hold(engine).take([extent], lambda: [extent])
     text = str(raised.value)
     assert text.startswith("ioa.learning[2] was read up to offset 13, but ")
     assert "`ioa server offsets reset --topic ioa.learning --partition 2 --to earliest`" in text
     with reading(engine) as connection:
-        assert list_positions(connection) == [held]
+        assert [one.next_offset for one in list_positions(connection)] == [held.next_offset]
     with writing(engine) as connection:
         reset_position(connection, extent, extent.high, owner="operator", now=NOW)
     assert take(engine, extent).next_offset == extent.high
+
+
+def test_what_another_has_read_since_kafka_was_asked_is_not_lost(engine: Engine) -> None:
+    move(engine, take(engine), 13)
+    asked_before = EXTENT._replace(high=12)
+    assert hold(engine).take([asked_before], lambda: [EXTENT]) == {2: 13}
+    with pytest.raises(PositionError, match="it lost the rest"):
+        hold(engine).take([asked_before])
 
 
 @pytest.mark.parametrize("to", [9, 501])
