@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from schemas.manifest import EncoderManifest
+from server_classifier.store.database import lift_limits
 from server_classifier.store.dataset_members import Survey, survey_members
 from server_classifier.store.datasets import Dataset, get_dataset
 from server_classifier.store.errors import DatasetError
@@ -75,6 +76,7 @@ def read_dataset(
         DatasetError: there is no such dataset, members of it are gone or changed, or it is not
             clear which encoder is meant.
     """
+    lift_limits(connection)
     chosen = get_dataset(connection, name)
     survey = survey_members(connection, chosen.id)
     _refuse_changes(chosen, survey)
@@ -210,6 +212,9 @@ def write_snapshot(latents: DatasetLatents, file: Path) -> None:
 
     Layout, all little-endian: 8 letters, the SHA-256 of what comes after it, N, D and the length
     of a JSON text as 8 bytes each; the int64 arrays; the values; the JSON text.
+
+    Raises:
+        DatasetError: it cannot be written; nothing is left of it.
     """
     facts = orjson.dumps({name: getattr(latents, name) for name in _FACTS})
     body = [
@@ -222,9 +227,13 @@ def write_snapshot(latents: DatasetLatents, file: Path) -> None:
     for part in body:
         whole.update(part)
     partial = file.with_name(f".{file.name}-{os.getpid()}")
-    with partial.open("wb") as target:
-        target.writelines([_MAGIC, whole.digest(), *body])
-    partial.replace(file)
+    try:
+        with partial.open("wb") as target:
+            target.writelines([_MAGIC, whole.digest(), *body])
+        partial.replace(file)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise DatasetError(f"the snapshot {file} cannot be written: {error.strerror}") from error
 
 
 def read_snapshot(file: Path) -> DatasetLatents:

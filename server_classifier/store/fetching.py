@@ -11,10 +11,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select, type_coerce
 from sqlalchemy.dialects.postgresql import aggregate_order_by
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.types import NullType
 
-CHUNK = 10_000  # rows at once: what bounds the memory beside the result
+CHUNK = 2_000  # rows at once; with more, the garbage collector goes through them in vain
 
 Query = Select[*tuple[Any, ...]]
 Columns = Sequence[Sequence[Any]]
@@ -50,6 +50,6 @@ def _fetch(connection: Connection, query: Query) -> Iterator[list[tuple[Any, ...
     try:
         while rows := cursor.fetchmany(CHUNK):
             yield rows
-    except sqlite3.OperationalError as error:
+    except sqlite3.DatabaseError as error:
         # As SQLAlchemy reports it, which has not seen this one: it comes past it.
-        raise OperationalError("SELECT", None, error) from error
+        raise DatabaseError("SELECT", None, error) from error

@@ -190,6 +190,17 @@ def test_every_flipped_byte_and_every_cut_of_a_snapshot_is_noticed(
                 read_snapshot(file)
 
 
+def test_nothing_is_left_of_a_snapshot_that_cannot_be_written(
+    sqlite_engine: Engine, tmp_path: Path
+) -> None:
+    store(sqlite_engine, ROWS)
+    target = tmp_path / "all.snapshot"
+    target.mkdir()  # stands in the way of the file
+    with pytest.raises(DatasetError, match="cannot be written"):
+        write_snapshot(read(sqlite_engine), target)
+    assert not list(tmp_path.glob(".all*"))
+
+
 def test_a_missing_snapshot_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="there is no snapshot"):
         read_snapshot(tmp_path / "all.snapshot")
