@@ -23,6 +23,7 @@ from server_classifier.settings import ServerSettings
 from server_classifier.store.classifiers import latest_classifier, latest_versions
 from server_classifier.store.database import reading
 from server_classifier.store.errors import StoreUnavailable
+from server_classifier.store.replays import refuse_replay_of
 from stream.codec import Sender, decode_latent, identify_sender, read_deadline
 from stream.errors import DeliveryFailed, DependencyDown
 from stream.record import Record
@@ -44,6 +45,7 @@ def run_infer(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> No
     around = await_surroundings(kafka, settings, stop)
     if around is None:
         return
+    refuse_replay_of(around.engine, around.cluster_id)
     shelf = ClassifierShelf(around.engine, time.monotonic)
     responder = around.make_responder()
     inference = Inference(

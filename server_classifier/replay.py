@@ -18,7 +18,7 @@ from server_classifier.held_positions import HeldPositions
 from server_classifier.replay_report import ReplayReport, ReplayRequest
 from server_classifier.sorting import sort_records, to_row
 from server_classifier.store.database import describe, ensure_current, lift_limits, reading, writing
-from server_classifier.store.errors import StoreUnavailable
+from server_classifier.store.errors import ReplayRefused, StoreUnavailable
 from server_classifier.store.latents import insert_latents, prefer_earliest
 from server_classifier.store.registry_copy import RegistryCopy, add_registry
 from server_classifier.store.replays import (
@@ -32,6 +32,7 @@ from server_classifier.store.replays import (
     refuse_used,
 )
 from server_classifier.store.selection import Selection
+from stream.errors import DependencyDown
 from stream.extent import Extent
 from stream.record import Record
 from stream.source import RecordSource
@@ -76,7 +77,7 @@ class Replay:
     ) -> ReplayRow:
         """Read what is left of the window and return what came of all of it.
 
-        A replay that was finished already is returned as it was.
+        A replay that was finished already is returned as it was, if its rows still are.
 
         Args:
             read: what takes its time over ``source.read``; without it, as fast as possible.
@@ -90,6 +91,7 @@ class Replay:
             found = look_into(self._target) or self._make(source.extents)
             self._request.refuse_other(found.request, describe(self._target))
             if found.finished_at is not None:
+                self._refuse_changed(found)
                 return found
             rest = self._take_over(ReplayReport.from_json(found.report).extents)
             on_progress(self._report)
@@ -97,7 +99,7 @@ class Replay:
                 self._store(records)
                 on_progress(self._report)
             return self._finish()
-        except StoreUnavailable as error:
+        except (StoreUnavailable, DependencyDown) as error:
             raise StoreUnavailable(
                 f"{error}. What was stored until now stays; run the same command again to go on"
             ) from error
@@ -143,10 +145,20 @@ class Replay:
         self._positions.keep(moved)
         self._report = report
 
-    def _finish(self) -> ReplayRow:
+    def _refuse_changed(self, finished: ReplayRow) -> None:
+        if (digest := self._compute_digest()) != finished.digest:
+            raise ReplayRefused(
+                f"{describe(self._target)} was changed since this replay has filled it (digest now "
+                f"{digest[:12]}, then {(finished.digest or '')[:12]}); name a new database"
+            )
+
+    def _compute_digest(self) -> str:
         with reading(self._target) as connection:
             lift_limits(connection)
-            digest = compute_latents_digest(connection)
+            return compute_latents_digest(connection)
+
+    def _finish(self) -> ReplayRow:
+        digest = self._compute_digest()
         with writing(self._target) as connection:
             finish_replay(connection, digest, now=self._now())
             finished = find_replay(connection)

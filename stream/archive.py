@@ -42,7 +42,8 @@ class ArchiveSource:
             ArchiveError: a part that was needed to find a time is missing or damaged.
             StreamError: the archive begins after the window does, or holds nothing of it.
         """
-        return cut_extents(self._manifest.extents, self._window, self._find_time)
+        manifest = self._manifest
+        return cut_extents(manifest.extents, self._window, self._find_time, manifest.since)
 
     @property
     def gaps(self) -> list[Gap]:

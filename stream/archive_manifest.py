@@ -78,6 +78,7 @@ class ArchiveManifest:
         log_id: Kafka's id of the topic (KIP-516), as in ``Extent``.
         parts: in the order in which they were written.
         registry: the encoders and clients that were registered, for whoever replays.
+        since: the time at which the archive was told to begin, if it was one.
     """
 
     cluster_id: str
@@ -88,6 +89,7 @@ class ArchiveManifest:
     parts: tuple[Part, ...]
     gaps: tuple[Gap, ...]
     registry: dict[str, Any]
+    since: datetime | None = None
     format: Literal["ioa-archive/1"] = FORMAT
 
     @classmethod
@@ -181,6 +183,23 @@ def read_manifest(folder: Path) -> ArchiveManifest:
         raise ArchiveError(
             f"{file} cannot be used: {error}; restore this file or the archive from a copy"
         ) from error
+
+
+def list_unfinished_parts(folder: Path) -> list[str]:
+    """Return the parts to which a run that was interrupted gave names, but no place in the archive.
+
+    Raises:
+        ArchiveError: what is in the archive cannot be told.
+    """
+    file = folder / f"{MANIFEST}{UNFINISHED}"
+    if not file.exists():
+        return []
+    try:
+        begun = ArchiveManifest.from_json(file.read_bytes())
+    except ArchiveError:
+        return []  # it was interrupted before any part had its name
+    known = read_manifest(folder).parts if (folder / MANIFEST).exists() else ()
+    return sorted({part.name for part in begun.parts} - {part.name for part in known})
 
 
 def write_file(file: Path, content: bytes | memoryview) -> None:

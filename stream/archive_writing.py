@@ -16,6 +16,7 @@ from stream.archive_manifest import (
     ArchiveManifest,
     Gap,
     Part,
+    list_unfinished_parts,
     read_manifest,
     sync_folder,
     write_file,
@@ -48,6 +49,7 @@ def write_archive(
     registry: dict[str, Any],
     *,
     now: datetime,
+    since: datetime | None = None,
     allow_gap: bool = False,
     on_progress: OnProgress = lambda *_: None,
 ) -> Written:
@@ -58,6 +60,7 @@ def write_archive(
 
     Args:
         registry: what is registered now; kept as it is.
+        since: the time at which the source begins, if it is one; noted in a new archive.
         allow_gap: go on, and note it, where records were deleted from Kafka unarchived.
 
     Raises:
@@ -66,8 +69,8 @@ def write_archive(
         StreamError: the source cannot be read.
     """
     with _opened(folder):
-        before = _find_archive(folder, source, now)
         removed = _remove_unfinished(folder)
+        before = _find_archive(folder, source, now, since)
         starts, gaps = _choose_starts(before, source)
         if gaps and not allow_gap:
             raise ArchiveError(_describe_gaps(gaps, folder))
@@ -125,13 +128,15 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _find_archive(folder: Path, source: RecordSource, now: datetime) -> ArchiveManifest:
+def _find_archive(
+    folder: Path, source: RecordSource, now: datetime, since: datetime | None
+) -> ArchiveManifest:
     """Return the manifest to go on from, without parts for a new archive."""
     topic, log_id = source.extents[0].topic, source.extents[0].log_id
     if not is_archive(folder):
         _refuse_strangers(folder)
         folder.chmod(0o700)
-        return ArchiveManifest(source.cluster_id, topic, log_id, now, now, (), (), {})
+        return ArchiveManifest(source.cluster_id, topic, log_id, now, now, (), (), {}, since)
     before = read_manifest(folder)
     if topic != before.topic:
         raise ArchiveError(f"{folder} is an archive of {before.topic}, not of {topic}")
@@ -153,7 +158,9 @@ def _refuse_strangers(folder: Path) -> None:
 
 
 def _remove_unfinished(folder: Path) -> list[str]:
-    found = [
+    """Remove what an interrupted run has left; its manifest goes last, which names the parts."""
+    found = [folder / name for name in list_unfinished_parts(folder) if (folder / name).exists()]
+    found += [
         file
         for pattern in ("part-*.parquet", MANIFEST)
         for file in folder.glob(pattern + UNFINISHED)

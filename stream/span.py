@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from time import monotonic
-from typing import Any
+from typing import Any, Literal
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 from confluent_kafka import Message as KafkaMessage
@@ -25,7 +25,10 @@ def read_span(settings: KafkaSettings, extents: Sequence[Extent]) -> Iterator[Re
 
 
 def read_batches(
-    settings: KafkaSettings, extents: Sequence[Extent], *, when_deleted: str
+    settings: KafkaSettings,
+    extents: Sequence[Extent],
+    *,
+    when_deleted: Literal["earliest", "error"],
 ) -> Iterator[Sequence[Record]]:
     """Yield the records of a topic's extents, in order within each partition, committed ones only.
 
@@ -50,17 +53,17 @@ def read_batches(
         while ends:
             messages = _poll(consumer)
             watch.raise_if_hopeless()
-            if not messages:
-                _refuse_silence(monotonic() - heard_at, watch, settings)
-                continue
             batch, finished = _sort(messages, ends)
+            if batch or finished:
+                heard_at = monotonic()
+            else:
+                _refuse_silence(monotonic() - heard_at, watch, settings)
             if batch:
                 yield batch
             for part in finished:
                 del ends[part]
                 # What is still written to it would hide that the others are silent.
                 consumer.incremental_unassign([TopicPartition(extents[0].topic, part)])
-            heard_at = monotonic()
     finally:
         consumer.close()
 

@@ -82,8 +82,16 @@ def find_window(admin: AdminClient, topic: str, window: Window) -> list[Extent]:
     return cut_extents(held, window, lambda moment: _find_time(admin, held, moment))
 
 
-def cut_extents(held: Sequence[Extent], window: Window, find_time: FindTime) -> list[Extent]:
+def cut_extents(
+    held: Sequence[Extent],
+    window: Window,
+    find_time: FindTime,
+    complete_since: datetime | None = None,
+) -> list[Extent]:
     """Return what of ``held`` lies in a window, where ``find_time`` looks up its times.
+
+    Args:
+        complete_since: the time from which on nothing is missing, where that is known.
 
     Raises:
         StreamError: some of it was deleted already, or there is nothing in it.
@@ -91,7 +99,8 @@ def cut_extents(held: Sequence[Extent], window: Window, find_time: FindTime) -> 
     starts: Mapping[int, int] = {one.part: one.low for one in held}
     if window.since is not None:
         starts = _locate(held, window.since, find_time)
-        _refuse_deleted(held, starts, window.since)
+        if not _is_complete(window.since, complete_since):
+            _refuse_deleted(held, starts, window.since)
     ends: Mapping[int, int] = {one.part: one.high for one in held}
     if window.until is not None:
         ends = _locate(held, window.until, find_time)
@@ -131,6 +140,10 @@ def _find_time(admin: AdminClient, held: Sequence[Extent], milliseconds: int) ->
     return {one.part: one.high if found[one.part] < 0 else found[one.part] for one in held}
 
 
+def _is_complete(since: Bound, complete_since: datetime | None) -> bool:
+    return isinstance(since, datetime) and complete_since is not None and since >= complete_since
+
+
 def _refuse_deleted(held: Sequence[Extent], starts: Mapping[int, int], since: Bound) -> None:
     """Raise StreamError where records from ``since`` on are gone, or may be.
 
@@ -140,7 +153,7 @@ def _refuse_deleted(held: Sequence[Extent], starts: Mapping[int, int], since: Bo
     if all(one.low == 0 or starts[one.part] >= one.low + first for one in held):
         return
     raise StreamError(
-        f"of {held[0].topic} from {describe_bound(since)} on, records were deleted already; there "
-        f"remain {describe_extents(held)}. Name `--from {max(one.low for one in held)}`, leave "
-        "--from out for all that remains, or name an archive that holds more with --archive"
+        f"of {held[0].topic} from {describe_bound(since)} on, records are missing, or may be; there "
+        f"are {describe_extents(held)}. Leave --from out for all of these, or name an archive that "
+        "holds more with --archive"
     )

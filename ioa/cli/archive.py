@@ -140,6 +140,7 @@ def _copy(
             source,
             registry.to_json(),
             now=now,
+            since=window.since if isinstance(window.since, datetime) else None,
             allow_gap=allow_gap,
             on_progress=lambda done, total: update(completed=done, total=total),
         )

@@ -1,6 +1,7 @@
 """``ioa replay``: a stretch of a topic into a database of its own, for experiments."""
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -102,8 +103,10 @@ def replay(
     from server_classifier.store.registry_copy import refuse_unknown
     from stream.window import Window
 
-    if speed is not None and speed <= 0:
-        raise typer.BadParameter("--speed must be above 0")
+    if speed is not None and not 0 < speed < math.inf:
+        raise typer.BadParameter("--speed must be a number above 0")
+    if archive is not None and mode == "service":
+        raise typer.BadParameter("an archive holds learning messages; leave --mode service out")
     settings = load_settings(
         config,
         kafka={"bootstrap_servers": bootstrap, "prefix": prefix},

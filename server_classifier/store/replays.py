@@ -4,7 +4,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import URL, Connection, Engine, exists, insert, make_url, select, update
+import orjson
+from sqlalchemy import URL, Connection, Engine, exists, insert, inspect, make_url, select, update
 
 from server_classifier.store.database import describe, open_read_only, reading
 from server_classifier.store.dataset_members import find_members, split_members
@@ -64,12 +65,16 @@ def refuse_live(target: Engine, live: str) -> None:
 
 
 def refuse_used(connection: Connection, name: str) -> None:
-    """Raise ReplayRefused where a database that holds no replay holds anything else of ours."""
-    tables = [metadata.tables[one] for one in find_tables(connection)]
-    used = [one.name for one in tables if connection.scalar(select(exists().select_from(one)))]
-    if used:
+    """Raise ReplayRefused where a database that holds no replay holds anything else.
+
+    Only empty tables of our own are taken for a database that nobody uses.
+    """
+    ours = [metadata.tables[one] for one in find_tables(connection)]
+    used = [one.name for one in ours if connection.scalar(select(exists().select_from(one)))]
+    others = set(inspect(connection).get_table_names()) - {one.name for one in ours}
+    if used := used + sorted(others - {"alembic_version"}):
         raise ReplayRefused(
-            f"{name} was not filled by a replay and is not empty (there are rows in "
+            f"{name} was not filled by a replay and is not empty (there is "
             f"{', '.join(used)}): name a new database, such as --into sqlite:///replay.db"
         )
 
@@ -103,6 +108,17 @@ def refuse_replay(engine: Engine) -> None:
                 f"{describe(engine)} was filled by a replay, and is for training and experiments "
                 "only: live messages would mix with it. Name the live database"
             )
+
+
+def refuse_replay_of(engine: Engine, cluster_id: str) -> None:
+    """Raise ReplayRefused where a database holds a replay of this very cluster."""
+    with reading(engine) as connection:
+        found = find_replay(connection)
+    if found is not None and orjson.loads(found.request)["cluster_id"] == cluster_id:
+        raise ReplayRefused(
+            f"{describe(engine)} was filled by a replay of this cluster, and the clients here would "
+            "be answered by an experiment. Name the live database, or another cluster"
+        )
 
 
 def _locate(url: URL) -> tuple[object, ...]:
