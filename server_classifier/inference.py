@@ -45,7 +45,6 @@ def run_infer(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> No
     around = await_surroundings(kafka, settings, stop)
     if around is None:
         return
-    refuse_replay_of(around.engine, around.cluster_id)
     shelf = ClassifierShelf(around.engine, time.monotonic)
     responder = around.make_responder()
     inference = Inference(
@@ -57,8 +56,9 @@ def run_infer(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> No
         registry=around.monitor.registry,
     )
     consumer = around.make_consumer(around.topics.service, group="infer", batch_size=_BATCH_SIZE)
-    structlog.get_logger().info("ready")
     with closing(around):
+        refuse_replay_of(around.engine, around.cluster_id)
+        structlog.get_logger().info("ready")
         consumer.run(around.measure(inference.handle), stop, when_idle=shelf.refresh)
 
 

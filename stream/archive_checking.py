@@ -12,8 +12,8 @@ from stream.archive_manifest import (
     ArchiveError,
     ArchiveManifest,
     Part,
-    list_unfinished_parts,
     read_manifest,
+    read_unfinished,
 )
 from stream.archive_parts import survey_part
 from stream.artefacts import sha256_of
@@ -99,7 +99,8 @@ def _check_content(folder: Path, part: Part) -> None:
 
 
 def _find_strangers(folder: Path, manifest: ArchiveManifest) -> Iterator[str]:
-    known = {MANIFEST, *(part.name for part in manifest.parts), *list_unfinished_parts(folder)}
+    unfinished = read_unfinished(folder) or manifest
+    known = {MANIFEST, *(part.name for part in (*manifest.parts, *unfinished.parts))}
     for file in sorted(folder.iterdir()):
         if file.name not in known and not file.name.endswith(UNFINISHED):
             yield f"{file} is not part of the archive: {MANIFEST} does not name it; move it away"

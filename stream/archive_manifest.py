@@ -185,21 +185,12 @@ def read_manifest(folder: Path) -> ArchiveManifest:
         ) from error
 
 
-def list_unfinished_parts(folder: Path) -> list[str]:
-    """Return the parts to which a run that was interrupted gave names, but no place in the archive.
-
-    Raises:
-        ArchiveError: what is in the archive cannot be told.
-    """
-    file = folder / f"{MANIFEST}{UNFINISHED}"
-    if not file.exists():
-        return []
+def read_unfinished(folder: Path) -> ArchiveManifest | None:
+    """Return the manifest that a run wrote before it was interrupted; None where it has not."""
     try:
-        begun = ArchiveManifest.from_json(file.read_bytes())
-    except ArchiveError:
-        return []  # it was interrupted before any part had its name
-    known = read_manifest(folder).parts if (folder / MANIFEST).exists() else ()
-    return sorted({part.name for part in begun.parts} - {part.name for part in known})
+        return ArchiveManifest.from_json((folder / f"{MANIFEST}{UNFINISHED}").read_bytes())
+    except (FileNotFoundError, ArchiveError):
+        return None
 
 
 def write_file(file: Path, content: bytes | memoryview) -> None:

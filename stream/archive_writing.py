@@ -16,8 +16,8 @@ from stream.archive_manifest import (
     ArchiveManifest,
     Gap,
     Part,
-    list_unfinished_parts,
     read_manifest,
+    read_unfinished,
     sync_folder,
     write_file,
 )
@@ -69,7 +69,7 @@ def write_archive(
         StreamError: the source cannot be read.
     """
     with _opened(folder):
-        removed = _remove_unfinished(folder)
+        removed = _recover(folder)
         before = _find_archive(folder, source, now, since)
         starts, gaps = _choose_starts(before, source)
         if gaps and not allow_gap:
@@ -104,7 +104,7 @@ def _opened(folder: Path) -> Iterator[None]:
             try:
                 yield
             finally:
-                _remove_unfinished(folder)
+                _recover(folder)
                 if is_new and not any(folder.iterdir()):
                     folder.rmdir()
     except OSError as error:
@@ -157,10 +157,12 @@ def _refuse_strangers(folder: Path) -> None:
         )
 
 
-def _remove_unfinished(folder: Path) -> list[str]:
-    """Remove what an interrupted run has left; its manifest goes last, which names the parts."""
-    found = [folder / name for name in list_unfinished_parts(folder) if (folder / name).exists()]
-    found += [
+def _recover(folder: Path) -> list[str]:
+    """Finish what was interrupted after its manifest was written, and remove what else is left."""
+    begun = read_unfinished(folder)
+    if begun is not None and all(_is_there(folder, part) for part in begun.parts):
+        _give_names(folder, begun.parts)
+    found = [
         file
         for pattern in ("part-*.parquet", MANIFEST)
         for file in folder.glob(pattern + UNFINISHED)
@@ -168,6 +170,10 @@ def _remove_unfinished(folder: Path) -> list[str]:
     for file in found:
         file.unlink()
     return sorted(file.name for file in found)
+
+
+def _is_there(folder: Path, part: Part) -> bool:
+    return any((folder / f"{part.name}{ending}").exists() for ending in ("", UNFINISHED))
 
 
 def _choose_starts(
@@ -228,10 +234,15 @@ def _next_number(folder: Path) -> int:
 
 
 def _publish(folder: Path, manifest: ArchiveManifest, parts: Iterable[Part]) -> None:
-    """Give all files their names, the manifest last; what needs room is written before that."""
+    """Write the manifest, the last that needs room; from then on a crash changes nothing."""
     write_file(folder / f"{MANIFEST}{UNFINISHED}", manifest.to_json())
+    _give_names(folder, parts)
+
+
+def _give_names(folder: Path, parts: Iterable[Part]) -> None:
     for name in (part.name for part in parts):
-        (folder / f"{name}{UNFINISHED}").rename(folder / name)
+        if (unfinished := folder / f"{name}{UNFINISHED}").exists():
+            unfinished.rename(folder / name)
     sync_folder(folder)
     (folder / f"{MANIFEST}{UNFINISHED}").replace(folder / MANIFEST)
     sync_folder(folder)

@@ -153,7 +153,7 @@ def _refuse_deleted(held: Sequence[Extent], starts: Mapping[int, int], since: Bo
     if all(one.low == 0 or starts[one.part] >= one.low + first for one in held):
         return
     raise StreamError(
-        f"of {held[0].topic} from {describe_bound(since)} on, records are missing, or may be; there "
-        f"are {describe_extents(held)}. Leave --from out for all of these, or name an archive that "
-        "holds more with --archive"
+        f"of {held[0].topic} from {describe_bound(since)} on, records are missing, or may be; it "
+        f"holds {describe_extents(held)}. Leave --from out for all of these, or name an archive "
+        "that holds more with --archive"
     )

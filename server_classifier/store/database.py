@@ -86,6 +86,7 @@ def open_database(url: str | URL) -> Engine:
     patience = {} if "timeout" in address.query else {"timeout": BUSY_TIMEOUT_SECONDS}
     # hide_parameters: rows are patients' data, and an error with them would stand in the log.
     engine = create_engine(address, connect_args=patience, hide_parameters=True)
+    event.listen(engine, "do_connect", _make_private)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -163,6 +164,11 @@ def _check_folder(file: Path) -> None:
         raise StoreError(f"the database {file} cannot be made: there is no folder {folder}")
     if not os.access(file if file.exists() else folder, os.W_OK):
         raise StoreError(f"the database {file} is not writable for this user")
+
+
+def _make_private(*arguments: Any) -> None:
+    """Make a missing file that its owner alone may read: it will hold patients' data."""
+    Path(arguments[2][0]).touch(mode=0o600)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:

@@ -116,8 +116,8 @@ def refuse_replay_of(engine: Engine, cluster_id: str) -> None:
         found = find_replay(connection)
     if found is not None and orjson.loads(found.request)["cluster_id"] == cluster_id:
         raise ReplayRefused(
-            f"{describe(engine)} was filled by a replay of this cluster, and the clients here would "
-            "be answered by an experiment. Name the live database, or another cluster"
+            f"{describe(engine)} was filled by a replay of this cluster, whose clients would be "
+            "answered by an experiment. Name the live database, or another cluster"
         )
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from schemas import avro_form, json_form
 from schemas.dead_letter import DeadLetter
 from schemas.errors import SchemaError
-from schemas.messages import LatentMessage, Message, Refusal, Reply
+from schemas.messages import LatentMessage, Message, Privacy, Refusal, Reply
 from schemas.registry import SCHEMA_NAMES, load_schema
 from schemas.vector import Vector
 from tests.support import messages
@@ -42,6 +42,19 @@ def decode_avro(raw: bytes, like: Message) -> Message:
 def test_a_message_survives_both_forms(message: Message) -> None:
     assert decode_json(json_form.encode_json(message), message) == message
     assert decode_avro(avro_form.encode_avro(message), message) == message
+
+
+def test_what_a_site_states_is_read_anew_where_it_differs() -> None:
+    """Equal statements are read once and shared, long ones never."""
+    message = messages.examples()["learning"]
+    read = []
+    for count in (0, 1, 0, 100):
+        parameters = {f"parameter {number}": float(number) for number in range(count)}
+        message.privacy = Privacy("none", parameters=parameters)
+        read.append(avro_form.decode_latent_avro(avro_form.encode_avro(message)))
+        assert read[-1] == message
+    assert [len(one.privacy.parameters or {}) for one in read if one.privacy] == [0, 1, 0, 100]
+    assert read[0].privacy is read[2].privacy
 
 
 def test_the_largest_float32_survives_its_shortest_text() -> None:

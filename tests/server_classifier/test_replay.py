@@ -1,6 +1,8 @@
 """Replays of a real topic into real databases, beside a live server."""
 
 import hashlib
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from threading import Event
 
@@ -8,19 +10,21 @@ import numpy as np
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions
 from confluent_kafka.admin import AdminClient
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
 from server_classifier.classifier import fit
 from server_classifier.classifier_file import export_onnx
+from server_classifier.inference import run_infer
 from server_classifier.ingest import run_ingest
 from server_classifier.settings import ServerSettings
 from server_classifier.store.backup import back_up
-from server_classifier.store.database import open_database, reading
+from server_classifier.store.database import open_database, reading, writing
 from server_classifier.store.dataset_members import find_members
 from server_classifier.store.errors import ReplayRefused
 from server_classifier.store.positions import list_positions
 from server_classifier.store.replays import refuse_live
 from server_classifier.store.selection import Selection
+from server_classifier.store.tables import latent
 from server_classifier.store.training_set import TrainingSet, read_training_set
 from stream.extent import read_extents
 from stream.pacing import read_paced
@@ -213,5 +217,26 @@ def test_a_database_that_is_in_use_is_refused(
     replayer.run(database_url)
     with pytest.raises(ReplayRefused, match=r"another replay \(selection: "):
         replayer.run(database_url, selection=Selection(sites=("st-mary",)))
-    with pytest.raises(ReplayRefused, match="filled by a replay"):
-        run_ingest(live.kafka, ServerSettings(database_url=database_url), Event())
+    for service in (run_ingest, run_infer):
+        with pytest.raises(ReplayRefused, match="filled by a replay"):
+            service(live.kafka, ServerSettings(database_url=database_url), Event())
+
+
+def test_a_database_with_tables_of_others_is_refused(replayer: Replayer, tmp_path: Path) -> None:
+    Publisher(replayer.live.kafka).publish(10)
+    with closing(sqlite3.connect(tmp_path / "pacs.db")) as others:
+        others.execute("CREATE TABLE patients (name TEXT)")
+    with pytest.raises(ReplayRefused, match=r"is not empty \(there is patients"):
+        replayer.run(f"sqlite:///{tmp_path / 'pacs.db'}")
+
+
+def test_a_finished_replay_whose_rows_were_changed_is_refused(
+    replayer: Replayer, database_url: str
+) -> None:
+    Publisher(replayer.live.kafka).publish(10)
+    first, _ = replayer.run(database_url)
+    assert replayer.run(database_url)[0] == first
+    with opened(database_url) as engine, writing(engine) as connection:
+        connection.execute(update(latent).where(latent.c.label == "hand").values(label="chest"))
+    with pytest.raises(ReplayRefused, match="was changed since this replay has filled it"):
+        replayer.run(database_url)

@@ -11,7 +11,7 @@ import pytest
 from stream import archive_parts
 from stream.archive import ArchiveSource
 from stream.archive_checking import verify_archive
-from stream.archive_manifest import ArchiveError, Gap, read_manifest
+from stream.archive_manifest import MANIFEST, UNFINISHED, ArchiveError, Gap, read_manifest
 from stream.archive_writing import write_archive
 from stream.errors import StreamError
 from stream.extent import Extent
@@ -141,6 +141,41 @@ def test_windows_hold_what_kafka_has_in_them(settings: KafkaSettings, folder: Pa
         assert read_archive(folder, window) == read_kafka(settings, window), window
 
 
+def test_an_archive_that_begins_at_a_time_has_all_from_then_on(
+    settings: KafkaSettings, folder: Path
+) -> None:
+    send(settings, list(number_bodies(8)))
+    (last,) = [max(one.timestamp for found in read_kafka(settings).values() for one in found)]
+    since = datetime.fromtimestamp((last + 1) / 1000, UTC)
+    send(settings, list(number_bodies(8)))
+    window = Window(since, None)
+    write_archive(folder, open_kafka(settings, window), REGISTRY, now=NOW, since=since)
+    assert read_archive(folder, window) == read_kafka(settings, window)
+    with pytest.raises(StreamError, match="records are missing, or may be"):
+        read_archive(folder, Window(since - timedelta(hours=1), None))
+
+
+def test_after_a_crash_between_two_renamings_it_goes_on(
+    settings: KafkaSettings, folder: Path
+) -> None:
+    send(settings, list(number_bodies(8)))
+    write(folder, settings)
+    manifest = folder / MANIFEST
+    before = manifest.read_bytes()
+    held = read_archive(folder)
+    send(settings, list(number_bodies(8)))
+    write(folder, settings)
+    manifest.rename(folder / f"{MANIFEST}{UNFINISHED}")
+    manifest.write_bytes(before)
+    assert verify_archive(folder).findings == []
+    assert read_archive(folder) == held
+    part = read_manifest(folder).parts[0].name  # as if this renaming had not happened either
+    (folder / part).rename(folder / f"{part}{UNFINISHED}")
+    write(folder, settings)
+    assert verify_archive(folder).findings == []
+    assert read_archive(folder) == read_kafka(settings)
+
+
 def test_a_reader_may_go_on_where_it_stopped(settings: KafkaSettings, folder: Path) -> None:
     send(settings, list(number_bodies(20)), partition=1)
     write(folder, settings)
@@ -154,7 +189,7 @@ def test_a_window_outside_is_refused(settings: KafkaSettings, learning: str, fol
     delete_records(settings.bootstrap_servers, learning, 8)
     send(settings, list(number_bodies(4)), partition=0)
     write(folder, settings)
-    with pytest.raises(StreamError, match=r"there remain \[0\] offsets 8 to 11"):
+    with pytest.raises(StreamError, match=r"it holds \[0\] offsets 8 to 11"):
         _ = ArchiveSource(folder, Window(5, None)).extents
     with pytest.raises(StreamError, match="holds nothing from 500"):
         _ = ArchiveSource(folder, Window(500, None)).extents

@@ -50,7 +50,7 @@ def test_a_replay_from_the_command_line(live: Ingestion, database_url: str) -> N
         (("--from", "5000"), "holds nothing from 5000 to the end"),
         (("--site", "st-marie"), "ioa: no site st-marie is registered, but st-mary"),
         (("--label", "foot"), "nothing was stored"),
-        (("--speed", "0"), "--speed must be above 0"),
+        (("--speed", "0"), "--speed must be a number above 0"),
         (("--into", "live"), "is the live database"),
     ],
 )
