@@ -2,8 +2,8 @@
 
 For each batch rows, the positions behind them, and the report are committed in one transaction. So
 whatever ends a replay, the same command goes on where it was. What is stored follows from the
-records of the window alone, not from the order in which partitions are read: two replays of it have
-the same digest.
+records of the window and the registry, not from the order in which partitions are read: two replays
+of it have the same digest.
 """
 
 import os

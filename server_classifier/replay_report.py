@@ -15,7 +15,7 @@ from stream.extent import Extent
 
 @dataclass(frozen=True, slots=True)
 class ReplayRequest:
-    """What is read and which of it is stored; equal requests give equal digests.
+    """What is read and which of it is stored; a database is filled by one request only.
 
     Attributes:
         window: in words, as ``Window`` says it.
