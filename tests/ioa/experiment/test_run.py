@@ -48,17 +48,14 @@ def run_experiment(data: Path, out: Path, *options: str) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(600)
-def test_two_runs_with_one_seed_and_a_replay_give_the_same_tables(
-    data: Path, tmp_path: Path
-) -> None:
+def test_a_run_and_its_replay_give_the_same_tables(data: Path, tmp_path: Path) -> None:
     kept = str(tmp_path / "kept")
     first = run_experiment(data, tmp_path / "first", "--keep", kept)
-    again = run_experiment(data, tmp_path / "again")
-    replayed = run_experiment(data, tmp_path / "replayed", "--replay", kept)
-    assert first["tables"] == again["tables"] == replayed["tables"]
-    assert replayed["name"] == f"{first['name']}-replayed"
+    again = run_experiment(data, tmp_path / "again", "--replay", kept)
+    assert again["name"] == f"{first['name']}-replayed"
+    assert first["tables"] == again["tables"]
     (seed,) = first["seeds"]
-    assert seed["model_versions"] == replayed["seeds"][0]["model_versions"]
+    assert seed["model_versions"] == again["seeds"][0]["model_versions"]
     assert seed["digests"] == again["seeds"][0]["digests"]
     assert seed["encoder_ids"] == again["seeds"][0]["encoder_ids"]
     assert seed["sent"] == seed["acknowledged"] == seed["stored"] == 400
