@@ -55,7 +55,6 @@ def test_no_step_has_a_single_latent(rows: int, batch_size: int, steps: int) -> 
 @pytest.mark.parametrize(
     ("field", "wrong"),
     [
-        ("hidden", []),
         ("hidden", [64] * 9),
         ("hidden", [64, 4097]),
         ("hidden", [0]),
