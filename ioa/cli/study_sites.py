@@ -64,7 +64,7 @@ def sites(
         float, typer.Option(help="Of subjects, images or messages, tested on.", min=0.01, max=0.9)
     ] = 0.2,
     orders: Annotated[
-        int, typer.Option(help="Orders of the sites to sample where there are over six.", min=2)
+        int, typer.Option(help="Orders of the sites to sample at least, of over six.", min=2)
     ] = 30,
     out: Out = STUDIES,
     jobs: Jobs = None,

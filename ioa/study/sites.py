@@ -15,12 +15,12 @@ from ioa.study.errors import StudyError
 from ioa.study.execution import Progress, run_missing
 from ioa.study.records import read_records
 from ioa.study.shapley import (
+    Block,
     Members,
-    Order,
     Share,
     Value,
     compute_shapley,
-    draw_orders,
+    draw_blocks,
     estimate_shapley,
     list_coalitions,
     list_prefixes,
@@ -101,7 +101,7 @@ def run_sites(
 
     Args:
         folder: keeps the value of each set, so that it is trained once only.
-        orders: how many orders of the sites are sampled where there are more than six.
+        orders: how many orders of the sites are sampled at least where there are more than six.
 
     Raises:
         StudyError: there is nothing to compare, or a site is not in the dataset.
@@ -124,7 +124,7 @@ def run_sites(
         _conclude(latents.sites, seed, drawn[seed], _look_up(game, seed, records))
         for seed in range(seeds)
     ]
-    sampled = orders if len(latents.sites) > EXACT_SITES else None
+    sampled = sum(map(len, drawn[0])) or None
     held = dict(zip(latents.sites, counts, strict=True))
     return SitesReport(dataset, game, held, sampled, results), trained
 
@@ -142,19 +142,19 @@ def _check(latents: DatasetLatents, game: Game) -> None:
         raise StudyError("no latent was received before that time")
 
 
-def _draw(sites: tuple[str, ...], orders: int, seed: int) -> list[Order]:
+def _draw(sites: tuple[str, ...], orders: int, seed: int) -> list[Block]:
     """Return the orders to sample, none where all sets are trained anyway."""
     if len(sites) <= EXACT_SITES:
         return []
-    return draw_orders(sites, orders, np.random.default_rng(seed))
+    return draw_blocks(sites, orders, np.random.default_rng(seed))
 
 
 def _list_needed(
-    sites: tuple[str, ...], game: Game, seed: int, orders: list[Order]
+    sites: tuple[str, ...], game: Game, seed: int, blocks: list[Block]
 ) -> Iterator[Coalition]:
-    if orders:
+    if blocks:
         everyone = frozenset(sites)
-        needed = [*list_prefixes(orders), *(frozenset({site}) for site in sites)]
+        needed = [*list_prefixes(blocks), *(frozenset({site}) for site in sites)]
         needed += [everyone - {site} for site in sites]
     else:
         needed = list_coalitions(sites)
@@ -169,7 +169,7 @@ def _look_up(game: Game, seed: int, records: dict[str, CoalitionRecord]) -> Valu
     return value
 
 
-def _conclude(sites: tuple[str, ...], seed: int, orders: list[Order], value: Value) -> SeedResult:
+def _conclude(sites: tuple[str, ...], seed: int, blocks: list[Block], value: Value) -> SeedResult:
     everyone = frozenset(sites)
     return SeedResult(
         seed,
@@ -177,7 +177,7 @@ def _conclude(sites: tuple[str, ...], seed: int, orders: list[Order], value: Val
         value(frozenset()),
         {site: value(frozenset({site})) for site in sites},
         {site: value(everyone - {site}) for site in sites},
-        estimate_shapley(orders, value) if orders else compute_shapley(sites, value),
+        estimate_shapley(blocks, value) if blocks else compute_shapley(sites, value),
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from ioa.experiment.markdown import make_head, make_row
+from ioa.study.shapley import Share
 from ioa.study.sites import SitesReport
 from ioa.study.summary import find_spread
 from ioa.study.table import format_spread
@@ -33,7 +34,7 @@ def _lines(report: SitesReport) -> Iterator[str]:
                 _format([one.alone[site] for one in results]),
                 _format([one.without[site] for one in results]),
                 _format([one.shapley[site].value for one in results]),
-                *(f"{100 * one.shapley[site].value:.2f}" for one in results),
+                *(_format_share(one.shapley[site]) for one in results),
             ]
         )
     everyone = _format([one.everyone for one in results])
@@ -55,10 +56,15 @@ def _lines(report: SitesReport) -> Iterator[str]:
 def _describe_method(report: SitesReport) -> str:
     if report.orders is None:
         return f"exact: all {2 ** len(report.sites)} sets of sites, each trained once per seed"
-    errors = [share.error for one in report.results for share in one.shapley.values()]
-    largest = max((error for error in errors if error is not None), default=None)
-    spread = "" if largest is None else f"; standard error within a seed up to {largest:.2%}"
-    return f"estimated from {report.orders} orders of the sites per seed{spread}"
+    return (
+        f"estimated from {report.orders} orders of the sites per seed, in which every site stands "
+        "equally often at every place; in brackets the standard error within the seed"
+    )
+
+
+def _format_share(share: Share) -> str:
+    error = "" if share.error is None else f" ({100 * share.error:.2f})"
+    return f"{100 * share.value:.2f}{error}"
 
 
 def _format(values: list[float]) -> str:

@@ -78,12 +78,17 @@ def test_above_six_sites_orders_are_sampled(tmp_path: Path) -> None:
     latents = make_latents(210, sites=[f"site-{number}" for number in range(7)])
     report, trained = play(latents, make_game(latents), tmp_path, seeds=1, orders=3)
     assert trained < 2**7
-    assert report.orders == 3
+    assert report.orders == 2 * 7
     (result,) = report.results
     shares = result.shapley.values()
     assert sum(one.value for one in shares) == pytest.approx(result.everyone - result.nobody)
     assert all(one.error is not None for one in shares)
-    assert "3 orders" in render_sites(report)
+    page = render_sites(report)
+    assert "14 orders" in page
+    for site, share in result.shapley.items():
+        assert f"| {100 * share.value:.2f} ({100 * (share.error or 0):.2f}) |" in next(
+            line for line in page.splitlines() if site in line
+        )
 
 
 def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
