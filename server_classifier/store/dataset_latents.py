@@ -65,7 +65,7 @@ class DatasetLatents:
 def read_dataset(
     connection: Connection, name: str, encoder_id: str | None = None
 ) -> DatasetLatents:
-    """Read a dataset's latents of one encoder, after checking that none has changed.
+    """Read a dataset's latents of one encoder, after checking that nothing has changed.
 
     The arrays follow from the dataset alone, whatever the database and the order of storage.
 
@@ -73,8 +73,8 @@ def read_dataset(
         encoder_id: or its first digits; needed where the dataset has latents of several encoders.
 
     Raises:
-        DatasetError: there is no such dataset, members of it are gone or changed, or it is not
-            clear which encoder is meant.
+        DatasetError: there is no such dataset, its list is damaged, members are gone or changed, or it
+            is not clear which encoder is meant.
     """
     lift_limits(connection)
     chosen = get_dataset(connection, name)
@@ -91,6 +91,11 @@ def read_dataset(
 
 
 def _refuse_changes(chosen: Dataset, survey: Survey) -> None:
+    if survey.digest != chosen.digest:
+        raise DatasetError(
+            f"the list of dataset {chosen.name} is damaged: its digest is no longer that of the "
+            "dataset; restore the database from a backup, or make a dataset of another name"
+        )
     if lost := survey.gone + survey.changed:
         raise DatasetError(
             f"dataset {chosen.name} no longer holds: of {chosen.rows} latents {len(survey.gone)} "
