@@ -121,4 +121,7 @@ def _describe(name: str, latents: DatasetLatents) -> DatasetFacts:
         rows=len(latents.targets),
         sites=latents.sites,
         labels=latents.labels,
+        groups=len(np.unique(latents.groups)),
+        with_subject=latents.with_subject,
+        with_image=latents.with_image,
     )

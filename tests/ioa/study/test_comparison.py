@@ -15,7 +15,15 @@ from ioa.study.trials import DatasetFacts
 from server_classifier.training_settings import TrainingSettings
 
 FACTS = DatasetFacts(
-    name="all", digest="d" * 64, encoder_id="e" * 64, rows=90, sites=("east",), labels=("a", "b")
+    name="all",
+    digest="d" * 64,
+    encoder_id="e" * 64,
+    rows=90,
+    sites=("east",),
+    labels=("a", "b"),
+    groups=90,
+    with_subject=0,
+    with_image=0,
 )
 CONDITIONS = Conditions(machine="made", versions={"torch": "1"}, commit=None)
 

@@ -46,7 +46,9 @@ def test_every_trial_says_what_it_did_and_with_what(engine: Engine, tmp_path: Pa
         assert set(record.conditions.versions) >= {"torch", "numpy", "python"}
         assert record.trial["digest"] == study.plan.datasets[0].digest
     assert (tmp_path / "out" / "made" / "figure.png").read_bytes()[:4] == b"\x89PNG"
-    assert "| majority class |" in (tmp_path / "out" / "made" / "table.md").read_text()
+    table = (tmp_path / "out" / "made" / "table.md").read_text()
+    assert "| majority class |" in table
+    assert "0 name a subject and 90 an image, which makes 30 groups" in table
 
 
 def test_latents_of_one_image_do_not_stay_on_disk(engine: Engine, tmp_path: Path) -> None:

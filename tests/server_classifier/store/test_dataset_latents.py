@@ -77,6 +77,17 @@ def test_a_dataset_becomes_arrays_in_the_order_of_its_ids(engine: Engine) -> Non
     assert found.received_at.tolist() == [row.received_at for row in ROWS]
     assert (found.labels, found.sites) == (("cat", "dog"), ("north", "south"))
     assert (found.encoder_id, found.skipped) == (ENCODER.encoder_id, 0)
+    assert (found.with_subject, found.with_image) == (3, 4)
+
+
+def test_image_and_subject_join_latents_of_one_site(engine: Engine) -> None:
+    named = [("P", "I"), (None, "I"), ("P", None), ("Q", "J"), (None, "K"), ("Q", "K"), (None, "J")]
+    rows = [
+        row._replace(subject=subject, image_id=image, site="north")
+        for row, (subject, image) in zip(ROWS, named, strict=False)
+    ]
+    store(engine, [*rows, ROWS[7]._replace(image_id="I", site="south")])
+    assert read(engine).groups.tolist() == [0, 0, 0, 1, 1, 1, 1, 2]
 
 
 def test_the_arrays_are_the_same_on_every_database_and_in_every_order(
