@@ -1,7 +1,8 @@
 """The counterfactual consortium: what each site adds to the others, by training without it."""
 
+import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ioa.study.coalitions import Coalition, CoalitionRecord, Game, value_coalition
+from ioa.study.coalitions import Coalition, CoalitionRecord, Game, set_scene, value_coalition
 from ioa.study.conditions import read_conditions
 from ioa.study.errors import StudyError
 from ioa.study.execution import Progress, run_missing
@@ -18,7 +19,6 @@ from ioa.study.shapley import (
     Block,
     Members,
     Share,
-    Value,
     compute_shapley,
     draw_blocks,
     estimate_shapley,
@@ -34,7 +34,10 @@ EXACT_SITES = 6
 
 @dataclass(frozen=True, slots=True)
 class SeedResult:
-    """Accuracies, and by site: of it alone, of all without it, and what it adds."""
+    """Accuracies, and by site: of it alone, of all without it, and what it adds.
+
+    Sets of sites in ``untrained`` have one label at most to learn, which they always answer.
+    """
 
     seed: int
     everyone: float
@@ -42,6 +45,7 @@ class SeedResult:
     alone: dict[str, float]
     without: dict[str, float]
     shapley: dict[str, Share]
+    untrained: frozenset[Members]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ class SitesReport:
             "everyone": [one.everyone for one in self.results],
             "nobody": [one.nobody for one in self.results],
             "seeds": [one.seed for one in self.results],
+            "untrained": [sorted(map(sorted, one.untrained)) for one in self.results],
             "sites": [self._site_to_json(site) for site in self.sites],
         }
 
@@ -104,9 +109,13 @@ def run_sites(
         orders: how many orders of the sites are sampled at least where there are more than six.
 
     Raises:
-        StudyError: there is nothing to compare, or a site is not in the dataset.
+        StudyError: there is nothing to compare, not even all sites together can be trained, or a
+            site is not in the dataset.
     """
     _check(latents, game)
+    game = _note_received(game, latents)
+    for seed in range(seeds):
+        _refuse_one_label(latents, game, seed)
     drawn = {seed: _draw(latents.sites, orders, seed) for seed in range(seeds)}
     coalitions = {
         one.id: one
@@ -120,10 +129,10 @@ def run_sites(
         trained = run_missing(coalitions, work, folder, jobs=jobs, on_progress=on_progress)
     records = read_records(CoalitionRecord, folder, coalitions)
     counts = np.bincount(latents.site_of).tolist()
-    results = [
-        _conclude(latents.sites, seed, drawn[seed], _look_up(game, seed, records))
-        for seed in range(seeds)
-    ]
+    found: dict[int, dict[Members, CoalitionRecord]] = {seed: {} for seed in drawn}
+    for name, one in coalitions.items():
+        found[one.seed][frozenset(one.sites)] = records[name]
+    results = [_conclude(latents.sites, seed, drawn[seed], found[seed]) for seed in drawn]
     sampled = sum(map(len, drawn[0])) or None
     held = dict(zip(latents.sites, counts, strict=True))
     return SitesReport(dataset, game, held, sampled, results), trained
@@ -140,6 +149,24 @@ def _check(latents: DatasetLatents, game: Game) -> None:
             raise StudyError(f"there is no site {site}; there are {', '.join(latents.sites)}")
     if game.before is not None and not (latents.received_at < game.before).any():
         raise StudyError("no latent was received before that time")
+
+
+def _note_received(game: Game, latents: DatasetLatents) -> Game:
+    if game.before is None:
+        return game
+    mask = np.packbits(latents.received_at < game.before)
+    return replace(game, received=hashlib.sha256(mask.tobytes()).hexdigest())
+
+
+def _refuse_one_label(latents: DatasetLatents, game: Game, seed: int) -> None:
+    scene = set_scene(latents, game, seed)
+    learned = np.unique(scene.targets[scene.learnable])
+    if len(learned) < 2:
+        has = f"only label {latents.labels[learned[0]]}" if len(learned) else "nothing"
+        raise StudyError(
+            f"with seed {seed} all sites together have {has} to learn from: choose a smaller "
+            "--test-share, a later --before, or a larger dataset"
+        )
 
 
 def _draw(sites: tuple[str, ...], orders: int, seed: int) -> list[Block]:
@@ -162,14 +189,15 @@ def _list_needed(
         yield Coalition(game, seed, tuple(sorted(members)))
 
 
-def _look_up(game: Game, seed: int, records: dict[str, CoalitionRecord]) -> Value:
+def _conclude(
+    sites: tuple[str, ...],
+    seed: int,
+    blocks: list[Block],
+    records: dict[Members, CoalitionRecord],
+) -> SeedResult:
     def value(members: Members) -> float:
-        return records[Coalition(game, seed, tuple(sorted(members))).id].accuracy
+        return records[members].accuracy
 
-    return value
-
-
-def _conclude(sites: tuple[str, ...], seed: int, blocks: list[Block], value: Value) -> SeedResult:
     everyone = frozenset(sites)
     return SeedResult(
         seed,
@@ -178,6 +206,7 @@ def _conclude(sites: tuple[str, ...], seed: int, blocks: list[Block], value: Val
         {site: value(frozenset({site})) for site in sites},
         {site: value(everyone - {site}) for site in sites},
         estimate_shapley(blocks, value) if blocks else compute_shapley(sites, value),
+        frozenset(one for one, record in records.items() if one and not record.trained),
     )
 
 

@@ -15,6 +15,11 @@ a classifier that learned from their latents, on latents of all sites that nobod
 labelled as the sites stated. A site's Shapley value is what it adds to the others on average."""
 
 
+UNTRAINED = """\
+(!) In some seed these sites have one label only to learn, which is always answered then, or none,
+where the most frequent label of the test is. Such sets of sites count in the Shapley values."""
+
+
 def render_sites(report: SitesReport) -> str:
     """Return the table, the site that adds most first."""
     return "\n".join(_lines(report)) + "\n"
@@ -31,8 +36,9 @@ def _lines(report: SitesReport) -> Iterator[str]:
         yield make_row(
             [
                 *(site, f"{report.latents[site]:,}"),
-                _format([one.alone[site] for one in results]),
-                _format([one.without[site] for one in results]),
+                _format([one.alone[site] for one in results]) + _mark(report, {site}),
+                _format([one.without[site] for one in results])
+                + _mark(report, {*report.latents} - {site}),
                 _format([one.shapley[site].value for one in results]),
                 *(_format_share(one.shapley[site]) for one in results),
             ]
@@ -41,6 +47,8 @@ def _lines(report: SitesReport) -> Iterator[str]:
     nobody = _format([one.nobody for one in results])
     added = _format([one.everyone - one.nobody for one in results])
     yield from ("", MEANING, "")
+    if any(one.untrained for one in results):
+        yield from (UNTRAINED, "")
     yield f"* all sites: {everyone}; none, the most frequent label of the test: {nobody}"
     yield f"* the Shapley values sum to the difference: {added}"
     yield f"* {_describe_method(report)}"
@@ -51,6 +59,10 @@ def _lines(report: SitesReport) -> Iterator[str]:
     for site, share in report.game.noise:
         yield f"* {share:.0%} of the labels of {site} are changed at random before learning"
     yield f"* head {report.game.head}, dataset digest `{report.game.digest}`"
+
+
+def _mark(report: SitesReport, sites: set[str]) -> str:
+    return " (!)" if any(sites in one.untrained for one in report.results) else ""
 
 
 def _describe_method(report: SitesReport) -> str:

@@ -14,7 +14,7 @@ from ioa.study.splits import list_folds
 from server_classifier.training_settings import TrainingSettings
 
 ID_DIGITS = 16
-RULES = 1
+RULES = 2
 """Another number whenever splits are drawn or scores counted in another way."""
 
 

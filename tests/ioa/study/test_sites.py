@@ -91,6 +91,24 @@ def test_above_six_sites_orders_are_sampled(tmp_path: Path) -> None:
         )
 
 
+def test_a_site_with_one_label_is_marked(tmp_path: Path) -> None:
+    latents = make_latents()
+    latents.targets[latents.site_of == 0] = 2
+    report, _ = play(latents, make_game(latents), tmp_path, seeds=1)
+    assert report.results[0].untrained == {frozenset({"east"})}
+    marked = [line for line in render_sites(report).splitlines() if "(!)" in line]
+    assert [line[:6] for line in marked] == ["| east", "(!) In"]
+
+
+def test_what_was_received_before_a_time_decides_the_value(tmp_path: Path) -> None:
+    latents = make_latents()
+    game = replace(make_game(latents), before=60)
+    assert play(latents, game, tmp_path, seeds=1)[1] == 8
+    assert play(latents, game, tmp_path, seeds=1)[1] == 0
+    latents.received_at[:30] += 60
+    assert play(latents, game, tmp_path, seeds=1)[1] == 8
+
+
 def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
     latents = make_latents()
     game = make_game(latents)
@@ -98,5 +116,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
         play(latents, replace(game, noise=(("south", 0.3),)), tmp_path)
     with pytest.raises(StudyError, match="no latent was received before"):
         play(latents, replace(game, before=0), tmp_path)
+    with pytest.raises(StudyError, match="all sites together have only label"):
+        play(latents, replace(game, before=1), tmp_path)
     with pytest.raises(StudyError, match="two of each are needed"):
         play(make_latents(sites=["north"]), game, tmp_path)
