@@ -66,5 +66,6 @@ def _tell(effect: "Effect") -> dict[str, str]:
         "second": format_spread(effect.second.summarise("accuracy"), 2, percent=True),
         "difference": format_spread(difference, 2, percent=True),
         "pairs": str(difference.n) if effect.paired and difference else "none",
+        "left out": str(effect.left_out),
         "better in": "" if effect.better is None else str(effect.better),
     }

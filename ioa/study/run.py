@@ -21,6 +21,7 @@ from ioa.study.scoring import Scores, score
 from ioa.study.splits import divide
 from ioa.study.table import render_study
 from ioa.study.trials import DatasetFacts, Trial
+from ioa.termination import ended_in_order
 from server_classifier.classifier import TrainingError
 from server_classifier.store.database import lift_limits, reading
 from server_classifier.store.dataset_latents import DatasetLatents, read_dataset, write_snapshot
@@ -47,7 +48,7 @@ def run_study(
     plan = StudyPlan(config=config, datasets=tuple(_describe(*one) for one in datasets))
     trials = {trial.id: trial for trial in plan.list_trials()}
     write_record(folder / PLAN, plan)
-    with TemporaryDirectory(prefix="ioa-study-") as temporary:
+    with ended_in_order(), TemporaryDirectory(prefix="ioa-study-") as temporary:
         snapshots = {}
         for number, (_, latents) in enumerate(datasets):
             file = Path(temporary, f"{number}.latents")

@@ -26,6 +26,7 @@ from ioa.study.shapley import (
     list_prefixes,
 )
 from ioa.study.summary import find_spread
+from ioa.termination import ended_in_order
 from server_classifier.store.dataset_latents import DatasetLatents, write_snapshot
 
 EXACT_SITES = 6
@@ -122,7 +123,7 @@ def run_sites(
         for seed in range(seeds)
         for one in _list_needed(latents.sites, game, seed, drawn[seed])
     }
-    with TemporaryDirectory(prefix="ioa-sites-") as temporary:
+    with ended_in_order(), TemporaryDirectory(prefix="ioa-sites-") as temporary:
         snapshot = Path(temporary, "all.latents")
         write_snapshot(latents, snapshot)
         work = partial(value_coalition, snapshot=snapshot, conditions=read_conditions())

@@ -45,7 +45,7 @@ def test_from_a_file_to_a_comparison_of_two_settings(tmp_path: Path, database: s
     assert (effect["paired"], effect["differences"]["accuracy"]["n"]) == (True, 4)
     printed = run("experiment", "diff", "dropout:1", "dropout:2", *out).stdout
     assert "settings.dropout" in printed
-    assert printed.split()[-2] == "4"
+    assert printed.split()[-3:-1] == ["4", "0"]  # pairs, and trials left out
 
 
 def test_what_is_wrong_is_one_line(tmp_path: Path, database: str) -> None:

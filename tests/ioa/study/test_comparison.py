@@ -78,6 +78,22 @@ def test_rows_of_one_study_are_paired_by_seed_and_fold(tmp_path: Path) -> None:
     assert effect.differences["loss"].mean == pytest.approx(-0.2)
 
 
+def test_means_are_those_of_the_pairs(tmp_path: Path) -> None:
+    write_study(tmp_path, "made", (0.1, 0.3))
+    first, second = read_side(tmp_path, "made:1"), read_side(tmp_path, "made:2")
+    best = max(second.rows[0].results)
+    del second.rows[0].results[best]
+    (effect,) = compare(first, second).effects
+    means = [row.summarise("accuracy") for row in (effect.first, effect.second)]
+    assert [mean and mean.n for mean in means] == [3, 3]
+    assert means[0] is not None
+    assert means[1] is not None
+    difference = effect.differences["accuracy"].mean
+    assert means[1].mean - means[0].mean == pytest.approx(difference)
+    assert effect.left_out == 1
+    assert len(first.rows[0].results) == 4
+
+
 def test_other_latents_are_not_paired(tmp_path: Path) -> None:
     write_study(tmp_path, "old", (0.1,))
     write_study(tmp_path, "new", (0.1,), digest="c", torch="2")
