@@ -15,7 +15,7 @@ from ioa.study.errors import StudyError
 from ioa.study.execution import Progress, run_missing
 from ioa.study.figure import draw_study
 from ioa.study.learning import learn, load_latents
-from ioa.study.plan import PLAN, Study, StudyPlan, read_study
+from ioa.study.plan import PLAN, Study, StudyPlan, read_study, refuse_other
 from ioa.study.records import TrialRecord, write_record, write_whole
 from ioa.study.scoring import Scores, score
 from ioa.study.splits import divide
@@ -41,12 +41,14 @@ def run_study(
 
     Raises:
         DatasetError: a dataset is not there, or is not what it was.
-        StudyError: it cannot be split as asked for, or results cannot be written.
+        StudyError: it cannot be split as asked for, results cannot be written, or a study of this
+            name has trials that this one has not.
     """
     folder = out / config.name
     datasets = read_datasets(config, engine)
     plan = StudyPlan(config=config, datasets=tuple(_describe(*one) for one in datasets))
     trials = {trial.id: trial for trial in plan.list_trials()}
+    refuse_other(folder, plan)
     write_record(folder / PLAN, plan)
     with ended_in_order(), TemporaryDirectory(prefix="ioa-study-") as temporary:
         snapshots = {}
@@ -57,8 +59,8 @@ def run_study(
         work = partial(run_trial, snapshots=snapshots, conditions=read_conditions())
         trained = run_missing(trials, work, folder, jobs=jobs, on_progress=on_progress)
     study = read_study(out, config.name)
-    write_whole(folder / "table.md", render_study(study))
-    draw_study(folder / "figure.png", study)
+    write_whole(folder / "table.md", render_study(study).encode())
+    write_whole(folder / "figure.png", draw_study(study))
     return study, trained
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ioa.study.coalitions import Coalition, CoalitionRecord, Game, set_scene, value_coalition
-from ioa.study.conditions import read_conditions
+from ioa.study.conditions import Conditions, read_conditions
 from ioa.study.errors import StudyError
 from ioa.study.execution import Progress, run_missing
 from ioa.study.records import read_records
@@ -58,6 +58,7 @@ class SitesReport:
     latents: dict[str, int]
     orders: int | None
     results: list[SeedResult]
+    conditions: list[Conditions]
 
     @property
     def sites(self) -> list[str]:
@@ -136,7 +137,8 @@ def run_sites(
     results = [_conclude(latents.sites, seed, drawn[seed], found[seed]) for seed in drawn]
     sampled = sum(map(len, drawn[0])) or None
     held = dict(zip(latents.sites, counts, strict=True))
-    return SitesReport(dataset, game, held, sampled, results), trained
+    conditions = [record.conditions for record in records.values()]
+    return SitesReport(dataset, game, held, sampled, results, conditions), trained
 
 
 def _check(latents: DatasetLatents, game: Game) -> None:

@@ -52,12 +52,12 @@ def _lines(report: SitesReport) -> Iterator[str]:
     yield f"* all sites: {everyone}; none, the most frequent label of the test: {nobody}"
     yield f"* the Shapley values sum to the difference: {added}"
     yield f"* {_describe_method(report)}"
-    yield f"* {report.game.test_share:.0%} of the groups are tested on, drawn by the seed"
+    yield f"* {100 * report.game.test_share:.3g}% of the groups are tested on, drawn by the seed"
     if report.game.before is not None:
         moment = EPOCH + report.game.before * MILLISECOND
         yield f"* learned only from what was received before {moment.isoformat()}"
     for site, share in report.game.noise:
-        yield f"* {share:.0%} of the labels of {site} are changed at random before learning"
+        yield f"* {100 * share:.3g}% of the labels of {site} are changed at random before learning"
     yield f"* head {report.game.head}, dataset digest `{report.game.digest}`"
 
 

@@ -259,7 +259,10 @@ def write_snapshot(latents: DatasetLatents, file: Path) -> None:
         partial.replace(file)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise DatasetError(f"the snapshot {file} cannot be written: {error.strerror}") from error
+        raise DatasetError(
+            f"the snapshot {file} cannot be written: {error.strerror}; make room there, or name "
+            "another folder (for temporary files: TMPDIR)"
+        ) from error
 
 
 def read_snapshot(file: Path) -> DatasetLatents:

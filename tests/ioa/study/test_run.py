@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Engine
 
 from ioa.study.configuration import Split, StudyConfig
+from ioa.study.errors import StudyError
 from ioa.study.plan import Study, read_study
 from ioa.study.run import run_study
 from ioa.study.summary import summarise_study
@@ -122,6 +123,26 @@ def test_an_unknown_dataset_is_named_before_anything_is_written(
     with pytest.raises(DatasetError, match="there is no dataset none"):
         run(make_config(datasets=("none",)), engine, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_name_keeps_its_trials(engine: Engine, tmp_path: Path) -> None:
+    run(make_config(), engine, tmp_path)
+    before = {file.name: file.read_bytes() for file in (tmp_path / "made").iterdir()}
+    with pytest.raises(StudyError, match=r"6 of its 6 trials would be gone .* another name"):
+        run(make_config(split=Split(folds=2)), engine, tmp_path)
+    with pytest.raises(StudyError, match=r"3 of its 6 trials would be gone"):
+        run(make_config(seeds=(1, 2)), engine, tmp_path)
+    assert before == {file.name: file.read_bytes() for file in (tmp_path / "made").iterdir()}
+
+
+def test_a_figure_that_cannot_be_written_leaves_nothing(engine: Engine, tmp_path: Path) -> None:
+    figure = tmp_path / "made" / "figure.png"
+    figure.mkdir(parents=True)  # stands in the way of the file
+    with pytest.raises(StudyError, match=r"figure.png cannot be written: .* run the same again"):
+        run(make_config(), engine, tmp_path)
+    assert not list(figure.parent.glob("*.partial")) + list(figure.iterdir())
+    figure.rmdir()
+    assert run(make_config(), engine, tmp_path)[1] == 0
 
 
 STOPPED = """

@@ -94,7 +94,9 @@ def test_above_six_sites_orders_are_sampled(tmp_path: Path) -> None:
 def test_a_site_with_one_label_is_marked(tmp_path: Path) -> None:
     latents = make_latents()
     latents.targets[latents.site_of == 0] = 2
-    report, _ = play(latents, make_game(latents), tmp_path, seeds=1)
+    game = replace(make_game(latents), noise=(("north", 0.004),))
+    report, _ = play(latents, game, tmp_path, seeds=1)
+    assert "* 0.4% of the labels of north" in render_sites(report)
     assert report.results[0].untrained == {frozenset({"east"})}
     marked = [line for line in render_sites(report).splitlines() if "(!)" in line]
     assert [line[:6] for line in marked] == ["| east", "(!) In"]
