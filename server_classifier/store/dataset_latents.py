@@ -222,8 +222,9 @@ class _Groups:
         return np.unique(first, return_inverse=True)[1]
 
     def _join(self, row: int, other: int) -> None:
-        first, second = sorted((self._find(row), self._find(other)))
-        self._places[second] = first
+        if row != other:
+            first, second = sorted((self._find(row), self._find(other)))
+            self._places[second] = first
 
     def _find(self, row: int) -> int:
         """Return the first row of a row's group; the way there gets shorter."""
