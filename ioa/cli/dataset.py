@@ -84,7 +84,7 @@ def show(
 ) -> None:
     """Print what a dataset holds, and whether its latents are still what they were.
 
-    Exit code 1 where latents are gone or changed.
+    Exit code 1 where latents are gone or changed, or the list of them is.
 
     Example: ioa dataset show two-sites
     """
@@ -99,7 +99,7 @@ def show(
         typer.echo(json.dumps(survey_to_json(chosen, survey)))
     else:
         print_survey(chosen, survey)
-    if survey.gone or survey.changed:
+    if survey.gone or survey.changed or survey.digest != chosen.digest:
         raise typer.Exit(1)
 
 

@@ -57,7 +57,9 @@ def print_survey(dataset: "Dataset", survey: "Survey") -> None:
     for what, message_ids in (("gone", survey.gone), ("changed", survey.changed)):
         if message_ids:
             typer.echo(f"{len(message_ids):,} latents are {what}: {_name_first(message_ids)}")
-    if not survey.gone and not survey.changed:
+    if survey.digest != dataset.digest:
+        typer.echo(f"the list itself is damaged: its digest is now {survey.digest}")
+    elif not survey.gone and not survey.changed:
         typer.echo("all latents are there, as they were")
 
 
@@ -65,6 +67,7 @@ def survey_to_json(dataset: "Dataset", survey: "Survey") -> dict[str, Any]:
     """Return the same as one JSON object."""
     return {
         **to_json(dataset),
+        "digest_now": survey.digest,
         "counts": _count_by_field(survey.counts),
         "gone": {"rows": len(survey.gone), "first": survey.gone[:_IDS_SHOWN]},
         "changed": {"rows": len(survey.changed), "first": survey.changed[:_IDS_SHOWN]},

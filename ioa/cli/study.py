@@ -13,6 +13,7 @@ from ioa.cli.study_reports import (
     print_comparison,
     print_markdown,
     study_to_json,
+    warn_of_others,
 )
 from ioa.cli.tables import print_rows, server_database
 
@@ -27,6 +28,7 @@ def run(
 
     What was done before, also by a run that was killed, is not done again. Table and figure lie
     beside the trials, in OUT/NAME; remove that folder to train all again, as after an upgrade.
+    Seeds and values may be added to the file; for any other change give it another name.
 
     Example: ioa experiment run dropout.toml
     """
@@ -42,6 +44,7 @@ def run(
         progress(config.name, as_json) as show,
     ):
         study, trained = run_study(config, engine, out, jobs=count_jobs(jobs), on_progress=show)
+    warn_of_others([one.conditions for one in study.records.values()], out / config.name)
     if as_json:
         typer.echo(json.dumps(study_to_json(study) | {"trained": trained}))
         return
@@ -53,7 +56,10 @@ def list_all(out: Out = STUDIES, as_json: Json = False) -> None:
     """List the studies of a folder, finished or not. Example: ioa experiment list"""
     from ioa.study.plan import list_studies
 
-    rows = [describe_study(study) for study in list_studies(out)]
+    studies, errors = list_studies(out)
+    for error in errors:
+        typer.echo(f"left out: {error}", err=True)
+    rows = [describe_study(study) for study in studies]
     print_rows(rows, as_json, empty=f"there is no study in {out}; make one: ioa experiment run")
 
 

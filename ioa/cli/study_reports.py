@@ -1,5 +1,7 @@
 """What the commands of studies print."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -8,6 +10,7 @@ from ioa.cli.tables import print_rows
 
 if TYPE_CHECKING:
     from ioa.study.comparison import Comparison, Effect
+    from ioa.study.conditions import Conditions
     from ioa.study.plan import Study
 
 
@@ -37,6 +40,14 @@ def study_to_json(study: "Study") -> dict[str, Any]:
     }
 
 
+def warn_of_others(found: "Sequence[Conditions]", folder: Path) -> None:
+    """Say on standard error how many trainings were made with other versions than now."""
+    from ioa.study.conditions import describe_others
+
+    if line := describe_others(found, folder):
+        typer.echo(line, err=True)
+
+
 def print_markdown(text: str) -> None:
     """Print a page as text."""
     from rich.console import Console
@@ -51,6 +62,8 @@ def print_comparison(comparison: "Comparison") -> None:
     print_rows(changes, False, empty="nothing changed: settings, data and conditions are the same")
     typer.echo("\naccuracy in %, mean ± standard deviation over trials:")
     print_rows([_tell(one) for one in comparison.effects], False, empty="")
+    if left_out := sum(one.left_out for one in comparison.effects):
+        typer.echo(f"{left_out} trials without a counterpart are left out")
     for which, rows in (("first", comparison.only_first), ("second", comparison.only_second)):
         for names in rows:
             typer.echo(f"only in the {which}: {', '.join(names.values())}")

@@ -9,7 +9,7 @@ import typer
 from ioa.cli.options import Config, Database, Json
 from ioa.cli.selection_options import parse_digits, parse_time
 from ioa.cli.study_options import STUDIES, Jobs, Out, count_jobs, progress
-from ioa.cli.study_reports import print_markdown
+from ioa.cli.study_reports import print_markdown, warn_of_others
 from ioa.cli.tables import server_database
 from ioa.settings import load_settings
 
@@ -28,6 +28,18 @@ def parse_noise(text: str) -> tuple[str, float]:
     if not site or not 0 <= share <= 1:
         raise typer.BadParameter(f"{text!r} is no SITE=PERCENT, such as north=30")
     return site, share
+
+
+def gather_noise(texts: list[str]) -> tuple[tuple[str, float], ...]:
+    """Read all of ``--noise``, sorted by site.
+
+    Raises:
+        typer.BadParameter: one is no SITE=PERCENT, or a site is named twice.
+    """
+    changed = sorted(map(parse_noise, texts))
+    if len(dict(changed)) < len(changed):
+        raise typer.BadParameter("--noise names a site twice")
+    return tuple(changed)
 
 
 def sites(
@@ -64,7 +76,7 @@ def sites(
         float, typer.Option(help="Of subjects, images or messages, tested on.", min=0.01, max=0.9)
     ] = 0.2,
     orders: Annotated[
-        int, typer.Option(help="Orders of the sites to sample where there are over six.", min=2)
+        int, typer.Option(help="Orders of the sites to sample at least, of over six.", min=2)
     ] = 30,
     out: Out = STUDIES,
     jobs: Jobs = None,
@@ -85,7 +97,7 @@ def sites(
     from server_classifier.store.dataset_latents import read_dataset
 
     settings = load_settings(config).server.training
-    changed = tuple(sorted(dict(map(parse_noise, noise or [])).items()))
+    changed = gather_noise(noise or [])
     with (
         server_database(config, database, existing=True) as engine,
         reading(engine) as connection,
@@ -103,7 +115,8 @@ def sites(
             jobs=count_jobs(jobs),
             on_progress=show_done,
         )
-    write_whole(folder / "table.md", render_sites(report))
+    write_whole(folder / "table.md", render_sites(report).encode())
+    warn_of_others(report.conditions, folder)
     if as_json:
         typer.echo(json.dumps(report.to_json() | {"trained": trained}))
         return

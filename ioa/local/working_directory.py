@@ -1,14 +1,13 @@
 """A directory for one run, which leaves no image behind that nobody asked to keep."""
 
 import shutil
-import signal
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ioa.errors import SettingsError
+from ioa.termination import ended_in_order
 
 
 @contextmanager
@@ -25,29 +24,19 @@ def working_directory(keep: Path | None, prefix: str) -> Iterator[Path]:
         if keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
             raise SettingsError(f"{keep} is not empty; name a new directory with --keep")
         keep.mkdir(parents=True, exist_ok=True)
-        with _ended_in_order():
+        with ended_in_order():
             yield keep.resolve()
         return
     directory = Path(tempfile.mkdtemp(prefix=prefix))
     logs_matter = False
     try:
-        with _ended_in_order():
+        with ended_in_order():
             yield directory
     except Exception:
         logs_matter = True
         raise
     finally:
         _remove(directory, keep_logs=logs_matter)
-
-
-@contextmanager
-def _ended_in_order() -> Iterator[None]:
-    """Turn SIGTERM into SystemExit inside, so that what was opened is closed."""
-    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _remove(directory: Path, *, keep_logs: bool) -> None:

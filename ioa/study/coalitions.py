@@ -29,6 +29,8 @@ class Game:
         test_share: of the groups of every site and label, which are tested on.
         before: only latents received before this time (milliseconds since 1970 UTC) are learned.
         noise: site and share of its labels that are changed before anything learns from them.
+        received: with ``before``, the hash of which latents these are: the dataset's digest does
+            not cover when they were received.
     """
 
     digest: str
@@ -38,6 +40,7 @@ class Game:
     test_share: float
     before: int | None = None
     noise: tuple[tuple[str, float], ...] = ()
+    received: str | None = None
 
     def describe(self) -> dict[str, Any]:
         """Return all that decides the value of a set of sites, but the set and the seed."""
@@ -49,6 +52,7 @@ class Game:
             "test_share": self.test_share,
             "before": self.before,
             "noise": dict(self.noise),
+            "received": self.received,
         }
 
 
@@ -71,7 +75,10 @@ class Coalition:
 
 
 class CoalitionRecord(BaseModel):
-    """What a set of sites is worth; not ``trained`` where it has no two labels to tell apart."""
+    """What a set of sites is worth; not ``trained`` where it has no two labels to tell apart.
+
+    Then it always answers its one label. No site at all guesses the test's most frequent label.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -151,8 +158,10 @@ def _measure(
     """Return the accuracy and whether it is that of a training."""
     truth = latents.targets[scene.tested]
     targets = scene.targets[learned]
-    if len(np.unique(targets)) < 2:
+    if not len(targets):
         return float(np.bincount(truth).max() / len(truth)), False
+    if (targets == targets[0]).all():
+        return float((truth == targets[0]).mean()), False
     settings = apply_head(coalition.game.head, coalition.game.settings)
     classifier = learn(latents.values[learned], targets, seed=coalition.seed, settings=settings)
     answers = classifier.predict(latents.values[scene.tested], len(latents.labels)).argmax(axis=1)

@@ -1,14 +1,14 @@
 """Two studies, or two rows, side by side: what changed, and what it did."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import sqrt
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ioa.study.errors import StudyError
 from ioa.study.plan import Study, read_study
-from ioa.study.summary import FIGURES, Row, Spread, find_spread, summarise_study
+from ioa.study.summary import FIGURES, Key, Row, Spread, find_spread, summarise_study
 from ioa.study.trials import Variant
 
 
@@ -42,6 +42,8 @@ class Effect:
             latents; otherwise those of any two trials.
         differences: of each figure, the second less the first.
         better: in how many pairs the second has the higher accuracy; None where nothing is paired.
+        left_out: trials of either side that are in no pair; where some are paired, the rows are
+            without them.
     """
 
     first: Row
@@ -49,6 +51,7 @@ class Effect:
     paired: bool
     differences: dict[str, Spread]
     better: int | None
+    left_out: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,10 @@ def _match(first: list[Row], second: list[Row]) -> list[tuple[Row, Row]]:
 def _measure(first: Row, second: Row, *, same_split: bool) -> Effect:
     keys = sorted(first.results.keys() & second.results.keys())
     paired = bool(keys) and same_split and _data_of(first) == _data_of(second)
+    left_out = 0
+    if paired:
+        left_out = len(first.results) + len(second.results) - 2 * len(keys)
+        first, second = (_keep(row, keys) for row in (first, second))
     differences: dict[str, Spread] = {}
     for name in FIGURES:
         if paired:
@@ -126,7 +133,11 @@ def _measure(first: Row, second: Row, *, same_split: bool) -> Effect:
         if found is not None:
             differences[name] = found
     better = sum(first.results[k]["accuracy"] < second.results[k]["accuracy"] for k in keys)
-    return Effect(first, second, paired, differences, better if paired else None)
+    return Effect(first, second, paired, differences, better if paired else None, left_out)
+
+
+def _keep(row: Row, keys: list[Key]) -> Row:
+    return replace(row, results={key: row.results[key] for key in keys})
 
 
 def _data_of(row: Row) -> tuple[str, str] | None:
@@ -184,5 +195,6 @@ def _effect_to_json(effect: Effect) -> dict[str, Any]:
         "second": effect.second.to_json(),
         "paired": effect.paired,
         "better": effect.better,
+        "left_out": effect.left_out,
         "differences": {name: asdict(one) for name, one in effect.differences.items()},
     }

@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -34,6 +35,19 @@ def read_conditions() -> Conditions:
         machine=f"{platform.machine()}, {platform.system()}",
         versions={"python": platform.python_version()} | versions,
         commit=_read_commit(Path(__file__).parents[2]),
+    )
+
+
+def describe_others(found: Sequence[Conditions], folder: Path) -> str | None:
+    """Return a line about trainings that were made with other versions, None where none was."""
+    now = read_conditions().versions
+    others = [one.versions.items() - now.items() for one in found if one.versions != now]
+    if not others:
+        return None
+    versions = sorted({f"{name} {version}" for other in others for name, version in other})
+    return (
+        f"{len(others)} trainings were made with {', '.join(versions)}; remove {folder} to do them "
+        "again with what is installed now"
     )
 
 

@@ -57,7 +57,8 @@ class StudyConfig(BaseModel):
     """A study: every dataset, encoder, head and settings with every seed and fold.
 
     Attributes:
-        database: where the datasets are; without it, the database of the server's settings.
+        database: where the datasets are; without it, the database of the server's settings. It is
+            never written down: it may hold a password.
         encoders: ids; without it, the one encoder of each dataset.
         settings: all combinations of the values that the file lists.
     """
@@ -65,7 +66,7 @@ class StudyConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
-    database: str | None = None
+    database: str | None = Field(None, exclude=True)
     datasets: Distinct[str]
     encoders: Distinct[str] | None = None
     heads: Distinct[Head] = ("mlp",)

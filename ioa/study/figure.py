@@ -1,13 +1,13 @@
 """A study as a picture: the accuracy of every trial, a line for each row of the table."""
 
-from pathlib import Path
+from io import BytesIO
 
 from ioa.study.plan import Study
 from ioa.study.summary import Row, summarise_study
 
 
-def draw_study(path: Path, study: Study) -> None:
-    """Write the figure as PNG: a dot for each trial, mean and standard deviation as a bar.
+def draw_study(study: Study) -> bytes:
+    """Return the figure as PNG: a dot for each trial, mean and standard deviation as a bar.
 
     A guess has its mean in its name only: it lies so far off that nothing else could be told apart.
     """
@@ -31,7 +31,9 @@ def draw_study(path: Path, study: Study) -> None:
     axis.set_ylim(len(rows) - 0.5, -0.5)
     axis.set(xlabel="accuracy, %", title=study.name)
     axis.grid(axis="x", alpha=0.3)
-    figure.savefig(path, format="png", dpi=120)
+    drawn = BytesIO()
+    figure.savefig(drawn, format="png", dpi=120)
+    return drawn.getvalue()
 
 
 def _name(row: Row) -> str:

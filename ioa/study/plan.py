@@ -49,13 +49,41 @@ def read_study(out: Path, name: str) -> Study:
     """
     folder = out / name
     if not (folder / PLAN).is_file():
-        known = ", ".join(study.name for study in list_studies(out)) or "none at all"
+        known = ", ".join(_list_names(out)) or "none at all"
         raise StudyError(f"there is no study {name} in {out}; there is {known}")
     plan = read_record(StudyPlan, folder / PLAN)
     ids = [trial.id for trial in plan.list_trials()]
     return Study(plan, read_records(TrialRecord, folder, ids))
 
 
-def list_studies(out: Path) -> list[Study]:
-    """Return all studies of a folder by name."""
-    return [read_study(out, file.parent.name) for file in sorted(out.glob(f"*/{PLAN}"))]
+def list_studies(out: Path) -> tuple[list[Study], list[StudyError]]:
+    """Return all studies of a folder by name, and what is wrong with those that are damaged."""
+    studies, errors = [], []
+    for name in _list_names(out):
+        try:
+            studies.append(read_study(out, name))
+        except StudyError as error:
+            errors.append(error)
+    return studies, errors
+
+
+def refuse_other(folder: Path, plan: StudyPlan) -> None:
+    """Refuse a plan without the trials that a folder's own plan has; more of them may be added.
+
+    Raises:
+        StudyError: the study there would lose trials, or its plan is damaged.
+    """
+    if not (folder / PLAN).is_file():
+        return
+    planned = {trial.id for trial in plan.list_trials()}
+    there = {trial.id for trial in read_record(StudyPlan, folder / PLAN).list_trials()}
+    if lost := len(there - planned):
+        raise StudyError(
+            f"{folder} holds another study: {lost} of its {len(there)} trials would be gone from "
+            "the table, as their dataset, split or settings are not those of the file; give the "
+            f"file another name, or remove {folder}"
+        )
+
+
+def _list_names(out: Path) -> list[str]:
+    return sorted(file.parent.name for file in out.glob(f"*/{PLAN}"))

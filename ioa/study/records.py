@@ -43,11 +43,11 @@ Record = TypeVar("Record", bound=BaseModel)
 
 def write_record(file: Path, record: BaseModel) -> None:
     """Write a record as JSON. Raises StudyError where that is not possible."""
-    write_whole(file, record.model_dump_json(indent=1) + "\n")
+    write_whole(file, record.model_dump_json(indent=1).encode() + b"\n")
 
 
-def write_whole(file: Path, text: str) -> None:
-    """Write a text file so that nobody, even after a crash, finds half of it.
+def write_whole(file: Path, content: bytes) -> None:
+    """Write a file so that nobody, even after a crash, finds half of it.
 
     Raises:
         StudyError: it cannot be written; nothing of it is left.
@@ -56,15 +56,18 @@ def write_whole(file: Path, text: str) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         handle, partial = tempfile.mkstemp(dir=file.parent, prefix=".", suffix=".partial")
         try:
-            with os.fdopen(handle, "w") as stream:
-                stream.write(text)
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())
             Path(partial).replace(file)
         finally:
             Path(partial).unlink(missing_ok=True)
     except OSError as error:
-        raise StudyError(f"{file} cannot be written: {error.strerror}") from error
+        raise StudyError(
+            f"{file} cannot be written: {error.strerror}; what is done is kept: see to it, and run "
+            "the same again"
+        ) from error
 
 
 def read_records(kind: type[Record], folder: Path, ids: Iterable[str]) -> dict[str, Record]:

@@ -15,12 +15,13 @@ from ioa.study.errors import StudyError
 from ioa.study.execution import Progress, run_missing
 from ioa.study.figure import draw_study
 from ioa.study.learning import learn, load_latents
-from ioa.study.plan import PLAN, Study, StudyPlan, read_study
+from ioa.study.plan import PLAN, Study, StudyPlan, read_study, refuse_other
 from ioa.study.records import TrialRecord, write_record, write_whole
 from ioa.study.scoring import Scores, score
 from ioa.study.splits import divide
 from ioa.study.table import render_study
 from ioa.study.trials import DatasetFacts, Trial
+from ioa.termination import ended_in_order
 from server_classifier.classifier import TrainingError
 from server_classifier.store.database import lift_limits, reading
 from server_classifier.store.dataset_latents import DatasetLatents, read_dataset, write_snapshot
@@ -40,14 +41,16 @@ def run_study(
 
     Raises:
         DatasetError: a dataset is not there, or is not what it was.
-        StudyError: it cannot be split as asked for, or results cannot be written.
+        StudyError: it cannot be split as asked for, results cannot be written, or a study of this
+            name has trials that this one has not.
     """
     folder = out / config.name
     datasets = read_datasets(config, engine)
     plan = StudyPlan(config=config, datasets=tuple(_describe(*one) for one in datasets))
     trials = {trial.id: trial for trial in plan.list_trials()}
+    refuse_other(folder, plan)
     write_record(folder / PLAN, plan)
-    with TemporaryDirectory(prefix="ioa-study-") as temporary:
+    with ended_in_order(), TemporaryDirectory(prefix="ioa-study-") as temporary:
         snapshots = {}
         for number, (_, latents) in enumerate(datasets):
             file = Path(temporary, f"{number}.latents")
@@ -56,8 +59,8 @@ def run_study(
         work = partial(run_trial, snapshots=snapshots, conditions=read_conditions())
         trained = run_missing(trials, work, folder, jobs=jobs, on_progress=on_progress)
     study = read_study(out, config.name)
-    write_whole(folder / "table.md", render_study(study))
-    draw_study(folder / "figure.png", study)
+    write_whole(folder / "table.md", render_study(study).encode())
+    write_whole(folder / "figure.png", draw_study(study))
     return study, trained
 
 
@@ -121,4 +124,7 @@ def _describe(name: str, latents: DatasetLatents) -> DatasetFacts:
         rows=len(latents.targets),
         sites=latents.sites,
         labels=latents.labels,
+        groups=len(np.unique(latents.groups)),
+        with_subject=latents.with_subject,
+        with_image=latents.with_image,
     )

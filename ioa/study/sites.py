@@ -1,7 +1,8 @@
 """The counterfactual consortium: what each site adds to the others, by training without it."""
 
+import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,23 +10,23 @@ from typing import Any
 
 import numpy as np
 
-from ioa.study.coalitions import Coalition, CoalitionRecord, Game, value_coalition
-from ioa.study.conditions import read_conditions
+from ioa.study.coalitions import Coalition, CoalitionRecord, Game, set_scene, value_coalition
+from ioa.study.conditions import Conditions, read_conditions
 from ioa.study.errors import StudyError
 from ioa.study.execution import Progress, run_missing
 from ioa.study.records import read_records
 from ioa.study.shapley import (
+    Block,
     Members,
-    Order,
     Share,
-    Value,
     compute_shapley,
-    draw_orders,
+    draw_blocks,
     estimate_shapley,
     list_coalitions,
     list_prefixes,
 )
 from ioa.study.summary import find_spread
+from ioa.termination import ended_in_order
 from server_classifier.store.dataset_latents import DatasetLatents, write_snapshot
 
 EXACT_SITES = 6
@@ -34,7 +35,10 @@ EXACT_SITES = 6
 
 @dataclass(frozen=True, slots=True)
 class SeedResult:
-    """Accuracies, and by site: of it alone, of all without it, and what it adds."""
+    """Accuracies, and by site: of it alone, of all without it, and what it adds.
+
+    Sets of sites in ``untrained`` have one label at most to learn, which they always answer.
+    """
 
     seed: int
     everyone: float
@@ -42,6 +46,7 @@ class SeedResult:
     alone: dict[str, float]
     without: dict[str, float]
     shapley: dict[str, Share]
+    untrained: frozenset[Members]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,7 @@ class SitesReport:
     latents: dict[str, int]
     orders: int | None
     results: list[SeedResult]
+    conditions: list[Conditions]
 
     @property
     def sites(self) -> list[str]:
@@ -71,6 +77,7 @@ class SitesReport:
             "everyone": [one.everyone for one in self.results],
             "nobody": [one.nobody for one in self.results],
             "seeds": [one.seed for one in self.results],
+            "untrained": [sorted(map(sorted, one.untrained)) for one in self.results],
             "sites": [self._site_to_json(site) for site in self.sites],
         }
 
@@ -101,32 +108,37 @@ def run_sites(
 
     Args:
         folder: keeps the value of each set, so that it is trained once only.
-        orders: how many orders of the sites are sampled where there are more than six.
+        orders: how many orders of the sites are sampled at least where there are more than six.
 
     Raises:
-        StudyError: there is nothing to compare, or a site is not in the dataset.
+        StudyError: there is nothing to compare, not even all sites together can be trained, or a
+            site is not in the dataset.
     """
     _check(latents, game)
+    game = _note_received(game, latents)
+    for seed in range(seeds):
+        _refuse_one_label(latents, game, seed)
     drawn = {seed: _draw(latents.sites, orders, seed) for seed in range(seeds)}
     coalitions = {
         one.id: one
         for seed in range(seeds)
         for one in _list_needed(latents.sites, game, seed, drawn[seed])
     }
-    with TemporaryDirectory(prefix="ioa-sites-") as temporary:
+    with ended_in_order(), TemporaryDirectory(prefix="ioa-sites-") as temporary:
         snapshot = Path(temporary, "all.latents")
         write_snapshot(latents, snapshot)
         work = partial(value_coalition, snapshot=snapshot, conditions=read_conditions())
         trained = run_missing(coalitions, work, folder, jobs=jobs, on_progress=on_progress)
     records = read_records(CoalitionRecord, folder, coalitions)
     counts = np.bincount(latents.site_of).tolist()
-    results = [
-        _conclude(latents.sites, seed, drawn[seed], _look_up(game, seed, records))
-        for seed in range(seeds)
-    ]
-    sampled = orders if len(latents.sites) > EXACT_SITES else None
+    found: dict[int, dict[Members, CoalitionRecord]] = {seed: {} for seed in drawn}
+    for name, one in coalitions.items():
+        found[one.seed][frozenset(one.sites)] = records[name]
+    results = [_conclude(latents.sites, seed, drawn[seed], found[seed]) for seed in drawn]
+    sampled = sum(map(len, drawn[0])) or None
     held = dict(zip(latents.sites, counts, strict=True))
-    return SitesReport(dataset, game, held, sampled, results), trained
+    conditions = [record.conditions for record in records.values()]
+    return SitesReport(dataset, game, held, sampled, results, conditions), trained
 
 
 def _check(latents: DatasetLatents, game: Game) -> None:
@@ -142,19 +154,37 @@ def _check(latents: DatasetLatents, game: Game) -> None:
         raise StudyError("no latent was received before that time")
 
 
-def _draw(sites: tuple[str, ...], orders: int, seed: int) -> list[Order]:
+def _note_received(game: Game, latents: DatasetLatents) -> Game:
+    if game.before is None:
+        return game
+    mask = np.packbits(latents.received_at < game.before)
+    return replace(game, received=hashlib.sha256(mask.tobytes()).hexdigest())
+
+
+def _refuse_one_label(latents: DatasetLatents, game: Game, seed: int) -> None:
+    scene = set_scene(latents, game, seed)
+    learned = np.unique(scene.targets[scene.learnable])
+    if len(learned) < 2:
+        has = f"only label {latents.labels[learned[0]]}" if len(learned) else "nothing"
+        raise StudyError(
+            f"with seed {seed} all sites together have {has} to learn from: choose a smaller "
+            "--test-share, a later --before, or a larger dataset"
+        )
+
+
+def _draw(sites: tuple[str, ...], orders: int, seed: int) -> list[Block]:
     """Return the orders to sample, none where all sets are trained anyway."""
     if len(sites) <= EXACT_SITES:
         return []
-    return draw_orders(sites, orders, np.random.default_rng(seed))
+    return draw_blocks(sites, orders, np.random.default_rng(seed))
 
 
 def _list_needed(
-    sites: tuple[str, ...], game: Game, seed: int, orders: list[Order]
+    sites: tuple[str, ...], game: Game, seed: int, blocks: list[Block]
 ) -> Iterator[Coalition]:
-    if orders:
+    if blocks:
         everyone = frozenset(sites)
-        needed = [*list_prefixes(orders), *(frozenset({site}) for site in sites)]
+        needed = [*list_prefixes(blocks), *(frozenset({site}) for site in sites)]
         needed += [everyone - {site} for site in sites]
     else:
         needed = list_coalitions(sites)
@@ -162,14 +192,15 @@ def _list_needed(
         yield Coalition(game, seed, tuple(sorted(members)))
 
 
-def _look_up(game: Game, seed: int, records: dict[str, CoalitionRecord]) -> Value:
+def _conclude(
+    sites: tuple[str, ...],
+    seed: int,
+    blocks: list[Block],
+    records: dict[Members, CoalitionRecord],
+) -> SeedResult:
     def value(members: Members) -> float:
-        return records[Coalition(game, seed, tuple(sorted(members))).id].accuracy
+        return records[members].accuracy
 
-    return value
-
-
-def _conclude(sites: tuple[str, ...], seed: int, orders: list[Order], value: Value) -> SeedResult:
     everyone = frozenset(sites)
     return SeedResult(
         seed,
@@ -177,7 +208,8 @@ def _conclude(sites: tuple[str, ...], seed: int, orders: list[Order], value: Val
         value(frozenset()),
         {site: value(frozenset({site})) for site in sites},
         {site: value(everyone - {site}) for site in sites},
-        estimate_shapley(orders, value) if orders else compute_shapley(sites, value),
+        estimate_shapley(blocks, value) if blocks else compute_shapley(sites, value),
+        frozenset(one for one, record in records.items() if one and not record.trained),
     )
 
 

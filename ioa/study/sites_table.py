@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from ioa.experiment.markdown import make_head, make_row
+from ioa.study.shapley import Share
 from ioa.study.sites import SitesReport
 from ioa.study.summary import find_spread
 from ioa.study.table import format_spread
@@ -12,6 +13,11 @@ MEANING = """\
 Accuracy in %, mean ± standard deviation over seeds. The value of a set of sites is the accuracy of
 a classifier that learned from their latents, on latents of all sites that nobody learned from,
 labelled as the sites stated. A site's Shapley value is what it adds to the others on average."""
+
+
+UNTRAINED = """\
+(!) In some seed these sites have one label only to learn, which is always answered then, or none,
+where the most frequent label of the test is. Such sets of sites count in the Shapley values."""
 
 
 def render_sites(report: SitesReport) -> str:
@@ -30,35 +36,47 @@ def _lines(report: SitesReport) -> Iterator[str]:
         yield make_row(
             [
                 *(site, f"{report.latents[site]:,}"),
-                _format([one.alone[site] for one in results]),
-                _format([one.without[site] for one in results]),
+                _format([one.alone[site] for one in results]) + _mark(report, {site}),
+                _format([one.without[site] for one in results])
+                + _mark(report, {*report.latents} - {site}),
                 _format([one.shapley[site].value for one in results]),
-                *(f"{100 * one.shapley[site].value:.2f}" for one in results),
+                *(_format_share(one.shapley[site]) for one in results),
             ]
         )
     everyone = _format([one.everyone for one in results])
     nobody = _format([one.nobody for one in results])
     added = _format([one.everyone - one.nobody for one in results])
     yield from ("", MEANING, "")
+    if any(one.untrained for one in results):
+        yield from (UNTRAINED, "")
     yield f"* all sites: {everyone}; none, the most frequent label of the test: {nobody}"
     yield f"* the Shapley values sum to the difference: {added}"
     yield f"* {_describe_method(report)}"
-    yield f"* {report.game.test_share:.0%} of the groups are tested on, drawn by the seed"
+    yield f"* {100 * report.game.test_share:.3g}% of the groups are tested on, drawn by the seed"
     if report.game.before is not None:
         moment = EPOCH + report.game.before * MILLISECOND
         yield f"* learned only from what was received before {moment.isoformat()}"
     for site, share in report.game.noise:
-        yield f"* {share:.0%} of the labels of {site} are changed at random before learning"
+        yield f"* {100 * share:.3g}% of the labels of {site} are changed at random before learning"
     yield f"* head {report.game.head}, dataset digest `{report.game.digest}`"
+
+
+def _mark(report: SitesReport, sites: set[str]) -> str:
+    return " (!)" if any(sites in one.untrained for one in report.results) else ""
 
 
 def _describe_method(report: SitesReport) -> str:
     if report.orders is None:
         return f"exact: all {2 ** len(report.sites)} sets of sites, each trained once per seed"
-    errors = [share.error for one in report.results for share in one.shapley.values()]
-    largest = max((error for error in errors if error is not None), default=None)
-    spread = "" if largest is None else f"; standard error within a seed up to {largest:.2%}"
-    return f"estimated from {report.orders} orders of the sites per seed{spread}"
+    return (
+        f"estimated from {report.orders} orders of the sites per seed, in which every site stands "
+        "equally often at every place; in brackets the standard error within the seed"
+    )
+
+
+def _format_share(share: Share) -> str:
+    error = "" if share.error is None else f" ({100 * share.error:.2f})"
+    return f"{100 * share.value:.2f}{error}"
 
 
 def _format(values: list[float]) -> str:

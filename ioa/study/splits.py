@@ -1,6 +1,6 @@
 """What is learned from and what is tested on: no group is on both sides.
 
-A group is all latents of one subject, or where the site names none, of one image, or one message.
+A group is all latents that share a subject or an image of a site, else one message.
 """
 
 import numpy as np

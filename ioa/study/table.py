@@ -50,7 +50,11 @@ def _lines(study: Study) -> Iterator[str]:
     for facts in study.plan.datasets:
         sites, labels = len(facts.sites), len(facts.labels)
         yield f"* dataset `{facts.name}`: {facts.rows:,} latents of encoder `{facts.encoder_id}` "
-        yield f"  from {sites} sites, {labels} labels, digest `{facts.digest}`"
+        yield f"  from {sites} sites, {labels} labels, digest `{facts.digest}`; "
+        yield (
+            f"  {facts.with_subject:,} name a subject and {facts.with_image:,} an image, which "
+            f"makes {facts.groups:,} groups that no split divides"
+        )
     for conditions in list_conditions(study):
         yield f"* made with: {describe_conditions(conditions)}"
 

@@ -9,16 +9,22 @@ import orjson
 from pydantic import BaseModel, ConfigDict
 
 from ioa.study.configuration import Head, Split, StudyConfig
+from ioa.study.errors import StudyError
 from ioa.study.splits import list_folds
 from server_classifier.training_settings import TrainingSettings
 
 ID_DIGITS = 16
-RULES = 1
+RULES = 2
 """Another number whenever splits are drawn or scores counted in another way."""
 
 
 class DatasetFacts(BaseModel):
-    """What a study knows of the latents of one dataset and encoder without reading them again."""
+    """What a study knows of the latents of one dataset and encoder without reading them again.
+
+    Attributes:
+        rows: how many there are; ``with_subject`` and ``with_image`` name a subject, an image.
+        groups: what no split divides (``DatasetLatents.groups``).
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,6 +34,9 @@ class DatasetFacts(BaseModel):
     rows: int
     sites: tuple[str, ...]
     labels: tuple[str, ...]
+    groups: int
+    with_subject: int
+    with_image: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +100,21 @@ def list_trials(config: StudyConfig, datasets: tuple[DatasetFacts, ...]) -> list
     Raises:
         StudyError: a dataset cannot be split in the way that is asked for.
     """
-    folds = {
-        (facts.name, facts.encoder_id): list_folds(config.split, facts.sites) for facts in datasets
-    }
+    folds = {(facts.name, facts.encoder_id): _list_folds(config.split, facts) for facts in datasets}
     return [
         Trial(variant, config.split, seed, fold)
         for seed, variant in product(config.seeds, list_variants(config, datasets))
         for fold in folds[variant.dataset, variant.encoder_id]
     ]
+
+
+def _list_folds(split: Split, facts: DatasetFacts) -> list[str]:
+    if split.hold_out == "subject" and not facts.with_subject:
+        raise StudyError(
+            f"no subject can be held out: no latent of dataset {facts.name} names one; use folds, "
+            "which keep images together"
+        )
+    return list_folds(split, facts.sites)
 
 
 def apply_head(head: Head, settings: TrainingSettings) -> TrainingSettings:

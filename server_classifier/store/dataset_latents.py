@@ -29,7 +29,7 @@ _MAGIC = b"ioalat/1"
 _SUM = slice(8, 40)
 _FIRST_ARRAY = 64
 _NUMBERS = ("targets", "site_of", "groups", "received_at")
-_FACTS = ("labels", "sites", "digest", "encoder_id", "skipped")
+_FACTS = ("labels", "sites", "digest", "encoder_id", "skipped", "with_subject", "with_image")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,14 @@ class DatasetLatents:
         labels: those that occur, sorted.
         site_of: [N] int64, the place of each site in ``sites``.
         sites: those that occur, sorted.
-        groups: [N] int64, one number for each subject, else imageID, else messageID: what must
-            not be split between learning and testing.
+        groups: [N] int64, one number for latents that share a subject or an image of a site, be it
+            through others: what must not be split between learning and testing.
         received_at: [N] int64, milliseconds since 1970 UTC.
         digest: of the whole dataset.
         skipped: members of this encoder that cannot be learned from: sums, int32, and vectors of
             another length.
+        with_subject: how many of the N name a subject.
+        with_image: how many name an image.
     """
 
     values: NDArray[np.float32]
@@ -60,12 +62,14 @@ class DatasetLatents:
     digest: str
     encoder_id: str
     skipped: int = 0
+    with_subject: int = 0
+    with_image: int = 0
 
 
 def read_dataset(
     connection: Connection, name: str, encoder_id: str | None = None
 ) -> DatasetLatents:
-    """Read a dataset's latents of one encoder, after checking that none has changed.
+    """Read a dataset's latents of one encoder, after checking that nothing has changed.
 
     The arrays follow from the dataset alone, whatever the database and the order of storage.
 
@@ -73,8 +77,8 @@ def read_dataset(
         encoder_id: or its first digits; needed where the dataset has latents of several encoders.
 
     Raises:
-        DatasetError: there is no such dataset, members of it are gone or changed, or it is not
-            clear which encoder is meant.
+        DatasetError: there is no such dataset, its list is damaged, members are gone or changed,
+            or it is not clear which encoder is meant.
     """
     lift_limits(connection)
     chosen = get_dataset(connection, name)
@@ -91,6 +95,11 @@ def read_dataset(
 
 
 def _refuse_changes(chosen: Dataset, survey: Survey) -> None:
+    if survey.digest != chosen.digest:
+        raise DatasetError(
+            f"the list of dataset {chosen.name} is damaged: its digest is no longer that of the "
+            "dataset; restore the database from a backup, or make a dataset of another name"
+        )
     if lost := survey.gone + survey.changed:
         raise DatasetError(
             f"dataset {chosen.name} no longer holds: of {chosen.rows} latents {len(survey.gone)} "
@@ -145,6 +154,8 @@ def read_latents(
         digest=chosen.digest,
         encoder_id=manifest.encoder_id,
         skipped=stored - filled,
+        with_subject=groups.with_subject,
+        with_image=groups.with_image,
     )
 
 
@@ -182,9 +193,10 @@ class _Names:
 
 
 class _Groups:
-    """Rows that come in chunks, each with the place of the first row of its group."""
+    """Rows that come in chunks, each with the place of an earlier row of its group, or its own."""
 
     def __init__(self) -> None:
+        self.with_subject = self.with_image = 0
         self._first: dict[tuple[str, str, str], int] = {}
         self._places: list[int] = []
 
@@ -196,15 +208,30 @@ class _Groups:
     ) -> None:
         for site, subject, image in zip(sites, subjects, images, strict=True):
             place = len(self._places)
-            if subject is not None:  # a pseudonym means the same within its site only
-                place = self._first.setdefault((site, "subject", subject), place)
-            elif image is not None:
-                place = self._first.setdefault((site, "image", image), place)
             self._places.append(place)
+            if subject is not None:  # a pseudonym means the same within its site only
+                self.with_subject += 1
+                self._join(place, self._first.setdefault((site, "subject", subject), place))
+            if image is not None:
+                self.with_image += 1
+                self._join(place, self._first.setdefault((site, "image", image), place))
 
     def number(self) -> NDArray[np.int64]:
         """Return the groups of the rows, numbered from 0 by their first rows."""
-        return np.unique(np.array(self._places, np.int64), return_inverse=True)[1]
+        first = np.fromiter(map(self._find, range(len(self._places))), np.int64)
+        return np.unique(first, return_inverse=True)[1]
+
+    def _join(self, row: int, other: int) -> None:
+        if row != other:
+            first, second = sorted((self._find(row), self._find(other)))
+            self._places[second] = first
+
+    def _find(self, row: int) -> int:
+        """Return the first row of a row's group; the way there gets shorter."""
+        while (place := self._places[row]) != row:
+            self._places[row] = self._places[place]
+            row = place
+        return row
 
 
 def write_snapshot(latents: DatasetLatents, file: Path) -> None:
@@ -233,7 +260,10 @@ def write_snapshot(latents: DatasetLatents, file: Path) -> None:
         partial.replace(file)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise DatasetError(f"the snapshot {file} cannot be written: {error.strerror}") from error
+        raise DatasetError(
+            f"the snapshot {file} cannot be written: {error.strerror}; make room there, or name "
+            "another folder (for temporary files: TMPDIR)"
+        ) from error
 
 
 def read_snapshot(file: Path) -> DatasetLatents:

@@ -4,7 +4,7 @@ There may be millions. What is found is kept as text of equal length in one arra
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
-from server_classifier.store.fetching import CHUNK, fetch_columns
+from server_classifier.store.fetching import CHUNK, Columns, fetch_columns
 from server_classifier.store.latents import LatentRow
-from server_classifier.store.revisions import compute_revision
+from server_classifier.store.revisions import compute_digest, compute_revision
 from server_classifier.store.selection import Selection
 from server_classifier.store.tables import dataset_member, latent
 
@@ -45,11 +45,13 @@ class Survey(NamedTuple):
         counts: the latents that are there, by what they state now.
         gone: the messageIDs of members whose latent is not there.
         changed: the messageIDs of those whose latent holds something else.
+        digest: of the members that are listed now.
     """
 
     counts: Counter[Stated]
     gone: list[str]
     changed: list[str]
+    digest: str
 
 
 _LATENT = [latent.c[name] for name in LatentRow._fields]
@@ -107,9 +109,16 @@ def survey_members(connection: Connection, dataset_id: int) -> Survey:
         .outerjoin_from(dataset_member, latent, latent.c.message_id == dataset_member.c.message_id)
         .where(dataset_member.c.dataset_id == dataset_id)
     )
-    survey = Survey(Counter(), [], [])
-    for chunk in fetch_columns(connection, query, dataset_member.c.ordinal):
+    survey = Survey(Counter(), [], [], "")
+    chunks = fetch_columns(connection, query, dataset_member.c.ordinal)
+    return survey._replace(digest=compute_digest(_sort_out(chunks, survey)))
+
+
+def _sort_out(chunks: Iterable[Columns], survey: Survey) -> Iterator[tuple[str, str]]:
+    """Put each member where it belongs in the survey, and yield it."""
+    for chunk in chunks:
         for message_id, revision, *columns in zip(*chunk, strict=True):
+            yield message_id, revision
             row = LatentRow._make(columns)
             if row.message_id is None:
                 survey.gone.append(message_id)
@@ -117,7 +126,6 @@ def survey_members(connection: Connection, dataset_id: int) -> Survey:
             survey.counts[Stated(row.site, row.client_id, row.label, row.encoder_id)] += 1
             if compute_revision(row) != revision:
                 survey.changed.append(message_id)
-    return survey
 
 
 def count_latents_of(connection: Connection, message_ids: Sequence[str]) -> Counter[Stated]:

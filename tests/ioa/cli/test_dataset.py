@@ -8,7 +8,7 @@ import pytest
 
 from server_classifier.store.database import ensure_current, open_database, writing
 from server_classifier.store.latents import insert_latents
-from server_classifier.store.tables import latent
+from server_classifier.store.tables import dataset_member, latent
 from tests.ioa.cli.test_commands import run
 from tests.server_classifier.stored import make_row
 
@@ -69,6 +69,16 @@ def test_what_became_of_the_latents_is_shown(url: str) -> None:
     assert (code, survey["rows"], survey["gone"]["rows"], survey["changed"]["rows"]) == (1, 6, 1, 3)
     assert survey["gone"]["first"] == [ROWS[4].message_id]
     assert survey["counts"]["label"] == {"dog": 5}
+
+
+def test_a_shortened_list_is_shown(url: str) -> None:
+    run("dataset", "create", "all", "--database", url)
+    engine = open_database(url)
+    with writing(engine) as connection:
+        connection.execute(dataset_member.delete().where(dataset_member.c.ordinal == 5))
+    engine.dispose()
+    shown = run("dataset", "show", "all", "--database", url)
+    assert (shown.returncode, "the list itself is damaged" in shown.stdout) == (1, True)
 
 
 @pytest.mark.parametrize(

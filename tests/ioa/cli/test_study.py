@@ -75,3 +75,5 @@ def test_the_sites_of_a_dataset(tmp_path: Path, database: str) -> None:
     assert "0 sets of sites trained now" in again.stdout, again.stderr
     wrong = run("experiment", "sites", "all", *given, "--noise", "north")
     assert (wrong.returncode, "no SITE=PERCENT" in wrong.stderr) == (2, True)
+    twice = run("experiment", "sites", "all", *given, "--noise", "north=1", "--noise", "north=2")
+    assert (twice.returncode, "names a site twice" in twice.stderr) == (2, True)

@@ -62,11 +62,14 @@ def test_who_learned_nothing_guesses_the_most_frequent_class(tmp_path: Path) -> 
     assert value(latents, tmp_path, ()) == (pytest.approx(floor), False)
 
 
-def test_one_class_is_worth_what_guessing_is(tmp_path: Path) -> None:
+def test_one_class_is_worth_what_always_answering_it_is(tmp_path: Path) -> None:
     latents = make_latents()
-    latents.targets[latents.site_of == 0] = 2
-    accuracy, trained = value(latents, tmp_path, ("east",))
-    assert (accuracy, trained) == (value(latents, tmp_path, ())[0], False)
+    latents.targets[:] = np.where(latents.site_of == 1, 1, 2)
+    tested = set_scene(latents, GAME, 0).tested
+    shares = np.bincount(latents.targets[tested]) / tested.sum()
+    assert shares[1] < shares[2]
+    assert value(latents, tmp_path, ("north",)) == (pytest.approx(shares[1]), False)
+    assert value(latents, tmp_path, ("east",)) == (pytest.approx(shares[2]), False)
     assert value(latents, tmp_path, ("east", "north"))[1]
 
 

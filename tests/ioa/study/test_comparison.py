@@ -4,18 +4,27 @@ from pathlib import Path
 
 import pytest
 
+from ioa.cli.study_reports import print_comparison
 from ioa.study.comparison import compare, read_side
-from ioa.study.conditions import Conditions
+from ioa.study.conditions import Conditions, describe_others, read_conditions
 from ioa.study.configuration import Split, StudyConfig
 from ioa.study.errors import StudyError
-from ioa.study.plan import PLAN, StudyPlan
+from ioa.study.plan import PLAN, StudyPlan, list_studies
 from ioa.study.records import TrialRecord, write_record
 from ioa.study.scoring import Scores
 from ioa.study.trials import DatasetFacts
 from server_classifier.training_settings import TrainingSettings
 
 FACTS = DatasetFacts(
-    name="all", digest="d" * 64, encoder_id="e" * 64, rows=90, sites=("east",), labels=("a", "b")
+    name="all",
+    digest="d" * 64,
+    encoder_id="e" * 64,
+    rows=90,
+    sites=("east",),
+    labels=("a", "b"),
+    groups=90,
+    with_subject=0,
+    with_image=0,
 )
 CONDITIONS = Conditions(machine="made", versions={"torch": "1"}, commit=None)
 
@@ -70,6 +79,25 @@ def test_rows_of_one_study_are_paired_by_seed_and_fold(tmp_path: Path) -> None:
     assert effect.differences["loss"].mean == pytest.approx(-0.2)
 
 
+def test_means_are_those_of_the_pairs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_study(tmp_path, "made", (0.1, 0.3))
+    first, second = read_side(tmp_path, "made:1"), read_side(tmp_path, "made:2")
+    best = max(second.rows[0].results)
+    del second.rows[0].results[best]
+    comparison = compare(first, second)
+    print_comparison(comparison)
+    assert capsys.readouterr().out.endswith("1 trials without a counterpart are left out\n")
+    (effect,) = comparison.effects
+    means = [row.summarise("accuracy") for row in (effect.first, effect.second)]
+    assert [mean and mean.n for mean in means] == [3, 3]
+    assert means[0] is not None
+    assert means[1] is not None
+    difference = effect.differences["accuracy"].mean
+    assert means[1].mean - means[0].mean == pytest.approx(difference)
+    assert effect.left_out == 1
+    assert len(first.rows[0].results) == 4
+
+
 def test_other_latents_are_not_paired(tmp_path: Path) -> None:
     write_study(tmp_path, "old", (0.1,))
     write_study(tmp_path, "new", (0.1,), digest="c", torch="2")
@@ -100,6 +128,26 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
         read_side(tmp_path, "old:3")
     with pytest.raises(StudyError, match="name two rows, as in old:1 new:2"):
         compare(read_side(tmp_path, "old"), read_side(tmp_path, "new"))
+
+
+def test_a_damaged_study_hides_no_other(tmp_path: Path) -> None:
+    write_study(tmp_path, "good", (0.1,))
+    write_study(tmp_path, "torn", (0.1,))
+    (tmp_path / "torn" / PLAN).write_text("{")
+    studies, errors = list_studies(tmp_path)
+    assert [study.name for study in studies] == ["good"]
+    assert f"torn/{PLAN} is not of this program" in str(errors[0])
+    with pytest.raises(StudyError, match=r"no study none in .*; there is good, torn"):
+        read_side(tmp_path, "none")
+
+
+def test_trainings_of_other_versions_are_told(tmp_path: Path) -> None:
+    now = read_conditions()
+    old = now.model_copy(update={"versions": now.versions | {"torch": "0.4"}})
+    assert describe_others([now, now], tmp_path) is None
+    told = describe_others([now, old, old], tmp_path)
+    assert told is not None
+    assert told.startswith(f"2 trainings were made with torch 0.4; remove {tmp_path} ")
 
 
 def test_a_file_that_is_no_trial_is_named(tmp_path: Path) -> None:

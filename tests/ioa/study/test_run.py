@@ -1,6 +1,7 @@
 """A study on a real database, in processes of its own; a second run trains nothing."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +11,13 @@ import pytest
 from sqlalchemy import Engine
 
 from ioa.study.configuration import Split, StudyConfig
+from ioa.study.errors import StudyError
 from ioa.study.plan import Study, read_study
 from ioa.study.run import run_study
 from ioa.study.summary import summarise_study
 from ioa.study.table import render_study
 from server_classifier.store.errors import DatasetError
-from server_classifier.training_settings import TrainingSettings
-from tests.ioa.study.made import QUICK, fill_database, make_site_rows
+from tests.ioa.study.made import QUICK, QUICK_TOML, fill_database, make_site_rows
 from tests.support.waiting import wait_until
 
 pytest.importorskip("matplotlib")
@@ -46,7 +47,9 @@ def test_every_trial_says_what_it_did_and_with_what(engine: Engine, tmp_path: Pa
         assert set(record.conditions.versions) >= {"torch", "numpy", "python"}
         assert record.trial["digest"] == study.plan.datasets[0].digest
     assert (tmp_path / "out" / "made" / "figure.png").read_bytes()[:4] == b"\x89PNG"
-    assert "| majority class |" in (tmp_path / "out" / "made" / "table.md").read_text()
+    table = (tmp_path / "out" / "made" / "table.md").read_text()
+    assert "| majority class |" in table
+    assert "0 name a subject and 90 an image, which makes 30 groups" in table
 
 
 def test_latents_of_one_image_do_not_stay_on_disk(engine: Engine, tmp_path: Path) -> None:
@@ -122,30 +125,80 @@ def test_an_unknown_dataset_is_named_before_anything_is_written(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_name_keeps_its_trials(engine: Engine, tmp_path: Path) -> None:
+    run(make_config(), engine, tmp_path)
+    before = {file.name: file.read_bytes() for file in (tmp_path / "made").iterdir()}
+    with pytest.raises(StudyError, match=r"6 of its 6 trials would be gone .* another name"):
+        run(make_config(split=Split(folds=2)), engine, tmp_path)
+    with pytest.raises(StudyError, match=r"3 of its 6 trials would be gone"):
+        run(make_config(seeds=(1, 2)), engine, tmp_path)
+    assert before == {file.name: file.read_bytes() for file in (tmp_path / "made").iterdir()}
+
+
+def test_a_figure_that_cannot_be_written_leaves_nothing(engine: Engine, tmp_path: Path) -> None:
+    figure = tmp_path / "made" / "figure.png"
+    figure.mkdir(parents=True)  # stands in the way of the file
+    with pytest.raises(StudyError, match=r"figure.png cannot be written: .* run the same again"):
+        run(make_config(), engine, tmp_path)
+    assert not list(figure.parent.glob("*.partial")) + list(figure.iterdir())
+    figure.rmdir()
+    assert run(make_config(), engine, tmp_path)[1] == 0
+
+
+STOPPED = """
+import multiprocessing, os, sys
+from pathlib import Path
+from ioa.study.configuration import read_config
+from ioa.study.run import run_study
+from server_classifier.store.database import open_database
+
+def stop(done, total):
+    if done == 3:
+        print(*(worker.pid for worker in multiprocessing.active_children()), flush=True)
+        os.kill(os.getpid(), int(sys.argv[2]))
+
+if __name__ == "__main__":
+    config = read_config(Path(sys.argv[1], "conf.toml"))
+    engine = open_database(config.database)
+    run_study(config, engine, Path(sys.argv[1]), jobs=2, on_progress=stop)
+"""
+
+
+def run_until_stopped(engine: Engine, folder: Path, number: int) -> tuple[int, list[int]]:
+    """Send a run of six trials a signal after the third; return its exit code and its workers."""
+    (folder / "conf.toml").write_text(
+        f'name = "made"\ndatabase = "{engine.url}"\ndatasets = ["all"]\nseeds = [0, 1]\n'
+        f"split.folds = 3\n[settings]\n{QUICK_TOML}"
+    )
+    (folder / "stopped.py").write_text(STOPPED)
+    ended = subprocess.run(
+        [sys.executable, folder / "stopped.py", folder, str(number)],
+        env=os.environ | {"TMPDIR": str(folder)},  # where a killed run leaves its snapshot
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    return ended.returncode, list(map(int, ended.stdout.split()))
+
+
 def test_a_killed_run_goes_on_where_it_stopped(engine: Engine, tmp_path: Path) -> None:
-    settings = TrainingSettings(min_steps=400)
-    conf = tmp_path / "conf.toml"
-    seeds = list(range(4))
-    conf.write_text(
-        f'name = "made"\ndatabase = "{engine.url}"\ndatasets = ["all"]\nseeds = {seeds}\n'
-        "split.folds = 3\n[settings]\nmin_steps = 400\n"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ioa", "experiment", "run", conf, "--out", tmp_path, "--jobs", "2"],
-        env=os.environ | {"TMPDIR": str(tmp_path)},  # where a killed run leaves its snapshot
-    )
-    folder = tmp_path / "made"
-    wait_until(lambda: len(list(folder.glob("*.json"))) > 2, "trials")
-    workers = psutil.Process(process.pid).children()
-    process.kill()
-    process.wait()
-    wait_until(lambda: not any(is_alive(worker) for worker in workers), "the end of its workers")
-    config = make_config(seeds=tuple(seeds), settings=(settings,))
-    done = len(read_study(tmp_path, "made").records)
-    assert 2 <= done < 12
-    study, trained = run(config, engine, tmp_path)
-    assert (trained, len(study.records)) == (12 - done, 12)
+    code, workers = run_until_stopped(engine, tmp_path, signal.SIGKILL)
+    assert (code, len(workers)) == (-signal.SIGKILL, 2)
+    wait_until(lambda: not any(map(is_alive, workers)), "the end of its workers")
+    assert len(read_study(tmp_path, "made").records) == 3
+    study, trained = run(make_config(), engine, tmp_path)
+    assert (trained, len(study.records)) == (3, 6)
 
 
-def is_alive(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+def test_a_run_that_is_asked_to_end_leaves_no_latents(engine: Engine, tmp_path: Path) -> None:
+    code, _ = run_until_stopped(engine, tmp_path, signal.SIGTERM)
+    assert code == 128 + signal.SIGTERM
+    assert len(read_study(tmp_path, "made").records) == 3
+    assert not list(tmp_path.glob("ioa-study-*"))
+
+
+def is_alive(worker: int) -> bool:
+    try:
+        return psutil.Process(worker).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -78,12 +78,37 @@ def test_above_six_sites_orders_are_sampled(tmp_path: Path) -> None:
     latents = make_latents(210, sites=[f"site-{number}" for number in range(7)])
     report, trained = play(latents, make_game(latents), tmp_path, seeds=1, orders=3)
     assert trained < 2**7
-    assert report.orders == 3
+    assert report.orders == 2 * 7
     (result,) = report.results
     shares = result.shapley.values()
     assert sum(one.value for one in shares) == pytest.approx(result.everyone - result.nobody)
     assert all(one.error is not None for one in shares)
-    assert "3 orders" in render_sites(report)
+    page = render_sites(report)
+    assert "14 orders" in page
+    for site, share in result.shapley.items():
+        assert f"| {100 * share.value:.2f} ({100 * (share.error or 0):.2f}) |" in next(
+            line for line in page.splitlines() if site in line
+        )
+
+
+def test_a_site_with_one_label_is_marked(tmp_path: Path) -> None:
+    latents = make_latents()
+    latents.targets[latents.site_of == 0] = 2
+    game = replace(make_game(latents), noise=(("north", 0.004),))
+    report, _ = play(latents, game, tmp_path, seeds=1)
+    assert "* 0.4% of the labels of north" in render_sites(report)
+    assert report.results[0].untrained == {frozenset({"east"})}
+    marked = [line for line in render_sites(report).splitlines() if "(!)" in line]
+    assert [line[:6] for line in marked] == ["| east", "(!) In"]
+
+
+def test_what_was_received_before_a_time_decides_the_value(tmp_path: Path) -> None:
+    latents = make_latents()
+    game = replace(make_game(latents), before=60)
+    assert play(latents, game, tmp_path, seeds=1)[1] == 8
+    assert play(latents, game, tmp_path, seeds=1)[1] == 0
+    latents.received_at[:30] += 60
+    assert play(latents, game, tmp_path, seeds=1)[1] == 8
 
 
 def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
@@ -93,5 +118,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
         play(latents, replace(game, noise=(("south", 0.3),)), tmp_path)
     with pytest.raises(StudyError, match="no latent was received before"):
         play(latents, replace(game, before=0), tmp_path)
+    with pytest.raises(StudyError, match="all sites together have only label"):
+        play(latents, replace(game, before=1), tmp_path)
     with pytest.raises(StudyError, match="two of each are needed"):
         play(make_latents(sites=["north"]), game, tmp_path)

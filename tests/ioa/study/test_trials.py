@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from ioa.study.configuration import Split, StudyConfig
+from ioa.study.errors import StudyError
 from ioa.study.trials import DatasetFacts, Trial, list_trials
 from server_classifier.training_settings import TrainingSettings
 
@@ -16,6 +17,9 @@ FACTS = DatasetFacts(
     rows=90,
     sites=("east", "north"),
     labels=("cat", "dog"),
+    groups=30,
+    with_subject=0,
+    with_image=90,
 )
 
 
@@ -62,6 +66,15 @@ def test_settings_that_a_linear_head_has_not_make_no_trials() -> None:
 
 def test_each_site_is_held_out_in_turn() -> None:
     assert [trial.fold for trial in list_of(split=Split(hold_out="site"))] == ["east", "north"]
+
+
+def test_subjects_that_nobody_names_cannot_be_held_out() -> None:
+    split = Split(hold_out="subject", share=0.2)
+    with pytest.raises(StudyError, match="no latent of dataset all names one"):
+        list_of(split=split)
+    config = StudyConfig(name="made", datasets=("all",), seeds=(0,), split=split)
+    named = FACTS.model_copy(update={"with_subject": 1})
+    assert [trial.fold for trial in list_trials(config, (named,))] == ["held out"]
 
 
 def test_another_encoder_of_a_dataset_has_other_sites() -> None:

@@ -20,7 +20,7 @@ from server_classifier.store.errors import DatasetError
 from server_classifier.store.latents import LatentRow, insert_latents
 from server_classifier.store.registry import add_encoder
 from server_classifier.store.selection import Selection
-from server_classifier.store.tables import latent
+from server_classifier.store.tables import dataset_member, latent
 from tests.server_classifier.stored import ENCODER, NOW, make_manifest, make_row
 from tests.support.postgres import DATABASES
 
@@ -77,6 +77,17 @@ def test_a_dataset_becomes_arrays_in_the_order_of_its_ids(engine: Engine) -> Non
     assert found.received_at.tolist() == [row.received_at for row in ROWS]
     assert (found.labels, found.sites) == (("cat", "dog"), ("north", "south"))
     assert (found.encoder_id, found.skipped) == (ENCODER.encoder_id, 0)
+    assert (found.with_subject, found.with_image) == (3, 4)
+
+
+def test_image_and_subject_join_latents_of_one_site(engine: Engine) -> None:
+    named = [("P", "I"), (None, "I"), ("P", None), ("Q", "J"), (None, "K"), ("Q", "K"), (None, "J")]
+    rows = [
+        row._replace(subject=subject, image_id=image, site="north")
+        for row, (subject, image) in zip(ROWS, named, strict=False)
+    ]
+    store(engine, [*rows, ROWS[7]._replace(image_id="I", site="south")])
+    assert read(engine).groups.tolist() == [0, 0, 0, 1, 1, 1, 1, 2]
 
 
 def test_the_arrays_are_the_same_on_every_database_and_in_every_order(
@@ -129,6 +140,21 @@ def test_gone_latents_are_refused_by_name(engine: Engine) -> None:
     with writing(engine) as connection:
         connection.execute(latent.delete().where(latent.c.label == "cat"))
     with pytest.raises(DatasetError, match=f"of 10 .* 4 are gone.* {ROWS[0].message_id}"):
+        read(engine)
+
+
+@pytest.mark.parametrize("damage", ["members", "order", "revision"])
+def test_a_damaged_list_is_refused(engine: Engine, damage: str) -> None:
+    store(engine, ROWS)
+    last = dataset_member.c.ordinal == 9
+    statement = {
+        "members": dataset_member.delete().where(dataset_member.c.ordinal > 5),
+        "order": update(dataset_member).where(dataset_member.c.ordinal == 3).values(ordinal=10),
+        "revision": update(dataset_member).where(last).values(revision="0" * 32),
+    }[damage]
+    with writing(engine) as connection:
+        connection.execute(statement)
+    with pytest.raises(DatasetError, match="the list of dataset all is damaged"):
         read(engine)
 
 

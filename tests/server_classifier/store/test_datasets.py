@@ -215,9 +215,10 @@ def test_gone_and_changed_latents_are_found(engine: Engine) -> None:
     change(engine, 7, label="cat")
     delete(engine, 9)
     with reading(engine) as connection:
-        assert survey_members(connection, part.id)[1:] == ([], [])
-        counts, gone, changed = survey_members(connection, made.id)
+        assert survey_members(connection, part.id)[1:] == ([], [], part.digest)
+        counts, gone, changed, digest = survey_members(connection, made.id)
     assert (gone, changed) == ([ROWS[9].message_id], [ROWS[7].message_id])
+    assert digest == made.digest
     assert (counts.total(), sum(n for one, n in counts.items() if one.label == "cat")) == (9, 6)
 
 
