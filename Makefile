@@ -29,7 +29,7 @@ test-crash: ## Kill everything under load, fill disks, and count what became of 
 	@scripts/install.sh all,test
 	@$(python) -m pytest tests/crash -m crash -rP $(ARGS)
 
-bench: ## Measure speed beside hand-written ceilings and peers, half an hour; ARGS=--quick for a few minutes
+bench: ## Measure speed beside hand-written ceilings and peers, an hour; ARGS=--quick for some minutes
 	@scripts/install.sh all,test
 	@for name in ingest ingest_scaling ingest_memory replies_during_ingest outbox replay \
 	    archive read_latents; do \
