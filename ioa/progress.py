@@ -55,3 +55,10 @@ def show_progress(
     ) as progress:
         task = progress.add_task(what, total=total)
         yield lambda **state: progress.update(task, **state)
+
+
+@contextmanager
+def show_done(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """Draw a bar and yield a function that takes how much is done and how much there is."""
+    with show_progress(what, quiet=quiet) as update:
+        yield lambda done, total: update(completed=done, total=total)

@@ -95,11 +95,11 @@ def verify(folder: Folder, as_json: Json = False) -> None:
 
     Example: ioa archive verify /archive/ioa-learning
     """
-    from ioa.progress import show_progress
+    from ioa.progress import show_done
     from stream.archive_checking import verify_archive
 
-    with show_progress("checked", quiet=as_json) as update:
-        report = verify_archive(folder, lambda done, total: update(completed=done, total=total))
+    with show_done("checked", quiet=as_json) as on_progress:
+        report = verify_archive(folder, on_progress)
     content = _to_json(report.manifest) if report.manifest else {}
     if as_json:
         typer.echo(json.dumps({"findings": report.findings} | content))
@@ -122,7 +122,7 @@ def _copy(
     quiet: bool,
 ) -> "Written":
     from ioa.collector import relieve_collector
-    from ioa.progress import show_progress
+    from ioa.progress import show_done
     from server_classifier.store.registry_copy import RegistryCopy, read_registry
     from stream.archive_manifest import read_manifest
     from stream.archive_writing import is_archive, write_archive
@@ -134,7 +134,7 @@ def _copy(
         registry = registry.keep(RegistryCopy.from_json(read_manifest(folder).registry))
     source = KafkaSource(settings.kafka, Topics(settings.kafka.prefix).learning.name, window)
     relieve_collector()
-    with show_progress("archived", quiet=quiet) as update:
+    with show_done("archived", quiet=quiet) as on_progress:
         return write_archive(
             folder,
             source,
@@ -142,7 +142,7 @@ def _copy(
             now=now,
             since=window.since if isinstance(window.since, datetime) else None,
             allow_gap=allow_gap,
-            on_progress=lambda done, total: update(completed=done, total=total),
+            on_progress=on_progress,
         )
 
 

@@ -1,7 +1,7 @@
 """``ioa server db``: look after the server's database while the services use it."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -81,10 +81,11 @@ def backup(
 
     Example: ioa server db backup /backup/ioa-2026-11-21.db
     """
+    from ioa.progress import show_done
     from server_classifier.store.backup import back_up
     from server_classifier.store.database import refuse_missing
 
-    with _opened(config, database) as engine, _progress("copied", as_json) as on_progress:
+    with _opened(config, database) as engine, show_done("copied", quiet=as_json) as on_progress:
         refuse_missing(engine)
         inventory = back_up(engine, file, on_progress)
     _report(inventory, as_json, f"copied into {file} ({file.stat().st_size:,} bytes), checked")
@@ -104,10 +105,11 @@ def restore(
 
     Example: ioa server db restore /backup/ioa-2026-11-21.db --database sqlite:///new.db
     """
+    from ioa.progress import show_done
     from server_classifier.store.backup import restore
     from server_classifier.store.database import describe
 
-    with _opened(config, database) as engine, _progress("restored", as_json) as on_progress:
+    with _opened(config, database) as engine, show_done("restored", quiet=as_json) as on_progress:
         inventory = restore(engine, file, on_progress)
         _report(inventory, as_json, f"restored into {describe(engine)}")
 
@@ -125,14 +127,6 @@ def _opened(
         yield engine
     finally:
         engine.dispose()
-
-
-@contextmanager
-def _progress(what: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    from ioa.progress import show_progress
-
-    with show_progress(what, quiet=quiet) as update:
-        yield lambda done, total: update(completed=done, total=total)
 
 
 def _report(inventory: "Inventory", as_json: bool, done: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ioa.cli.options import Json
-from ioa.cli.study_options import STUDIES, Jobs, Out, count_jobs, progress
+from ioa.cli.study_options import STUDIES, Jobs, Out, count_jobs
 from ioa.cli.study_reports import (
     describe_study,
     print_comparison,
@@ -33,6 +33,7 @@ def run(
     Example: ioa experiment run dropout.toml
     """
     from ioa.experiment.results import prepare_directory
+    from ioa.progress import show_done
     from ioa.study.configuration import read_config
 
     config = read_config(conf)
@@ -41,7 +42,7 @@ def run(
 
     with (
         server_database(None, config.database, existing=True) as engine,
-        progress(config.name, as_json) as show,
+        show_done(config.name, quiet=as_json) as show,
     ):
         study, trained = run_study(config, engine, out, jobs=count_jobs(jobs), on_progress=show)
     warn_of_others([one.conditions for one in study.records.values()], out / config.name)

@@ -8,7 +8,7 @@ import typer
 
 from ioa.cli.options import Config, Database, Json
 from ioa.cli.selection_options import parse_digits, parse_time
-from ioa.cli.study_options import STUDIES, Jobs, Out, count_jobs, progress
+from ioa.cli.study_options import STUDIES, Jobs, Out, count_jobs
 from ioa.cli.study_reports import print_markdown, warn_of_others
 from ioa.cli.tables import server_database
 from ioa.settings import load_settings
@@ -89,6 +89,7 @@ def sites(
 
     Example: ioa experiment sites all --noise north=30
     """
+    from ioa.progress import show_done
     from ioa.study.coalitions import Game
     from ioa.study.records import write_whole
     from ioa.study.sites import run_sites
@@ -107,13 +108,13 @@ def sites(
     moment = None if before is None else int(before.timestamp() * 1000)
     game = Game(latents.digest, latents.encoder_id, head, settings, test_share, moment, changed)
     folder = out / f"sites-{dataset}"
-    with progress("sets of sites", as_json) as show_done:
+    with show_done("sets of sites", quiet=as_json) as on_progress:
         report, trained = run_sites(
             *(dataset, latents, game, folder),
             seeds=seeds,
             orders=orders,
             jobs=count_jobs(jobs),
-            on_progress=show_done,
+            on_progress=on_progress,
         )
     write_whole(folder / "table.md", render_sites(report).encode())
     warn_of_others(report.conditions, folder)

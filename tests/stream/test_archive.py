@@ -23,7 +23,6 @@ from tests.support.archives import (
     NOW,
     REGISTRY,
     list_files,
-    make_topics,
     number_bodies,
     open_kafka,
     read_archive,
@@ -33,7 +32,7 @@ from tests.support.archives import (
 )
 from tests.support.damaged_headers import find_librdkafka, send_damaged_header
 from tests.support.tmpfs import mount_tmpfs
-from tests.support.topics import delete_records
+from tests.support.topics import delete_records, make_topics
 
 
 @pytest.fixture

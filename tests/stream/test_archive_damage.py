@@ -14,12 +14,12 @@ from stream.archive_manifest import ArchiveError, ArchiveManifest
 from stream.window import Window
 from tests.support.archives import (
     list_files,
-    make_topics,
     number_bodies,
     read_archive,
     send,
     write,
 )
+from tests.support.topics import make_topics
 
 SECOND = "part-000002.parquet"
 

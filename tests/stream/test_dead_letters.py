@@ -15,18 +15,16 @@ from stream.errors import DeliveryFailed, StreamError, TopicMissing
 from stream.record import Record
 from stream.retrying import Retrying
 from stream.settings import KafkaSettings
-from stream.topics import Topics, create_topics
+from stream.topics import Topics
 from tests.support.dead_letters import bury, make_letter, read_topic
-from tests.support.topics import change_config, delete_records, send_raw
+from tests.support.topics import change_config, delete_records, make_topics, send_raw
 
 NOW = 1_760_000_000.0
 
 
 @pytest.fixture
 def settings(kafka: str, topic_prefix: str) -> KafkaSettings:
-    settings = KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
-    create_topics(settings, Topics(topic_prefix).shared())
-    return settings
+    return make_topics(kafka, topic_prefix)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from stream.kafka_source import KafkaSource
 from stream.record import Record
 from stream.settings import KafkaSettings
 from stream.source import RecordSource
-from stream.topics import Topics, create_topics
+from stream.topics import Topics
 from stream.window import Window
 
 NOW = datetime(2026, 11, 21, 20, tzinfo=UTC)
@@ -29,13 +29,6 @@ KINDS: Sequence[Body] = [
     (b"", None, [("empty", b""), ("null", None), ("again", b"1"), ("again", b"2")]),
     (b"\x00", b"", [("again", b"2"), ("again", b"1"), ("", b"no name"), ("größe", b"\xff")]),
 ]
-
-
-def make_topics(bootstrap: str, prefix: str) -> KafkaSettings:
-    """Make the topics of a new deployment."""
-    settings = KafkaSettings(bootstrap_servers=bootstrap, prefix=prefix)
-    create_topics(settings, Topics(prefix).shared())
-    return settings
 
 
 def send(settings: KafkaSettings, bodies: Sequence[Body], partition: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Writing raw bytes to a topic and reading what arrives, with nothing of ours in between."""
+"""Topics: making them, writing raw bytes to one, and reading what arrives, by no code of ours."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +14,17 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from stream.settings import KafkaSettings
+from stream.topics import Topics, create_topics
+
 Headers = list[tuple[str, bytes]]
+
+
+def make_topics(bootstrap: str, prefix: str) -> KafkaSettings:
+    """Make the topics of a new deployment."""
+    settings = KafkaSettings(bootstrap_servers=bootstrap, prefix=prefix)
+    create_topics(settings, Topics(prefix).shared())
+    return settings
 
 
 def send_raw(

@@ -11,10 +11,11 @@ from server_classifier.store.registry import add_client, add_encoder
 from stream.archive_manifest import read_manifest
 from stream.settings import KafkaSettings
 from tests.ioa.cli.test_commands import run
-from tests.support.archives import make_topics, number_bodies, send
+from tests.support.archives import number_bodies, send
 from tests.support.ingestion import open_ingestion
 from tests.support.replays import Publisher
 from tests.support.server import make_manifest
+from tests.support.topics import make_topics
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 

@@ -11,17 +11,16 @@ from typer.testing import CliRunner
 from ioa.cli.main import app
 from stream.errors import StreamError
 from stream.settings import KafkaSettings
-from stream.topics import Topics, create_topics
+from stream.topics import Topics
 from tests.support.dead_letters import bury, make_letter, read_topic
+from tests.support.topics import make_topics
 
 Run = Callable[..., Result]
 
 
 @pytest.fixture
 def settings(kafka: str, topic_prefix: str) -> KafkaSettings:
-    settings = KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
-    create_topics(settings, Topics(topic_prefix).shared())
-    return settings
+    return make_topics(kafka, topic_prefix)
 
 
 @pytest.fixture
