@@ -208,11 +208,7 @@ class RecordConsumer:
             self._unplaced = []
             self._consumer.assign([TopicPartition(self._topic, *start) for start in starts.items()])
             self._health.go_on()
-            places = {(self._topic, part): start for part, start in starts.items()}
-            self._health.begin(places)
-            # A crash may have kept Kafka from hearing of these: its lag would stand until a
-            # partition's next record.
-            self._due.update(places)
+            self._health.begin({(self._topic, part): start for part, start in starts.items()})
             return
 
     def _ask_starts(self, parts: list[int]) -> dict[int, int]:

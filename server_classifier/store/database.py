@@ -10,7 +10,7 @@ and neither waits for a writer nor makes one wait.
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +168,8 @@ def _check_folder(file: Path) -> None:
 
 def _make_private(*arguments: Any) -> None:
     """Make a missing file that its owner alone may read: it will hold patients' data."""
-    Path(arguments[2][0]).touch(mode=0o600)
+    with suppress(OSError):  # connecting, which comes next, says what is wrong
+        Path(arguments[2][0]).touch(mode=0o600)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:

@@ -186,7 +186,7 @@ def test_after_a_crash_before_kafkas_commit_the_position_is_the_databases(
     assert read >= 300
     assert read_committed(deployment) < read
     deployment.taken.clear()
-    load.send(1)  # into one partition; Kafka hears of the others, too
+    load.send(100)  # so that each partition gets some: Kafka hears of a position with what follows
     load.flush()
     assert deployment.ingest_until(load).exact
     assert len(deployment.taken) == sum(deployment.positions().values()) - read
