@@ -94,7 +94,7 @@ def sites(
     from ioa.study.records import write_whole
     from ioa.study.sites import run_sites
     from ioa.study.sites_table import render_sites
-    from server_classifier.store.database import lift_limits, reading
+    from server_classifier.store.database import reading
     from server_classifier.store.dataset_latents import read_dataset
 
     settings = load_settings(config).server.training
@@ -103,7 +103,6 @@ def sites(
         server_database(config, database, existing=True) as engine,
         reading(engine) as connection,
     ):
-        lift_limits(connection)
         latents = read_dataset(connection, dataset, parse_digits(encoder) if encoder else None)
     moment = None if before is None else int(before.timestamp() * 1000)
     game = Game(latents.digest, latents.encoder_id, head, settings, test_share, moment, changed)

@@ -23,7 +23,7 @@ from ioa.study.table import render_study
 from ioa.study.trials import DatasetFacts, Trial
 from ioa.termination import ended_in_order
 from server_classifier.classifier import TrainingError
-from server_classifier.store.database import lift_limits, reading
+from server_classifier.store.database import reading
 from server_classifier.store.dataset_latents import DatasetLatents, read_dataset, write_snapshot
 
 Snapshots = Mapping[tuple[str, str], Path]
@@ -67,7 +67,6 @@ def run_study(
 def read_datasets(config: StudyConfig, engine: Engine) -> list[tuple[str, DatasetLatents]]:
     """Read every dataset for every encoder. Raises DatasetError."""
     with reading(engine) as connection:
-        lift_limits(connection)
         return [
             (name, read_dataset(connection, name, encoder))
             for name in config.datasets
