@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.learning_load import SHAPES, Shape, fill_topic
-from benchmarks.measurement import Measurement, make_parser, report
+from benchmarks.measurement import Column, Measurement, make_parser, report
 from ioa.collector import relieve_collector
 from stream.archive import ArchiveSource
 from stream.archive_parts import OPTIONS, to_table
@@ -40,10 +40,10 @@ from stream.window import Window
 FROM_KAFKA, FROM_MEMORY, WRITE_CEILING = "write from Kafka", "write from memory", "pyarrow writes"
 READ, READ_CEILING = "read", "pyarrow reads"
 COLUMNS = {
-    "rate": "records/s|{:,.0f}",
-    "megabytes": "MB/s|{:,.1f}",
-    "of_ceiling": "of the ceiling|{:.2f} x",
-    "file_bytes": "bytes in the file per record|{:,.0f}",
+    "rate": Column("records/s", better="more"),
+    "megabytes": Column("MB/s", "{:,.1f}", better="more"),
+    "of_ceiling": Column("of the ceiling", "{:.2f} x", better="more"),
+    "file_bytes": Column("bytes in the file per record", better="less"),
 }
 _MEASURED = ("int8x64", "float32x784")
 

@@ -22,7 +22,7 @@ from sqlalchemy import Engine, text
 
 from benchmarks.bench import ROOT, Bench, open_bench
 from benchmarks.learning_load import SHAPES, Load, Shape, fill_topic
-from benchmarks.measurement import Measurement, make_parser, report
+from benchmarks.measurement import Column, Measurement, make_parser, report
 from benchmarks.peers import find_python
 from server_classifier.store.database import reading
 from stream.settings import KafkaSettings
@@ -31,11 +31,11 @@ from tests.support.server import make_manifest
 OURS, HAND = "ioa server ingest", "hand loop"
 _LIMIT_SECONDS = 300.0
 COLUMNS = {
-    "rate": "messages/s|{:,.0f}",
-    "of_hand": "of the hand loop|{:.2f} x",
-    "cpu_us": "CPU us per message|{:.1f}",
-    "first_seconds": "first row after s|{:.2f}",
-    "rss_mb": "MB at the end|{:.0f}",
+    "rate": Column("messages/s", better="more"),
+    "of_hand": Column("of the hand loop", "{:.2f} x", better="more"),
+    "cpu_us": Column("CPU us per message", "{:.1f}", better="less"),
+    "first_seconds": Column("first row after s", "{:.2f}", better="less"),
+    "rss_mb": Column("MB at the end", "{:.0f}", better="less"),
 }
 
 

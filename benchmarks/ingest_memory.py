@@ -9,13 +9,16 @@ from sqlalchemy import Engine
 
 from benchmarks.bench import open_bench
 from benchmarks.learning_load import SHAPES, fill_topic
-from benchmarks.measurement import Measurement, make_parser, report
+from benchmarks.measurement import Column, Measurement, make_parser, report
 from server_classifier.store.database import reading
 from server_classifier.store.latents import count_latents
 from tests.support.server import make_manifest
 
 _PARTS = 10
-COLUMNS = {"rss_mb": "MB|{:.0f}", "messages_per_second": "messages/s so far|{:,.0f}"}
+COLUMNS = {
+    "rss_mb": Column("MB", "{:.0f}", better="less"),
+    "messages_per_second": Column("messages/s so far", better="more"),
+}
 
 
 def main() -> None:

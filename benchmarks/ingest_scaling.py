@@ -15,12 +15,15 @@ from sqlalchemy import Engine, text
 
 from benchmarks.bench import Bench, open_bench
 from benchmarks.learning_load import SHAPES, Shape, fill_topic, make_producer
-from benchmarks.measurement import Measurement, make_parser, report
+from benchmarks.measurement import Column, Measurement, make_parser, report
 from server_classifier.store.database import reading
 from tests.support.server import make_manifest
 
 PROCESSES = (1, 2)
-COLUMNS = {"rate": "messages/s|{:,.0f}", "of_one": "of one|{:.2f} x"}
+COLUMNS = {
+    "rate": Column("messages/s", better="more"),
+    "of_one": Column("of one", "{:.2f} x", better="more"),
+}
 
 
 def main() -> None:

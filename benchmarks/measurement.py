@@ -5,14 +5,46 @@ import json
 import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
-_PACKAGES = ("confluent-kafka", "fastavro", "sqlalchemy", "psycopg", "numpy", "pyarrow")
+_PACKAGES = (
+    "confluent-kafka",
+    "fastavro",
+    "numpy",
+    "onnxruntime",
+    "psycopg",
+    "pyarrow",
+    "sqlalchemy",
+    "torch",
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """How one figure is shown, and which way is better, if it matters."""
+
+    heading: str
+    format: str = "{:,.0f}"
+    better: Literal["more", "less", ""] = ""
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What a figure of a subject should be, for the better way of its column.
+
+    Attributes:
+        where: the conditions for which it holds; all, where nothing is said.
+    """
+
+    subject: str
+    figure: str
+    bound: float
+    where: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -38,9 +70,9 @@ class Measurement:
         return json.dumps(
             {
                 "benchmark": self.benchmark,
-                **self.condition,
+                "condition": self.condition,
                 "subject": self.subject,
-                **medians,
+                "medians": medians,
                 "runs": [dict(run) for run in self.runs],
             }
         )
@@ -68,13 +100,17 @@ def make_parser(about: str | None) -> argparse.ArgumentParser:
 
 
 def report(
-    folder: Path | None, name: str, measured: Sequence[Measurement], columns: Mapping[str, str]
+    folder: Path | None,
+    name: str,
+    measured: Sequence[Measurement],
+    columns: Mapping[str, Column],
+    aims: Sequence[Aim] = (),
 ) -> None:
     """Print the table; with a folder, write it as ``name.md``, and all as ``name.jsonl``.
 
     Args:
-        columns: maps what was measured to the heading and format of its column, as in
-            ``{"rate": "messages/s|{:,.0f}"}``.
+        columns: maps what was measured to how it is shown.
+        aims: shown beside the figures by ``benchmarks.summary``; nothing is asserted.
     """
     machine = describe_machine()
     table = "\n".join(_make_table(measured, columns))
@@ -83,18 +119,23 @@ def report(
     if folder is None:
         return
     folder.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps({"benchmark": name, "conditions": machine})]
-    lines += [one.to_json() for one in measured]
+    head = {
+        "benchmark": name,
+        "machine": machine,
+        "columns": {key: asdict(column) for key, column in columns.items()},
+        "aims": [asdict(aim) for aim in aims],
+    }
+    lines = [json.dumps(head), *(one.to_json() for one in measured)]
     (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
     (folder / f"{name}.md").write_text(f"{table}\n\nMedians. {about}.\n")
 
 
-def _make_table(measured: Sequence[Measurement], columns: Mapping[str, str]) -> Iterable[str]:
-    headings = [*measured[0].condition, "subject", *(one.split("|")[0] for one in columns.values())]
+def _make_table(measured: Sequence[Measurement], columns: Mapping[str, Column]) -> Iterable[str]:
+    headings = [*measured[0].condition, "subject", *(one.heading for one in columns.values())]
     yield f"| {' | '.join(headings)} |"
     yield f"|{'---|' * len(headings)}"
     for one in measured:
         cells = [*map(str, one.condition.values()), one.subject]
         for key, column in columns.items():
-            cells.append(column.split("|")[1].format(one.median(key)) if key in one.runs[0] else "")
+            cells.append(column.format.format(one.median(key)) if key in one.runs[0] else "")
         yield f"| {' | '.join(cells)} |"

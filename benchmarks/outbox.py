@@ -21,7 +21,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.measurement import Measurement, make_parser, report
+from benchmarks.measurement import Column, Measurement, make_parser, report
 from client_autoencoder.outbox.courier import Courier
 from client_autoencoder.outbox.entries import Limits
 from client_autoencoder.outbox.outbox import Outbox
@@ -34,9 +34,9 @@ from stream.settings import KafkaSettings
 CLIENT = "radiology-1"
 OURS, HAND = "outbox", "SQLite by hand"
 COLUMNS = {
-    "rate": "messages/s|{:,.0f}",
-    "of_hand": "of the ceiling|{:.2f} x",
-    "cpu_us": "CPU us per message|{:.1f}",
+    "rate": Column("messages/s", better="more"),
+    "of_hand": Column("of the ceiling", "{:.2f} x", better="more"),
+    "cpu_us": Column("CPU us per message", "{:.1f}", better="less"),
 }
 
 Row = tuple[object, ...]

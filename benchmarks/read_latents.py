@@ -26,7 +26,7 @@ import psycopg
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine
 
-from benchmarks.measurement import Measurement, make_parser, report
+from benchmarks.measurement import Column, Measurement, make_parser, report
 from server_classifier.store.database import ensure_current, open_database, reading, writing
 from server_classifier.store.dataset_latents import (
     read_dataset,
@@ -47,9 +47,9 @@ MANIFEST = make_manifest(LATENT_DIM)
 FIRST_MS = 1_760_000_000_000
 BATCH = 5_000
 COLUMNS = {
-    "seconds": "seconds|{:.3f}",
-    "rate": "latents/s|{:,.0f}",
-    "of_hand": "of the ceiling's time|{:.1f} x",
+    "seconds": Column("seconds", "{:.3f}", better="less"),
+    "rate": Column("latents/s", better="more"),
+    "of_hand": Column("of the ceiling's time", "{:.1f} x", better="less"),
 }
 
 Run = Callable[[], object]

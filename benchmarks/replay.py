@@ -19,7 +19,7 @@ from confluent_kafka import Consumer, TopicPartition
 from benchmarks.bench import Bench, open_bench
 from benchmarks.ingest import watch
 from benchmarks.learning_load import SHAPES, Load, Shape, fill_topic
-from benchmarks.measurement import Measurement, make_parser, report
+from benchmarks.measurement import Column, Measurement, make_parser, report
 from ioa.collector import relieve_collector
 from stream.codec import decode_latent
 from stream.connection import connect_admin
@@ -32,10 +32,10 @@ from tests.support.server import make_manifest
 CEILING, RECORDS, ARRAY = "librdkafka counts", "records", "latents in an array"
 INGEST, REPLAY, TIME = "ioa server ingest", "ioa replay", "offsets of a time"
 COLUMNS = {
-    "rate": "records/s|{:,.0f}",
-    "of_ceiling": "of the ceiling|{:.2f} x",
-    "of_ingest": "of live ingestion|{:.2f} x",
-    "milliseconds": "ms|{:.0f}",
+    "rate": Column("records/s", better="more"),
+    "of_ceiling": Column("of the ceiling", "{:.2f} x", better="more"),
+    "of_ingest": Column("of live ingestion", "{:.2f} x", better="more"),
+    "milliseconds": Column("ms", "{:.0f}", better="less"),
 }
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.bench import open_bench
 from benchmarks.learning_load import ASKER, SHAPES, fill_topic
-from benchmarks.measurement import Measurement, make_parser, report
+from benchmarks.measurement import Column, Measurement, make_parser, report
 from schemas import avro_form
 from schemas.messages import LatentMessage
 from schemas.vector import Vector
@@ -31,10 +31,10 @@ from stream.topics import Topics
 from tests.support.server import make_manifest, store_classifier
 
 COLUMNS = {
-    "answers": "answers|{:,.0f}",
-    "p50_ms": "p50 ms|{:.2f}",
-    "p99_ms": "p99 ms|{:.2f}",
-    "of_idle": "p99 of idle|{:.2f} x",
+    "answers": Column("answers"),
+    "p50_ms": Column("p50 ms", "{:.2f}", better="less"),
+    "p99_ms": Column("p99 ms", "{:.2f}", better="less"),
+    "of_idle": Column("p99 of idle", "{:.2f} x", better="less"),
 }
 _SHAPE = SHAPES["int8x64"]
 

@@ -12,13 +12,16 @@ from server_classifier.sorting import to_row
 from server_classifier.store.database import writing
 from server_classifier.store.latents import insert_latents
 
+MOVED = "positions moved, rows to follow"
+
 
 def store_apart(self: Ingester, batch: _Batch) -> None:
-    """Move the positions, and store the rows a moment later."""
+    """Move the positions, say so, and store the rows a second later."""
     with writing(self._engine) as connection:
         moved = self._positions.move(connection, batch.records)
     self._positions.keep(moved)
-    time.sleep(0.05)
+    print(MOVED, flush=True)
+    time.sleep(1)
     with writing(self._engine) as connection:
         batch.stored = insert_latents(connection, [to_row(one) for one in batch.admitted])
 
