@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from server_classifier.classifier import LatentClassifier, fit
+from server_classifier.classifier import fit
 from server_classifier.classifier_file import export_onnx
+from server_classifier.latent_classifier import LatentClassifier
 from server_classifier.store.dataset_latents import DatasetLatents, read_snapshot
 from server_classifier.training_settings import TrainingSettings
 

@@ -4,7 +4,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from server_classifier.classifier import LatentClassifier, TrainingError, fit
+from server_classifier.classifier import TrainingError, fit
+from server_classifier.latent_classifier import LatentClassifier
 from server_classifier.training_settings import TrainingSettings
 from tests.server_classifier.stored import make_clusters
 
