@@ -39,7 +39,12 @@ class TrainingError(ServerError):
 
 @dataclass(frozen=True, slots=True)
 class TrainingReport:
-    """What a training did: ``loss`` is the mean cross-entropy of the last epoch, in nats."""
+    """What a training did.
+
+    Attributes:
+        loss: mean cross-entropy of the last epoch, in nats.
+        seconds: of several networks that trained at once, an equal share.
+    """
 
     rows: int
     epochs: int
@@ -55,7 +60,11 @@ class Learner(NamedTuple):
     settings: TrainingSettings
 
 
-Trained = tuple[LatentClassifier, TrainingReport]
+class Trained(NamedTuple):
+    """A classifier ready to answer, and how it was made."""
+
+    model: LatentClassifier
+    report: TrainingReport
 
 
 def fit(
@@ -80,9 +89,10 @@ def fit(
             values so large that the training diverged.
     """
     learner = Learner(seed, settings or TrainingSettings())
-    ((model, report),) = fit_stack(values, targets, [learner], on_epoch=on_epoch)
-    refuse_diverged(report)
-    return model, report
+    (trained,) = fit_stack(values, targets, [learner], on_epoch=on_epoch)
+    if isinstance(trained, TrainingError):
+        raise trained
+    return trained
 
 
 def fit_stack(
@@ -91,12 +101,13 @@ def fit_stack(
     learners: Sequence[Learner],
     *,
     on_epoch: OnEpoch | None = None,
-) -> list[Trained]:
-    """Train classifiers at once, as ``fit`` trains each of them, and return them in order.
+) -> list[Trained | TrainingError]:
+    """Train classifiers at once, each to the weights that ``fit`` gives it, and return them.
+
+    One that diverges harms no other; in its place is the error.
 
     Args:
-        learners: settings of one ``stack_key``. One that diverges harms no other; the loss in its
-            report is not finite.
+        learners: their settings are of one ``shape``.
 
     Raises:
         TrainingError: fewer than two classes, or values and targets that do not fit together.
@@ -112,17 +123,17 @@ def fit_stack(
         losses = _run_epochs(models, inputs, torch.from_numpy(targets), learners, on_epoch)
     settings, rows = learners[0].settings, len(values)
     epochs = settings.epochs_for(rows)
-    seconds = (time.perf_counter() - started) / len(learners)
+    steps, seconds = epochs * settings.steps_for(rows), time.perf_counter() - started
     return [
-        (model, TrainingReport(rows, epochs, epochs * settings.steps_for(rows), loss, seconds))
+        _conclude(model, TrainingReport(rows, epochs, steps, loss, seconds / len(learners)))
         for model, loss in zip(models, losses, strict=True)
     ]
 
 
-def refuse_diverged(report: TrainingReport) -> None:
-    """Raise TrainingError where a training came to nothing."""
+def _conclude(model: LatentClassifier, report: TrainingReport) -> Trained | TrainingError:
     if not math.isfinite(report.loss):
-        raise TrainingError("the training diverged: are there latents beyond 1e30?")
+        return TrainingError("the training diverged: are there latents beyond 1e30?")
+    return Trained(model, report)
 
 
 def _check(values: NDArray[np.float32], targets: NDArray[np.int64]) -> None:

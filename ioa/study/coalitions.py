@@ -1,6 +1,7 @@
 """What a set of sites is worth: the accuracy of a classifier that learned from their latents."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -105,10 +106,14 @@ class Scene:
     targets: Integers
 
 
-def value_coalition(
-    coalition: Coalition, snapshot: Path, conditions: Conditions
-) -> CoalitionRecord:
-    """Train on the latents of the sites, test on the same latents of all sites."""
+def value_coalitions(
+    coalitions: Sequence[Coalition], snapshot: Path, conditions: Conditions
+) -> list[CoalitionRecord]:
+    """Train on the latents of each set of sites, test on the same latents of all sites."""
+    return [_value(one, snapshot, conditions) for one in coalitions]
+
+
+def _value(coalition: Coalition, snapshot: Path, conditions: Conditions) -> CoalitionRecord:
     latents = load_latents(snapshot)
     started = time.perf_counter()
     scene = set_scene(latents, coalition.game, coalition.seed)
