@@ -17,14 +17,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
 
 from server_classifier.dropout import Dropout
 from server_classifier.errors import ServerError
 from server_classifier.latent_classifier import LatentClassifier
-from server_classifier.network_stack import NetworkStack, widen_columns
+from server_classifier.network_stack import NetworkStack, widen, widen_columns
 from server_classifier.training_settings import TrainingSettings
 
 SMALLEST_SCALE = 1e-6  # a latent that varies less than this is a constant and stays unscaled
@@ -165,27 +164,22 @@ def _run_epochs(
     settings, rows = [one.settings for one in learners], len(latents)
     epochs, batches = settings[0].epochs_for(rows), settings[0].steps_for(rows)
     rngs = [np.random.Generator(np.random.SFC64(one.seed)) for one in learners]
-    stack = NetworkStack(models, Dropout([one.dropout for one in settings], rngs))
+    widths = [widen(units) for units in settings[0].hidden]
+    dropout = Dropout([one.dropout for one in settings], rngs, widths)
+    stack = NetworkStack(models)
     descent = _Descent(stack, settings, epochs * batches)
     total = torch.zeros(len(models))
     for epoch in range(epochs):
         total.zero_()
-        orders = torch.from_numpy(np.stack([rng.permutation(rows) for rng in rngs]))
-        for batch in orders.tensor_split(batches, dim=1):
-            losses = _compute_losses(stack.compute_logits(latents[batch]), targets[batch])
-            stack.compute_gradients(losses)
+        orders = torch.from_numpy(np.stack([rng.permutation(rows) for rng in rngs], axis=1))
+        for batch in orders.tensor_split(batches):
+            factors = dropout.draw(len(batch))
+            total += stack.compute_gradients(latents[batch], targets[batch], factors)
             descent.step()
-            total += losses.detach()
         if on_epoch is not None:
             on_epoch(epoch + 1, epochs)
     stack.write_back()
     return (total / batches).tolist()
-
-
-def _compute_losses(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return the mean cross-entropy [K] of logits [K, B, P] and targets [K, B]."""
-    each = cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
-    return each.view(targets.shape).mean(dim=1)
 
 
 class _Descent:
@@ -198,20 +192,19 @@ class _Descent:
     def __init__(
         self, stack: NetworkStack, settings: Sequence[TrainingSettings], steps: int
     ) -> None:
-        self._matrices = stack.matrices
-        self._decay = torch.tensor([[one.weight_decay] for one in settings])
         groups = []
-        for weights, gradient in zip(stack.weights, stack.gradients, strict=True):
-            weights.grad = gradient
-            groups.append({"params": [weights]})
-        self._adam = AdamW(groups, weight_decay=0.0, fused=True)
-        peaks = [one.learning_rate for one in settings]
+        for one, weights, gradients in zip(settings, stack.weights, stack.gradients, strict=True):
+            split = [stack.matrices, weights.numel() - stack.matrices]
+            matrices, others = weights.split(split)
+            matrices.grad, others.grad = gradients.split(split)
+            groups.append({"params": [matrices], "weight_decay": one.weight_decay})
+            groups.append({"params": [others], "weight_decay": 0.0})
+        peaks = [one.learning_rate for one in settings for _ in range(2)]
+        self._adam = AdamW(groups, fused=True)
         self._schedule = OneCycleLR(self._adam, peaks, total_steps=steps)
 
     def step(self) -> None:
         """Follow the gradients once."""
-        rates = torch.tensor([[group["lr"]] for group in self._adam.param_groups])
-        self._matrices.mul_(1 - rates * self._decay)
         self._adam.step()
         self._schedule.step()
 

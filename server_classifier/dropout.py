@@ -14,25 +14,25 @@ _CHANCES = 2**16
 
 
 class Dropout:
-    """Leaves out a share of the outputs of layers, of each network with its own randomness.
+    """Draws which outputs of the hidden layers are left out, for K networks side by side.
 
     Rates are kept to the nearest of 65,536.
     """
 
-    def __init__(self, rates: Sequence[float], rngs: Sequence[np.random.Generator]) -> None:
-        self._chances = [round(rate * _CHANCES) for rate in rates]
+    def __init__(
+        self, rates: Sequence[float], rngs: Sequence[np.random.Generator], widths: Sequence[int]
+    ) -> None:
+        """Args: widths: units of each hidden layer."""
+        self._lost = [min(round(rate * _CHANCES), _CHANCES - 1) for rate in rates]
         self._rngs = rngs
+        self._widths = widths
 
-    def apply(self, outputs: Tensor) -> Tensor:
-        """Return outputs [B, K * U] with some of them 0, the others larger by what is missing."""
-        return outputs * self._draw(len(outputs), outputs.shape[1] // len(self._rngs))
-
-    def _draw(self, rows: int, units: int) -> Tensor:
-        """Return the factor of each output [B, K * U]: 0 or 1 / (1 - rate)."""
-        factors = np.empty((rows, len(self._rngs), units), np.float32)
-        for number, (lost, rng) in enumerate(zip(self._chances, self._rngs, strict=True)):
-            words = rng.integers(0, 2**64, -(-rows * units // 4), np.uint64)
-            stays = words.view(np.uint16)[: rows * units].reshape(rows, units) >= lost
-            gain = np.float32(_CHANCES / (_CHANCES - lost))
-            np.multiply(stays, gain, out=factors[:, number], dtype=np.float32)
-        return torch.from_numpy(factors).flatten(1)
+    def draw(self, rows: int) -> tuple[Tensor, ...]:
+        """Return the factors of a batch, [B, K, U] for each layer: 0, or 1 / (1 - rate)."""
+        outputs = rows * sum(self._widths)
+        factors = np.empty((rows, len(self._rngs), sum(self._widths)), np.float32)
+        for number, (lost, rng) in enumerate(zip(self._lost, self._rngs, strict=True)):
+            draws = rng.bit_generator.random_raw(-(-outputs // 4)).view(np.uint16)
+            stays = draws[:outputs].reshape(rows, -1) >= lost
+            np.multiply(stays, np.float32(_CHANCES / (_CHANCES - lost)), out=factors[:, number])
+        return torch.from_numpy(factors).split(list(self._widths), dim=2)

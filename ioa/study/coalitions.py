@@ -109,11 +109,14 @@ class Scene:
 def value_coalitions(
     coalitions: Sequence[Coalition], snapshot: Path, conditions: Conditions
 ) -> list[CoalitionRecord]:
-    """Train on the latents of each set of sites, test on the same latents of all sites."""
-    return [_value(one, snapshot, conditions) for one in coalitions]
+    """Value each set of sites; they learn from different latents, and so one after another."""
+    return [value_coalition(one, snapshot, conditions) for one in coalitions]
 
 
-def _value(coalition: Coalition, snapshot: Path, conditions: Conditions) -> CoalitionRecord:
+def value_coalition(
+    coalition: Coalition, snapshot: Path, conditions: Conditions
+) -> CoalitionRecord:
+    """Train on the latents of the sites, test on the same latents of all sites."""
     latents = load_latents(snapshot)
     started = time.perf_counter()
     scene = set_scene(latents, coalition.game, coalition.seed)
