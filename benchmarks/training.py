@@ -29,14 +29,14 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from benchmarks.training_latents import Latents, Targets, encode_copies, read_pool, train_encoder
-from server_classifier.classifier import Learner, fit, fit_stack
+from server_classifier.classifier import Learner, Trained, fit, fit_stack
 from server_classifier.training_settings import TrainingSettings
 
 SIZES = (5_000, 10_000, 100_000, 1_000_000)
@@ -163,8 +163,9 @@ def run_stack(examples: Examples, seeds: range) -> Result:
     start = time.perf_counter()
     trained = fit_stack(examples.values, examples.targets, learners)
     seconds = time.perf_counter() - start
-    accuracy = float(np.mean([examples.score(model) for model, _ in trained]))
-    return seconds, accuracy, trained[0][1].epochs
+    done = [one for one in trained if isinstance(one, Trained)]
+    accuracy = float(np.mean([examples.score(one.model) for one in done]))
+    return seconds, accuracy, done[0].report.epochs
 
 
 def run_torch(examples: Examples, seed: int, *, epochs: int) -> Result:
@@ -182,7 +183,7 @@ def run_torch(examples: Examples, seed: int, *, epochs: int) -> Result:
     for _ in range(epochs):
         for batch, truth in DataLoader(data, batch_size=64, shuffle=True):
             optimizer.zero_grad()
-            cross_entropy(model(batch), truth).backward()
+            cross_entropy(model(batch), truth).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
     seconds = time.perf_counter() - start
     return seconds, Examples(latents, examples.targets, asked, examples.truth).score(model), epochs

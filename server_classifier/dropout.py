@@ -35,4 +35,4 @@ class Dropout:
             draws = rng.bit_generator.random_raw(-(-outputs // 4)).view(np.uint16)
             stays = draws[:outputs].reshape(rows, -1) >= lost
             np.multiply(stays, np.float32(_CHANCES / (_CHANCES - lost)), out=factors[:, number])
-        return torch.from_numpy(factors).split(list(self._widths), dim=2)
+        return torch.split(torch.from_numpy(factors), list(self._widths), dim=2)

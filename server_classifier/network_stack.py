@@ -40,7 +40,7 @@ class NetworkStack:
         sizes = [torch.Size(shape[1:]).numel() for shape in shapes]
         self.weights = torch.zeros(len(models), sum(sizes))
         self.gradients = torch.zeros_like(self.weights)
-        columns = self.weights.split(sizes, dim=1)
+        columns = torch.split(self.weights, sizes, dim=1)
         self._parts = [part.view(shape) for part, shape in zip(columns, shapes, strict=True)]
         *hidden, self._last = self._parts[: len(models[0].linear)]
         *norms, self._bias = self._parts[len(hidden) + 1 :]
@@ -168,4 +168,5 @@ def _list_parts(model: LatentClassifier) -> list[Tensor]:
 
 
 def _list_statistics(model: LatentClassifier) -> list[Tensor]:
-    return [part for norm in model.norms for part in (norm.running_mean, norm.running_var)]
+    names = "running_mean", "running_var"
+    return [norm.get_buffer(name) for norm in model.norms for name in names]
