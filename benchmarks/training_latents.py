@@ -4,6 +4,7 @@ An encoder of ours is trained on images that nobody else gets. Where more latent
 there are images, copies follow, moved by up to two pixels.
 """
 
+import math
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -62,7 +63,7 @@ def _cut(
 def train_encoder(pool: Pool, folder: Path, *, images: int, epochs: int | None) -> Encoder:
     """Train an encoder on public images and load it as a client does."""
     public = pool.public[:images]
-    config = AutoencoderConfig(*public.shape[2:], LATENT_DIM)
+    config = AutoencoderConfig(public.shape[2], public.shape[3], LATENT_DIM)
     generator = torch.Generator().manual_seed(0)
     trained = train(public, config, TrainingOptions(epochs=epochs), generator)
     data = TrainingData(pool.name, digest(public), len(public), "public")
@@ -73,7 +74,8 @@ def train_encoder(pool: Pool, folder: Path, *, images: int, epochs: int | None) 
 def encode_copies(encoder: Encoder, pool: Pool, count: int) -> tuple[Latents, Targets]:
     """Return latents [count, 64] and classes: of all images, then of moved copies, then again."""
     latents = np.empty((count, LATENT_DIM), np.float32)
-    moves = sorted(product((-2, -1, 0, 1, 2), repeat=2), key=lambda move: np.hypot(*move))
+    steps = (-2, -1, 0, 1, 2)
+    moves = sorted(product(steps, steps), key=lambda move: math.hypot(*move))
     for number, start in enumerate(range(0, count, len(pool.images))):
         images = _move(pool.images[: count - start], moves[number % len(moves)])
         latents[start : start + len(images)] = encoder.encode(images)
