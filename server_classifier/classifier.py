@@ -23,7 +23,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from server_classifier.dropout import Dropout
 from server_classifier.errors import ServerError
 from server_classifier.latent_classifier import LatentClassifier
-from server_classifier.network_stack import NetworkStack, widen, widen_columns
+from server_classifier.network_stack import NetworkStack, widen
 from server_classifier.training_settings import TrainingSettings
 
 SMALLEST_SCALE = 1e-6  # a latent that varies less than this is a constant and stays unscaled
@@ -118,7 +118,8 @@ def fit_stack(
         spread = latents.std(dim=0, correction=0)
         mean, scale = latents.mean(dim=0), torch.where(spread > SMALLEST_SCALE, spread, 1.0)
         models = [_make_model(one, mean, scale, int(targets.max()) + 1) for one in learners]
-        inputs = widen_columns((latents - mean) / scale)
+        inputs = torch.zeros(len(latents), widen(len(mean)))
+        torch.sub(latents, mean, out=inputs[:, : len(mean)]).div_(scale)
         losses = _run_epochs(models, inputs, torch.from_numpy(targets), learners, on_epoch)
     settings, rows = learners[0].settings, len(values)
     epochs = settings.epochs_for(rows)

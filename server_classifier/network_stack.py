@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from server_classifier.latent_classifier import LatentClassifier
 
@@ -154,11 +153,6 @@ def _compare(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
 def widen(width: int) -> int:
     """Return the next multiple of a cache line."""
     return width + -width % LINE
-
-
-def widen_columns(rows: Tensor) -> Tensor:
-    """Return rows [N, D] with zeros behind, up to whole lines."""
-    return pad(rows, (0, -rows.shape[1] % LINE))
 
 
 def _list_parts(model: LatentClassifier) -> list[Tensor]:
