@@ -1,9 +1,9 @@
 """Networks of one shape that learn at once; a single one is a stack of one.
 
 Between the products of its matrices, a small network waits for calls that take hardly longer for
-eight networks. Here each call is for all of them, and gradients are written out, as to record and
-differentiate so small products takes as long again. Nothing passes from one network to another, so
-that each learns what it would alone.
+eight networks. Here each call is for all of them, and gradients are written out: to have torch find
+them takes half as long again. Nothing passes from one network to another, so that each learns what
+it would alone.
 
 It does so bit for bit, as all layers are widened by zeros, which remain zeros, to whole lines of
 the processor's cache: sums over what begins elsewhere in a line may be rounded in another order.
@@ -145,7 +145,7 @@ def _compare(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Return the mean cross-entropy [K] of logits [K, B, P] and targets [B, K], its gradient."""
     rows, truth = len(targets), targets.T.unsqueeze(2)
     logarithms = logits.log_softmax(dim=2)
-    losses = -logarithms.gather(2, truth).mean(dim=(1, 2))
+    losses = -logarithms.gather(2, truth).mean(dim=1).squeeze(1)
     gradient = logarithms.exp_().scatter_add_(2, truth, logits.new_full((), -1).expand_as(truth))
     return losses, gradient.div_(rows)
 
