@@ -193,16 +193,16 @@ class _Descent:
     def __init__(
         self, stack: NetworkStack, settings: Sequence[TrainingSettings], steps: int
     ) -> None:
-        groups = []
+        groups: dict[tuple[float, float], list[Tensor]] = {}
         for one, weights, gradients in zip(settings, stack.weights, stack.gradients, strict=True):
             split = [stack.matrices, weights.numel() - stack.matrices]
-            matrices, others = weights.split(split)
-            matrices.grad, others.grad = gradients.split(split)
-            groups.append({"params": [matrices], "weight_decay": one.weight_decay})
-            groups.append({"params": [others], "weight_decay": 0.0})
-        peaks = [one.learning_rate for one in settings for _ in range(2)]
-        self._adam = AdamW(groups, fused=True)
-        self._schedule = OneCycleLR(self._adam, peaks, total_steps=steps)
+            matrices, others = torch.split(weights, split)
+            matrices.grad, others.grad = torch.split(gradients, split)
+            groups.setdefault((one.learning_rate, one.weight_decay), []).append(matrices)
+            groups.setdefault((one.learning_rate, 0.0), []).append(others)
+        decays = [{"params": group, "weight_decay": decay} for (_, decay), group in groups.items()]
+        self._adam = AdamW(decays, fused=True)
+        self._schedule = OneCycleLR(self._adam, [peak for peak, _ in groups], total_steps=steps)
 
     def step(self) -> None:
         """Follow the gradients once."""
