@@ -44,18 +44,17 @@ from client_autoencoder.autoencoder import AutoencoderConfig
 from client_autoencoder.encoder import Encoder
 from client_autoencoder.encoder_files import write_encoder
 from client_autoencoder.images import ImageBatch
-from client_autoencoder.outbox.courier import Courier
-from client_autoencoder.outbox.entries import Limits
-from client_autoencoder.outbox.outbox import Outbox
 from client_autoencoder.privacy.mechanism import NoPrivatizer
 from client_autoencoder.publishing import publish
 from client_autoencoder.sending import MessageMaker
+from client_autoencoder.settings import ClientSettings
 from client_autoencoder.training import TrainingOptions, train
+from ioa.cli.client_setup import open_courier
+from ioa.settings import Settings
 from schemas import avro_form
 from schemas.manifest import TrainingData
 from stream.artefacts import read_encoder
 from stream.broker.embedded import EmbeddedBroker
-from stream.relay import Relay
 from stream.settings import KafkaSettings
 from stream.topics import Topics, create_topics
 
@@ -107,13 +106,9 @@ class Client:
             random=secrets.token_bytes,
             dtype=self.dtype,
         )
-        file = self.directory / f"{secrets.token_hex(4)}.db"
-        with (
-            Outbox(file, owner=CLIENT, limits=Limits(), clock=time.time) as outbox,
-            Relay(self.kafka, CLIENT) as relay,
-        ):
-            courier = Courier(outbox, relay, time.monotonic)
-            courier.connect(_TIMEOUT)
+        outbox = self.directory / secrets.token_hex(4)
+        client = ClientSettings(client_id=CLIENT, outbox=outbox)
+        with open_courier(Settings(kafka=self.kafka, client=client)) as courier:
             done = publish(batches, maker, courier, timeout=_TIMEOUT, on_progress=lambda *_: None)
         assert done.acknowledged == done.sent, f"{done.acknowledged} of {done.sent}"
 
