@@ -2,9 +2,9 @@
 
 What each subject promises, for images of 28x28 that are in memory already:
 
-* ``encode + publish``: what ``ioa client publish`` does, 64 images at a time. Every message is on
-  the disk (fsync) before it is sent, is kept until the server has acknowledged it, and goes again
-  if it does not. The time ends with the last acknowledgement.
+* ``encode + publish``: what ``ioa client publish`` does. Every message is on the disk (fsync)
+  before it is sent, is kept until the server has acknowledged it, and goes again if it does not.
+  The time ends with the last acknowledgement.
 * ``encode + publish, torch``: the same with the encoder in PyTorch.
 * ``encode alone``: images to latents; nothing leaves. ``publish alone``: latents that were made
   before, with all the promises above. In turn they reach 1 / (1 / encode + 1 / publish).
@@ -43,7 +43,7 @@ from benchmarks.subjects.publishers import EncodedBefore, TorchEncoder, publish_
 from client_autoencoder.autoencoder import AutoencoderConfig
 from client_autoencoder.encoder import Encoder
 from client_autoencoder.encoder_files import write_encoder
-from client_autoencoder.images import ImageBatch
+from client_autoencoder.images import ImageBatch, join_batches
 from client_autoencoder.privacy.mechanism import NoPrivatizer
 from client_autoencoder.publishing import publish
 from client_autoencoder.sending import MessageMaker
@@ -96,7 +96,7 @@ class Client:
     dtype: Literal["int8", "float32"]
 
     def publish(self, encoder: Encoder, batches: Iterable[ImageBatch]) -> None:
-        """Do what ``ioa client publish`` does, with a new outbox."""
+        """Do what ``ioa client publish`` does with what it reads, with a new outbox."""
         maker = MessageMaker(
             client_id=CLIENT,
             encoder=encoder,
@@ -170,7 +170,7 @@ def compare(
     for _ in range(options.runs):
         for name, work in subjects.items():
             print(f"{shape}: {name}", file=sys.stderr)
-            chosen = singly(batches[: len(batches) // 20]) if name == SINGLY else batches
+            chosen = batches[: len(batches) // 20] if name == SINGLY else batches
             measured[name].runs.append(measure(work, chosen))
         compare_turn({name: one.runs[-1] for name, one in measured.items()})
     process = Measurement("encode_publish", {"latent": shape}, PROCESS)
@@ -189,7 +189,7 @@ def make_encoders(directory: Path, latent: int, batch: ImageBatch) -> dict[str, 
     return {
         OURS: ours,
         TORCH: TorchEncoder(files, trained.model.encoder),
-        PUBLISH: EncodedBefore(files, ours.encode(batch.images)),
+        PUBLISH: EncodedBefore(files, np.resize(ours.encode(batch.images), (512, latent))),
     }
 
 
@@ -198,14 +198,17 @@ def make_subjects(client: Client, encoders: Mapping[str, Encoder]) -> dict[str, 
         for batch in batches:
             encoders[OURS].encode(batch.images)
 
+    def send(subject: str) -> Work:
+        return lambda batches: client.publish(encoders[subject], join_batches(batches))
+
     return {
-        OURS: partial(client.publish, encoders[OURS]),
+        OURS: send(OURS),
         ENCODE: encode,
-        PUBLISH: partial(client.publish, encoders[PUBLISH]),
-        TORCH: partial(client.publish, encoders[TORCH]),
+        PUBLISH: send(PUBLISH),
+        TORCH: send(TORCH),
         HAND: partial(client.publish_by_hand, encoders[OURS]),
         HAND_TORCH: partial(client.publish_by_hand, encoders[TORCH]),
-        SINGLY: partial(client.publish, encoders[OURS]),
+        SINGLY: lambda batches: client.publish(encoders[OURS], singly(batches)),
     }
 
 

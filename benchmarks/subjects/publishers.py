@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, Message, Producer
 from numpy.typing import NDArray
 
 from client_autoencoder.autoencoder import Encoder as TorchModel
-from client_autoencoder.encoder import Encoder
+from client_autoencoder.encoder import BATCH, Encoder
 from client_autoencoder.images import ImageBatch
 from schemas.registry import load_schema
 from stream.artefacts import EncoderFiles
@@ -36,7 +36,7 @@ class EncodedBefore(Encoder):
 
 
 class TorchEncoder(Encoder):
-    """Encodes in PyTorch, all images at once."""
+    """Encodes in PyTorch, in batches as large as ours."""
 
     def __init__(self, files: EncoderFiles, model: TorchModel) -> None:
         super().__init__(files)
@@ -44,7 +44,8 @@ class TorchEncoder(Encoder):
 
     def encode(self, images: Pixels) -> Latents:
         with torch.inference_mode():
-            latents: Latents = self._model(torch.from_numpy(images)).numpy()
+            parts = torch.split(torch.from_numpy(images), BATCH)
+            latents: Latents = torch.cat([self._model(part) for part in parts]).numpy()
         return latents
 
 
