@@ -151,6 +151,8 @@ def join_batches(batches: Iterable[ImageBatch]) -> Iterator[ImageBatch]:
 
 
 def _concatenate(batches: Sequence[ImageBatch]) -> ImageBatch:
+    if len(batches) == 1:
+        return batches[0]
     image_ids = [name for batch in batches for name in batch.image_ids or ()]
     return ImageBatch(
         np.concatenate([batch.images for batch in batches]),

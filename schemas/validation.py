@@ -135,7 +135,6 @@ def _validate_aggregate(aggregate: Aggregate) -> None:
         )
 
 
-@lru_cache(maxsize=256)
 def _validate_privacy(privacy: Privacy) -> None:
     if not privacy.mechanism:
         raise SchemaError("is empty; 'none' says that nothing was done", "privacy.mechanism")
