@@ -75,7 +75,7 @@ class Publisher:
             RecordTooLarge: it exceeds the topic's limit.
             KafkaRefused: the broker refuses us for good.
         """
-        refuse_too_large(topic, key, value, headers)
+        refuse_too_large(topic, measure_record(key, value, headers))
         self.produce(topic.name, value, key=key, headers=headers, on_delivered=on_delivered)
 
     def produce(
@@ -135,11 +135,8 @@ class Publisher:
             self._failed.append(f"{topic}: {error.str()}")
 
 
-def refuse_too_large(
-    topic: Topic, key: bytes | None, value: bytes | None, headers: Headers
-) -> None:
-    """Raise RecordTooLarge for a record that exceeds its topic's limit."""
-    size = measure_record(key, value, headers)
+def refuse_too_large(topic: Topic, size: int) -> None:
+    """Raise RecordTooLarge for a record whose size in bytes exceeds its topic's limit."""
     if size > topic.limit:
         raise RecordTooLarge(
             f"this record takes {size:,} bytes, and {topic.name} permits {topic.limit:,}: "

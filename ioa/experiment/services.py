@@ -17,6 +17,7 @@ LEARNED = "learned.json"
 # Time is not what is measured here, so a busy machine may take it.
 _PATIENCE = ("--timeout", "600")
 _IN_FLIGHT = "64"
+_WEIGHTS = "float32"  # as in the published tables
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,20 @@ def encoder_trainings(plan: Plan, seed: int) -> list[EncoderTraining]:
     if plan.encoder == "own":
         return own_trainings(plan, seed)
     part, public = ("public", True) if plan.encoder == "shared" else ("client-1", False)
-    return [EncoderTraining("encoder", part, plan.source, plan.latent, seed, public)]
+    return [EncoderTraining("encoder", part, plan.source, plan.latent, seed, public, _WEIGHTS)]
 
 
 def own_trainings(plan: Plan, seed: int) -> list[EncoderTraining]:
     """Return an encoder for every client, with initial weights of its own."""
     return [
         EncoderTraining(
-            out, f"client-{client}", plan.source, plan.latent, client_seed(seed, client), False
+            out,
+            f"client-{client}",
+            plan.source,
+            plan.latent,
+            client_seed(seed, client),
+            public=False,
+            weights=_WEIGHTS,
         )
         for client, out in enumerate(OWN_ENCODERS, start=1)
     ]
