@@ -112,6 +112,7 @@ def main() -> None:
     }
     with open_bench() as bench, bench.make_database("sqlite", SHAPE) as engine:
         model = store_model(bench, engine)
+        measure(bench, engine, model, SUBJECTS[-2], options)  # the broker is slow at first
         for _ in range(options.runs):
             for subject in chosen:
                 print(subject.name, file=sys.stderr)
@@ -198,8 +199,8 @@ def check(asked: Asked, questions: Iterable[Letter], engine: Engine) -> None:
     assert row is not None
     classifier = Classifier.load(row)
     for one in questions:
-        body = asked.bodies.get(one.message_id, one.value)
-        if body == one.value:
+        body = asked.bodies.get(one.message_id)
+        if body is None or body == one.value:
             continue
         codes = decode_latent_avro(one.value).value.to_numpy().reshape(1, -1)
         latent = dequantise(codes, manifest.quantiser.low, manifest.quantiser.high)
