@@ -6,6 +6,14 @@ import venv
 from pathlib import Path
 
 _REQUIREMENTS = {
+    "fastapi": [
+        "fastapi==0.165.0",
+        "uvicorn[standard]==0.54.0",
+        "fastavro==1.13.1",
+        "numpy==2.4.6",
+        "onnxruntime==1.31.1",
+        "orjson==3.13.0",
+    ],
     "faststream": [
         "faststream[confluent]==0.7.8",
         "fastavro==1.13.1",

@@ -284,12 +284,27 @@ def _privacy_record(privacy: Privacy) -> dict[str, Any]:
 
 
 def _answer(message: Answer) -> dict[str, Any]:
-    fields = _pair_fields(_SCHEMA_OF[type(message)])
-    return {name: getattr(message, attribute) for name, attribute in fields}
+    record: dict[str, Any] = {}
+    for name, attribute, branch in _pair_fields(_SCHEMA_OF[type(message)]):
+        value = getattr(message, attribute)
+        # Told which branch of a union it is, fastavro need not try whether the value fits it.
+        record[name] = value if branch is None or value is None else (branch, value)
+    return record
 
 
 @cache
-def _pair_fields(schema: str) -> list[tuple[str, str]]:
-    """Return the name of each field on the wire and that of its attribute."""
-    names = [field["name"] for field in load_schema(schema).parsed["fields"]]
-    return [(name, _ATTRIBUTES.get(name, name)) for name in names]
+def _pair_fields(schema: str) -> list[tuple[str, str, str | None]]:
+    """Return each field's name on the wire, its attribute and, where it may be null, its type."""
+    fields = load_schema(schema).parsed["fields"]
+    return [
+        (one["name"], _ATTRIBUTES.get(one["name"], one["name"]), _find_branch(one["type"]))
+        for one in fields
+    ]
+
+
+def _find_branch(kind: Any) -> str | None:
+    """Return the type beside null in a union of the two."""
+    if not isinstance(kind, list):
+        return None
+    _, other = kind
+    return other["type"] if isinstance(other, dict) else other

@@ -118,7 +118,7 @@ class Publisher:
             DeliveryFailed: a record was not taken, or ``timeout`` seconds passed.
             KafkaRefused: the broker refuses us for good.
         """
-        waiting = self._producer.flush(0)
+        waiting = len(self._producer)
         while waiting and timeout > 0:
             step = min(0.5, timeout)
             waiting = self._producer.flush(step)
