@@ -106,6 +106,7 @@ def _merge(before: dict[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
     merged = before.copy()
     for name, value in after.items():
         old = before.get(name)
-        both = isinstance(old, dict) and isinstance(value, Mapping)
-        merged[name] = _merge(old, value) if both else value
+        if isinstance(old, dict) and isinstance(value, Mapping):
+            value = _merge(old, value)
+        merged[name] = value
     return merged

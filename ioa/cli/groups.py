@@ -28,7 +28,7 @@ class CommandGroups(TyperGroup):
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        self.commands = _Commands.fromkeys(_NAMES)
+        self.commands = _Commands(dict.fromkeys(_NAMES))
 
 
 class _Commands(UserDict[str, Any]):
