@@ -6,11 +6,11 @@ classifier. Flower: federated averaging in its simulation, with a CNN of 114 k p
 server's perceptron on pixels, so many rounds of so many local epochs. The last rows give both
 sides the same ten augmented copies of each image. Two divisions: at random, and two classes each.
 
-Bytes: ours up is value, key and headers of the real messages; down, the encoder's files for each
-client and one acknowledgement per message. Flower's are its own messages as it serialises them.
-Neither counts the framing of batches, TCP or TLS. Seconds: ours from images to tested classifier
-in one process (messages are made, not sent; the encoder's training is a column of its own);
-Flower's of its process, with Ray's start.
+Bytes: ours are the batches that a broker has of the messages (up) and of one acknowledgement each
+(down), and down also the encoder's files for every client. Flower's are its own messages as it
+serialises them. TCP and TLS are not counted. Seconds: ours from images to tested classifier in one
+process, one client after the other, the encoder's training being a column of its own; Flower's of
+its whole process, with Ray's start, two clients at a time on two cores.
 
 What federated averaging has and we have not: no record of a patient leaves the site, where a
 latent can be turned back into a picture by who has a decoder; it needs no public images; and
@@ -40,11 +40,13 @@ from benchmarks.bench import ROOT
 from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from benchmarks.peers import find_python
 from benchmarks.subjects.one_shot import learn_once, train_encoder
+from benchmarks.wire import Wire
 from client_autoencoder.augmentation import augment_batches
 from client_autoencoder.images import ImageBatch
 from ioa.experiment.division import divide
 from ioa.experiment.plan import Plan
 from ioa.local.parts import Parts
+from stream.broker.embedded import EmbeddedBroker
 
 COPIES = 10
 OURS, OURS_AUGMENTED = "one-shot latents", f"one-shot latents, {COPIES} copies"
@@ -136,17 +138,19 @@ def compare(
     }
     public = divisions["at random"].public  # the same in both
     shared = train_encoder(public, folder / "encoder", seed, epochs=1 if options.quick else None)
-    for division, parts in divisions.items():
-        ours = learn_once(parts, shared, 0, seed)
-        yield division, OURS, _compare(ours, ours)
-        yield division, OURS_AUGMENTED, _compare(learn_once(parts, shared, COPIES, seed), ours)
-        if seed >= options.flower_seeds:
-            continue
-        python = find_python("flower", options.peers)
-        for averaging in options.averagings:
-            write_files(folder, parts, averaging.copies, seed)
-            result = average(python, folder, averaging, seed)
-            yield division, averaging.name, _compare(result, ours)
+    plain: dict[str, Result] = {}
+    with EmbeddedBroker(folder / "kafka", announce=print) as broker:
+        for division, parts in divisions.items():
+            for subject, copies in ((OURS, 0), (OURS_AUGMENTED, COPIES)):
+                result = learn_once(parts, shared, copies, seed, Wire(broker))
+                yield division, subject, _compare(result, plain.setdefault(division, result))
+    if seed >= options.flower_seeds:
+        return
+    python = find_python("flower", options.peers)
+    for (division, parts), averaging in product(divisions.items(), options.averagings):
+        write_files(folder, parts, averaging.copies, seed)
+        result = average(python, folder, averaging, seed)
+        yield division, averaging.name, _compare(result, plain[division])
 
 
 def write_files(folder: Path, parts: Parts, copies: int, seed: int) -> None:
