@@ -24,9 +24,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 CLIENTS = 5
-_BATCH = 32
-_LEARNING_RATE = 0.05
-_MOMENTUM = 0.9
+# The best of what was tried: with momentum 0.9 two classes each stay below 65 %, and all images
+# at random are recognised no better.
+_BATCH = 10
+_LEARNING_RATE = 0.1
 
 
 def main() -> None:
@@ -131,7 +132,7 @@ def train_locally(
     model: nn.Module, images: Tensor, targets: Tensor, epochs: int, order: torch.Generator
 ) -> None:
     """Train in place by stochastic gradient descent."""
-    optimizer = torch.optim.SGD(model.parameters(), _LEARNING_RATE, _MOMENTUM)
+    optimizer = torch.optim.SGD(model.parameters(), _LEARNING_RATE)
     model.train()
     for _ in range(epochs):
         for batch in torch.randperm(len(images), generator=order).split(_BATCH):
