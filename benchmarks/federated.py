@@ -3,8 +3,8 @@
 Ours: an encoder is trained once on 5,000 public images of nobody's, without their labels (64
 numbers, sent as int8); each client sends one message per image, and the server trains its
 classifier. Flower: federated averaging in its simulation, with a CNN of 114 k parameters or the
-server's perceptron on pixels, so many rounds of so many local epochs. The last rows give both
-sides the same ten augmented copies of each image. Two divisions: at random, and two classes each.
+server's perceptron on pixels, so many rounds of so many local epochs. Further rows give both sides
+the same ten augmented copies of each image. Two divisions: at random, and two classes each.
 
 Bytes: ours are the batches that a broker has of the messages (up) and of one acknowledgement each
 (down), and down also the encoder's files for every client. Flower's are its own messages as it
@@ -89,7 +89,7 @@ class Averaging:
 
 AVERAGINGS = [
     *(Averaging(model, *work) for model, work in product(["cnn", "mlp"], [(10, 1), (5, 5)])),
-    Averaging("cnn", 10, 1, COPIES),
+    Averaging("cnn", 5, 1, COPIES),
 ]
 
 
