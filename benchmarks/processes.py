@@ -46,6 +46,7 @@ COLUMNS = {
     "first_seconds": Column("first result after s", "{:.2f}", better="less"),
     "first_mb": Column("MB then", "{:.0f}", better="less"),
     "worked_mb": Column("MB after work", "{:.0f}", better="less"),
+    "own_mb": Column("without its children", "{:.0f}", better="less"),
 }
 PUBLISH, ASK = "ioa client publish", "ioa client ask"
 INGEST, INFER, TRAIN = "ioa server ingest", "ioa server infer", "ioa server train"
@@ -140,6 +141,7 @@ class Site:
                 "first_seconds": seconds["first"],
                 "first_mb": first_mb,
                 "worked_mb": measure_mb(process),
+                "own_mb": process.memory_info().rss / 1e6,
             }
 
     def watch_infer(self, questions: int) -> Result:
