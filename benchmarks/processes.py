@@ -44,6 +44,7 @@ from tests.support.server import NOW, make_manifest, store_classifier
 COLUMNS = {
     "ready_seconds": Column("ready after s", "{:.2f}", better="less"),
     "first_seconds": Column("first result after s", "{:.2f}", better="less"),
+    "cpu_seconds": Column("CPU s until both", "{:.2f}", better="less"),
     "first_mb": Column("MB then", "{:.0f}", better="less"),
     "worked_mb": Column("MB after work", "{:.0f}", better="less"),
     "own_mb": Column("without its children", "{:.0f}", better="less"),
@@ -134,11 +135,13 @@ class Site:
             self.kafka, self.engine, "ioa", "server", service, environment=environment
         ) as process:
             seconds = await_all({"ready": lambda: _is_ready(probe), "first": first}, began)
+            cpu = process.cpu_times()
             first_mb = measure_mb(process)
             await_all({"done": done}, began)
             return {
                 "ready_seconds": seconds["ready"],
                 "first_seconds": seconds["first"],
+                "cpu_seconds": cpu.user + cpu.system,
                 "first_mb": first_mb,
                 "worked_mb": measure_mb(process),
                 "own_mb": process.memory_info().rss / 1e6,
@@ -172,7 +175,12 @@ class Site:
         began = time.monotonic()
         with self.bench.start(self.kafka, self.engine, module, *libraries) as process:
             seconds = await_all({"first": lambda: "read" in self.bench.log.read_text()}, began)
-            return {"first_seconds": seconds["first"], "first_mb": measure_mb(process)}
+            cpu = process.cpu_times()
+            return {
+                "first_seconds": seconds["first"],
+                "cpu_seconds": cpu.user + cpu.system,
+                "first_mb": measure_mb(process),
+            }
 
     def watch_clients(self) -> Iterator[tuple[str, Result]]:
         """Publish one image, and many; ask about one, and many; the server is there already."""
