@@ -4,9 +4,9 @@ Services: ``ready`` is the first 200 of /readyz; the first result is a row, a tr
 answer for which everything else lay there before the start. Afterwards each does some work: 20,000
 messages, 2,000 questions, a training on 5,000 latents. Client commands: the seconds until they end
 with one image, and the most memory with one and with 2,000. The bare processes import the same
-large libraries and read one record from Kafka, no more. The very first ``ioa server infer`` of a
-deployment finds no offsets of its group: librdkafka then asks for the beginning of each partition,
-and waits for a fetch of half a second before it hears it.
+large libraries and read one record from Kafka, no more. The very first ``ioa server infer`` waits
+for a new broker's topic of offsets, and finds none of its group: librdkafka then asks where each
+partition begins, and hears it only when a fetch of half a second is over.
 
 Example: python -m benchmarks.processes --runs 3
 """
@@ -82,15 +82,15 @@ def measure(bench: Bench, rows: int) -> Iterator[tuple[str, Result]]:
     """Yield each subject with what was measured of one start."""
     with bench.make_database("sqlite", _SHAPE) as engine:
         site = Site(bench, bench.make_topics(), engine)
+        store_classifier(engine, _MADE_UP, list("0123456789"), _SHAPE.latent_dim)
+        yield f"{INFER}, the very first", site.watch_infer(rows // 10)
+        yield INFER, site.watch_infer(rows // 10)
+    with bench.make_database("sqlite", _SHAPE) as engine:
+        site = Site(bench, bench.make_topics(), engine)
         fill_topic(site.kafka, _SHAPE, _MADE_UP, count=rows, repeated=0.0)
         for libraries in (["numpy", "sqlalchemy"], ["numpy", "onnxruntime"]):
             yield f"bare process: {', '.join(libraries)}", site.watch_bare(libraries)
         yield INGEST, site.watch("ingest", site.has("latent"), site.has("latent", rows))
-    with bench.make_database("sqlite", _SHAPE) as engine:
-        site = Site(bench, bench.make_topics(), engine)
-        store_classifier(engine, _MADE_UP, list("0123456789"), _SHAPE.latent_dim)
-        yield f"{INFER}, the very first", site.watch_infer(rows // 10)
-        yield INFER, site.watch_infer(rows // 10)
     with bench.make_database("sqlite", _SHAPE) as engine:
         site = Site(bench, bench.make_topics(), engine)
         fill_topic(site.kafka, _SHAPE, _MADE_UP, count=rows // 4, repeated=0.0)
