@@ -55,14 +55,21 @@ def encoder_trainings(plan: Plan, seed: int) -> list[EncoderTraining]:
     if plan.encoder == "own":
         return own_trainings(plan, seed)
     part, public = ("public", True) if plan.encoder == "shared" else ("client-1", False)
-    return [EncoderTraining("encoder", part, plan.source, plan.latent, seed, public)]
+    epochs = plan.encoder_epochs
+    return [EncoderTraining("encoder", part, plan.source, plan.latent, seed, public, epochs)]
 
 
 def own_trainings(plan: Plan, seed: int) -> list[EncoderTraining]:
     """Return an encoder for every client, with initial weights of its own."""
     return [
         EncoderTraining(
-            out, f"client-{client}", plan.source, plan.latent, client_seed(seed, client), False
+            out,
+            f"client-{client}",
+            plan.source,
+            plan.latent,
+            client_seed(seed, client),
+            public=False,
+            epochs=plan.encoder_epochs,
         )
         for client, out in enumerate(OWN_ENCODERS, start=1)
     ]

