@@ -3,6 +3,7 @@
 #   make TORCH_INDEX=URL install             with another build of PyTorch
 #   make test ARGS='-k broker -x'            with arguments for pytest
 #   make test-crash ARGS='--kills 30'        for longer; --away-seconds 60 for longer outages
+#   make bench COMPARE=old.jsonl             and say what became slower than that; or a folder
 #   make tables IOA_DATA_DIR=data            with mnist.npz and other sets that lie there
 
 python := .venv/bin/python
@@ -32,10 +33,7 @@ test-crash: ## Kill everything under load, fill disks, and count what became of 
 
 bench: ## Measure speed beside hand-written ceilings and peers, an hour; ARGS=--quick for some minutes
 	@scripts/install.sh all,test
-	@for name in ingest ingest_scaling ingest_memory replies_during_ingest outbox replay \
-	    archive read_latents; do \
-	    $(python) -m benchmarks.$$name --out benchmarks/results $(ARGS) || exit 1; \
-	done
+	@$(python) -m benchmarks $(if $(COMPARE),--compare $(COMPARE)) $(ARGS)
 
 check: ## Check style, types and which package imports which
 	@scripts/install.sh all,test

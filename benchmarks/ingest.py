@@ -22,21 +22,31 @@ from sqlalchemy import Engine, text
 
 from benchmarks.bench import ROOT, Bench, open_bench
 from benchmarks.learning_load import SHAPES, Load, Shape, fill_topic
-from benchmarks.measurement import Column, Measurement, make_parser, report
+from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from benchmarks.peers import find_python
 from server_classifier.store.database import reading
 from stream.settings import KafkaSettings
 from tests.support.server import make_manifest
 
 OURS, HAND = "ioa server ingest", "hand loop"
+ACKNOWLEDGING, QUIX = "FastStream batch, acknowledging", "Quix Streams, its sink"
 _LIMIT_SECONDS = 300.0
 COLUMNS = {
     "rate": Column("messages/s", better="more"),
     "of_hand": Column("of the hand loop", "{:.2f} x", better="more"),
+    "of_acknowledging": Column("of FastStream, acknowledging", "{:.2f} x", better="more"),
+    "of_quix": Column("of Quix Streams", "{:.2f} x", better="more"),
     "cpu_us": Column("CPU us per message", "{:.1f}", better="less"),
     "first_seconds": Column("first row after s", "{:.2f}", better="less"),
     "rss_mb": Column("MB at the end", "{:.0f}", better="less"),
 }
+AIMS = (
+    Aim(OURS, "of_hand", 0.7),
+    Aim(OURS, "of_acknowledging", 3.0),
+    Aim(OURS, "of_quix", 3.0),
+    Aim(OURS, "first_seconds", 0.5),
+    Aim(OURS, "rss_mb", 150.0),
+)
 
 
 @dataclass(frozen=True)
@@ -59,12 +69,12 @@ SUBJECTS = [
     Subject(HAND, ("benchmarks.subjects.hand_loop",)),
     Subject("FastStream batch", ("benchmarks.subjects.faststream_batch",), "faststream"),
     Subject(
-        "FastStream batch, acknowledging",
+        ACKNOWLEDGING,
         ("benchmarks.subjects.faststream_batch",),
         "faststream",
         environment={"BENCH_ACKNOWLEDGE": "1"},
     ),
-    Subject("Quix Streams, its sink", ("benchmarks.subjects.quix_sink",), "quix", ("postgresql",)),
+    Subject(QUIX, ("benchmarks.subjects.quix_sink",), "quix", ("postgresql",)),
 ]
 
 
@@ -76,7 +86,7 @@ def main() -> None:
             options.databases, options.shapes, options.repeated
         ):
             measured += compare(bench, database, SHAPES[shape], repeated, options)
-    report(options.out, "ingest", measured, COLUMNS)
+    report(options.out, "ingest", measured, COLUMNS, AIMS)
 
 
 def read_options() -> argparse.Namespace:
@@ -111,7 +121,12 @@ def compare(
             print(f"{database} {shape.name} {repeated:.0%} {one.subject}", file=sys.stderr)
             with bench.make_database(database, shape) as engine:
                 one.runs.append(run(bench, kafka, engine, subject, load, options.peers))
-    _compare_with_hand(measured)
+    for figure, other in (
+        ("of_hand", HAND),
+        ("of_acknowledging", ACKNOWLEDGING),
+        ("of_quix", QUIX),
+    ):
+        add_ratios(measured, figure, other)
     return measured
 
 
@@ -190,15 +205,15 @@ def _is_chosen(subject: Subject, database: str, wanted: Iterable[str] | None) ->
     return named and database in subject.databases
 
 
-def _compare_with_hand(measured: Iterable[Measurement]) -> None:
-    """Add to each run the ratio to the hand loop's run of the same turn."""
+def add_ratios(measured: Iterable[Measurement], figure: str, other: str) -> None:
+    """Add to each run its rate over that of another subject in the same turn."""
     by_name = {one.subject: one for one in measured}
-    if HAND not in by_name:
+    if other not in by_name:
         return
+    rates = [run["rate"] for run in by_name[other].runs]
     for one in by_name.values():
         one.runs = [
-            {**run, "of_hand": run["rate"] / hand["rate"]}
-            for run, hand in zip(one.runs, by_name[HAND].runs, strict=True)
+            {**run, figure: run["rate"] / rate} for run, rate in zip(one.runs, rates, strict=True)
         ]
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, text
 
 from benchmarks.bench import Bench, open_bench
 from benchmarks.learning_load import SHAPES, Shape, fill_topic, make_producer
-from benchmarks.measurement import Column, Measurement, make_parser, report
+from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from server_classifier.store.database import reading
 from tests.support.server import make_manifest
 
@@ -24,6 +24,7 @@ COLUMNS = {
     "rate": Column("messages/s", better="more"),
     "of_one": Column("of one", "{:.2f} x", better="more"),
 }
+AIMS = (Aim("2 x ioa server ingest", "of_one", 1.3),)
 
 
 def main() -> None:
@@ -52,7 +53,7 @@ def main() -> None:
                 for row, rate in zip(rows, rates, strict=True):
                     row.runs.append({"rate": rate, "of_one": rate / rates[0]})
             measured += rows
-    report(options.out, "ingest_scaling", measured, COLUMNS)
+    report(options.out, "ingest_scaling", measured, COLUMNS, AIMS)
 
 
 def measure(bench: Bench, shape: Shape, database: str, messages: int, processes: int) -> float:

@@ -21,7 +21,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.measurement import Column, Measurement, make_parser, report
+from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from client_autoencoder.outbox.courier import Courier
 from client_autoencoder.outbox.entries import Limits
 from client_autoencoder.outbox.outbox import Outbox
@@ -38,6 +38,7 @@ COLUMNS = {
     "of_hand": Column("of the ceiling", "{:.2f} x", better="more"),
     "cpu_us": Column("CPU us per message", "{:.1f}", better="less"),
 }
+AIMS = (Aim(OURS, "rate", 5_000.0),)
 
 Row = tuple[object, ...]
 Send = Callable[[Path, list[Letter], int], None]
@@ -71,7 +72,7 @@ def main() -> None:
     measured: list[Measurement] = []
     for size in options.bodies:
         measured += compare(make_letters(options.messages, size), size, options)
-    report(options.out, "outbox", measured, COLUMNS)
+    report(options.out, "outbox", measured, COLUMNS, AIMS)
 
 
 def read_options() -> argparse.Namespace:

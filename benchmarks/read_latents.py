@@ -1,4 +1,4 @@
-"""How long a million latents take from the database, or a snapshot of them, to arrays.
+"""How long latents, up to a million, take from the database, or a snapshot of them, to arrays.
 
 Latents are 16 float32, 64 bytes. Our subjects give all that an experiment needs: values, labels,
 sites, groups and times, in the order of the dataset. The ceilings give the values alone, in the
@@ -26,7 +26,7 @@ import psycopg
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine
 
-from benchmarks.measurement import Column, Measurement, make_parser, report
+from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from server_classifier.store.database import ensure_current, open_database, reading, writing
 from server_classifier.store.dataset_latents import (
     read_dataset,
@@ -48,9 +48,17 @@ FIRST_MS = 1_760_000_000_000
 BATCH = 5_000
 COLUMNS = {
     "seconds": Column("seconds", "{:.3f}", better="less"),
-    "rate": Column("latents/s", better="more"),
+    "us": Column("us per latent", "{:.2f}", better="less"),
     "of_hand": Column("of the ceiling's time", "{:.1f} x", better="less"),
 }
+
+DATASET, SNAPSHOT = "read_dataset, each revision checked", "read_snapshot"
+MILLION = 1_000_000
+AIMS = (
+    Aim(DATASET, "seconds", 0.5, {"source": "sqlite", "latents": MILLION}),
+    Aim(DATASET, "seconds", 0.8, {"source": "postgresql", "latents": MILLION}),
+    Aim(SNAPSHOT, "seconds", 0.1, {"latents": MILLION}),
+)
 
 Run = Callable[[], object]
 
@@ -58,28 +66,35 @@ Run = Callable[[], object]
 def main() -> None:
     options = read_options()
     measured: list[Measurement] = []
-    with tempfile.TemporaryDirectory(dir=options.directory) as folder:
-        for kind in DATABASES:
-            with open_filled(kind, Path(folder), options.latents) as engine:
-                measured += compare(kind, engine, options)
-                latents = take_snapshot(engine, Path(folder))
-        subjects = {
-            "read_snapshot": lambda: read_snapshot(Path(folder, "snapshot")),
-            "numpy.load": lambda: np.load(Path(folder, "values.npy")),
-        }
-        measured += take_turns("file", subjects, latents, options.runs)
-    report(options.out, "read_latents", measured, COLUMNS)
+    for count in options.latents:
+        with tempfile.TemporaryDirectory(dir=options.directory) as folder:
+            measured += measure_all(Path(folder), count, options.runs)
+    report(options.out, "read_latents", measured, COLUMNS, AIMS)
 
 
 def read_options() -> argparse.Namespace:
     parser = make_parser(__doc__)
-    parser.add_argument("--latents", type=int, default=1_000_000)
+    parser.add_argument("--latents", nargs="+", type=int, default=[10_000, 100_000, MILLION])
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--directory", type=Path, help="on the disk to measure; default: temporary")
     options = parser.parse_args()
     if options.quick:
-        options.latents, options.runs = 50_000, 2
+        options.latents, options.runs = [10_000, 50_000], 2
     return options
+
+
+def measure_all(folder: Path, count: int, runs: int) -> list[Measurement]:
+    """Read so many latents from each database, and from files."""
+    measured: list[Measurement] = []
+    for kind in DATABASES:
+        with open_filled(kind, folder, count) as engine:
+            measured += compare(kind, engine, count, runs)
+            assert take_snapshot(engine, folder) == count
+    subjects: dict[str, Run] = {
+        SNAPSHOT: lambda: read_snapshot(folder / "snapshot"),
+        "numpy.load": lambda: np.load(folder / "values.npy"),
+    }
+    return [*measured, *take_turns("file", subjects, count, runs)]
 
 
 @contextmanager
@@ -131,8 +146,8 @@ def make_uuid7(moment: int, rng: np.random.Generator) -> str:
     return str(UUID(int=(moment << 80 | noise) & ~(0xF << 76) | 0x7 << 76))
 
 
-def compare(kind: str, engine: Engine, options: argparse.Namespace) -> list[Measurement]:
-    names = (f"copy-{number}" for number in range(options.runs))
+def compare(kind: str, engine: Engine, count: int, runs: int) -> list[Measurement]:
+    names = (f"copy-{number}" for number in range(runs))
 
     def create() -> None:
         create_dataset(engine, next(names), Selection(), now=datetime.now(UTC))
@@ -148,28 +163,29 @@ def compare(kind: str, engine: Engine, options: argparse.Namespace) -> list[Meas
     by_hand = read_sqlite_by_hand if kind == "sqlite" else read_postgresql_by_hand
     subjects: dict[str, Run] = {
         "create_dataset": create,
-        "read_dataset, each revision checked": within(lambda one: read_dataset(one, "all")),
+        DATASET: within(lambda one: read_dataset(one, "all")),
         "read_latents, unchecked": within(
-            lambda one: read_latents(one, get_dataset(one, "all"), MANIFEST, options.latents)
+            lambda one: read_latents(one, get_dataset(one, "all"), MANIFEST, count)
         ),
         "read_training_set": within(
-            lambda one: read_training_set(
-                one, MANIFEST.encoder_id, max_rows=options.latents, rng=rng
-            )
+            lambda one: read_training_set(one, MANIFEST.encoder_id, max_rows=count, rng=rng)
         ),
         "values by hand": within(by_hand),
     }
-    return take_turns(kind, subjects, options.latents, options.runs)
+    return take_turns(kind, subjects, count, runs)
 
 
 def take_turns(source: str, subjects: dict[str, Run], latents: int, runs: int) -> list[Measurement]:
     """Run all subjects in each turn; the last of them is the ceiling."""
-    measured = [Measurement("read_latents", {"source": source}, name) for name in subjects]
+    measured = [
+        Measurement("read_latents", {"source": source, "latents": latents}, name)
+        for name in subjects
+    ]
     for _ in range(runs):
         seconds = [measure(subject) for subject in subjects.values()]
         for one, taken in zip(measured, seconds, strict=True):
             ratio = taken / seconds[-1]
-            one.runs.append({"seconds": taken, "rate": latents / taken, "of_hand": ratio})
+            one.runs.append({"seconds": taken, "us": taken / latents * 1e6, "of_hand": ratio})
     return measured
 
 

@@ -19,7 +19,7 @@ from confluent_kafka import Consumer, TopicPartition
 from benchmarks.bench import Bench, open_bench
 from benchmarks.ingest import watch
 from benchmarks.learning_load import SHAPES, Load, Shape, fill_topic
-from benchmarks.measurement import Column, Measurement, make_parser, report
+from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from ioa.collector import relieve_collector
 from stream.codec import decode_latent
 from stream.connection import connect_admin
@@ -37,6 +37,11 @@ COLUMNS = {
     "of_ingest": Column("of live ingestion", "{:.2f} x", better="more"),
     "milliseconds": Column("ms", "{:.0f}", better="less"),
 }
+AIMS = (
+    Aim(ARRAY, "rate", 700_000.0),
+    Aim(TIME, "milliseconds", 100.0),
+    Aim(REPLAY, "of_ingest", 1.0),
+)
 
 
 def main() -> None:
@@ -51,7 +56,7 @@ def main() -> None:
         load = fill_topic(kafka, shape, encoder_id, count=options.stored, repeated=0.0)
         for database in ("sqlite", "postgresql"):
             measured += compare_storing(bench, kafka, shape, load, database, options.runs)
-    report(options.out, "replay", measured, COLUMNS)
+    report(options.out, "replay", measured, COLUMNS, AIMS)
 
 
 def read_options() -> argparse.Namespace:

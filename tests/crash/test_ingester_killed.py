@@ -29,7 +29,7 @@ def crash(
 ) -> Tally:
     """Kill the ingester ``KILLS`` times under load, let one more finish, and count.
 
-    Each kill comes at most half a second after the line ``begun``; the rows get ``seconds`` to come.
+    Each kill comes at most half a second after the line ``begun``; rows have ``seconds`` to come.
     """
     moments = random.Random(5)  # noqa: S311 - the same moments every time
     load = ingestion.make_load()
