@@ -11,6 +11,8 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.waiting import LONG
+
 Faults = dict[str, dict[str, Any]]
 
 
@@ -55,11 +57,11 @@ class Probe:
         assert answer["ok"] == (not answer["faults"])
         return {fault["what"]: fault for fault in answer["faults"]}
 
-    def wait_until_ready(self, seconds: float = 60) -> None:
+    def wait_until_ready(self, seconds: float = LONG) -> None:
         """Wait for the first 200; while nobody listens yet, go on."""
         self._wait(lambda: not self.read_faults(), "be ready", seconds)
 
-    def wait_for_fault(self, what: str, seconds: float = 60) -> dict[str, Any]:
+    def wait_for_fault(self, what: str, seconds: float = LONG) -> dict[str, Any]:
         """Wait until ``what`` keeps it from its work, and return the fault."""
         self._wait(lambda: what in self.read_faults(), f"blame {what}", seconds)
         return self.read_faults()[what]
@@ -92,7 +94,7 @@ class Probe:
         """Return one sample."""
         return self.read_metrics()[name, frozenset(labels.items())]
 
-    def wait_for_metric(self, name: str, value: float, seconds: float = 60) -> None:
+    def wait_for_metric(self, name: str, value: float, seconds: float = LONG) -> None:
         """Wait until a metric without labels has a value."""
         deadline = time.monotonic() + seconds
         while (found := self.metric(name)) != value:
