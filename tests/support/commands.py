@@ -25,6 +25,7 @@ def run(*arguments: object, cwd: Path | None = None, **environment: str) -> Ran:
     stdout, stderr = _open_text(), _open_text()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(stdout), redirect_stderr(stderr):
         patch.setattr(sys, "argv", command)
+        patch.setattr(sys, "stdin", io.StringIO())
         for name, value in environment.items():
             patch.setenv(name, value)
         if cwd is not None:

@@ -98,7 +98,7 @@ def test_the_version_is_printed() -> None:
 
 def test_an_error_of_a_process_is_one_line() -> None:
     """Other tests run commands without a process of their own, which takes a second to import."""
-    command = [sys.executable, "-m", "ioa", "topics", "check", "-b", "127.0.0.1:1"]
+    command = [sys.executable, "-m", "ioa", "server", "encoder", "add", "nowhere"]
     failed = subprocess.run(command, capture_output=True, text=True, check=False)
     assert failed.returncode == 1
-    assert re.fullmatch("ioa: no Kafka broker answers at 127.0.0.1:1.*\n", failed.stderr)
+    assert re.fullmatch("ioa: nowhere is not an encoder.*\n", failed.stderr)
