@@ -29,7 +29,7 @@ test: ## Run all tests
 
 test-crash: ## Kill everything under load, fill disks, and count what became of every message: minutes
 	@scripts/install.sh all,test
-	@$(python) -m pytest tests/crash -m crash -rP $(ARGS)
+	@$(python) -m pytest tests/crash -m crash -n 2 --dist load -rP $(ARGS)
 
 bench: ## Measure speed beside hand-written ceilings and peers, an hour; ARGS=--quick for some minutes
 	@scripts/install.sh all,test
