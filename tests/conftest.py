@@ -1,7 +1,6 @@
 """Options and fixtures of all tests. Never import from here: shared code lives in tests/support."""
 
 import os
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,8 +18,8 @@ settings.register_profile(
 )
 settings.load_profile("same")
 
-# Services in threads log past what a test reads as the output of its command.
-structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.__stderr__))
+# Services in threads log to pytest, and not into what a test reads as the output of its command.
+structlog.configure(logger_factory=structlog.stdlib.LoggerFactory())
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

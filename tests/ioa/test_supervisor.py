@@ -45,7 +45,7 @@ def find_child(supervisor: psutil.Process, name: str) -> psutil.Process | None:
     return None
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_one_address_tells_of_all_services(run: tuple[Probe, psutil.Process]) -> None:
     probe, supervisor = run
     probe.wait_until_ready()

@@ -1,6 +1,7 @@
 """Asking a service about its health and its metrics, over HTTP as an operator's tools do."""
 
 import json
+import secrets
 import socket
 import time
 from collections.abc import Callable
@@ -17,20 +18,16 @@ Faults = dict[str, dict[str, Any]]
 
 
 def find_free_address(ports: int = 1) -> str:
-    """Return an address of this machine at which, and at the ports after it, nobody listens now."""
+    """Return an address of this machine at which, and at the ports after it, nobody listens now.
+
+    Below those that Linux gives to connections: one of these would have it before a slow service.
+    """
     while True:
-        with ExitStack() as stack:
-            port = _bind(stack, 0)
-            with suppress(OSError, OverflowError):
-                for i in range(1, ports):
-                    _bind(stack, port + i)
-                return f"127.0.0.1:{port}"
-
-
-def _bind(stack: ExitStack, port: int) -> int:
-    found = stack.enter_context(socket.socket())
-    found.bind(("127.0.0.1", port))
-    return int(found.getsockname()[1])
+        port = 10_000 + secrets.randbelow(20_000)
+        with ExitStack() as stack, suppress(OSError):
+            for i in range(ports):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port + i))
+            return f"127.0.0.1:{port}"
 
 
 @dataclass(frozen=True)

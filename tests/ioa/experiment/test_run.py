@@ -40,7 +40,7 @@ def run_experiment(data: Path, out: Path, *options: str) -> dict[str, Any]:
     return result
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_run_and_its_replay_give_the_same_tables(data: Path, tmp_path: Path) -> None:
     kept = str(tmp_path / "kept")
     first = run_experiment(data, tmp_path / "first", "--keep", kept)
@@ -69,7 +69,7 @@ def test_a_run_and_its_replay_give_the_same_tables(data: Path, tmp_path: Path) -
         assert figure.width > 300
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_own_encoders_of_two_classes_each_cannot_be_pooled(data: Path, tmp_path: Path) -> None:
     result = run_experiment(
         *(data, tmp_path, "--encoder", "own", "--non-iid", "--augment", "1", "--dtype", "int8")
@@ -85,7 +85,7 @@ def test_own_encoders_of_two_classes_each_cannot_be_pooled(data: Path, tmp_path:
     )
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_the_grid_is_searched_once_and_its_best_choice_is_used(data: Path, tmp_path: Path) -> None:
     result = run_experiment(data, tmp_path, "--grid", "--encoder", "one-client")
     rows = result["grid"]["rows"]
