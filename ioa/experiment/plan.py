@@ -12,7 +12,7 @@ from server_classifier.training_settings import TrainingSettings
 Encoding = Literal["shared", "own", "one-client"]
 Dtype = Literal["int8", "float32"]
 
-_QUICK_EPOCHS = 20
+_QUICK_EPOCHS = 10
 _QUICK_TRAINING = TrainingSettings(epochs=5, min_steps=60)
 
 
