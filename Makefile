@@ -22,13 +22,14 @@ demo: install ## Five clients, a server and a real Kafka on this machine, in abo
 tables: install ## Make the tables of experiments/results again, from the data in IOA_DATA_DIR: hours
 	@.venv/bin/ioa experiment tables $(ARGS)
 
+# Two processes, each with a broker and a database server of its own; whole files, in their order.
 test: ## Run all tests
 	@scripts/install.sh all,test
-	@$(python) -m pytest $(ARGS)
+	@$(python) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-crash: ## Kill everything under load, fill disks, and count what became of every message: minutes
 	@scripts/install.sh all,test
-	@$(python) -m pytest tests/crash -m crash -rP $(ARGS)
+	@$(python) -m pytest tests/crash -m crash -n 2 --dist load -rP $(ARGS)
 
 bench: ## Measure speed beside hand-written ceilings and peers, an hour; ARGS=--quick for some minutes
 	@scripts/install.sh all,test

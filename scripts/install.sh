@@ -89,7 +89,10 @@ install() {
 }
 
 pip_install() {
-    .venv/bin/python -m pip install --constraint constraints.txt "$@"
+    # What pip would compile file by file at its end, all processors do together.
+    .venv/bin/python -m pip install --no-compile --constraint constraints.txt "$@" || return
+    # A package may hold files of another Python's syntax: nobody imports those.
+    .venv/bin/python -m compileall -q -q -j 0 .venv/lib || true
 }
 
 fail() {

@@ -71,7 +71,7 @@ class ErrorWatch:
 
     def __call__(self, error: KafkaError) -> None:
         self.last = error.str()
-        if (meaning := _HOPELESS.get(error.code())) or error.fatal():
+        if (meaning := _HOPELESS.get(_find_cause(error))) or error.fatal():
             meaning = meaning or "ended this session"
             self._hopeless = f"the broker at {self._where} {meaning} ({error.str()})"
         elif self._clock() - self._reported_at >= _REPORT_SECONDS:
@@ -82,6 +82,15 @@ class ErrorWatch:
         """Raise KafkaRefused once a password, certificate or membership was refused."""
         if self._hopeless is not None:
             raise KafkaRefused(self._hopeless)
+
+
+def _find_cause(error: KafkaError) -> int:
+    """Return the code of an error; of a fatal one, of what librdkafka names in its text only."""
+    if error.code() == KafkaError._FATAL:
+        for code in _HOPELESS:
+            if code != KafkaError._FATAL and KafkaError(code).str() in error.str():
+                return code
+    return error.code()
 
 
 def raise_if_lasting(error: KafkaError, topic: str) -> None:

@@ -6,9 +6,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
+from hypothesis import HealthCheck, settings
 
 from tests.support.broker import open_broker
 from tests.support.postgres import DATABASES, Postgres, run_postgres
+
+# The same examples in every run, however long a busy machine takes for one.
+settings.register_profile(
+    "same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("same")
+
+# Services in threads log to pytest, and not into what a test reads as the output of its command.
+structlog.configure(logger_factory=structlog.stdlib.LoggerFactory())
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

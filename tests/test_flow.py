@@ -37,6 +37,7 @@ from tests.support.encoders import train_encoder
 from tests.support.images import draw_images
 from tests.support.server import NOW, RunningServer, add_trained_classifier, run_server
 from tests.support.topics import read_new, send_raw
+from tests.support.waiting import LONG
 
 CLIENT = "radiology-1"
 
@@ -161,7 +162,9 @@ def test_the_answer_before_the_first_model_is_an_error_at_once(
 ) -> None:
     with open_courier(server.kafka, CLIENT, tmp_path) as courier:
         maker = make_maker(encoder)
-        report = ask([draw_images(3)], maker, courier, timeout=20, in_flight=2, on_progress=ignore)
+        report = ask(
+            [draw_images(3)], maker, courier, timeout=LONG, in_flight=2, on_progress=ignore
+        )
     assert [one.error for one in report.predictions] == [NO_MODEL] * 3
     assert report.answered == []
 
@@ -199,7 +202,7 @@ def test_what_is_no_answer_to_us_is_passed_over(
         courier.connect(5.0)
         send_raw(server.kafka.bootstrap_servers, replies, [(b"junk", []), (foreign, kind)])
         maker = make_maker(encoder)
-        report = publish([draw_images(2)], maker, courier, timeout=20, on_progress=ignore)
+        report = publish([draw_images(2)], maker, courier, timeout=LONG, on_progress=ignore)
     assert (report.sent, report.acknowledged) == (2, 2)
 
 

@@ -27,7 +27,7 @@ from tests.support.hospital import CLIENT, Hospital, has_begun, ignore, serve
 from tests.support.images import draw_images
 from tests.support.server import RunningServer
 from tests.support.topics import delete_records
-from tests.support.waiting import wait_until
+from tests.support.waiting import LONG, wait_until
 
 SIGKILLED = -signal.SIGKILL
 
@@ -75,7 +75,7 @@ def write_images(path: Path, count: int) -> Path:
 def test_everything_leaves_the_outbox_when_it_is_stored(
     hospital: Hospital, server: RunningServer
 ) -> None:
-    report = hospital.publish([draw_images(30), draw_images(20)], timeout=20)
+    report = hospital.publish([draw_images(30), draw_images(20)], timeout=LONG)
     assert (report.sent, report.acknowledged, report.waiting) == (50, 50, 0)
     status = hospital.status
     assert (status.encoded, status.acknowledged, status.resent) == (50, 50, 0)
@@ -87,7 +87,7 @@ def test_few_bytes_under_way_at_a_time_are_enough(
     hospital: Hospital, server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("client_autoencoder.outbox.courier._LARGEST_UNDER_WAY", 1000)
-    report = hospital.publish([draw_images(30), draw_images(20)], timeout=20)
+    report = hospital.publish([draw_images(30), draw_images(20)], timeout=LONG)
     assert (report.sent, report.acknowledged, report.waiting) == (50, 50, 0)
 
 
@@ -97,7 +97,7 @@ def test_what_waits_is_finished_by_the_next_run(registered: Hospital, tmp_path: 
     assert first.unanswered == ["made[0]", "made[1]", "made[2]"]
     waiting = [letter["message_id"] for letter in list_letters(registered.file)]
     with serve(registered, tmp_path) as server:
-        second = registered.publish([draw_images(2)], timeout=20)
+        second = registered.publish([draw_images(2)], timeout=LONG)
         assert (second.sent, second.acknowledged, second.earlier) == (2, 2, 3)
         stored = stored_ids(server)
     assert len(stored) == 5
@@ -125,7 +125,7 @@ def test_a_lost_answer_is_asked_for_with_the_same_message(
         delete_records(registered.kafka.bootstrap_servers, replies.name, 4)
         limits = Limits(resend=0.5)
         with open_courier(registered.kafka, CLIENT, registered.directory, limits=limits) as courier:
-            report = drain(courier, timeout=20, on_progress=ignore)
+            report = drain(courier, timeout=LONG, on_progress=ignore)
         assert (report.ended["acknowledged"], report.waiting) == (4, 0)
         assert server.count_stored() == 4
     assert registered.status.resent >= 4
@@ -140,7 +140,7 @@ def test_a_full_outbox_waits_for_room_and_names_the_first_image_left_out(
         registered.publish(batches, timeout=0.5, limits=limits)
     assert registered.status.encoded == 3
     with serve(registered, tmp_path) as server:
-        report = registered.publish(batches, timeout=20, limits=limits)
+        report = registered.publish(batches, timeout=LONG, limits=limits)
         assert (report.acknowledged, report.earlier, report.waiting) == (6, 3, 0)
         assert server.count_stored() == 9
 
@@ -205,7 +205,7 @@ def test_publishing_goes_on_while_the_broker_is_away(
                     "not all are queued",
                 )
                 broker.start()
-                stdout, stderr = process.communicate(timeout=60)
+                stdout, stderr = process.communicate(timeout=LONG)
             assert process.returncode == 0, stderr
             assert "no Kafka broker answers" in stderr
             assert f"Messages wait in {hospital.file} until it is back" in stderr
@@ -232,7 +232,7 @@ def test_a_broker_that_restarts_in_the_middle_takes_the_rest(
 
     try:
         with serve(hospital, tmp_path) as server:
-            report = hospital.publish(restart_between(), timeout=40, delivery_timeout=2)
+            report = hospital.publish(restart_between(), timeout=LONG, delivery_timeout=2)
             assert (report.sent, report.acknowledged, report.waiting) == (60, 60, 0)
             assert server.count_stored() == 60
     finally:

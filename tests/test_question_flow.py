@@ -24,7 +24,7 @@ from tests.support.encoders import train_encoder
 from tests.support.hospital import CLIENT, Hospital, has_begun, serve
 from tests.support.images import draw_images, write_class_folders
 from tests.support.topics import send_raw
-from tests.support.waiting import wait_until
+from tests.support.waiting import LONG, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_an_answered_question_leaves_the_outbox_and_is_remembered(
     hospital: Hospital, tmp_path: Path
 ) -> None:
     with serve(hospital, tmp_path):
-        report = hospital.ask(draw_images(20), timeout=30, in_flight=3)
+        report = hospital.ask(draw_images(20), timeout=LONG, in_flight=3)
     assert (report.sent, len(report.predictions), report.expired) == (20, 20, [])
     assert [one.error for one in report.predictions] == [NO_MODEL] * 20
     assert sorted(one.name for one in report.predictions) == sorted(draw_images(20).names)
@@ -162,7 +162,7 @@ def test_a_second_answer_is_dropped(hospital: Hospital, courier: Courier) -> Non
     courier.put([one, other], ["one", "other"], timeout=1)
     reply(hospital, one.message_id, "ring", "bar")
     reply(hospital, other.message_id, "square")
-    courier.drain(timeout=30)
+    courier.drain(timeout=LONG)
     assert labels == ["ring", "square"]
     status = read_status(hospital.questions)
     assert (status.answered, status.queued, status.delivered) == (2, 0, 0)
@@ -192,7 +192,7 @@ def test_a_killed_client_goes_on_with_the_next_question(hospital: Hospital, tmp_
     write_class_folders(tmp_path / "images", draw_images(6))
     kill_while_asking(hospital, tmp_path / "images")
     with serve(hospital, tmp_path):
-        report = hospital.ask(draw_images(1), timeout=30)
+        report = hospital.ask(draw_images(1), timeout=LONG)
     assert [one.name for one in report.predictions] == ["made[0]"]
     assert [one.error for one in report.earlier] == [NO_MODEL] * 4
     assert hospital.status.answered == 5
@@ -214,7 +214,7 @@ def test_asking_and_publishing_at_the_same_time(hospital: Hospital, tmp_path: Pa
         serve(hospital, tmp_path),
         open_courier(hospital.kafka, CLIENT, hospital.directory),
     ):
-        report = hospital.ask(draw_images(1), timeout=30)
+        report = hospital.ask(draw_images(1), timeout=LONG)
     assert len(report.predictions) == 1
 
 

@@ -59,6 +59,9 @@ def run_003(
     grid: Annotated[
         bool, typer.Option("--grid", help="Search learning rate, dropout and width first.")
     ] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Few training steps: shows that it works, not how well.")
+    ] = False,
     out: Out = RESULTS,
     keep: Annotated[
         Path | None, typer.Option(help="New directory for what the processes leave.")
@@ -83,7 +86,12 @@ def run_003(
     from ioa.experiment.plan import Plan
 
     plan = Plan(
-        data, seeds, latent, dtype, augment, non_iid=non_iid, encoder=encoder, size=size, grid=grid
+        *(data, seeds, latent, dtype, augment),
+        non_iid=non_iid,
+        encoder=encoder,
+        size=size,
+        grid=grid,
+        quick=quick,
     )
     result = _run(plan, out, keep, replay, quiet=as_json)
     if as_json:

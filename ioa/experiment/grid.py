@@ -14,7 +14,6 @@ from client_autoencoder.image_sets import split
 from client_autoencoder.images import ImageBatch
 from ioa.experiment.plan import Plan
 from ioa.local.controls import find_hits, released_latents
-from server_classifier.training_settings import TrainingSettings
 
 VALIDATION = """\
 Learned from four fifths of each client's images of seed 0, copies included; the accuracy is that
@@ -44,7 +43,8 @@ def search_grid(
     rows: list[Row] = []
     for hidden, learning_rate, dropout in product(WIDTHS, LEARNING_RATES, DROPOUTS):
         choice = {"hidden": hidden, "learning_rate": learning_rate, "dropout": dropout}
-        hits = find_hits(learned, validation, _SEED, TrainingSettings(**choice))
+        settings = plan.training.model_copy(update=choice)
+        hits = find_hits(learned, validation, _SEED, settings)
         rows.append(choice | {"accuracy": float(hits.mean())})
         on_row(len(rows))
     return sorted(rows, key=lambda row: -row["accuracy"])

@@ -31,6 +31,7 @@ def describe(result: Figures) -> str:
         "two classes per client" if plan["non_iid"] else "",
         encoders[plan["encoder"]],
         "best of a grid" if result["grid"] else "",
+        "few training steps" if plan.get("quick") else "",
         "replayed" if "replayed" in result["seeds"][0] else "",
     ]
     return ", ".join(word for word in words if word)

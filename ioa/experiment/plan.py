@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Literal
 
 from ioa.errors import SettingsError
+from server_classifier.training_settings import TrainingSettings
 
 Encoding = Literal["shared", "own", "one-client"]
 Dtype = Literal["int8", "float32"]
+
+_QUICK_EPOCHS = 10
+_QUICK_TRAINING = TrainingSettings(epochs=5, min_steps=60)
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Plan:
             client; with ``own`` every client trains one for itself.
         size: images are resized to so many pixels a side; None keeps them up to 32 pixels.
         grid: search learning rate, dropout and width first.
+        quick: train everything in few steps, to see that it works and not how well.
 
     Raises:
         SettingsError: what is asked for does not go together.
@@ -41,6 +46,7 @@ class Plan:
     encoder: Encoding = "shared"
     size: int | None = None
     grid: bool = False
+    quick: bool = False
 
     def __post_init__(self) -> None:
         if self.grid and self.encoder == "own":
@@ -50,6 +56,16 @@ class Plan:
     def wants_own_encoders(self) -> bool:
         """Whether mixed latents of own encoders are worth a look beside the result."""
         return self.encoder == "own" or self.non_iid
+
+    @property
+    def encoder_epochs(self) -> int | None:
+        """Passes over the images of an encoder; None for as many as do it good."""
+        return _QUICK_EPOCHS if self.quick else None
+
+    @property
+    def training(self) -> TrainingSettings:
+        """How classifiers are trained, where no grid says otherwise."""
+        return _QUICK_TRAINING if self.quick else TrainingSettings()
 
     @property
     def source(self) -> str:
@@ -71,6 +87,7 @@ class Plan:
             "non-iid" if self.non_iid else "",
             self.encoder if self.encoder != "shared" else "",
             "grid" if self.grid else "",
+            "quick" if self.quick else "",
         ]
         return "-".join(part for part in parts if part)
 

@@ -42,7 +42,7 @@ def run_experiment(
         check_kept(plan, replayed)
     with working_directory(keep, "ioa-experiment-") as directory:
         rows = _search(plan, directory / "grid", story) if plan.grid else []
-        training = _take_best(rows)
+        training = _choose_training(plan, rows)
         results = []
         for seed in range(plan.seeds):
             story.tell(f"[bold]{plan.name}, seed {seed}[/] ({seed + 1} of {plan.seeds})")
@@ -99,7 +99,7 @@ def _search(plan: Plan, directory: Path, story: Story) -> list[Row]:
     return rows
 
 
-def _take_best(rows: list[Row]) -> TrainingSettings:
-    if not rows:
-        return TrainingSettings()
-    return TrainingSettings(**{name: rows[0][name] for name in rows[0] if name != "accuracy"})
+def _choose_training(plan: Plan, rows: list[Row]) -> TrainingSettings:
+    """Return the plan's settings, with what the best row of a grid changes in them."""
+    best = {name: rows[0][name] for name in rows[0] if name != "accuracy"} if rows else {}
+    return plan.training.model_copy(update=best)

@@ -56,7 +56,18 @@ def encoder_trainings(plan: Plan, seed: int) -> list[EncoderTraining]:
     if plan.encoder == "own":
         return own_trainings(plan, seed)
     part, public = ("public", True) if plan.encoder == "shared" else ("client-1", False)
-    return [EncoderTraining("encoder", part, plan.source, plan.latent, seed, public, _WEIGHTS)]
+    return [
+        EncoderTraining(
+            "encoder",
+            part,
+            plan.source,
+            plan.latent,
+            seed,
+            public,
+            weights=_WEIGHTS,
+            epochs=plan.encoder_epochs,
+        )
+    ]
 
 
 def own_trainings(plan: Plan, seed: int) -> list[EncoderTraining]:
@@ -70,6 +81,7 @@ def own_trainings(plan: Plan, seed: int) -> list[EncoderTraining]:
             client_seed(seed, client),
             public=False,
             weights=_WEIGHTS,
+            epochs=plan.encoder_epochs,
         )
         for client, out in enumerate(OWN_ENCODERS, start=1)
     ]

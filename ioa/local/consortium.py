@@ -28,6 +28,7 @@ class EncoderTraining:
         latent: numbers per image.
         public: whether anybody may see the images.
         weights: how the encoder's are stored, int8 or float32.
+        epochs: passes over the images; None for as many as do it good.
     """
 
     out: str
@@ -37,6 +38,7 @@ class EncoderTraining:
     seed: int
     public: bool
     weights: str = "int8"
+    epochs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Consortium:
 
     def start_training(self, training: EncoderTraining) -> Process:
         """Start ``ioa encoder train``; a deployment is not needed yet."""
+        epochs = () if training.epochs is None else ("--epochs", str(training.epochs))
         return self.deployment.start(
             training.out,
             [
@@ -59,7 +62,7 @@ class Consortium:
                 *("--out", str(self.directory / training.out), "--name", training.name),
                 *("--latent", str(training.latent), "--seed", str(training.seed)),
                 *("--weights", training.weights),
-                *("--public" if training.public else "--private", "--json"),
+                *("--public" if training.public else "--private", *epochs, "--json"),
             ],
         )
 

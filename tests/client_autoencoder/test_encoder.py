@@ -16,7 +16,7 @@ from stream.artefacts import ArtefactError, read_encoder
 
 LIGHT_CLIENT = """
 import json, sys, time
-started = time.perf_counter()
+started = time.process_time()
 from pathlib import Path
 import numpy as np
 import client_autoencoder.image_sources
@@ -26,7 +26,7 @@ encoder = Encoder.load(Path(sys.argv[1]))
 latents = encoder.encode(np.zeros((1000, 1, 9, 9), np.float32))
 print(json.dumps({
     "heavy": [name for name in ("torch", "onnx", "sklearn", "sqlalchemy") if name in sys.modules],
-    "seconds": time.perf_counter() - started,
+    "cpu_seconds": time.process_time() - started,
     "memory_mb": __import__("psutil").Process().memory_info().rss / 2**20,
     "shape": latents.shape,
 }))
@@ -49,7 +49,7 @@ def test_a_client_that_encodes_needs_no_torch_and_little_memory(encoder_director
     assert report["heavy"] == []
     assert report["shape"] == [1000, 6]
     assert report["memory_mb"] < 150
-    assert report["seconds"] < 5  # 0.3 on an idle machine
+    assert report["cpu_seconds"] < 5  # about 0.5
 
 
 @pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 200])

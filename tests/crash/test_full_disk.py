@@ -28,7 +28,7 @@ def fill_and_free(ingestion: Ingestion, words: str, free: Callable[[], object]) 
         with load.running():
             process.wait_for(words)
         free()
-        tally = wait_for_rows(load, ingestion.engine, seconds=120)
+        tally = wait_for_rows(load, ingestion.engine)
         assert process.exit_code is None
     print(tally)
     assert tally.exact

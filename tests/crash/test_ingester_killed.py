@@ -14,6 +14,7 @@ from tests.support.ingestion import Ingestion
 from tests.support.load import wait_for_rows
 from tests.support.split_transaction import MOVED
 from tests.support.tally import Tally
+from tests.support.waiting import LONG
 
 KILLS = 4
 
@@ -25,7 +26,7 @@ def crash(
     module: str = "ioa",
     *,
     begun: str = "reading begins",
-    seconds: float = 120,
+    seconds: float = LONG,
 ) -> Tally:
     """Kill the ingester ``KILLS`` times under load, let one more finish, and count.
 

@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.support.images import draw_images, write_class_folders
+from tests.support.waiting import LONG, wait_until
 
 PROMISED = {
     "sent", "acknowledged", "stored", "requests", "replies", "accuracy", "accuracy_one_client",
@@ -22,17 +22,17 @@ PROMISED = {
 }  # fmt: skip
 
 
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, "the demo ended early"
-        assert time.monotonic() < deadline, "nothing happened in time"
-        time.sleep(0.02)
+def wait_for(condition: Callable[[], bool], demo: subprocess.Popen[str]) -> None:
+    def is_met() -> bool:
+        assert demo.poll() is None, "the demo ended early"
+        return condition()
+
+    wait_until(is_met, "nothing happened")
 
 
 def kill_service(demo: subprocess.Popen[str], name: str) -> None:
     """Kill a service, waiting for it where the supervisor is about to start it again."""
-    wait_for(lambda: try_kill(demo, name), demo, 30)
+    wait_for(lambda: try_kill(demo, name), demo)
 
 
 def try_kill(demo: subprocess.Popen[str], name: str) -> bool:
@@ -57,21 +57,21 @@ def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     process.communicate()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_counts_agree_although_every_service_is_killed(
     demo: subprocess.Popen[str], tmp_path: Path
 ) -> None:
     directory = tmp_path / "run"
     commands, server_log = directory / "commands.txt", directory / "server.log"
-    wait_for(lambda: commands.exists() and "publish" in commands.read_text(), demo, 150)
+    wait_for(lambda: commands.exists() and "publish" in commands.read_text(), demo)
     kill_service(demo, "ingest")
-    wait_for(lambda: "batch ingested" in server_log.read_text(), demo, 60)
+    wait_for(lambda: "batch ingested" in server_log.read_text(), demo)
     kill_service(demo, "ingest")
     kill_service(demo, "train")
-    wait_for(lambda: "client ask" in commands.read_text(), demo, 150)
+    wait_for(lambda: "client ask" in commands.read_text(), demo)
     kill_service(demo, "infer")
     processes = psutil.Process(demo.pid).children(recursive=True)
-    output, errors = demo.communicate(timeout=150)
+    output, errors = demo.communicate(timeout=LONG)
 
     assert demo.returncode == 0, errors
     report = json.loads(output.splitlines()[-1])
@@ -88,7 +88,7 @@ def test_counts_agree_although_every_service_is_killed(
     assert [process for process in processes if process.is_running()] == []
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_folder_of_images_takes_the_place_of_the_digits(tmp_path: Path) -> None:
     write_class_folders(tmp_path / "images", draw_images(120, side=12))
     demo = subprocess.run(
@@ -96,7 +96,6 @@ def test_a_folder_of_images_takes_the_place_of_the_digits(tmp_path: Path) -> Non
         capture_output=True,
         text=True,
         cwd=tmp_path,
-        timeout=200,
         check=True,
     )
     report = json.loads(demo.stdout.splitlines()[-1])
@@ -114,7 +113,6 @@ def test_a_source_too_small_is_an_error_in_one_line(tmp_path: Path) -> None:
         [sys.executable, "-m", "ioa", "demo", "--data", tmp_path / "images"],
         capture_output=True,
         text=True,
-        timeout=60,
         check=False,
     )
     assert demo.returncode == 1

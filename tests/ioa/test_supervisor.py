@@ -20,6 +20,7 @@ from server_classifier.errors import AddressUnusable
 from server_classifier.monitor import make_app, serve
 from stream.health import LONGEST_TURN_SECONDS, Fault
 from tests.support.probe import Probe, find_free_address
+from tests.support.waiting import LONG
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def run(kafka: str, topic_prefix: str, tmp_path: Path) -> Iterator[tuple[Probe, 
         yield Probe(address), psutil.Process(process.pid)
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(LONG)
 
 
 def find_child(supervisor: psutil.Process, name: str) -> psutil.Process | None:
@@ -44,10 +45,10 @@ def find_child(supervisor: psutil.Process, name: str) -> psutil.Process | None:
     return None
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_one_address_tells_of_all_services(run: tuple[Probe, psutil.Process]) -> None:
     probe, supervisor = run
-    probe.wait_until_ready(120)
+    probe.wait_until_ready()
     infer = find_child(supervisor, "infer")
     assert infer is not None
     infer.suspend()
@@ -55,7 +56,7 @@ def test_one_address_tells_of_all_services(run: tuple[Probe, psutil.Process]) ->
     assert probe.read_faults("/healthz") == {}
     assert "does not answer" in fault["reason"]
     infer.kill()
-    probe.wait_until_ready(120)
+    probe.wait_until_ready()
 
     metrics = probe.read_metrics()
     for name, starts in (("ingest", 1), ("infer", 2), ("train", 1)):

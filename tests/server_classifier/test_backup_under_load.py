@@ -56,7 +56,7 @@ def test_ingestion_from_a_backup_stores_every_message_once(
     after = Ingestion(settings, new, open_database(new), tmp_path)
     assert load.tally(after.engine).stored == copied
     with after.start("new"):
-        tally = wait_for_rows(load, after.engine, 60)
+        tally = wait_for_rows(load, after.engine)
     after.engine.dispose()
     assert tally.exact, tally
     assert run_db("check", "--database", new)["findings"] == []

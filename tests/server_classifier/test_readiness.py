@@ -65,7 +65,7 @@ def test_a_locked_database_is_named_until_it_is_free(
             assert server.ingest.metric("ioa_ready") == 0
             again = server.ingest.wait_for_fault("database")
         server.ingest.wait_until_ready()
-        assert wait_for_rows(load, server.engine, 30).exact
+        assert wait_for_rows(load, server.engine).exact
         assert server.ingest.metric("ioa_dependency_waits_total", dependency="database") == 1
     assert "another process keeps it locked" in fault["reason"]
     assert again["since"] == fault["since"] or again["seconds"] > fault["seconds"]
@@ -85,7 +85,7 @@ def test_a_database_that_is_away_is_noticed_without_any_message(
         load = make_load(server)
         load.send(2)
         load.flush()
-        assert wait_for_rows(load, server.engine, 30).exact
+        assert wait_for_rows(load, server.engine).exact
 
 
 def test_a_broker_that_is_away_is_named_until_it_is_back(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_broker_that_is_away_is_named_until_it_is_back(tmp_path: Path) -> None
                 load = make_load(server)
                 load.send(2)
                 load.flush()
-                assert wait_for_rows(load, server.engine, 30).exact
+                assert wait_for_rows(load, server.engine).exact
 
 
 def make_records(server: RunningServer, count: int) -> list[tuple[bytes, Headers]]:

@@ -107,7 +107,7 @@ def test_the_live_server_does_not_notice_a_replay(
             _, report = Replayer(live).run(other)
             stored = server.count_stored()
             wait_until(lambda: server.count_stored() > stored, "ingestion stands still")
-        assert wait_for_rows(load, server.engine, 60).exact
+        assert wait_for_rows(load, server.engine).exact
         with reading(server.engine) as connection:
             positions = {one.part: one.next_offset for one in list_positions(connection)}
         admin = AdminClient({"bootstrap.servers": kafka})

@@ -31,7 +31,7 @@ from tests.server_classifier.stored import (
     make_manifest,
     make_row,
 )
-from tests.support.waiting import wait_until
+from tests.support.waiting import LONG, wait_until
 
 SETTINGS = ServerSettings(
     train_interval_seconds=30, train_min_new_rows=40, training=TrainingSettings(min_steps=60)
@@ -291,7 +291,7 @@ def test_a_database_that_is_away_is_waited_for(bench: Bench, tmp_path: Path) -> 
             )
         finally:
             bench.stop.set()
-            thread.join(10)
+            thread.join(LONG)
             engine.dispose()
     first, second = logs[:2]
     assert first["event"] == second["event"] == "waiting for the database"

@@ -25,3 +25,12 @@ def test_a_client_that_never_works_again_is_noticed_also_when_only_a_commit_says
     watch(error)
     with pytest.raises(KafkaRefused, match="ended this process's session; start it again"):
         watch.raise_if_hopeless()
+
+
+def test_what_ended_a_client_is_said_although_only_words_tell_it() -> None:
+    """As of a group member that was fenced while it waited for records."""
+    fenced = KafkaError(KafkaError.FENCED_INSTANCE_ID).str()
+    watch = ErrorWatch("127.0.0.1:1")
+    watch(KafkaError(KafkaError._FATAL, f"Fatal error: {fenced}"))  # noqa: SLF001
+    with pytest.raises(KafkaRefused, match="start each with an --instance of its own"):
+        watch.raise_if_hopeless()

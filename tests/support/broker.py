@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from stream.broker.embedded import EmbeddedBroker
+from stream.broker.embedded import EmbeddedBroker, prepare_jvm
+from tests.support.alone import alone
 
 # Kafka 4.0; testcontainers' start script needs Confluent's image.
 IMAGE = "confluentinc/cp-kafka:8.0.0"
@@ -37,8 +38,13 @@ def kill_broker(broker: EmbeddedBroker) -> None:
 
 @contextmanager
 def _run_embedded(directory: Path) -> Iterator[str]:
-    with EmbeddedBroker(directory, announce=print) as broker:
+    with alone():
+        prepare_jvm(print)
+    broker = EmbeddedBroker(directory).start()
+    try:
         yield broker.bootstrap_servers
+    finally:
+        kill_broker(broker)  # to end in order takes ten seconds with the topics of all tests
 
 
 @contextmanager

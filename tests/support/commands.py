@@ -1,40 +1,85 @@
-"""Commands as a person types them, in processes of their own."""
+"""Commands as a person types them."""
 
+import io
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
+import pytest
+
+from ioa.cli.main import main
 from stream.settings import KafkaSettings
 
+Ran = subprocess.CompletedProcess[str]
 
-def run_client(
-    kafka: KafkaSettings, client_id: str, encoder: Path, *arguments: object
-) -> subprocess.CompletedProcess[str]:
-    """Run ``ioa client`` and return its exit code and output, whatever they are."""
-    with start_client(kafka, client_id, encoder, *arguments) as process:
-        try:
-            stdout, stderr = process.communicate(timeout=60)
-        finally:
-            process.kill()
-    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+def run(*arguments: object, cwd: Path | None = None, **environment: str) -> Ran:
+    """Run ``ioa`` here, as ``python -m ioa`` does but for the seconds a process takes to import.
+
+    Returns its exit code and output, whatever they are.
+    """
+    command = ["ioa", *map(str, arguments)]
+    stdout, stderr = _open_text(), _open_text()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(stdout), redirect_stderr(stderr):
+        patch.setattr(sys, "argv", command)
+        patch.setattr(sys, "stdin", io.StringIO())
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        if cwd is not None:
+            patch.chdir(cwd)
+        code = _call(main)
+    return Ran(command, code, _read(stdout), _read(stderr))
+
+
+def run_client(kafka: KafkaSettings, client_id: str, encoder: Path, *arguments: object) -> Ran:
+    """Run ``ioa client`` here; its outbox lies beside the encoder."""
+    return run("client", *arguments, **_describe_client(kafka, client_id, encoder))
 
 
 def start_client(
     kafka: KafkaSettings, client_id: str, encoder: Path, *arguments: object
 ) -> subprocess.Popen[str]:
-    """Start ``ioa client``; its outbox lies beside the encoder."""
-    environment = {
+    """Start ``ioa client`` as a process of its own, which can be killed."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "ioa", "client", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | _describe_client(kafka, client_id, encoder),
+    )
+
+
+def _describe_client(kafka: KafkaSettings, client_id: str, encoder: Path) -> dict[str, str]:
+    """Return the environment of a client."""
+    return {
         "IOA_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
         "IOA_KAFKA__PREFIX": kafka.prefix,
         "IOA_CLIENT__CLIENT_ID": client_id,
         "IOA_CLIENT__ENCODER": str(encoder),
         "IOA_CLIENT__OUTBOX": str(encoder.parent / "outbox"),
     }
-    return subprocess.Popen(
-        [sys.executable, "-m", "ioa", "client", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | environment,
-    )
+
+
+def _call(command: Callable[[], None]) -> int:
+    """Call what may end with ``sys.exit``, and do with its argument what Python does."""
+    try:
+        command()
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+            return 1
+        return end.code or 0
+    return 0
+
+
+def _open_text() -> io.TextIOWrapper:
+    """Return a text file in memory that takes bytes too, as standard output does."""
+    return io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+
+
+def _read(file: io.TextIOWrapper) -> str:
+    file.seek(0)
+    return file.read()

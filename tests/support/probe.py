@@ -1,6 +1,7 @@
 """Asking a service about its health and its metrics, over HTTP as an operator's tools do."""
 
 import json
+import secrets
 import socket
 import time
 from collections.abc import Callable
@@ -11,24 +12,22 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.waiting import LONG
+
 Faults = dict[str, dict[str, Any]]
 
 
 def find_free_address(ports: int = 1) -> str:
-    """Return an address of this machine at which, and at the ports after it, nobody listens now."""
+    """Return an address of this machine at which, and at the ports after it, nobody listens now.
+
+    Below those that Linux gives to connections: one of these would have it before a slow service.
+    """
     while True:
-        with ExitStack() as stack:
-            port = _bind(stack, 0)
-            with suppress(OSError, OverflowError):
-                for i in range(1, ports):
-                    _bind(stack, port + i)
-                return f"127.0.0.1:{port}"
-
-
-def _bind(stack: ExitStack, port: int) -> int:
-    found = stack.enter_context(socket.socket())
-    found.bind(("127.0.0.1", port))
-    return int(found.getsockname()[1])
+        port = 10_000 + secrets.randbelow(20_000)
+        with ExitStack() as stack, suppress(OSError):
+            for i in range(ports):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port + i))
+            return f"127.0.0.1:{port}"
 
 
 @dataclass(frozen=True)
@@ -55,11 +54,11 @@ class Probe:
         assert answer["ok"] == (not answer["faults"])
         return {fault["what"]: fault for fault in answer["faults"]}
 
-    def wait_until_ready(self, seconds: float = 60) -> None:
+    def wait_until_ready(self, seconds: float = LONG) -> None:
         """Wait for the first 200; while nobody listens yet, go on."""
         self._wait(lambda: not self.read_faults(), "be ready", seconds)
 
-    def wait_for_fault(self, what: str, seconds: float = 60) -> dict[str, Any]:
+    def wait_for_fault(self, what: str, seconds: float = LONG) -> dict[str, Any]:
         """Wait until ``what`` keeps it from its work, and return the fault."""
         self._wait(lambda: what in self.read_faults(), f"blame {what}", seconds)
         return self.read_faults()[what]
@@ -92,7 +91,7 @@ class Probe:
         """Return one sample."""
         return self.read_metrics()[name, frozenset(labels.items())]
 
-    def wait_for_metric(self, name: str, value: float, seconds: float = 60) -> None:
+    def wait_for_metric(self, name: str, value: float, seconds: float = LONG) -> None:
         """Wait until a metric without labels has a value."""
         deadline = time.monotonic() + seconds
         while (found := self.metric(name)) != value:

@@ -20,7 +20,7 @@ from stream.broker.properties import (
     choose_ports,
 )
 from stream.lifetime import bind_to_parent
-from tests.support.waiting import wait_until
+from tests.support.waiting import LONG, wait_until
 
 NUMBERS = (1, 2, 3)
 CLUSTER_ID = "three-brokers-0000000A"  # 22 characters of base64url, as Kafka's own
@@ -63,7 +63,7 @@ class ThreeBrokers:
     def kill(self, number: int) -> None:
         """End a broker with SIGKILL."""
         self._processes[number].kill()
-        self._processes[number].wait(30)
+        self._processes[number].wait(LONG)
 
     def kill_all(self) -> None:
         """End what runs."""

@@ -16,6 +16,7 @@ from confluent_kafka.admin import (
 
 from stream.settings import KafkaSettings
 from stream.topics import Topics, create_topics
+from tests.support.waiting import LONG, wait_until
 
 Headers = list[tuple[str, bytes]]
 
@@ -47,7 +48,7 @@ def send_raw(
 
     for value, headers in values:
         producer.produce(topic, value, partition=partition, headers=headers, on_delivery=note)
-    producer.flush(20)
+    producer.flush(LONG)
     assert not failures, failures
     return offsets
 
@@ -66,7 +67,7 @@ def read_new(bootstrap: str, topic: str) -> Iterator[Callable[[int], list[KafkaM
     _, end = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=10)
     consumer.assign([TopicPartition(topic, 0, end)])
 
-    def wait_for(count: int, seconds: float = 20.0) -> list[KafkaMessage]:
+    def wait_for(count: int, seconds: float = LONG) -> list[KafkaMessage]:
         found: list[KafkaMessage] = []
         deadline = time.monotonic() + seconds
         while len(found) < count and time.monotonic() < deadline:
@@ -107,10 +108,11 @@ def delete_records(bootstrap: str, topic: str, count: int) -> None:
     """Wait until partition 0 holds so many records and delete them, as retention does."""
     admin = AdminClient({"bootstrap.servers": bootstrap})
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test"})
-    deadline = time.monotonic() + 20
-    while consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=10)[1] < count:
-        assert time.monotonic() < deadline, f"{topic} holds fewer than {count} records"
-        time.sleep(0.05)
+    partition = TopicPartition(topic, 0)
+    wait_until(
+        lambda: consumer.get_watermark_offsets(partition, timeout=10)[1] >= count,
+        f"{topic} holds fewer than {count} records",
+    )
     for future in admin.delete_records([TopicPartition(topic, 0, -1)]).values():
         future.result()
     consumer.close()

@@ -10,8 +10,8 @@ from server_classifier.store.database import ensure_current, open_database, writ
 from server_classifier.store.registry import add_client, add_encoder
 from stream.archive_manifest import read_manifest
 from stream.settings import KafkaSettings
-from tests.ioa.cli.test_commands import run
 from tests.support.archives import number_bodies, send
+from tests.support.commands import run
 from tests.support.ingestion import open_ingestion
 from tests.support.replays import Publisher
 from tests.support.server import make_manifest

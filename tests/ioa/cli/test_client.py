@@ -1,7 +1,6 @@
 """``ioa client`` as a person types it, against running services."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from server_classifier.store.database import writing
 from server_classifier.store.registry import add_encoder
 from stream.artefacts import read_encoder
 from stream.settings import KafkaSettings
-from tests.support.commands import run_client
+from tests.support.commands import Ran, run_client
 from tests.support.encoders import train_encoder
 from tests.support.images import draw_images, write_class_folders
 from tests.support.server import NOW, RunningServer, run_server
@@ -43,9 +42,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "images"
 
 
-def run(
-    server: RunningServer, encoder: Path, *arguments: object
-) -> subprocess.CompletedProcess[str]:
+def run(server: RunningServer, encoder: Path, *arguments: object) -> Ran:
     return run_client(server.kafka, CLIENT, encoder, *arguments)
 
 

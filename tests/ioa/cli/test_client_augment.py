@@ -1,7 +1,6 @@
 """Augmented images from ``ioa client publish`` to the database, a model and answers."""
 
 import json
-import subprocess
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ from server_classifier.store.tables import latent
 from server_classifier.trainer import Trainer
 from stream.artefacts import read_encoder
 from stream.settings import KafkaSettings
-from tests.support.commands import run_client
+from tests.support.commands import Ran, run_client
 from tests.support.encoders import train_encoder
 from tests.support.images import CLASSES, draw_images, write_class_folders
 from tests.support.server import NOW, RunningServer, run_server
@@ -53,9 +52,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "images"
 
 
-def publish(
-    server: RunningServer, encoder: Path, folder: Path, *arguments: str
-) -> subprocess.CompletedProcess[str]:
+def publish(server: RunningServer, encoder: Path, folder: Path, *arguments: str) -> Ran:
     result = run_client(server.kafka, CLIENT, encoder, "publish", "--data", folder, *arguments)
     assert result.returncode == 0, result.stderr
     return result

@@ -1,5 +1,6 @@
 """Every command explains itself, and known errors are one line on standard error."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 import typer
 
 from ioa.cli.main import app
+from tests.support.commands import run
 
 
 def walk(command: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -22,17 +24,6 @@ def walk(command: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 
 COMMANDS = dict(walk(typer.main.get_command(app), "ioa"))
-
-
-def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "ioa", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=cwd,
-        check=False,
-    )
 
 
 def test_all_commands_are_there() -> None:
@@ -103,3 +94,11 @@ def test_topics_are_printed_without_a_cluster() -> None:
 
 def test_the_version_is_printed() -> None:
     assert run("--version").stdout.startswith("ioa 0.")
+
+
+def test_an_error_of_a_process_is_one_line() -> None:
+    """Other tests run commands without a process of their own, which takes a second to import."""
+    command = [sys.executable, "-m", "ioa", "server", "encoder", "add", "nowhere"]
+    failed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert failed.returncode == 1
+    assert re.fullmatch("ioa: nowhere is not an encoder.*\n", failed.stderr)

@@ -9,7 +9,7 @@ import pytest
 
 from server_classifier.store.database import HEAD, open_database, writing
 from server_classifier.store.migrate import migrate
-from tests.ioa.cli.test_commands import run
+from tests.support.commands import run
 
 
 def test_from_the_first_tables_to_a_restored_copy(database_url: str, tmp_path: Path) -> None:

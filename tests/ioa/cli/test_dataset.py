@@ -9,8 +9,8 @@ import pytest
 from server_classifier.store.database import ensure_current, open_database, writing
 from server_classifier.store.latents import insert_latents
 from server_classifier.store.tables import dataset_member, latent
-from tests.ioa.cli.test_commands import run
 from tests.server_classifier.stored import make_row
+from tests.support.commands import run
 
 ROWS = [make_row(n, label="cat" if n < 3 else "dog", site=f"site-{n % 2}") for n in range(6)]
 

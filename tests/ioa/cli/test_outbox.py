@@ -10,8 +10,7 @@ from client_autoencoder.outbox.entries import Limits, Outcome
 from client_autoencoder.outbox.outbox import Outbox
 from stream.letter import Letter
 from stream.settings import KafkaSettings
-from tests.ioa.cli.test_commands import run
-from tests.support.commands import run_client
+from tests.support.commands import run, run_client
 from tests.support.encoders import train_encoder
 from tests.support.images import draw_images, write_class_folders
 from tests.support.letters import make_letters

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stream.settings import KafkaSettings
-from tests.ioa.cli.test_commands import run
+from tests.support.commands import run
 from tests.support.ingestion import Ingestion, open_ingestion
 from tests.support.replays import Publisher
 

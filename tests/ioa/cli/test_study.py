@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.ioa.cli.test_commands import run
 from tests.ioa.study.made import QUICK_TOML, fill_database
+from tests.support.commands import run
 
 pytest.importorskip("matplotlib")
 

@@ -1,8 +1,6 @@
 """The experiment as a researcher starts it: real clients, server and broker, small images."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from ioa.errors import SettingsError
 from ioa.experiment.plan import Plan
 from ioa.experiment.replayed import check_kept
 from ioa.experiment.services import LEARNED
+from tests.support.commands import run
 from tests.support.images import draw_images
 
 
@@ -34,20 +33,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_experiment(data: Path, out: Path, *options: str) -> dict[str, Any]:
-    arguments = ["experiment", "003", "--data", data, "--latent", "8", "--out", out, "--json"]
-    run = subprocess.run(
-        [sys.executable, "-m", "ioa", *map(str, arguments), *options],
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    result: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
+    given = ("--data", data, "--latent", "8", "--out", out, "--quick", "--json")
+    done = run("experiment", "003", *given, *options)
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_run_and_its_replay_give_the_same_tables(data: Path, tmp_path: Path) -> None:
     kept = str(tmp_path / "kept")
     first = run_experiment(data, tmp_path / "first", "--keep", kept)
@@ -69,20 +62,20 @@ def test_a_run_and_its_replay_give_the_same_tables(data: Path, tmp_path: Path) -
         "untrained encoder",
         "one client alone",
     }
-    page = (tmp_path / "first" / "003-made-8-float32.md").read_text()
+    page = (tmp_path / "first" / "003-made-8-float32-quick.md").read_text()
     assert "## Table II" in page
     assert "| total |" in page
-    with Image.open(tmp_path / "first" / "003-made-8-float32.png") as figure:
+    with Image.open(tmp_path / "first" / "003-made-8-float32-quick.png") as figure:
         assert figure.width > 300
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_own_encoders_of_two_classes_each_cannot_be_pooled(data: Path, tmp_path: Path) -> None:
     result = run_experiment(
         *(data, tmp_path, "--encoder", "own", "--non-iid", "--augment", "1", "--dtype", "int8")
     )
     (seed,) = result["seeds"]
-    assert result["name"] == "003-made-8-int8-augment1-non-iid-own"
+    assert result["name"] == "003-made-8-int8-augment1-non-iid-own-quick"
     assert len(seed["encoder_ids"]) == len(seed["model_versions"]) == 5
     assert seed["sent"] == seed["stored"] == 2 * sum(result["data"]["images_per_client"])
     assert seed["latent_bytes"] == 8
@@ -92,13 +85,14 @@ def test_own_encoders_of_two_classes_each_cannot_be_pooled(data: Path, tmp_path:
     )
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_the_grid_is_searched_once_and_its_best_choice_is_used(data: Path, tmp_path: Path) -> None:
     result = run_experiment(data, tmp_path, "--grid", "--encoder", "one-client")
     rows = result["grid"]["rows"]
     assert len(rows) == 27
     assert rows == sorted(rows, key=lambda row: -row["accuracy"])
     best = {name: rows[0][name] for name in ("hidden", "learning_rate", "dropout")}
+    assert result["training"]["min_steps"] == 60
     assert best.items() <= result["training"].items()
     assert "## Grid search" in (tmp_path / f"{result['name']}.md").read_text()
 

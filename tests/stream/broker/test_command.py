@@ -4,13 +4,14 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+
+from tests.support.waiting import LONG, wait_until
 
 IOA = (sys.executable, "-m", "ioa", "broker")
 
@@ -88,16 +89,9 @@ def test_a_foreground_broker_ends_with_its_command(broker: Command, number: sign
         pid = int(broker.pid_file.read_text())
         command.send_signal(number)
 
-        assert command.wait(10) == (0 if number == signal.SIGTERM else -signal.SIGKILL)
-    await_end(pid)
+        assert command.wait(LONG) == (0 if number == signal.SIGTERM else -signal.SIGKILL)
+    wait_until(lambda: not is_alive(pid), f"process {pid} outlived its parent")
     assert (broker.directory / "data" / ".kafka_cleanshutdown").exists()
-
-
-def await_end(pid: int, seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while is_alive(pid):
-        assert time.monotonic() < deadline, f"process {pid} outlived its parent"
-        time.sleep(0.02)
 
 
 def is_alive(pid: int) -> bool:
