@@ -307,4 +307,5 @@ def _find_branch(kind: Any) -> str | None:
     if not isinstance(kind, list):
         return None
     _, other = kind
-    return other["type"] if isinstance(other, dict) else other
+    branch: str = other["type"] if isinstance(other, dict) else other
+    return branch

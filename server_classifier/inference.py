@@ -9,6 +9,7 @@ from threading import Event
 
 import numpy as np
 import structlog
+from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 
@@ -219,7 +220,7 @@ class Inference:
             return 0
         answered = 0
         probabilities = classifier.predict(np.stack([one.to_floats() for one in requests]))
-        usable = np.isfinite(probabilities).all(axis=1).tolist()
+        usable: NDArray[np.bool_] = np.isfinite(probabilities).all(axis=1)
         for request, row, is_usable in zip(requests, probabilities.tolist(), usable, strict=True):
             if not is_usable:
                 self._reply(request, error=OUT_OF_REACH)
