@@ -4,43 +4,77 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 from client_autoencoder.settings import ClientSettings
 from ioa.errors import SettingsError
 from server_classifier.settings import ServerSettings
 from stream.settings import KafkaSettings
 
-_PREFIX = "IOA_"
-_CONFIG = "IOA_CONFIG"
+
+class _Environment(EnvSettingsSource):
+    """The environment; what is not the JSON that a field needs is left to the validation.
+
+    It names the field, where the source would end with the name of the section.
+    """
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return value
 
 
-class Settings(BaseModel):
+class Settings(BaseSettings):
     """``IOA_KAFKA__BOOTSTRAP_SERVERS=host:9092`` in the environment is ``kafka.bootstrap_servers``.
 
     In a TOML file the same value stands under ``[kafka]``.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="IOA_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        nested_model_default_partial_update=True,
+    )
 
     kafka: KafkaSettings = KafkaSettings()
     server: ServerSettings = ServerSettings()
     client: ClientSettings = ClientSettings()
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put the TOML file, where one is named, after the environment."""
+        return (init_settings, _Environment(settings_cls), TomlConfigSettingsSource(settings_cls))
+
     def child_environment(self, environment: Mapping[str, str]) -> dict[str, str]:
         """Return the environment for a child process that shall have just these settings."""
         sections = {
-            f"{_PREFIX}{section.upper()}": json.dumps(values)
+            f"IOA_{section.upper()}": json.dumps(values)
             for section, values in self.model_dump(mode="json").items()
         }
         inherited = {
             name: value
             for name, value in environment.items()
-            if name != _CONFIG and not name.startswith(tuple(sections))
+            if name != "IOA_CONFIG" and not name.startswith(tuple(sections))
         }
         return inherited | sections
 
@@ -58,55 +92,19 @@ def load_settings(config: Path | None, **flags: Mapping[str, Any]) -> Settings:
         for section, values in flags.items()
         if (present := {name: value for name, value in values.items() if value is not None})
     }
-    config = config or (Path(os.environ[_CONFIG]) if _CONFIG in os.environ else None)
-    sources = ({} if config is None else _read_file(config), _read_environment(os.environ), given)
+    config = config or (Path(os.environ["IOA_CONFIG"]) if "IOA_CONFIG" in os.environ else None)
+    if config is not None and not config.is_file():
+        raise SettingsError(f"there is no settings file {config}")
+
+    class FromFile(Settings):
+        model_config = SettingsConfigDict(toml_file=config)
+
     try:
-        return Settings.model_validate(reduce(_merge, sources))
+        return FromFile(**given)
     except ValidationError as error:
         faults = "; ".join(
             f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
         )
         raise SettingsError(f"settings: {faults}") from error
-
-
-def _read_file(config: Path) -> dict[str, Any]:
-    if not config.is_file():
-        raise SettingsError(f"there is no settings file {config}")
-    try:
-        return tomllib.loads(config.read_text())
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"the settings file {config} is not TOML: {error}") from error
-
-
-def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return what the variables of our sections say, of which the longer names count more."""
-    told: dict[str, Any] = {}
-    for name in sorted(environment):
-        section, *rest = name.removeprefix(_PREFIX).lower().split("__")
-        if name.startswith(_PREFIX) and section in Settings.model_fields:
-            value = _decode(environment[name])
-            for key in reversed(rest):
-                value = {key: value}
-            told = _merge(told, {section: value})
-    return told
-
-
-def _decode(text: str) -> Any:
-    """Return the list or object that a text in JSON is, or the text: validation says the rest."""
-    if not text.startswith(("[", "{")):
-        return text
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def _merge(before: dict[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """Return both, section by section; ``after`` counts where they differ."""
-    merged = before.copy()
-    for name, value in after.items():
-        old = before.get(name)
-        if isinstance(old, dict) and isinstance(value, Mapping):
-            value = _merge(old, value)
-        merged[name] = value
-    return merged

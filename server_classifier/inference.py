@@ -9,7 +9,6 @@ from threading import Event
 
 import numpy as np
 import structlog
-from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 
@@ -220,9 +219,9 @@ class Inference:
             return 0
         answered = 0
         probabilities = classifier.predict(np.stack([one.to_floats() for one in requests]))
-        usable: NDArray[np.bool_] = np.isfinite(probabilities).all(axis=1)
-        for request, row, is_usable in zip(requests, probabilities.tolist(), usable, strict=True):
-            if not is_usable:
+        unusable = set(np.flatnonzero(~np.isfinite(probabilities).all(axis=1)))
+        for number, (request, row) in enumerate(zip(requests, probabilities.tolist(), strict=True)):
+            if number in unusable:
                 self._reply(request, error=OUT_OF_REACH)
                 continue
             ranked = sorted(zip(row, classifier.labels, strict=True), reverse=True)

@@ -47,16 +47,6 @@ def test_what_is_not_said_of_the_training_keeps_its_value(
     assert load_settings(None, server={"seed": 1}).server.training.dropout == default.dropout
 
 
-def test_a_variable_of_one_setting_counts_more_than_that_of_its_section(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("IOA_SERVER__TRAINING__DROPOUT", "0.5")
-    monkeypatch.setenv("IOA_SERVER__TRAINING", '{"dropout": 0.4}')
-    monkeypatch.setenv("IOA_SERVER", '{"seed": 1, "training": {"dropout": 0.2, "epochs": 3}}')
-    server = load_settings(None).server
-    assert (server.seed, server.training.dropout, server.training.epochs) == (1, 0.5, 3)
-
-
 def test_an_address_in_brackets_is_no_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IOA_KAFKA__BOOTSTRAP_SERVERS", "[::1]:9092")
     assert load_settings(None).kafka.bootstrap_servers == "[::1]:9092"
