@@ -40,9 +40,9 @@ from server_classifier.classifier import Learner, Trained, fit, fit_stack
 from server_classifier.training_settings import TrainingSettings
 
 SIZES = (5_000, 10_000, 100_000, 1_000_000)
-MANY = 100_000  # from here on, one run and few epochs
+MANY = 100_000  # from here on, others get few epochs
 STACKS = (1, 4, 8)
-STACKED = 5_000
+STACKED = 5_000  # the size that is run several times, and in stacks
 OURS = "fit, the full recipe"
 COLUMNS = {
     "seconds": Column("seconds", "{:.2f}", better="less"),
@@ -126,7 +126,7 @@ def compare(
         "MLPClassifier": partial(run_sklearn, epochs=epochs, batch_size=batch),
     }
     measured = [Measurement("training", dict(condition), name) for name in subjects]
-    for seed in range(options.runs if few else 1):
+    for seed in range(options.runs if len(examples.values) <= STACKED else 1):
         for one, subject in zip(measured, subjects.values(), strict=True):
             one.runs.append(describe(subject(examples, seed), len(examples.values)))
     return measured
