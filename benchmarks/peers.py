@@ -6,6 +6,14 @@ import venv
 from pathlib import Path
 
 _REQUIREMENTS = {
+    "fastapi": [
+        "fastapi==0.165.0",
+        "uvicorn[standard]==0.54.0",
+        "fastavro==1.13.1",
+        "numpy==2.4.6",
+        "onnxruntime==1.31.1",
+        "orjson==3.13.0",
+    ],
     "faststream": [
         "faststream[confluent]==0.7.8",
         "fastavro==1.13.1",
@@ -14,6 +22,7 @@ _REQUIREMENTS = {
         "psycopg[binary]==3.3.9",
         "sqlalchemy==2.1.9",
     ],
+    "flower": ["flwr[simulation]==1.41.0", "numpy==2.4.6", "torch==2.15.0"],
     "quix": [
         "quixstreams[postgresql]==3.28.1",
         "fastavro==1.13.1",

@@ -1,33 +1,31 @@
-"""How long an answer takes while nothing else happens, and while learning messages pile in.
+"""How long an answer takes while the server does nothing else, stores, trains, or does both.
 
 One question is under way at a time. First the server only answers; then ``ioa server ingest`` is
-started on a topic that holds many learning messages, and questions go on until all are stored. Who
-asks is not who has sent those: else it would also have to read as many acknowledgements.
+started on a topic that holds many learning messages, and questions go on until all are stored. Next
+``ioa server train`` learns from those, with so many epochs that it is never done; at last it does
+so while as many new messages are stored. Who asks is not who has sent those: else it would also
+have to read as many acknowledgements.
 
 Example: python -m benchmarks.replies_during_ingest --messages 100000
 """
 
 import argparse
-import secrets
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
+import psutil
+from sqlalchemy import Engine
 
 from benchmarks.bench import open_bench
-from benchmarks.learning_load import ASKER, SHAPES, fill_topic
-from benchmarks.measurement import Column, Measurement, make_parser, report
-from schemas import avro_form
-from schemas.messages import LatentMessage
-from schemas.vector import Vector
+from benchmarks.learning_load import ASKER, fill_topic
+from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
+from benchmarks.service_load import LABELS, SHAPE, make_question
 from server_classifier.store.database import reading
 from server_classifier.store.latents import count_latents
-from stream.identity import make_message_id
-from stream.letter import Letter, make_letter
 from stream.relay import Relay
 from stream.settings import KafkaSettings
-from stream.topics import Topics
 from tests.support.server import make_manifest, store_classifier
 
 COLUMNS = {
@@ -35,26 +33,35 @@ COLUMNS = {
     "p50_ms": Column("p50 ms", "{:.2f}", better="less"),
     "p99_ms": Column("p99 ms", "{:.2f}", better="less"),
     "of_idle": Column("p99 of idle", "{:.2f} x", better="less"),
+    "beside": Column("cores used beside", "{:.2f}"),
 }
-_SHAPE = SHAPES["int8x64"]
+IDLE, STORING = "idle", "while messages are stored"
+TRAINING, BOTH = "while a classifier is trained", "while both"
+AIMS = [Aim(one, "of_idle", 2.0) for one in (STORING, TRAINING, BOTH)]
+_ENDLESS = {
+    "IOA_SERVER__TRAINING__EPOCHS": "1000000",
+    "IOA_SERVER__TRAINING__MAX_STEPS": "1000000000",
+}
+_TRAINER_STARTS_SECONDS = 6.0
 
 
 def main() -> None:
     options = read_options()
-    measured = [
-        Measurement("replies_during_ingest", {"database": options.database}, subject)
-        for subject in ("idle", f"while {options.messages:,} messages are stored")
-    ]
+    condition = {"database": options.database, "messages": f"{options.messages:,}"}
+    measured = {
+        one: Measurement("replies_during_ingest", condition, one)
+        for one in (IDLE, STORING, TRAINING, BOTH)
+    }
     for _ in range(options.runs):
-        for one, result in zip(measured, compare(options), strict=True):
-            one.runs.append(result)
-    report(options.out, "replies_during_ingest", measured, COLUMNS)
+        for subject, result in compare(options).items():
+            measured[subject].runs.append(result)
+    report(options.out, "replies_during_ingest", [*measured.values()], COLUMNS, AIMS)
 
 
 def read_options() -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument("--messages", type=int, default=100_000)
-    parser.add_argument("--idle-seconds", type=float, default=10.0)
+    parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--database", default="postgresql", choices=["sqlite", "postgresql"])
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
@@ -63,26 +70,39 @@ def read_options() -> argparse.Namespace:
     return options
 
 
-def compare(options: argparse.Namespace) -> list[dict[str, float]]:
-    """Measure both on one server."""
-    encoder_id = make_manifest(_SHAPE.latent_dim).encoder_id
-    with open_bench() as bench, bench.make_database(options.database, _SHAPE) as engine:
+def compare(options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Measure all on one server."""
+    encoder_id = make_manifest(SHAPE.latent_dim).encoder_id
+    found: dict[str, dict[str, float]] = {}
+    with open_bench() as bench, bench.make_database(options.database, SHAPE) as engine:
         kafka = bench.make_topics()
-        store_classifier(engine, encoder_id, ["ring", "bar", "square"], _SHAPE.latent_dim)
-        fill_topic(kafka, _SHAPE, encoder_id, count=options.messages, repeated=0.0)
+        store_classifier(engine, encoder_id, LABELS, SHAPE.latent_dim)
+        fill_topic(kafka, SHAPE, encoder_id, count=options.messages, repeated=0.0)
+        start = partial(bench.start, kafka, engine, "ioa", "server")
 
-        def all_stored() -> bool:
-            with reading(engine) as connection:
-                return count_latents(connection) == options.messages
-
-        with bench.start(kafka, engine, "ioa", "server", "infer"), Relay(kafka, ASKER) as relay:
+        with start("infer"), Relay(kafka, ASKER) as relay:
             relay.connect(30.0, since=None)
+
+            def measure(subject: str, until: Callable[[], bool], *beside: psutil.Process) -> None:
+                before, began = sum(map(_cpu_seconds, beside)), time.monotonic()
+                seconds = ask(relay, kafka, encoder_id, until=until)
+                cpu = sum(map(_cpu_seconds, beside)) - before
+                found[subject] = describe(seconds, cpu / (time.monotonic() - began))
+
             ask(relay, kafka, encoder_id, until=_after(3.0))  # until everything is warm
-            idle = ask(relay, kafka, encoder_id, until=_after(options.idle_seconds))
-            with bench.start(kafka, engine, "ioa", "server", "ingest"):
-                busy = ask(relay, kafka, encoder_id, until=_seldom(all_stored))
-    p99 = float(np.percentile(idle, 99))
-    return [describe(seconds, p99) for seconds in (idle, busy)]
+            measure(IDLE, _after(options.seconds))
+            with start("ingest") as ingester:
+                measure(STORING, _seldom(partial(_holds, engine, options.messages)), ingester)
+            with start("train", environment=_ENDLESS) as trainer:
+                ask(relay, kafka, encoder_id, until=_after(_TRAINER_STARTS_SECONDS))
+                measure(TRAINING, _after(options.seconds), trainer)
+                fill_topic(kafka, SHAPE, encoder_id, count=options.messages, repeated=0.0, seed=1)
+                all_stored = _seldom(partial(_holds, engine, 2 * options.messages))
+                with start("ingest") as ingester:
+                    measure(BOTH, all_stored, ingester, trainer)
+    for result in found.values():
+        result["of_idle"] = result["p99_ms"] / found[IDLE]["p99_ms"]
+    return found
 
 
 def ask(
@@ -101,27 +121,24 @@ def ask(
     return taken
 
 
-def make_question(kafka: KafkaSettings, encoder_id: str, rng: np.random.Generator) -> Letter:
-    message = LatentMessage(
-        ASKER,
-        "",
-        Vector.from_numpy(rng.integers(-128, 128, _SHAPE.latent_dim, np.int8)),
-        "service",
-        datetime.now(UTC).replace(microsecond=0),
-        make_message_id(int(time.time() * 1000), secrets.token_bytes(10)),
-        encoder_id,
-    )
-    return make_letter(message, avro_form.CONTENT_TYPE, Topics(kafka.prefix))
-
-
-def describe(seconds: list[float], idle_p99: float) -> dict[str, float]:
+def describe(seconds: list[float], beside: float) -> dict[str, float]:
     p50, p99 = np.percentile(seconds, [50, 99])
     return {
         "answers": len(seconds),
         "p50_ms": p50 * 1000,
         "p99_ms": p99 * 1000,
-        "of_idle": p99 / idle_p99,
+        "beside": beside,
     }
+
+
+def _holds(engine: Engine, messages: int) -> bool:
+    with reading(engine) as connection:
+        return count_latents(connection) == messages
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
 
 
 def _after(seconds: float) -> Callable[[], bool]:

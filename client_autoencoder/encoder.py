@@ -15,10 +15,15 @@ BATCH = 64  # larger batches encode no faster and take more memory
 
 
 class Encoder:
-    """A checked encoder, ready to encode. Use ``Encoder.load``."""
+    """A checked encoder, ready to encode. Use ``Encoder.load``.
+
+    Attributes:
+        encoder_id: the sha256 that every message made with this encoder carries.
+    """
 
     def __init__(self, files: EncoderFiles, threads: int = 1) -> None:
         self.manifest: EncoderManifest = files.manifest
+        self.encoder_id = files.manifest.encoder_id
         self._session = _open_session(files.onnx, threads)
 
     @classmethod
@@ -30,11 +35,6 @@ class Encoder:
             ClientError: ONNX Runtime cannot load the encoder.
         """
         return cls(read_encoder(directory), threads)
-
-    @property
-    def encoder_id(self) -> str:
-        """The sha256 that every message made with this encoder carries."""
-        return self.manifest.encoder_id
 
     def encode(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Encode images [N, 1, H, W] with pixels in 0..1 to latents [N, D].

@@ -1,5 +1,6 @@
 """A trained autoencoder as files: manifest, safetensors, ONNX, and a report of the training.
 
+A client needs ``manifest.json`` and ``encoder.onnx``; ``encoder.safetensors`` is for PyTorch.
 ``decoder.safetensors`` restores images from latents: it stays where it was trained, is not named
 by the manifest and is never published.
 """
@@ -82,7 +83,8 @@ def load_autoencoder(directory: Path) -> Autoencoder:
         model.decoder.load_state_dict(load_file(directory / DECODER_WEIGHTS))
     except FileNotFoundError as error:
         raise ClientError(
-            f"{directory} has no {DECODER_WEIGHTS}; decoders stay where they were trained"
+            f"{directory} has no {ENCODER_WEIGHTS} or no {DECODER_WEIGHTS}; decoders stay where "
+            "they were trained"
         ) from error
     except RuntimeError as error:
         raise ClientError(f"the weights in {directory} are of another size: {error}") from error
@@ -115,7 +117,7 @@ def _write_files(
     model = trained.model
     save_file(model.encoder.state_dict(), directory / ENCODER_WEIGHTS)
     save_file(model.decoder.state_dict(), directory / DECODER_WEIGHTS)
-    (directory / ONNX).write_bytes(build_onnx(model.encoder, model.config))
+    (directory / ONNX).write_bytes(build_onnx(model.encoder, model.config, trained.weights))
     (directory / REPORT).write_text(json.dumps(_report(trained), indent=2) + "\n")
     manifest = EncoderManifest(
         architecture=_architecture(model.config),
@@ -149,5 +151,6 @@ def _report(trained: TrainedAutoencoder) -> dict[str, object]:
         "epochs": trained.epochs,
         "attempts": trained.attempts,
         "seconds": round(trained.seconds, 2),
+        "weights": trained.weights,
         "torch": torch.__version__,
     }

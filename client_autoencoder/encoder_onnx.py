@@ -6,30 +6,36 @@ of 0.05, needs onnxscript, and its bytes change with the version of torch.
 
 from typing import Any
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from client_autoencoder.autoencoder import AutoencoderConfig, Encoder
+from client_autoencoder.int8_weights import WeightType, to_codes
 
 _OPSET = 17
 _IR_VERSION = 8  # of the same age as the opset: every ONNX Runtime since 1.12 reads it
 _LEAKY_SLOPE = 0.01  # the default of torch's leaky_relu
+_CODED = ("hidden.weight", "latent.weight")
 
 
-def build_onnx(encoder: Encoder, config: AutoencoderConfig) -> bytes:
+def build_onnx(encoder: Encoder, config: AutoencoderConfig, weights: WeightType) -> bytes:
     """Return the encoder as ONNX: ``images`` [N, 1, H, W] to ``latents`` [N, D], N free.
 
-    The same weights give the same bytes.
+    The same weights give the same bytes. As int8 they must have been rounded before.
     """
     images: list[int | str | None] = ["N", 1, config.height, config.width]
+    small = _CODED if weights == "int8" else ()
     graph = helper.make_graph(
-        _nodes(config),
+        [*(node for name in small for node in _restore(name)), *_nodes(config)],
         "encoder",
         [helper.make_tensor_value_info("images", TensorProto.FLOAT, images)],
         [helper.make_tensor_value_info("latents", TensorProto.FLOAT, ["N", config.latent_dim])],
         [
-            numpy_helper.from_array(weights.numpy(), name)
-            for name, weights in encoder.state_dict().items()
+            tensor
+            for name, values in encoder.state_dict().items()
+            for tensor in _store(name, values.numpy(), coded=name in small)
         ],
     )
     model = helper.make_model(
@@ -38,6 +44,24 @@ def build_onnx(encoder: Encoder, config: AutoencoderConfig) -> bytes:
     onnx.checker.check_model(model, full_check=True)
     serialised: bytes = model.SerializeToString(deterministic=True)
     return serialised
+
+
+def _store(name: str, values: NDArray[np.float32], *, coded: bool) -> list[TensorProto]:
+    if not coded:
+        return [numpy_helper.from_array(values, name)]
+    codes, scales = to_codes(values)
+    return [
+        numpy_helper.from_array(codes, f"{name}.codes"),
+        numpy_helper.from_array(scales, f"{name}.scales"),
+    ]
+
+
+def _restore(name: str) -> list[NodeProto]:
+    """Return what ONNX Runtime computes once, when it loads the model: codes to weights."""
+    return [
+        _node("Cast", [f"{name}.codes"], f"{name}.steps", to=TensorProto.FLOAT),
+        _node("Mul", [f"{name}.steps", f"{name}.scales"], name),
+    ]
 
 
 def _nodes(config: AutoencoderConfig) -> list[NodeProto]:

@@ -3,7 +3,7 @@
 ``image_sources`` opens the sources; ``image_sets`` splits what was read and sums it up.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
@@ -15,6 +15,8 @@ from PIL import Image
 from client_autoencoder.errors import ClientError
 
 BATCH = 64
+_MOST_JOINED = 256  # images
+_LARGEST_JOINED = 2**24  # bytes
 Pixels = NDArray[np.float32]
 Size = tuple[int, int]  # rows, columns
 
@@ -129,10 +131,34 @@ def read_all(
     batches = list(read_batches(source, skipped, size=size, order=order))
     if not batches:
         raise ClientError(f"no image of {source.name} could be read{_first_reason(skipped)}")
+    return _concatenate(batches)
+
+
+def join_batches(batches: Iterable[ImageBatch]) -> Iterator[ImageBatch]:
+    """Yield the same images in fewer batches, of 256 images or 16 MiB and a little more.
+
+    Each batch of messages waits once for the disk.
+    """
+    joined: list[ImageBatch] = []
+    for batch in batches:
+        joined.append(batch)
+        count, size = sum(map(len, joined)), sum(one.images.nbytes for one in joined)
+        if count >= _MOST_JOINED or size >= _LARGEST_JOINED:
+            yield _concatenate(joined)
+            joined = []
+    if joined:
+        yield _concatenate(joined)
+
+
+def _concatenate(batches: Sequence[ImageBatch]) -> ImageBatch:
+    if len(batches) == 1:
+        return batches[0]
+    image_ids = [name for batch in batches for name in batch.image_ids or ()]
     return ImageBatch(
         np.concatenate([batch.images for batch in batches]),
         [label for batch in batches for label in batch.labels],
         [name for batch in batches for name in batch.names],
+        image_ids or None,
     )
 
 

@@ -7,6 +7,7 @@ encoding.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from client_autoencoder.ahead import make_ahead
 from client_autoencoder.asking import Prediction, read_prediction
 from client_autoencoder.errors import ClientError, OutboxFull
 from client_autoencoder.images import ImageBatch, ImageSource, Skipped
@@ -14,6 +15,7 @@ from client_autoencoder.outbox.courier import Courier
 from client_autoencoder.outbox.entries import Kind, Settled
 from client_autoencoder.sending import MessageMaker, Progress
 from schemas.errors import SchemaError
+from schemas.messages import LatentMessage
 from schemas.validation import check_label
 from stream.letter import make_letter
 
@@ -115,9 +117,10 @@ def publish(
         OutboxError: the outbox is full or cannot be written; what it took before is safe.
         StreamError: the broker refuses us or a message, or a message is too large.
     """
-    run = _Run(maker, courier, skipped, timeout, on_progress)
-    for batch in batches:
-        run.put(batch)
+    run = _Run(maker.form, courier, skipped, timeout, on_progress)
+    made = ((batch, list(maker.make(batch, "learning"))) for batch in batches)
+    for batch, messages in make_ahead(made):
+        run.put(batch, messages)
         courier.work_on_full_disk(0)
         run.show()
     return run.finish()
@@ -151,14 +154,14 @@ class _Run:
 
     def __init__(
         self,
-        maker: MessageMaker,
+        form: str,
         courier: Courier,
         skipped: Sequence[Skipped],
         timeout: float,
         on_progress: Progress,
     ) -> None:
         self.report = LearningReport()
-        self._maker = maker
+        self._form = form
         self._courier = courier
         self._skipped = skipped
         self._remarked = 0
@@ -168,13 +171,10 @@ class _Run:
         self._last_of_former = courier.outbox.last_number
         courier.note = self._note
 
-    def put(self, batch: ImageBatch) -> None:
-        """Encode a batch and put its messages on the disk."""
-        letters = []
-        for message in self._maker.make(batch, "learning"):
-            letters.append(make_letter(message, self._maker.form, self._courier.relay.topics))
-            self.report.value_bytes += len(message.value.data)
-            self.report.message_bytes += len(letters[-1].value)
+    def put(self, batch: ImageBatch, messages: Sequence[LatentMessage]) -> None:
+        """Put the messages of a batch on the disk."""
+        topics = self._courier.relay.topics
+        letters = [make_letter(message, self._form, topics) for message in messages]
         try:
             self._courier.put(letters, batch.names, timeout=self._timeout)
         except OutboxFull as error:
@@ -184,6 +184,8 @@ class _Run:
             ) from error
         self.report.images += batch.distinct
         self.report.sent += len(letters)
+        self.report.value_bytes += sum(len(message.value.data) for message in messages)
+        self.report.message_bytes += sum(len(letter.value) for letter in letters)
         self._remark_skipped()
 
     def finish(self) -> LearningReport:

@@ -41,7 +41,7 @@ class MessageMaker:
     dtype: Literal["int8", "float32"] = "int8"
 
     def make(self, batch: ImageBatch, mode: Mode) -> Iterator[LatentMessage]:
-        """Yield one message per image of the batch; see ``check_labels``, too.
+        """Yield one message per image of the batch, all of one moment; see ``check_labels``, too.
 
         Raises:
             ClientError: noise would cover one release of an image, and there are copies of it.
@@ -49,19 +49,21 @@ class MessageMaker:
         self._refuse_noised_copies(batch)
         values = self._to_wire(self.encoder.encode(batch.images))
         image_ids: Sequence[str | None] = batch.image_ids or [None] * len(batch)
-        for row, label, image_id in zip(values, batch.labels, image_ids, strict=True):
-            moment = self.now()
+        moment, privacy, aggregate = self.now(), self.privatizer.privacy, Aggregate()
+        milliseconds, timestamp = int(moment.timestamp() * 1000), moment.replace(microsecond=0)
+        vectors = Vector.from_rows(values)
+        for vector, label, image_id in zip(vectors, batch.labels, image_ids, strict=True):
             yield LatentMessage(
                 client_id=self.client_id,
                 label=(label or "") if mode == "learning" else "",
-                value=Vector.from_numpy(row),
+                value=vector,
                 mode=mode,
-                timestamp=moment.replace(microsecond=0),
-                message_id=make_message_id(int(moment.timestamp() * 1000), self.random(10)),
-                encoder_id=self.encoder.manifest.encoder_id,
+                timestamp=timestamp,
+                message_id=make_message_id(milliseconds, self.random(10)),
+                encoder_id=self.encoder.encoder_id,
                 image_id=image_id,
-                aggregate=Aggregate(),
-                privacy=self.privatizer.privacy,
+                aggregate=aggregate,
+                privacy=privacy,
             )
 
     def _to_wire(self, latents: NDArray[np.float32]) -> NDArray[np.float32] | NDArray[np.int8]:

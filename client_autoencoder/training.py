@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from client_autoencoder.autoencoder import Autoencoder, AutoencoderConfig
 from client_autoencoder.errors import ClientError
 from client_autoencoder.images import Pixels
+from client_autoencoder.int8_weights import WeightType, round_weights
 from client_autoencoder.reconstruction import Scores, score
 
 _FEWEST_EPOCHS, _MOST_EPOCHS = 5, 200
@@ -41,6 +42,8 @@ class TrainingOptions:
         enough_skill: a training that ends below it on the held-out images probably got stuck, and
             is begun again with other weights.
         attempts: how often at most; the best is kept.
+        weights: how the encoder's are stored; as int8 they are rounded before the held-out images
+            are scored and any latent is made.
     """
 
     epochs: int | None = None
@@ -49,6 +52,7 @@ class TrainingOptions:
     held_out: float = 0.1
     enough_skill: float = 0.5
     attempts: int = 3
+    weights: WeightType = "int8"
 
     def epochs_for(self, images: int) -> int:
         """Return how often a training set of ``images`` is passed."""
@@ -62,7 +66,7 @@ class TrainingOptions:
 class TrainedAutoencoder:
     """A model, what it was trained on, and how well it restores held-out images.
 
-    ``latents`` [N, D] are those of the training images.
+    ``latents`` [N, D] are those of the training images, ``weights`` how the encoder's are stored.
     """
 
     model: Autoencoder
@@ -73,6 +77,7 @@ class TrainedAutoencoder:
     epochs: int
     attempts: int
     seconds: float
+    weights: WeightType
 
 
 def train(
@@ -98,6 +103,8 @@ def train(
         while len(candidates) < options.attempts:
             model = Autoencoder(config, generator)
             fit(model, (training, training), options, generator, on_epoch)
+            if options.weights == "int8":
+                round_weights(model.encoder)
             restored = run(model, held_out).numpy()
             scores = score(held_out.numpy(), restored, training.mean(dim=0).numpy())
             candidates.append((model, scores))
@@ -114,6 +121,7 @@ def train(
         epochs=options.epochs_for(len(training)),
         attempts=len(candidates),
         seconds=time.perf_counter() - started,
+        weights=options.weights,
     )
 
 

@@ -11,6 +11,5 @@ def relieve_collector() -> None:
     A batch makes tens of thousands of objects that die with it, none of them in cycles; looking
     for cycles among them, again and again, would take a quarter of the time.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(_OBJECTS_PER_LOOK)

@@ -58,8 +58,9 @@ def encode_avro(message: Message) -> bytes:
         SchemaError: the message breaks the contract, or lacks a field that Avro requires.
     """
     validate(message)
-    record = _latent_record(message) if isinstance(message, LatentMessage) else _answer(message)
-    return _write(_SCHEMA_OF[type(message)], record)
+    if isinstance(message, LatentMessage):
+        return _write_latent(message)
+    return _write(_SCHEMA_OF[type(message)], _answer(message))
 
 
 def decode_latent_avro(raw: bytes) -> LatentMessage:
@@ -178,12 +179,36 @@ def decode_dead_letter(raw: bytes) -> DeadLetter:
 _ATTRIBUTES = {wire: attribute for attribute, wire in ANSWER_NAMES.items()}
 
 
+def _write_latent(message: LatentMessage) -> bytes:
+    if message.message_id is None or message.encoder_id is None:
+        missing = "messageID" if message.message_id is None else "encoderID"
+        raise SchemaError("is missing; only the JSON form may leave it out", missing)
+    start = _MARKER + load_schema("latent.v1").fingerprint
+    own = _dump(_latent_record(message), load_latent_halves()[0], "latent.v1")
+    aggregate, privacy = message.aggregate or Aggregate(), message.privacy or _NONE_STATED
+    return start + own + _write_declaration(aggregate, privacy, message.policy)
+
+
+@lru_cache(maxsize=256)
+def _write_declaration(aggregate: Aggregate, privacy: Privacy, policy: str | None) -> bytes:
+    """Write the second half of a ``latent.v1``: as in reading, half of the work."""
+    record = {
+        "aggregate": {"kind": aggregate.kind, "count": aggregate.count},
+        "privacy": _privacy_record(privacy),
+        "policy": policy,
+    }
+    return _dump(record, load_latent_halves()[1], "latent.v1")
+
+
 def _write(name: str, record: dict[str, Any]) -> bytes:
     schema = load_schema(name)
+    return _MARKER + schema.fingerprint + _dump(record, schema.parsed, name)
+
+
+def _dump(record: dict[str, Any], schema: Any, name: str) -> bytes:
     out = BytesIO()
-    out.write(_MARKER + schema.fingerprint)
     try:
-        fastavro.schemaless_writer(out, schema.parsed, record)
+        fastavro.schemaless_writer(out, schema, record)
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise SchemaError(f"does not fit {name}: {error}") from error
     return out.getvalue()
@@ -228,11 +253,7 @@ def _refuse_rest(body: BytesIO, raw: bytes, name: str) -> None:
 
 
 def _latent_record(message: LatentMessage) -> dict[str, Any]:
-    aggregate = message.aggregate or Aggregate()
-    privacy = message.privacy or _NONE_STATED
-    if message.message_id is None or message.encoder_id is None:
-        missing = "messageID" if message.message_id is None else "encoderID"
-        raise SchemaError("is missing; only the JSON form may leave it out", missing)
+    """Return the fields of the first half."""
     return {
         "messageID": message.message_id,
         "clientID": message.client_id,
@@ -245,9 +266,6 @@ def _latent_record(message: LatentMessage) -> dict[str, Any]:
         "value": message.value.data,
         "imageID": message.image_id,
         "subject": message.subject,
-        "aggregate": {"kind": aggregate.kind, "count": aggregate.count},
-        "privacy": _privacy_record(privacy),
-        "policy": message.policy,
     }
 
 
@@ -266,12 +284,28 @@ def _privacy_record(privacy: Privacy) -> dict[str, Any]:
 
 
 def _answer(message: Answer) -> dict[str, Any]:
-    fields = _pair_fields(_SCHEMA_OF[type(message)])
-    return {name: getattr(message, attribute) for name, attribute in fields}
+    record: dict[str, Any] = {}
+    for name, attribute, branch in _pair_fields(_SCHEMA_OF[type(message)]):
+        value = getattr(message, attribute)
+        # Told which branch of a union it is, fastavro need not try whether the value fits it.
+        record[name] = value if branch is None or value is None else (branch, value)
+    return record
 
 
 @cache
-def _pair_fields(schema: str) -> list[tuple[str, str]]:
-    """Return the name of each field on the wire and that of its attribute."""
-    names = [field["name"] for field in load_schema(schema).parsed["fields"]]
-    return [(name, _ATTRIBUTES.get(name, name)) for name in names]
+def _pair_fields(schema: str) -> list[tuple[str, str, str | None]]:
+    """Return each field's name on the wire, its attribute and, where it may be null, its type."""
+    fields = load_schema(schema).parsed["fields"]
+    return [
+        (one["name"], _ATTRIBUTES.get(one["name"], one["name"]), _find_branch(one["type"]))
+        for one in fields
+    ]
+
+
+def _find_branch(kind: Any) -> str | None:
+    """Return the type beside null in a union of the two."""
+    if not isinstance(kind, list):
+        return None
+    _, other = kind
+    branch: str = other["type"] if isinstance(other, dict) else other
+    return branch

@@ -44,6 +44,9 @@ class Privacy:
     ledger_head: str | None = None
     _json: str | None = field(default=None, init=False, repr=False, compare=False)
 
+    def __hash__(self) -> int:
+        return hash((self.mechanism, self.epsilon, self.delta))  # the parameters are a dict
+
     def to_json(self) -> str:
         """Return all fields as the database keeps them."""
         if self._json is None:

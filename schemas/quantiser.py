@@ -4,6 +4,8 @@ The range belongs to the encoder, never to a message: a range per message would 
 image and make codes of two messages mean different things.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,8 +37,15 @@ def dequantise(codes: NDArray[np.int8], low: float, high: float) -> NDArray[np.f
     Raises:
         SchemaError: the range is empty.
     """
-    levels = low + np.arange(_CODES) * _step(low, high)
-    return levels.astype(np.float32)[codes.astype(np.intp) - _LOWEST_CODE]
+    return _list_levels(low, high)[codes.view(np.uint8)]
+
+
+@lru_cache(maxsize=64)
+def _list_levels(low: float, high: float) -> NDArray[np.float32]:
+    """Return what the codes 0 to 127 stand for, and then -128 to -1: as their bytes count."""
+    codes = np.arange(_CODES, dtype=np.uint8).view(np.int8)
+    levels = low + (codes.astype(np.intp) - _LOWEST_CODE) * _step(low, high)
+    return levels.astype(np.float32)
 
 
 def _step(low: float, high: float) -> float:

@@ -64,5 +64,13 @@ class Vector:
     @classmethod
     def from_numpy(cls, array: NDArray[Any]) -> "Vector":
         """Copy an array of dtype float32, int8 or int32."""
-        name = read_dtype(array.dtype.name)
-        return cls(name, array.shape, np.ascontiguousarray(array, DTYPES[name]).tobytes())
+        (vector,) = cls.from_rows(array[None])
+        return vector
+
+    @classmethod
+    def from_rows(cls, rows: NDArray[Any]) -> "list[Vector]":
+        """Copy each row of an array [N, ...] of dtype float32, int8 or int32."""
+        name, shape = read_dtype(rows.dtype.name), rows.shape[1:]
+        data = np.ascontiguousarray(rows, DTYPES[name]).tobytes()
+        size = math.prod(shape) * DTYPES[name].itemsize
+        return [cls(name, shape, data[at * size : (at + 1) * size]) for at in range(len(rows))]

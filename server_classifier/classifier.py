@@ -1,29 +1,35 @@
-"""The classifier of latents: a perceptron, by default of 256, 128 and 64 units, and its training.
+"""The training of classifiers of latents.
 
 The third seed trains a multilayer perceptron in mini-batches of 64 on what the database holds;
 ours grow with the set.
 Training starts from scratch every time: a warm start forgets the classes of sites that sent
-earlier. Batch normalisation, dropout and weight decay keep it from learning a small set by heart.
+earlier.
 """
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch import Tensor
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
 
+from server_classifier.dropout import Dropout
 from server_classifier.errors import ServerError
+from server_classifier.latent_classifier import LatentClassifier
+from server_classifier.network_stack import NetworkStack, widen
 from server_classifier.training_settings import TrainingSettings
 
 SMALLEST_SCALE = 1e-6  # a latent that varies less than this is a constant and stays unscaled
+
+OnEpoch = Callable[[int, int], None]
+"""Takes how many epochs are done and how many there will be; what it raises ends the training."""
 
 
 class TrainingError(ServerError):
@@ -32,7 +38,12 @@ class TrainingError(ServerError):
 
 @dataclass(frozen=True, slots=True)
 class TrainingReport:
-    """What a training did: ``loss`` is the mean cross-entropy of the last epoch, in nats."""
+    """What a training did.
+
+    Attributes:
+        loss: mean cross-entropy of the last epoch, in nats.
+        seconds: of several networks that trained at once, an equal share.
+    """
 
     rows: int
     epochs: int
@@ -41,31 +52,18 @@ class TrainingReport:
     seconds: float
 
 
-class LatentClassifier(nn.Module):
-    """Latents [N, D] to logits [N, P]; the standardiser is its first layer."""
+class Learner(NamedTuple):
+    """A network to be trained; ``seed`` is of its first weights, its batches and its dropout."""
 
-    mean: Tensor  # [D]
-    scale: Tensor  # [D]
+    seed: int
+    settings: TrainingSettings
 
-    def __init__(self, latent_dim: int, classes: int, settings: TrainingSettings) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(latent_dim))
-        self.register_buffer("scale", torch.ones(latent_dim))
-        layers: list[nn.Module] = []
-        width = latent_dim
-        for units in settings.hidden:
-            layers += [
-                nn.Linear(width, units),
-                nn.BatchNorm1d(units),
-                nn.ReLU(),
-                nn.Dropout(settings.dropout),
-            ]
-            width = units
-        self.layers = nn.Sequential(*layers, nn.Linear(width, classes))
 
-    def forward(self, latents: Tensor) -> Tensor:
-        logits: Tensor = self.layers((latents - self.mean) / self.scale)
-        return logits
+class Trained(NamedTuple):
+    """A classifier ready to answer, and how it was made."""
+
+    model: LatentClassifier
+    report: TrainingReport
 
 
 def fit(
@@ -74,8 +72,8 @@ def fit(
     *,
     seed: int,
     settings: TrainingSettings | None = None,
-    on_epoch: Callable[[int, int], None] | None = None,
-) -> tuple[LatentClassifier, TrainingReport]:
+    on_epoch: OnEpoch | None = None,
+) -> Trained:
     """Train a classifier from scratch on one thread; the same input and seed give the same weights.
 
     Args:
@@ -83,29 +81,59 @@ def fit(
         targets: the class of each, [N], from 0 to P - 1.
         seed: of the initial weights, the order of the latents and the dropout.
         settings: the defaults when None.
-        on_epoch: called after each epoch with how many are done and how many there will be; what
-            it raises ends the training.
+        on_epoch: called after each epoch.
 
     Raises:
         TrainingError: fewer than two classes, values and targets that do not fit together, or
             values so large that the training diverged.
     """
-    settings = settings or TrainingSettings()
+    learner = Learner(seed, settings or TrainingSettings())
+    (trained,) = fit_stack(values, targets, [learner], on_epoch=on_epoch)
+    if isinstance(trained, TrainingError):
+        raise trained
+    return trained
+
+
+def fit_stack(
+    values: NDArray[np.float32],
+    targets: NDArray[np.int64],
+    learners: Sequence[Learner],
+    *,
+    on_epoch: OnEpoch | None = None,
+) -> list[Trained | TrainingError]:
+    """Train classifiers at once, each to the weights that ``fit`` gives it, and return them.
+
+    One that diverges harms no other; in its place is the error.
+
+    Args:
+        learners: their settings are of one ``shape``.
+
+    Raises:
+        TrainingError: fewer than two classes, or values and targets that do not fit together.
+    """
     _check(values, targets)
     started = time.perf_counter()
-    with _own_randomness(seed), _one_thread():
-        model = LatentClassifier(values.shape[1], int(targets.max()) + 1, settings)
+    with _one_thread():
         latents = torch.from_numpy(np.ascontiguousarray(values, np.float32))
         spread = latents.std(dim=0, correction=0)
-        model.mean.copy_(latents.mean(dim=0))
-        model.scale.copy_(torch.where(spread > SMALLEST_SCALE, spread, 1.0))
-        loss = _run_epochs(model, latents, torch.from_numpy(targets), settings, on_epoch)
-    if not math.isfinite(loss):
-        raise TrainingError("the training diverged: are there latents beyond 1e30?")
-    model.eval()
-    epochs = settings.epochs_for(len(values))
-    steps = epochs * settings.steps_for(len(values))
-    return model, TrainingReport(len(values), epochs, steps, loss, time.perf_counter() - started)
+        mean, scale = latents.mean(dim=0), torch.where(spread > SMALLEST_SCALE, spread, 1.0)
+        models = [_make_model(one, mean, scale, int(targets.max()) + 1) for one in learners]
+        inputs = torch.zeros(len(latents), widen(len(mean)))
+        torch.sub(latents, mean, out=inputs[:, : len(mean)]).div_(scale)
+        losses = _run_epochs(models, inputs, torch.from_numpy(targets), learners, on_epoch)
+    settings, rows = learners[0].settings, len(values)
+    epochs = settings.epochs_for(rows)
+    steps, seconds = epochs * settings.steps_for(rows), time.perf_counter() - started
+    return [
+        _conclude(model, TrainingReport(rows, epochs, steps, loss, seconds / len(learners)))
+        for model, loss in zip(models, losses, strict=True)
+    ]
+
+
+def _conclude(model: LatentClassifier, report: TrainingReport) -> Trained | TrainingError:
+    if not math.isfinite(report.loss):
+        return TrainingError("the training diverged: are there latents beyond 1e30?")
+    return Trained(model, report)
 
 
 def _check(values: NDArray[np.float32], targets: NDArray[np.int64]) -> None:
@@ -117,49 +145,69 @@ def _check(values: NDArray[np.float32], targets: NDArray[np.int64]) -> None:
         raise TrainingError("a classifier needs latents of at least two labels")
 
 
+def _make_model(learner: Learner, mean: Tensor, scale: Tensor, classes: int) -> LatentClassifier:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(learner.seed)
+        model = LatentClassifier(len(mean), classes, learner.settings)
+    model.mean.copy_(mean)
+    model.scale.copy_(scale)
+    return model.eval()
+
+
 def _run_epochs(
-    model: LatentClassifier,
+    models: Sequence[LatentClassifier],
     latents: Tensor,
     targets: Tensor,
-    settings: TrainingSettings,
-    on_epoch: Callable[[int, int], None] | None,
-) -> float:
-    """Train in place; return the mean loss of the last epoch."""
-    epochs = settings.epochs_for(len(latents))
-    batches = settings.steps_for(len(latents))
-    optimizer = AdamW(_parameter_groups(model, settings.weight_decay), fused=True)
-    schedule = OneCycleLR(optimizer, settings.learning_rate, total_steps=epochs * batches)
-    model.train()
-    total = torch.zeros(())
+    learners: Sequence[Learner],
+    on_epoch: OnEpoch | None,
+) -> list[float]:
+    """Train in place; return each network's mean loss of the last epoch."""
+    settings, rows = [one.settings for one in learners], len(latents)
+    epochs, batches = settings[0].epochs_for(rows), settings[0].steps_for(rows)
+    rngs = [np.random.Generator(np.random.SFC64(one.seed)) for one in learners]
+    widths = [widen(units) for units in settings[0].hidden]
+    dropout = Dropout([one.dropout for one in settings], rngs, widths)
+    stack = NetworkStack(models)
+    descent = _Descent(stack, settings, epochs * batches)
+    total = torch.zeros(len(models))
     for epoch in range(epochs):
         total.zero_()
-        for batch in torch.randperm(len(latents)).tensor_split(batches):
-            optimizer.zero_grad()
-            loss = cross_entropy(model(latents[batch]), targets[batch])
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-            total += loss.detach()
+        orders = torch.from_numpy(np.stack([rng.permutation(rows) for rng in rngs], axis=1))
+        for batch in orders.tensor_split(batches):
+            factors = dropout.draw(len(batch))
+            total += stack.compute_gradients(latents[batch], targets[batch], factors)
+            descent.step()
         if on_epoch is not None:
             on_epoch(epoch + 1, epochs)
-    return float(total) / batches
+    stack.write_back()
+    return (total / batches).tolist()
 
 
-def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Weight decay pulls on matrices only; biases and batch normalisation stay free."""
-    parameters = list(model.parameters())
-    return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+class _Descent:
+    """AdamW on the one-cycle schedule, for each network with its own rate and decay.
 
+    Weight decay (Loshchilov & Hutter, ICLR 2019) pulls on matrices only; biases and batch
+    normalisation stay free.
+    """
 
-@contextmanager
-def _own_randomness(seed: int) -> Iterator[None]:
-    """Seed torch inside, and give its generator back as it was: dropout takes no generator."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield
+    def __init__(
+        self, stack: NetworkStack, settings: Sequence[TrainingSettings], steps: int
+    ) -> None:
+        groups: dict[tuple[float, float], list[Tensor]] = {}
+        for one, weights, gradients in zip(settings, stack.weights, stack.gradients, strict=True):
+            split = [stack.matrices, weights.numel() - stack.matrices]
+            matrices, others = torch.split(weights, split)
+            matrices.grad, others.grad = torch.split(gradients, split)
+            groups.setdefault((one.learning_rate, one.weight_decay), []).append(matrices)
+            groups.setdefault((one.learning_rate, 0.0), []).append(others)
+        decays = [{"params": group, "weight_decay": decay} for (_, decay), group in groups.items()]
+        self._adam = AdamW(decays, fused=True)
+        self._schedule = OneCycleLR(self._adam, [peak for peak, _ in groups], total_steps=steps)
+
+    def step(self) -> None:
+        """Follow the gradients once."""
+        self._adam.step()
+        self._schedule.step()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
 from torch import Tensor, nn
 
-from server_classifier.classifier import LatentClassifier
+from server_classifier.latent_classifier import LatentClassifier
 
 OPSET = 17
 IR_VERSION = 8  # of the same age as the opset, so that an older runtime at a hospital reads it too
@@ -45,7 +45,8 @@ def fold_batch_norm(layers: nn.Sequential) -> list[Layer]:
     folded: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
     for layer in layers:
         if isinstance(layer, nn.Linear):
-            folded.append((_wide(layer.weight), _wide(layer.bias)))
+            bias = np.zeros(layer.out_features) if layer.bias is None else _wide(layer.bias)
+            folded.append((_wide(layer.weight), bias))
         elif isinstance(layer, nn.BatchNorm1d):
             weight, bias = folded[-1]
             factor = _wide(layer.weight) / np.sqrt(_wide(layer.running_var) + layer.eps)

@@ -37,6 +37,7 @@ NO_MODEL = (
 OUT_OF_REACH = "the model finds no finite answer: this latent is far from all it has learned"
 _REFRESH_SECONDS = 0.5
 _BATCH_SIZE = 256
+_LINGER_MS = 5  # never waited for: a batch is flushed as soon as all its answers are queued
 _MOST_PROBABILITIES = 100  # so that no number of labels makes a reply too large to send
 
 
@@ -46,7 +47,7 @@ def run_infer(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> No
     if around is None:
         return
     shelf = ClassifierShelf(around.engine, time.monotonic)
-    responder = around.make_responder()
+    responder = around.make_responder(linger_ms=_LINGER_MS)
     inference = Inference(
         Admission(around.engine, None, time.monotonic),
         shelf,
@@ -218,8 +219,9 @@ class Inference:
             return 0
         answered = 0
         probabilities = classifier.predict(np.stack([one.to_floats() for one in requests]))
-        for request, row in zip(requests, probabilities.tolist(), strict=True):
-            if not np.isfinite(row).all():
+        unusable = set(np.flatnonzero(~np.isfinite(probabilities).all(axis=1)))
+        for number, (request, row) in enumerate(zip(requests, probabilities.tolist(), strict=True)):
+            if number in unusable:
                 self._reply(request, error=OUT_OF_REACH)
                 continue
             ranked = sorted(zip(row, classifier.labels, strict=True), reverse=True)

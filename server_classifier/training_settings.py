@@ -43,6 +43,12 @@ class TrainingSettings(BaseModel):
         1e-2, ge=0, description="of AdamW, on the weights of the linear layers"
     )
 
+    @property
+    def shape(self) -> "TrainingSettings":
+        """What networks that train at once have in common, the rest at its defaults."""
+        own = {"dropout", "learning_rate", "weight_decay"}
+        return TrainingSettings(**self.model_dump(exclude=own))
+
     def steps_for(self, rows: int) -> int:
         """Return in how many steps a set of ``rows`` latents, two at least, is passed once.
 

@@ -21,7 +21,10 @@ class ArtefactError(StreamError):
 
 @dataclass(frozen=True, slots=True)
 class EncoderFiles:
-    """A checked encoder directory. Only the files the manifest names have been checked."""
+    """A checked encoder directory. Only the files the manifest names have been checked.
+
+    Of those, only the ONNX file is sure to be there: clients need no other.
+    """
 
     directory: Path
     manifest: EncoderManifest
@@ -35,12 +38,15 @@ class EncoderFiles:
 def read_encoder(directory: Path) -> EncoderFiles:
     """Read the manifest in ``directory`` and check the sha256 of every file it names.
 
+    Of these only the ONNX file must be there.
+
     Raises:
         ArtefactError: names the file and, where they differ, the expected and the found sum.
     """
     manifest = _read_manifest(directory / MANIFEST)
     for name, expected in manifest.files.items():
-        check_sum(directory / name, expected)
+        if name == ONNX or (directory / name).exists():
+            check_sum(directory / name, expected)
     return EncoderFiles(directory, manifest)
 
 

@@ -1,6 +1,6 @@
 """A message ready to be sent: its exact bytes and its envelope, the same however often it goes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from schemas.dead_letter import Headers
 from schemas.errors import SchemaError
@@ -16,6 +16,7 @@ class Letter:
 
     Attributes:
         deadline: seconds since the Unix epoch after which no answer is wanted; also in the headers.
+        size: bytes that it takes, about the same in a file, in memory and on the wire.
     """
 
     message_id: str
@@ -24,11 +25,10 @@ class Letter:
     headers: Headers
     value: bytes
     deadline: float | None = None
+    size: int = field(init=False)
 
-    @property
-    def size(self) -> int:
-        """Bytes that it takes, about the same in a file, in memory and on the wire."""
-        return measure_record(self.key, self.value, self.headers)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", measure_record(self.key, self.value, self.headers))
 
 
 def make_letter(
@@ -52,5 +52,6 @@ def make_letter(
         DEADLINE=None if deadline is None else str(int(deadline * 1000)),
         CONTENT_TYPE=content_type,
     )
-    refuse_too_large(topic, key, value, headers)
-    return Letter(message.message_id, topic.name, key, headers, value, deadline)
+    letter = Letter(message.message_id, topic.name, key, headers, value, deadline)
+    refuse_too_large(topic, letter.size)
+    return letter

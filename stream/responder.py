@@ -16,7 +16,7 @@ from schemas.messages import Acknowledgement, Answer, Reply
 from stream.codec import KIND_NAMES, Received, encode, strip_to_paper
 from stream.errors import DeliveryFailed
 from stream.identity import make_message_id
-from stream.producer import Publisher, make_headers, refuse_too_large
+from stream.producer import Publisher, make_headers, measure_record, refuse_too_large
 from stream.record import Record
 from stream.topics import Topic, Topics
 
@@ -122,7 +122,7 @@ class Responder:
             ),
             question=record if isinstance(answer, Reply) else None,
         )
-        refuse_too_large(one.topic, one.key, one.value, one.headers)
+        refuse_too_large(one.topic, measure_record(one.key, one.value, one.headers))
         self._waiting.append(one)
 
     def acknowledge(self, messages: Iterable[Received], now: datetime) -> None:

@@ -23,7 +23,7 @@ from stream.codec import find_first_offset, read_deadline
 from stream.connection import ErrorWatch, connect_admin
 from stream.dead_letters import DeadLetters, Entry, Position, describe_origin, to_record
 from stream.errors import DeliveryFailed, RecordTooLarge
-from stream.producer import refuse_too_large
+from stream.producer import measure_record, refuse_too_large
 from stream.record import Record
 from stream.settings import KafkaSettings
 from stream.topics import Topics
@@ -127,7 +127,8 @@ class Retrying:
             return "was sent again already"
         record = to_record(entry.letter)
         try:
-            refuse_too_large(target, record.key, record.value, _add_first_offset(record))
+            size = measure_record(record.key, record.value, _add_first_offset(record))
+            refuse_too_large(target, size)
             deadline = read_deadline(record)
         except RecordTooLarge as error:
             return str(error)

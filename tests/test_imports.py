@@ -5,24 +5,34 @@ import sys
 
 import pytest
 
+MAIN = ("ioa.cli.main",)
 CLIENT = (
     "ioa.cli.main",
+    "ioa.cli.client",
     "client_autoencoder.asking",
     "client_autoencoder.publishing",
     "client_autoencoder.outbox.reading",
     "client_autoencoder.image_sources",
     "stream.relay",
 )
-SERVER = ("ioa.cli.main", "server_classifier.ingest", "server_classifier.inference")
+SERVER = (
+    "ioa.cli.main",
+    "ioa.cli.server",
+    "server_classifier.ingest",
+    "server_classifier.inference",
+)
+
+HEAVY = {"torch", "alembic", "sklearn", "matplotlib", "onnx"}
 
 
 @pytest.mark.parametrize(
     ("modules", "unwanted"),
     [
-        (CLIENT, {"torch", "sqlalchemy", "alembic", "sklearn", "matplotlib", "onnx", "structlog"}),
-        (SERVER, {"torch", "alembic", "sklearn", "matplotlib", "onnx", "PIL"}),
+        (MAIN, {"pydantic", "numpy", "confluent_kafka", "ioa.settings", "ioa.cli.client"}),
+        (CLIENT, HEAVY | {"sqlalchemy", "structlog", "ioa.cli.server"}),
+        (SERVER, HEAVY | {"sqlalchemy.dialects.postgresql", "PIL", "ioa.cli.client"}),
     ],
-    ids=["client", "server"],
+    ids=["main", "client", "server"],
 )
 def test_a_light_process_stays_light(modules: tuple[str, ...], unwanted: set[str]) -> None:
     program = f"import sys, {', '.join(modules)}; print(*sys.modules)"

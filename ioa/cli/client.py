@@ -79,6 +79,7 @@ def publish(
 
     Example: ioa client publish --data images/ --client-id radiology-1 --encoder encoder/
     """
+    from client_autoencoder.images import join_batches
     from client_autoencoder.publishing import check_labels, publish
 
     settings = load(
@@ -102,7 +103,7 @@ def publish(
     batches = _augment(_batches(source, skipped, maker, order), augment, seed)
     with open_courier(settings) as courier, progress("stored", as_json) as on_progress:
         report = publish(
-            batches,
+            join_batches(batches),
             maker,
             courier,
             skipped=skipped,

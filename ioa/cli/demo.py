@@ -10,7 +10,10 @@ import typer
 from ioa.cli.options import Json
 from ioa.cli.program import program_name
 
+app = typer.Typer()
 
+
+@app.command()
 def demo(
     data: Annotated[
         str, typer.Option(help="digits, an NPZ or IDX file, or a folder with one folder per class.")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,6 +16,7 @@ from ioa.errors import IoaError
 
 if TYPE_CHECKING:
     from client_autoencoder.images import ImageBatch, ImageSource, Skipped
+    from client_autoencoder.int8_weights import WeightType
     from client_autoencoder.training import OnEpoch, TrainedAutoencoder
     from schemas.manifest import EncoderManifest
 
@@ -40,6 +41,10 @@ def train(
         int | None,
         typer.Option(help="Passes over the images. Default: what 1,500 steps take.", min=1),
     ] = None,
+    weights: Annotated[
+        Literal["int8", "float32"],
+        typer.Option(help="Bytes of a weight, one or four, in what every client downloads."),
+    ] = "int8",
     seed: Annotated[int, typer.Option(help="Of weights, held-out images and order.")] = 0,
     public: Annotated[
         bool,
@@ -84,7 +89,7 @@ def train(
     _print_skipped(skipped)
     _check_skipped(skipped, len(images), max_skip)
     with _progress(quiet=as_json) as on_epoch:
-        trained = _train(images, latent, epochs, seed, on_epoch)
+        trained = _train(images, latent, epochs, weights, seed, on_epoch)
     encoder_id = _write(out, trained, images, name or source.name, public)
     _print_trained(out, encoder_id, trained, len(skipped), as_json)
 
@@ -141,7 +146,12 @@ def _check_skipped(skipped: list["Skipped"], read: int, max_skip: float) -> None
 
 
 def _train(
-    images: "ImageBatch", latent: int, epochs: int | None, seed: int, on_epoch: "OnEpoch"
+    images: "ImageBatch",
+    latent: int,
+    epochs: int | None,
+    weights: "WeightType",
+    seed: int,
+    on_epoch: "OnEpoch",
 ) -> "TrainedAutoencoder":
     import torch
 
@@ -151,7 +161,8 @@ def _train(
     height, width = images.images.shape[2:]
     config = AutoencoderConfig(height, width, latent)
     generator = torch.Generator().manual_seed(seed)
-    return train(images.images, config, TrainingOptions(epochs=epochs), generator, on_epoch)
+    options = TrainingOptions(epochs=epochs, weights=weights)
+    return train(images.images, config, options, generator, on_epoch)
 
 
 def _write(

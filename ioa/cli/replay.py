@@ -72,7 +72,10 @@ Speed = Annotated[
     ),
 ]
 
+app = typer.Typer()
 
+
+@app.command()
 def replay(
     into: Into,
     since: From = None,

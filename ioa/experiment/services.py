@@ -17,6 +17,7 @@ LEARNED = "learned.json"
 # Time is not what is measured here, so a busy machine may take it.
 _PATIENCE = ("--timeout", "600")
 _IN_FLIGHT = "64"
+_WEIGHTS = "float32"  # as in the published tables
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,18 @@ def encoder_trainings(plan: Plan, seed: int) -> list[EncoderTraining]:
     if plan.encoder == "own":
         return own_trainings(plan, seed)
     part, public = ("public", True) if plan.encoder == "shared" else ("client-1", False)
-    epochs = plan.encoder_epochs
-    return [EncoderTraining("encoder", part, plan.source, plan.latent, seed, public, epochs)]
+    return [
+        EncoderTraining(
+            "encoder",
+            part,
+            plan.source,
+            plan.latent,
+            seed,
+            public,
+            weights=_WEIGHTS,
+            epochs=plan.encoder_epochs,
+        )
+    ]
 
 
 def own_trainings(plan: Plan, seed: int) -> list[EncoderTraining]:
@@ -69,6 +80,7 @@ def own_trainings(plan: Plan, seed: int) -> list[EncoderTraining]:
             plan.latent,
             client_seed(seed, client),
             public=False,
+            weights=_WEIGHTS,
             epochs=plan.encoder_epochs,
         )
         for client, out in enumerate(OWN_ENCODERS, start=1)

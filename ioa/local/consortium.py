@@ -27,6 +27,7 @@ class EncoderTraining:
         name: of the images, in the manifest.
         latent: numbers per image.
         public: whether anybody may see the images.
+        weights: how the encoder's are stored, int8 or float32.
         epochs: passes over the images; None for as many as do it good.
     """
 
@@ -36,6 +37,7 @@ class EncoderTraining:
     latent: int
     seed: int
     public: bool
+    weights: str = "int8"
     epochs: int | None = None
 
 
@@ -59,6 +61,7 @@ class Consortium:
                 *("encoder", "train", "--data", str(self.directory / f"{training.part}.npz")),
                 *("--out", str(self.directory / training.out), "--name", training.name),
                 *("--latent", str(training.latent), "--seed", str(training.seed)),
+                *("--weights", training.weights),
                 *("--public" if training.public else "--private", *epochs, "--json"),
             ],
         )

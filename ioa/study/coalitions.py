@@ -1,6 +1,7 @@
 """What a set of sites is worth: the accuracy of a classifier that learned from their latents."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -103,6 +104,13 @@ class Scene:
     learnable: Mask
     tested: Mask
     targets: Integers
+
+
+def value_coalitions(
+    coalitions: Sequence[Coalition], snapshot: Path, conditions: Conditions
+) -> list[CoalitionRecord]:
+    """Value each set of sites; they learn from different latents, and so one after another."""
+    return [value_coalition(one, snapshot, conditions) for one in coalitions]
 
 
 def value_coalition(

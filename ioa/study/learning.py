@@ -1,6 +1,7 @@
 """Training the server's classifier on some latents of a dataset, and asking it about others."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -9,8 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from server_classifier.classifier import LatentClassifier, fit
+from server_classifier.classifier import Learner, TrainingError, fit_stack
 from server_classifier.classifier_file import export_onnx
+from server_classifier.latent_classifier import LatentClassifier
 from server_classifier.store.dataset_latents import DatasetLatents, read_snapshot
 from server_classifier.training_settings import TrainingSettings
 
@@ -44,9 +46,25 @@ def learn(values: Values, targets: Integers, *, seed: int, settings: TrainingSet
     Raises:
         TrainingError: there is one class only, or the training diverged.
     """
+    (learned,) = learn_stack(values, targets, [Learner(seed, settings)])
+    if isinstance(learned, TrainingError):
+        raise learned
+    return learned
+
+
+def learn_stack(
+    values: Values, targets: Integers, learners: Sequence[Learner]
+) -> list[Learned | TrainingError]:
+    """Train some networks at once, each as ``learn`` does; of one that diverges, return the error.
+
+    Raises:
+        TrainingError: there is one class only.
+    """
     classes, numbered = np.unique(targets, return_inverse=True)
-    model, _ = fit(values, numbered.astype(np.int64), seed=seed, settings=settings)
-    return Learned(model, classes)
+    trained = fit_stack(values, numbered.astype(np.int64), learners)
+    return [
+        one if isinstance(one, TrainingError) else Learned(one.model, classes) for one in trained
+    ]
 
 
 @lru_cache(maxsize=4)

@@ -20,7 +20,7 @@ class TrialRecord(BaseModel):
     Attributes:
         trial: all that decides the result (``Trial.describe``).
         weights_sha256: of the classifier's ONNX file.
-        seconds: of training and test.
+        seconds: of training and test; of trials that were trained at once, an equal share.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

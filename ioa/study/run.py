@@ -1,8 +1,9 @@
 """A study from its configuration to its table and figure."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,15 +15,15 @@ from ioa.study.configuration import StudyConfig
 from ioa.study.errors import StudyError
 from ioa.study.execution import Progress, run_missing
 from ioa.study.figure import draw_study
-from ioa.study.learning import learn, load_latents
+from ioa.study.learning import Learned, learn_stack, load_latents
 from ioa.study.plan import PLAN, Study, StudyPlan, read_study, refuse_other
 from ioa.study.records import TrialRecord, write_record, write_whole
 from ioa.study.scoring import Scores, score
-from ioa.study.splits import divide
+from ioa.study.splits import Mask, divide
 from ioa.study.table import render_study
 from ioa.study.trials import DatasetFacts, Trial
 from ioa.termination import ended_in_order
-from server_classifier.classifier import TrainingError
+from server_classifier.classifier import Learner, TrainingError
 from server_classifier.store.database import reading
 from server_classifier.store.dataset_latents import DatasetLatents, read_dataset, write_snapshot
 
@@ -56,8 +57,15 @@ def run_study(
             file = Path(temporary, f"{number}.latents")
             write_snapshot(latents, file)
             snapshots[latents.digest, latents.encoder_id] = file
-        work = partial(run_trial, snapshots=snapshots, conditions=read_conditions())
-        trained = run_missing(trials, work, folder, jobs=jobs, on_progress=on_progress)
+        work = partial(run_trials, snapshots=snapshots, conditions=read_conditions())
+        trained = run_missing(
+            trials,
+            work,
+            folder,
+            stack_by=attrgetter("stack_key"),
+            jobs=jobs,
+            on_progress=on_progress,
+        )
     study = read_study(out, config.name)
     write_whole(folder / "table.md", render_study(study).encode())
     write_whole(folder / "figure.png", draw_study(study))
@@ -74,45 +82,64 @@ def read_datasets(config: StudyConfig, engine: Engine) -> list[tuple[str, Datase
         ]
 
 
-def run_trial(trial: Trial, snapshots: Snapshots, conditions: Conditions) -> TrialRecord:
-    """Train and test once; what cannot be trained is a record with the reason."""
-    variant = trial.variant
+def run_trials(
+    trials: Sequence[Trial], snapshots: Snapshots, conditions: Conditions
+) -> list[TrialRecord]:
+    """Train at once and test trials of one ``stack_key``; return their records in order.
+
+    What cannot be trained is a record with the reason.
+    """
+    variant = trials[0].variant
     latents = load_latents(snapshots[variant.digest, variant.encoder_id])
     started = time.perf_counter()
-    results: dict[str, object]
+    results: list[dict[str, object]]
     try:
-        results = _measure(trial, latents)
+        results = _measure(trials, latents)
     except (TrainingError, StudyError) as error:
-        results = {"failure": str(error)}
-    return TrialRecord(
-        id=trial.id,
-        dataset=variant.dataset,
-        trial=trial.describe(),
-        seconds=time.perf_counter() - started,
-        conditions=conditions,
-        **results,
-    )
+        results = [{"failure": str(error)} for _ in trials]
+    seconds = (time.perf_counter() - started) / len(trials)
+    return [
+        TrialRecord(
+            id=trial.id,
+            dataset=trial.variant.dataset,
+            trial=trial.describe(),
+            seconds=seconds,
+            conditions=conditions,
+            **result,
+        )
+        for trial, result in zip(trials, results, strict=True)
+    ]
 
 
-def _measure(trial: Trial, latents: DatasetLatents) -> dict[str, object]:
-    learned, tested = divide(latents, trial.split, trial.seed, trial.fold)
+def _measure(trials: Sequence[Trial], latents: DatasetLatents) -> list[dict[str, object]]:
+    first = trials[0]
+    learned, tested = divide(latents, first.split, first.seed, first.fold)
     targets = latents.targets[learned]
-    settings = trial.variant.settings
-    classifier = learn(latents.values[learned], targets, seed=trial.seed, settings=settings)
-    scores: Scores = score(
+    learners = [Learner(trial.seed, trial.variant.settings) for trial in trials]
+    classifiers = learn_stack(latents.values[learned], targets, learners)
+    majority = int(np.bincount(targets).argmax())
+    return [
+        {"failure": str(one)}
+        if isinstance(one, TrainingError)
+        else {
+            "scores": _score(one, latents, tested, majority),
+            "rows_learned": int(learned.sum()),
+            "rows_tested": int(tested.sum()),
+            "weights_sha256": one.compute_sha256(),
+        }
+        for one in classifiers
+    ]
+
+
+def _score(classifier: Learned, latents: DatasetLatents, tested: Mask, majority: int) -> Scores:
+    return score(
         classifier.predict(latents.values[tested], len(latents.labels)),
         latents.targets[tested],
         latents.site_of[tested],
         labels=latents.labels,
         sites=latents.sites,
-        majority=int(np.bincount(targets).argmax()),
+        majority=majority,
     )
-    return {
-        "scores": scores,
-        "rows_learned": int(learned.sum()),
-        "rows_tested": int(tested.sum()),
-        "weights_sha256": classifier.compute_sha256(),
-    }
 
 
 def _describe(name: str, latents: DatasetLatents) -> DatasetFacts:

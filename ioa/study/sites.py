@@ -4,13 +4,14 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from ioa.study.coalitions import Coalition, CoalitionRecord, Game, set_scene, value_coalition
+from ioa.study.coalitions import Coalition, CoalitionRecord, Game, set_scene, value_coalitions
 from ioa.study.conditions import Conditions, read_conditions
 from ioa.study.errors import StudyError
 from ioa.study.execution import Progress, run_missing
@@ -127,8 +128,15 @@ def run_sites(
     with ended_in_order(), TemporaryDirectory(prefix="ioa-sites-") as temporary:
         snapshot = Path(temporary, "all.latents")
         write_snapshot(latents, snapshot)
-        work = partial(value_coalition, snapshot=snapshot, conditions=read_conditions())
-        trained = run_missing(coalitions, work, folder, jobs=jobs, on_progress=on_progress)
+        work = partial(value_coalitions, snapshot=snapshot, conditions=read_conditions())
+        trained = run_missing(
+            coalitions,
+            work,
+            folder,
+            stack_by=attrgetter("id"),  # each learns from other latents
+            jobs=jobs,
+            on_progress=on_progress,
+        )
     records = read_records(CoalitionRecord, folder, coalitions)
     counts = np.bincount(latents.site_of).tolist()
     found: dict[int, dict[Members, CoalitionRecord]] = {seed: {} for seed in drawn}

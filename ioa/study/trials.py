@@ -14,8 +14,8 @@ from ioa.study.splits import list_folds
 from server_classifier.training_settings import TrainingSettings
 
 ID_DIGITS = 16
-RULES = 2
-"""Another number whenever splits are drawn or scores counted in another way."""
+RULES = 3
+"""Another number whenever splits or dropout are drawn, or scores counted, in another way."""
 
 
 class DatasetFacts(BaseModel):
@@ -70,6 +70,13 @@ class Trial:
             "seed": self.seed,
             "fold": self.fold,
         }
+
+    @property
+    def stack_key(self) -> tuple[object, ...]:
+        """What trials that are trained at once have in common: latents, and a network's shape."""
+        drawn = None if self.split.hold_out == "site" else self.seed
+        variant = self.variant
+        return variant.digest, variant.encoder_id, drawn, self.fold, variant.settings.shape
 
     @property
     def id(self) -> str:

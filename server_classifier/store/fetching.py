@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select, type_coerce
-from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.types import NullType
 
@@ -38,7 +37,7 @@ def _gather(query: Query, order: ColumnElement[int]) -> Query:
     rows = query.add_columns(order.label("place")).subquery()
     *columns, place = rows.c
     chunk = place // CHUNK
-    arrays = (func.array_agg(aggregate_order_by(column, place)) for column in columns)
+    arrays = (func.array_agg(column).aggregate_order_by(place) for column in columns)
     # NullType: else SQLAlchemy would look at every single value.
     untouched = (type_coerce(array, NullType()) for array in arrays)
     return select(*untouched).group_by(chunk).order_by(chunk)

@@ -10,6 +10,7 @@ from client_autoencoder.image_sources import FileSource, open_folder
 from client_autoencoder.images import (
     ImageBatch,
     Skipped,
+    join_batches,
     read_all,
     read_batches,
     resize,
@@ -123,3 +124,27 @@ def test_more_than_the_share_is_too_many(
     skipped: int, total: int, max_skip: float, too_many: bool
 ) -> None:
     assert too_many_skipped(skipped, total, max_skip) is too_many
+
+
+def test_joined_batches_hold_the_same_images_in_their_order() -> None:
+    whole = draw_images(600)
+    order = np.arange(600)
+    batches = [whole.select(order[start : start + 64]) for start in range(0, 600, 64)]
+    joined = list(join_batches(batches))
+    assert [len(batch) for batch in joined] == [256, 256, 88]
+    assert [name for batch in joined for name in batch.names] == whole.names
+    assert [label for batch in joined for label in batch.labels] == whole.labels
+    assert np.array_equal(np.concatenate([batch.images for batch in joined]), whole.images)
+    assert [batch.image_ids for batch in joined] == [None] * 3
+
+
+def test_joined_copies_keep_the_id_of_their_image() -> None:
+    one = draw_images(1)
+    copies = [ImageBatch(one.images, one.labels, one.names, [name]) for name in ("a", "b")]
+    (joined,) = join_batches(copies)
+    assert joined.image_ids == ["a", "b"]
+
+
+def test_batches_of_large_images_stay_apart() -> None:
+    large = ImageBatch(np.zeros((1, 1, 2048, 2048), np.float32), [None], ["a"])
+    assert [len(batch) for batch in join_batches([large] * 3)] == [1, 1, 1]

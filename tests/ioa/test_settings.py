@@ -47,6 +47,17 @@ def test_what_is_not_said_of_the_training_keeps_its_value(
     assert load_settings(None, server={"seed": 1}).server.training.dropout == default.dropout
 
 
+def test_an_address_in_brackets_is_no_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IOA_KAFKA__BOOTSTRAP_SERVERS", "[::1]:9092")
+    assert load_settings(None).kafka.bootstrap_servers == "[::1]:9092"
+
+
+def test_a_variable_of_no_section_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IOA_DATA_DIR", "data")
+    monkeypatch.setenv("KAFKA__PREFIX", "other")
+    assert load_settings(None).kafka.prefix == "ioa"
+
+
 def test_a_child_process_gets_just_these_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load_settings(
         None,

@@ -4,7 +4,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from server_classifier.classifier import LatentClassifier, TrainingError, fit
+from server_classifier.classifier import Learner, Trained, TrainingError, fit, fit_stack
+from server_classifier.latent_classifier import LatentClassifier
 from server_classifier.training_settings import TrainingSettings
 from tests.server_classifier.stored import make_clusters
 
@@ -127,3 +128,35 @@ def test_progress_is_told_and_may_end_the_training() -> None:
         fit(latents, targets, seed=0, settings=TrainingSettings(epochs=9, min_steps=1),
             on_epoch=end_at_two)  # fmt: skip
     assert calls == [(1, 9), (2, 9)]
+
+
+@pytest.mark.parametrize("hidden", [(256, 128, 64), (13, 9), (1,), ()])
+def test_a_network_learns_in_a_stack_what_it_learns_alone(hidden: tuple[int, ...]) -> None:
+    latents, targets = make_clusters(157, classes=5, latent_dim=7)
+    shape = TrainingSettings(hidden=hidden, epochs=3, min_steps=20)
+    changes = [
+        {},
+        {"learning_rate": 3e-3},
+        {"weight_decay": 0.1, "dropout": 0.0},
+        {"dropout": 0.6},
+    ]
+    learners = [
+        Learner(seed, shape.model_copy(update=change)) for seed, change in enumerate(changes)
+    ]
+    for learner, stacked in zip(learners, fit_stack(latents, targets, learners), strict=True):
+        alone, report = fit(latents, targets, seed=learner.seed, settings=learner.settings)
+        assert isinstance(stacked, Trained)
+        pairs = zip(read_weights(stacked.model), read_weights(alone), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs)
+        assert stacked.report.loss == report.loss
+
+
+def test_a_network_that_diverges_harms_no_other() -> None:
+    latents, targets = make_clusters(100, classes=2, latent_dim=4)
+    wild = QUICK.model_copy(update={"weight_decay": 1e30})
+    lost, kept = fit_stack(latents, targets, [Learner(0, wild), Learner(1, QUICK)])
+    assert isinstance(lost, TrainingError)
+    assert isinstance(kept, Trained)
+    alone, _ = fit(latents, targets, seed=1, settings=QUICK)
+    pairs = zip(read_weights(kept.model), read_weights(alone), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)

@@ -5,8 +5,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from server_classifier.classifier import LatentClassifier, fit
+from server_classifier.classifier import fit
 from server_classifier.classifier_file import export_onnx
+from server_classifier.latent_classifier import LatentClassifier
 from server_classifier.training_settings import TrainingSettings
 from tests.server_classifier.stored import make_clusters
 

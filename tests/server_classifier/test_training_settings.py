@@ -77,6 +77,13 @@ def test_a_wrong_value_is_refused_by_name(field: str, wrong: Any) -> None:
     assert {fault["loc"][0] for fault in caught.value.errors()} == {field}
 
 
+def test_networks_of_one_shape_may_differ_in_what_is_their_own() -> None:
+    other = TrainingSettings(learning_rate=1e-3, weight_decay=0.0, dropout=0.5)
+    assert other.shape == TrainingSettings().shape
+    for change in ({"hidden": (8,)}, {"epochs": 3}, {"batch_size": 32}, {"max_steps": 9}):
+        assert TrainingSettings(**change).shape != TrainingSettings().shape
+
+
 def test_settings_are_read_without_torch() -> None:
     code = "import sys, server_classifier.settings; print('torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -65,6 +65,11 @@ def test_a_missing_file_is_named(directory: Path) -> None:
         read_encoder(directory)
 
 
+def test_weights_for_torch_may_be_missing(directory: Path) -> None:
+    (directory / "encoder.safetensors").unlink()
+    assert read_encoder(directory).onnx.read_bytes() == ONNX_BYTES
+
+
 def test_a_directory_without_manifest_says_what_to_name(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="ioa encoder train"):
         read_encoder(tmp_path)

@@ -52,6 +52,15 @@ def test_images_are_private_unless_somebody_says_public(folder: Path, tmp_path: 
     assert origins == {"a": "private", "b": "public"}
 
 
+def test_weights_take_one_byte_unless_somebody_wants_four(folder: Path, tmp_path: Path) -> None:
+    sizes = {}
+    for name, flags in (("a", ()), ("b", ("--weights", "float32"))):
+        invoke("train", "--data", folder, "--out", tmp_path / name, *QUICK, *flags)
+        assert Encoder.load(tmp_path / name).encode(draw_images(2, side=10).images).shape == (2, 3)
+        sizes[name] = (tmp_path / name / "encoder.onnx").stat().st_size
+    assert 3.5 < sizes["b"] / sizes["a"] < 4
+
+
 def test_the_same_seed_is_the_same_encoder(folder: Path, tmp_path: Path) -> None:
     first, again, other = (
         last_line(

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import psutil
@@ -63,6 +64,27 @@ def test_many_processes_give_the_weights_of_one(engine: Engine, tmp_path: Path) 
     shared, _ = run(make_config(), engine, tmp_path / "two", jobs=2)
     assert read_sums(alone) == read_sums(shared)
     assert len(set(read_sums(alone).values())) == 6
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_trials_that_train_at_once_come_to_what_each_comes_to_alone(
+    engine: Engine, tmp_path: Path, jobs: int
+) -> None:
+    settings = tuple(QUICK.model_copy(update={"dropout": share}) for share in (0.0, 0.2, 0.5))
+    split = Split(hold_out="site")
+    config = make_config(settings=settings, split=split)
+    study, trained = run(config, engine, tmp_path / "stacked", jobs=jobs)
+    assert trained == 3 * 2 * 3
+    sizes = Counter(trial.stack_key for trial in study.plan.list_trials())
+    assert set(sizes.values()) == {6}, "all seeds and settings of a fold"
+    for number, one in enumerate(settings):
+        for seed in (0, 1):
+            alone = make_config(
+                name=f"{number}-{seed}", settings=(one,), seeds=(seed,), split=split
+            )
+            for name, found in run(alone, engine, tmp_path / "alone")[0].records.items():
+                assert found.weights_sha256 == study.records[name].weights_sha256
+                assert found.scores == study.records[name].scores
 
 
 def read_sums(study: Study) -> dict[str, str | None]:

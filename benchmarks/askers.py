@@ -1,0 +1,250 @@
+"""Clients that do nothing but ask, so that they are not what is measured.
+
+Each keeps a number of questions open: whenever an answer comes, the next question goes. Questions
+are asked again and again, in turn; there must be more of them than are open at a time.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import cycle
+from typing import Protocol
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from benchmarks.learning_load import ASKER
+from schemas.avro_form import encode_avro
+from schemas.messages import Answer
+from stream.letter import Letter
+from stream.relay import Relay
+from stream.settings import KafkaSettings
+from stream.topics import Topics
+
+PATIENCE_SECONDS = 60.0
+_MANY = 16  # open questions from which a producer does better to wait for company
+
+
+@dataclass
+class Asked:
+    """What came of asking for a while.
+
+    Attributes:
+        taken: seconds from each question to its answer.
+        bodies: the last answer to each question that was asked, by its id.
+        seconds: from the first question to the last answer.
+    """
+
+    taken: list[float] = field(default_factory=list)
+    bodies: dict[str, bytes] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+class Asker(Protocol):
+    """Something that can ask; its connections stay open between two calls."""
+
+    def ask(self, in_flight: int, seconds: float) -> Asked:
+        """Keep so many questions open for so long, then wait for the last answers.
+
+        Raises:
+            TimeoutError: no answer comes for a minute.
+        """
+
+    def close(self) -> None:
+        """Let the connections go."""
+
+
+class Tally:
+    """Notes when questions were asked, and what was answered first.
+
+    Attributes:
+        asked: what came of it so far.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.asked = Asked()
+        self._began = time.perf_counter()
+        self._end = self._began + seconds
+        self._open: dict[str, float] = {}
+
+    @property
+    def is_open(self) -> bool:
+        """Whether an answer is still to come."""
+        return bool(self._open)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is time for one more question."""
+        return time.perf_counter() < self._end
+
+    def note_question(self, message_id: str) -> None:
+        self._open[message_id] = time.perf_counter()
+
+    def note_answer(self, message_id: str, body: bytes) -> bool:
+        """Tell whether this was the first answer to the question."""
+        asked_at = self._open.pop(message_id, None)
+        if asked_at is None:
+            return False
+        now = time.perf_counter()
+        self.asked.taken.append(now - asked_at)
+        self.asked.bodies[message_id] = body
+        self.asked.seconds = now - self._began
+        return True
+
+
+class KafkaAsker:
+    """A producer and a consumer of librdkafka. From 16 open questions on the producer lingers."""
+
+    def __init__(self, kafka: KafkaSettings, questions: Sequence[Letter]) -> None:
+        self._questions = cycle(questions)
+        self._prompt, self._patient = (
+            Producer(kafka.client_config() | {"linger.ms": linger}) for linger in (0, 1)
+        )
+        group = {"group.id": "asker", "enable.auto.commit": False, "fetch.queue.backoff.ms": 2}
+        self._consumer = Consumer(kafka.client_config() | group)
+        self._consumer.assign([TopicPartition(Topics(kafka.prefix).replies(ASKER).name, 0, 0)])
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def ask(self, in_flight: int, seconds: float) -> Asked:
+        producer = self._patient if in_flight >= _MANY else self._prompt
+        tally = Tally(seconds)
+        for _ in range(in_flight):
+            self._send(producer, tally)
+        while tally.is_open:
+            for message_id, body in self._receive():
+                if tally.note_answer(message_id, body) and tally.is_due:
+                    self._send(producer, tally)
+            producer.poll(0)
+        return tally.asked
+
+    def _send(self, producer: Producer, tally: Tally) -> None:
+        one = next(self._questions)
+        tally.note_question(one.message_id)
+        producer.produce(one.topic, one.value, one.key, headers=list(one.headers))
+
+    def _receive(self) -> Iterator[tuple[str, bytes]]:
+        first = self._consumer.poll(PATIENCE_SECONDS)
+        if first is None:
+            raise TimeoutError("no answer comes")
+        for message in [first, *self._consumer.consume(1000, 0)]:
+            assert message.error() is None, message.error()
+            yield (message.key() or b"").decode(), message.value() or b""
+
+
+class RelayAsker:
+    """The connection that ``ioa client ask`` uses, with answers decoded and checked."""
+
+    def __init__(self, kafka: KafkaSettings, questions: Sequence[Letter]) -> None:
+        self._questions = cycle(questions)
+        self._relay = Relay(kafka, ASKER)
+        self._relay.connect(30.0)
+
+    def close(self) -> None:
+        self._relay.__exit__()
+
+    def ask(self, in_flight: int, seconds: float) -> Asked:
+        tally = Tally(seconds)
+        last: dict[str, Answer] = {}
+        self._send(tally, in_flight)
+        while tally.is_open:
+            answers = self._relay.look(PATIENCE_SECONDS).answers
+            if not answers:
+                raise TimeoutError("no answer comes")
+            last |= {one.in_reply_to or "": one for one in answers}
+            new = sum(tally.note_answer(one.in_reply_to or "", b"") for one in answers)
+            if tally.is_due:
+                self._send(tally, new)
+        tally.asked.bodies = {one: encode_avro(answer) for one, answer in last.items()}
+        return tally.asked
+
+    def _send(self, tally: Tally, count: int) -> None:
+        letters = [next(self._questions) for _ in range(count)]
+        for one in letters:
+            tally.note_question(one.message_id)
+        self._relay.send(letters)
+
+
+class HttpAsker:
+    """Bare HTTP/1.1 over kept connections, one for each open question; ``POST /answer``."""
+
+    def __init__(self, address: str, questions: Sequence[Letter]) -> None:
+        host, _, port = address.partition(":")
+        self._address = host, int(port)
+        self._loop = asyncio.new_event_loop()
+        self._connections: list[_Connection] = []
+        self._questions = cycle([(one.message_id, _write_request(one)) for one in questions])
+
+    def close(self) -> None:
+        for connection in self._connections:
+            connection.transport.close()
+        self._loop.run_until_complete(asyncio.sleep(0))
+        self._loop.close()
+
+    def ask(self, in_flight: int, seconds: float) -> Asked:
+        return self._loop.run_until_complete(self._ask(in_flight, seconds))
+
+    async def _ask(self, in_flight: int, seconds: float) -> Asked:
+        while len(self._connections) < in_flight:
+            self._connections.append(await self._connect())
+        tally, done = Tally(seconds), self._loop.create_future()
+
+        def go_on(connection: _Connection, body: bytes) -> None:
+            tally.note_answer(connection.asked, body)
+            if tally.is_due:
+                self._send(connection, tally)
+            elif not tally.is_open:
+                done.set_result(None)
+
+        for connection in self._connections[:in_flight]:
+            connection.on_answer = go_on
+            self._send(connection, tally)
+        await asyncio.wait_for(done, seconds + PATIENCE_SECONDS)
+        return tally.asked
+
+    def _send(self, connection: "_Connection", tally: Tally) -> None:
+        connection.asked, request = next(self._questions)
+        tally.note_question(connection.asked)
+        connection.transport.write(request)
+
+    async def _connect(self) -> "_Connection":
+        give_up = self._loop.time() + PATIENCE_SECONDS
+        while True:
+            try:
+                return (await self._loop.create_connection(_Connection, *self._address))[1]
+            except ConnectionRefusedError:
+                if self._loop.time() > give_up:
+                    raise
+            await asyncio.sleep(0.05)
+
+
+class _Connection(asyncio.Protocol):
+    """One connection, with one question at a time."""
+
+    transport: asyncio.Transport
+    on_answer: Callable[["_Connection", bytes], None]
+    asked = ""
+    _received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        head, _, body = self._received.partition(b"\r\n\r\n")
+        length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+        if not length or len(body) < int(length):
+            return
+        assert head.startswith(b"HTTP/1.1 200"), head + body
+        self._received = b""
+        self.on_answer(self, body)
+
+
+def _write_request(question: Letter) -> bytes:
+    head = (
+        "POST /answer HTTP/1.1\r\nhost: bench\r\ncontent-type: avro/binary\r\n"
+        f"content-length: {len(question.value)}\r\n\r\n"
+    )
+    return head.encode() + question.value

@@ -1,0 +1,284 @@
+"""How many images a second a client encodes and publishes, beside its parts, torch and by hand.
+
+What each subject promises, for images of 28x28 that are in memory already:
+
+* ``encode + publish``: what ``ioa client publish`` does. Every message is on the disk (fsync)
+  before it is sent, is kept until the server has acknowledged it, and goes again if it does not.
+  The time ends with the last acknowledgement.
+* ``encode + publish, torch``: the same with the encoder in PyTorch.
+* ``encode alone``: images to latents; nothing leaves. ``publish alone``: latents that were made
+  before, with all the promises above. In turn they reach 1 / (1 / encode + 1 / publish).
+* ``by hand``: the ceiling without an outbox. ONNX Runtime, fastavro and an idempotent producer with
+  acks=all, whose deliveries are awaited: what a killed client had in memory is lost, and nobody
+  learns whether the server has it.
+
+Encoders run on one thread. Instead of a server, a process acknowledges what arrives and does
+nothing else; it, the broker and the client share the processor.
+
+Example: python -m benchmarks.encode_publish --quick
+"""
+
+import argparse
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import psutil
+import torch
+
+from benchmarks.bench import ROOT
+from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
+from benchmarks.subjects.publishers import EncodedBefore, TorchEncoder, publish_by_hand
+from client_autoencoder.autoencoder import AutoencoderConfig
+from client_autoencoder.encoder import Encoder
+from client_autoencoder.encoder_files import write_encoder
+from client_autoencoder.images import ImageBatch, join_batches
+from client_autoencoder.privacy.mechanism import NoPrivatizer
+from client_autoencoder.publishing import publish
+from client_autoencoder.sending import MessageMaker
+from client_autoencoder.settings import ClientSettings
+from client_autoencoder.training import TrainingOptions, train
+from ioa.cli.client_setup import open_courier
+from ioa.settings import Settings
+from schemas import avro_form
+from schemas.manifest import TrainingData
+from stream.artefacts import read_encoder
+from stream.broker.embedded import EmbeddedBroker
+from stream.settings import KafkaSettings
+from stream.topics import Topics, create_topics
+
+CLIENT = "radiology-1"
+OURS, TORCH, SINGLY = "encode + publish", "encode + publish, torch", "encode + publish, one by one"
+ENCODE, PUBLISH = "encode alone", "publish alone"
+HAND, HAND_TORCH = "by hand, no outbox", "by hand, no outbox, torch"
+PROCESS = "ioa client publish, the process"
+COLUMNS = {
+    "rate": Column("images/s", better="more"),
+    "of_sum": Column("of encode, then publish", "{:.2f} x", better="more"),
+    "of_torch": Column("of the same on torch", "{:.2f} x", better="more"),
+    "of_hand": Column("of by hand", "{:.2f} x", better="more"),
+    "cpu_us": Column("client's CPU us per image", "{:.1f}", better="less"),
+    "rss_mb": Column("most MB", "{:.0f}", better="less"),
+}
+AIMS = [
+    Aim(OURS, "of_sum", 0.85),
+    Aim(OURS, "of_torch", 1.6),
+    Aim(PROCESS, "rss_mb", 150.0),
+]
+SHAPES: dict[str, tuple[int, Literal["int8", "float32"]]] = {
+    "64 int8": (64, "int8"),
+    "784 float32": (784, "float32"),
+}
+_BATCH = 64
+_SIDE = 28
+_TIMEOUT = 60.0
+
+Work = Callable[[list[ImageBatch]], object]
+
+
+@dataclass(frozen=True)
+class Client:
+    """A client with an encoder, topics and a directory for its outboxes."""
+
+    kafka: KafkaSettings
+    directory: Path
+    dtype: Literal["int8", "float32"]
+
+    def publish(self, encoder: Encoder, batches: Iterable[ImageBatch]) -> None:
+        """Do what ``ioa client publish`` does with what it reads, with a new outbox."""
+        maker = MessageMaker(
+            client_id=CLIENT,
+            encoder=encoder,
+            privatizer=NoPrivatizer(),
+            form=avro_form.CONTENT_TYPE,
+            now=lambda: datetime.now(UTC),
+            random=secrets.token_bytes,
+            dtype=self.dtype,
+        )
+        outbox = self.directory / secrets.token_hex(4)
+        client = ClientSettings(client_id=CLIENT, outbox=outbox)
+        with open_courier(Settings(kafka=self.kafka, client=client)) as courier:
+            done = publish(batches, maker, courier, timeout=_TIMEOUT, on_progress=lambda *_: None)
+        assert done.acknowledged == done.sent, f"{done.acknowledged} of {done.sent}"
+
+    def publish_by_hand(self, encoder: Encoder, batches: list[ImageBatch]) -> None:
+        publish_by_hand(self.kafka, CLIENT, encoder, self.dtype, batches)
+
+
+def main() -> None:
+    options = read_options()
+    torch.set_num_threads(1)
+    measured: list[Measurement] = []
+    with tempfile.TemporaryDirectory(dir=options.directory, prefix="ioa-bench-") as directory:
+        folder = Path(directory)
+        with EmbeddedBroker(folder / "kafka", announce=print) as broker:
+            for shape in options.shapes:
+                with serve(broker.bootstrap_servers) as kafka:
+                    measured += compare(kafka, folder / shape, shape, options)
+    report(options.out, "encode_publish", measured, COLUMNS, AIMS)
+
+
+def read_options() -> argparse.Namespace:
+    parser = make_parser(__doc__)
+    parser.add_argument("--images", type=int, default=40_000)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--shapes", nargs="+", default=list(SHAPES), choices=list(SHAPES))
+    parser.add_argument("--directory", type=Path, help="on the disk to measure; default: temporary")
+    options = parser.parse_args()
+    if options.quick:
+        options.images, options.runs = 8000, 2
+    return options
+
+
+@contextmanager
+def serve(bootstrap: str) -> Iterator[KafkaSettings]:
+    """Make the topics of a new deployment, and acknowledge what is written there."""
+    kafka = KafkaSettings(bootstrap_servers=bootstrap, prefix=f"bench-{secrets.token_hex(4)}")
+    topics = Topics(kafka.prefix)
+    create_topics(kafka, [*topics.shared(), topics.replies(CLIENT)])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.subjects.acknowledger"],
+        env=os.environ | describe_client(kafka),
+    )
+    try:
+        yield kafka
+    finally:
+        process.kill()
+        process.wait()
+
+
+def compare(
+    kafka: KafkaSettings, folder: Path, shape: str, options: argparse.Namespace
+) -> list[Measurement]:
+    """Let all subjects take the same images, in turns."""
+    latent, dtype = SHAPES[shape]
+    client = Client(kafka, folder, dtype)
+    batches = make_batches(options.images)
+    subjects = make_subjects(client, make_encoders(folder / "encoder", latent, batches[0]))
+    measured = {name: Measurement("encode_publish", {"latent": shape}, name) for name in subjects}
+    for _ in range(options.runs):
+        for name, work in subjects.items():
+            print(f"{shape}: {name}", file=sys.stderr)
+            chosen = batches[: len(batches) // 20] if name == SINGLY else batches
+            measured[name].runs.append(measure(work, chosen))
+        compare_turn({name: one.runs[-1] for name, one in measured.items()})
+    process = Measurement("encode_publish", {"latent": shape}, PROCESS)
+    process.runs = [run_process(client) for _ in range(min(options.runs, 2))]
+    return [*measured.values(), process]
+
+
+def make_encoders(directory: Path, latent: int, batch: ImageBatch) -> dict[str, Encoder]:
+    """Return the encoders of the subjects; weights that were hardly trained cost as much."""
+    config = AutoencoderConfig(_SIDE, _SIDE, latent)
+    options = TrainingOptions(epochs=1, attempts=1)
+    trained = train(batch.images, config, options, torch.Generator().manual_seed(0))
+    write_encoder(directory, trained, TrainingData("noise", "0" * 64, len(batch), "public"))
+    files = read_encoder(directory)
+    ours = Encoder(files)
+    return {
+        OURS: ours,
+        TORCH: TorchEncoder(files, trained.model.encoder),
+        PUBLISH: EncodedBefore(files, np.resize(ours.encode(batch.images), (512, latent))),
+    }
+
+
+def make_subjects(client: Client, encoders: Mapping[str, Encoder]) -> dict[str, Work]:
+    def encode(batches: list[ImageBatch]) -> None:
+        for batch in batches:
+            encoders[OURS].encode(batch.images)
+
+    def send(subject: str) -> Work:
+        return lambda batches: client.publish(encoders[subject], join_batches(batches))
+
+    return {
+        OURS: send(OURS),
+        ENCODE: encode,
+        PUBLISH: send(PUBLISH),
+        TORCH: send(TORCH),
+        HAND: partial(client.publish_by_hand, encoders[OURS]),
+        HAND_TORCH: partial(client.publish_by_hand, encoders[TORCH]),
+        SINGLY: lambda batches: client.publish(encoders[OURS], singly(batches)),
+    }
+
+
+def make_batches(images: int) -> list[ImageBatch]:
+    """Return batches of noise; a few arrays stand for all."""
+    rng = np.random.default_rng(0)
+    arrays = [rng.random((_BATCH, 1, _SIDE, _SIDE), np.float32) for _ in range(8)]
+    labels = [str(number % 10) for number in range(_BATCH)]
+    return [
+        ImageBatch(arrays[at % 8], labels, [f"{at}/{number}.png" for number in range(_BATCH)])
+        for at in range(images // _BATCH)
+    ]
+
+
+def singly(batches: list[ImageBatch]) -> list[ImageBatch]:
+    return [batch.select([place]) for batch in batches for place in range(len(batch))]
+
+
+def measure(work: Work, batches: list[ImageBatch]) -> dict[str, float]:
+    """Return images a second by the clock, and microseconds of this process for each."""
+    count = sum(map(len, batches))
+    clock, processor = time.perf_counter(), time.process_time()
+    work(batches)
+    seconds, cpu = time.perf_counter() - clock, time.process_time() - processor
+    return {"rate": count / seconds, "cpu_us": cpu / count * 1e6}
+
+
+def compare_turn(turn: Mapping[str, dict[str, float]]) -> None:
+    """Add the ratios of one turn to its runs."""
+    rate = {name: run["rate"] for name, run in turn.items()}
+    turn[OURS]["of_sum"] = rate[OURS] * (1 / rate[ENCODE] + 1 / rate[PUBLISH])
+    turn[OURS]["of_torch"] = rate[OURS] / rate[TORCH]
+    turn[OURS]["of_hand"] = rate[OURS] / rate[HAND]
+    turn[TORCH]["of_hand"] = rate[TORCH] / rate[HAND_TORCH]
+    turn[HAND]["of_torch"] = rate[HAND] / rate[HAND_TORCH]
+
+
+def run_process(client: Client, images: int = 5000) -> dict[str, float]:
+    """Run ``ioa client publish`` on an NPZ file; return its largest memory."""
+    file = client.directory / "images.npz"
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (images, _SIDE, _SIDE), np.uint8)
+    np.savez(file, images=pixels, labels=np.arange(images) % 10)
+    command = ["ioa", "client", "publish", "--data", str(file), "--json"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", *command, "--encoder", str(client.directory / "encoder")],
+        env=os.environ
+        | describe_client(client.kafka)
+        | {"IOA_CLIENT__OUTBOX": str(client.directory), "IOA_CLIENT__DTYPE": client.dtype},
+        stdout=subprocess.DEVNULL,
+    )
+    most = 0
+    while process.poll() is None:
+        with suppress(psutil.Error):  # it may have ended
+            most = max(most, psutil.Process(process.pid).memory_info().rss)
+        time.sleep(0.01)
+    assert process.returncode == 0, f"ioa client publish ended with {process.returncode}"
+    return {"rss_mb": most / 1e6}
+
+
+def describe_client(kafka: KafkaSettings) -> dict[str, str]:
+    """Return what processes are told by their environment."""
+    return {
+        "PYTHONPATH": str(ROOT),
+        "IOA_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "IOA_KAFKA__PREFIX": kafka.prefix,
+        "IOA_CLIENT__CLIENT_ID": CLIENT,
+        "BENCH_CLIENT": CLIENT,
+    }
+
+
+if __name__ == "__main__":
+    main()

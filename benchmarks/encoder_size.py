@@ -1,0 +1,137 @@
+"""What int8 weights save and cost: bytes of an encoder, and accuracy of what is learned with it.
+
+For each seed, MNIST is divided as in the experiment: 5,000 public images for the encoder, 1,000 for
+each of five clients, and the whole test set. The same autoencoder is trained twice, as `ioa encoder
+train` does it with `--weights float32` and `--weights int8`; clients encode, latents travel as
+int8, and the server's classifier learns from all 5,000. ``bytes`` are what a client must have: the
+manifest and the ONNX file. ``points lost`` are of accuracy, beside float32 of the same seed.
+
+Example: IOA_DATA_DIR=data python -m benchmarks.encoder_size --quick
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import mean, stdev
+
+import numpy as np
+import torch
+
+from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
+from client_autoencoder.autoencoder import AutoencoderConfig
+from client_autoencoder.encoder import Encoder
+from client_autoencoder.encoder_files import write_encoder
+from client_autoencoder.image_sets import digest
+from client_autoencoder.int8_weights import WeightType
+from client_autoencoder.training import TrainingOptions, train
+from ioa.experiment.division import divide
+from ioa.experiment.plan import Plan
+from ioa.local.controls import find_hits, released_latents
+from ioa.local.parts import Parts
+from schemas.manifest import TrainingData
+from stream.artefacts import MANIFEST, ONNX
+
+COLUMNS = {
+    "bytes": Column("bytes", better="less"),
+    "accuracy": Column("accuracy %", "{:.2f}", better="more"),
+    "points_lost": Column("points lost", "{:.2f}", better="less"),
+    "psnr_db": Column("decoder's PSNR dB", "{:.2f}"),
+    "load_ms": Column("ms to check and load", "{:.1f}", better="less"),
+    "rate": Column("images/s encoded", better="more"),
+}
+WEIGHTS: tuple[WeightType, ...] = ("float32", "int8")
+AIMS = [
+    Aim("int8", "bytes", 1e6, where={"latent": 64}),
+    Aim("int8", "points_lost", 0.3),
+]
+_LOADS = 5
+
+
+def main() -> None:
+    options = read_options()
+    measured: list[Measurement] = []
+    for latent in options.latents:
+        measured += compare(latent, options)
+    report(options.out, "encoder_size", measured, COLUMNS, AIMS)
+    for one in measured:
+        for figure in ("accuracy", "points_lost"):
+            values = [run[figure] for run in one.runs]
+            spread = stdev(values) if len(values) > 1 else 0.0
+            print(f"{one.condition} {one.subject}: {figure} {mean(values):.2f} ± {spread:.2f}")
+
+
+def read_options() -> argparse.Namespace:
+    parser = make_parser(__doc__)
+    parser.add_argument("--data", type=Path, help="default: mnist.npz in the folder IOA_DATA_DIR")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--latents", nargs="+", type=int, default=[64, 784])
+    options = parser.parse_args()
+    if options.quick:
+        options.seeds, options.latents = 1, [64]
+    options.data = options.data or Path(os.environ.get("IOA_DATA_DIR", ".")) / "mnist.npz"
+    return options
+
+
+def compare(latent: int, options: argparse.Namespace) -> list[Measurement]:
+    """Take both kinds of weights through the same seeds."""
+    measured = {one: Measurement("encoder_size", {"latent": latent}, one) for one in WEIGHTS}
+    for seed in range(options.seeds):
+        parts = divide(Plan(str(options.data), latent=latent, dtype="int8"), seed).parts
+        for weights, one in measured.items():
+            print(f"latent {latent}, seed {seed}, {weights}", file=sys.stderr)
+            with tempfile.TemporaryDirectory() as folder:
+                one.runs.append(run(Path(folder) / "encoder", parts, latent, weights, seed))
+        best = measured["float32"].runs[-1]["accuracy"]
+        for one in measured.values():
+            one.runs[-1] = {**one.runs[-1], "points_lost": best - one.runs[-1]["accuracy"]}
+    return list(measured.values())
+
+
+def run(
+    directory: Path, parts: Parts, latent: int, weights: WeightType, seed: int
+) -> Mapping[str, float]:
+    """Train an encoder, encode with it, learn from the latents, and test."""
+    public = parts.public.images
+    config = AutoencoderConfig(*public.shape[2:], latent)
+    generator = torch.Generator().manual_seed(seed)
+    trained = train(public, config, TrainingOptions(weights=weights), generator)
+    write_encoder(directory, trained, TrainingData("mnist", digest(public), len(public), "public"))
+    encoder, load_seconds = load(directory)
+    encoder.encode(public[:64])
+    started = time.perf_counter()
+    encoder.encode(public)
+    seconds = time.perf_counter() - started
+    return {
+        "bytes": sum((directory / name).stat().st_size for name in (MANIFEST, ONNX)),
+        "accuracy": measure_accuracy(encoder, parts, seed),
+        "psnr_db": trained.scores.psnr_db,
+        "load_ms": load_seconds * 1000,
+        "rate": len(public) / seconds,
+    }
+
+
+def load(directory: Path) -> tuple[Encoder, float]:
+    """Return the encoder and the shortest time in which it was checked and loaded."""
+    times = []
+    for _ in range(_LOADS):
+        started = time.perf_counter()
+        encoder = Encoder.load(directory)
+        times.append(time.perf_counter() - started)
+    return encoder, min(times)
+
+
+def measure_accuracy(encoder: Encoder, parts: Parts, seed: int) -> float:
+    """Return the percentage of unseen images that the server's classifier gets right."""
+    learned = [released_latents(encoder, client.images) for client in parts.clients]
+    labels = [label for client in parts.clients for label in client.labels]
+    asked = released_latents(encoder, parts.unseen.images)
+    hits = find_hits((np.concatenate(learned), labels), (asked, parts.unseen.labels), seed)
+    return 100 * float(hits.mean())
+
+
+if __name__ == "__main__":
+    main()

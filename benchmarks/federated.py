@@ -1,0 +1,209 @@
+"""One-shot latents beside federated averaging: five clients of 1,000 MNIST images, 10,000 to test.
+
+Ours: an encoder is trained once on 5,000 public images of nobody's, without their labels (64
+numbers, sent as int8); each client sends one message per image, and the server trains its
+classifier. Flower: federated averaging in its simulation, with a CNN of 114 k parameters or the
+server's perceptron on pixels, so many rounds of so many local epochs. Further rows give both sides
+the same ten augmented copies of each image. Two divisions: at random, and two classes each.
+
+Bytes: ours are the batches that a broker has of the messages (up) and of one acknowledgement each
+(down), and down also the encoder's files for every client. Flower's are its own messages as it
+serialises them. TCP and TLS are not counted. Seconds: ours from images to tested classifier in one
+process, one client after the other, the encoder's training being a column of its own; Flower's of
+its whole process, with Ray's start, two clients at a time on two cores.
+
+What federated averaging has and we have not: no record of a patient leaves the site, where a
+latent can be turned back into a picture by who has a decoder; it needs no public images; and
+afterwards each site predicts by itself, while ours asks the server. What we have: one message
+instead of 10 rounds in which all must be there, no training at the sites, indifference to how
+labels are spread, and latents that serve the next task, too.
+
+Example: python -m benchmarks.federated --seeds 3
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+
+from benchmarks.bench import ROOT
+from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
+from benchmarks.peers import find_python
+from benchmarks.subjects.one_shot import learn_once, train_encoder
+from benchmarks.wire import Wire
+from client_autoencoder.augmentation import augment_batches
+from client_autoencoder.images import ImageBatch
+from ioa.experiment.division import divide
+from ioa.experiment.plan import Plan
+from ioa.local.parts import Parts
+from stream.broker.embedded import EmbeddedBroker
+
+COPIES = 10
+OURS, OURS_AUGMENTED = "one-shot latents", f"one-shot latents, {COPIES} copies"
+COLUMNS = {
+    "mean": Column("accuracy, mean", "{:.2%}", better="more"),
+    "spread": Column("best - worst seed", "{:.2%}"),
+    "up_mb": Column("MB up", "{:.2f}", better="less"),
+    "down_mb": Column("MB down", "{:.2f}", better="less"),
+    "of_ours": Column("all bytes, of ours", "{:.2f} x"),
+    "rounds": Column("rounds"),
+    "seconds": Column("s", "{:.1f}", better="less"),
+    "encoder_seconds": Column("s for the encoder, once", "{:.0f}", better="less"),
+    "seeds": Column("seeds"),
+}
+AIMS = [Aim(OURS, "down_mb", 5.0), Aim(OURS_AUGMENTED, "mean", 0.98)]
+DIVISIONS = {"at random": False, "two classes each": True}
+_MODULE = "benchmarks.subjects.flower_fedavg"
+Result = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Averaging:
+    """One way to run Flower.
+
+    Attributes:
+        epochs: of each client in each round.
+        copies: augmented ones of each image.
+    """
+
+    model: str
+    rounds: int
+    epochs: int
+    copies: int = 0
+
+    @property
+    def name(self) -> str:
+        extra = f", {self.copies} copies" if self.copies else ""
+        return f"Flower, {self.model.upper()}, {self.rounds} x {self.epochs}{extra}"
+
+
+AVERAGINGS = [
+    *(Averaging(model, *work) for model, work in product(["cnn", "mlp"], [(10, 1), (5, 5)])),
+    Averaging("cnn", 5, 1, COPIES),
+]
+
+
+def main() -> None:
+    options = read_options()
+    measured: dict[tuple[str, str], Measurement] = {}
+    for seed in range(options.seeds):
+        with tempfile.TemporaryDirectory(prefix="ioa-federated-") as folder:
+            for division, subject, result in compare(options, Path(folder), seed):
+                print(seed, division, subject, result, file=sys.stderr)
+                one = Measurement("federated", {"division": division}, subject)
+                measured.setdefault((division, subject), one).runs.append(result)
+    for one in measured.values():
+        _sum_up(one)
+    rows = sorted(measured.values(), key=lambda one: one.condition["division"])
+    report(options.out, "federated", rows, COLUMNS, AIMS)
+
+
+def read_options() -> argparse.Namespace:
+    parser = make_parser(__doc__)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--flower-seeds", type=int, default=2, help="the first of the seeds")
+    parser.add_argument("--peers", type=Path, default=ROOT / ".venv-peers")
+    options = parser.parse_args()
+    data = os.environ.get("IOA_DATA_DIR")
+    options.mnist = Path(data or "") / "mnist.npz"
+    if not data or not options.mnist.is_file():
+        sys.exit(
+            "IOA_DATA_DIR must name a folder that holds mnist.npz: train_images, "
+            "train_labels, test_images and test_labels, as experiment 003 reads them"
+        )
+    options.averagings = AVERAGINGS
+    if options.quick:
+        options.seeds = options.flower_seeds = 1
+        options.averagings = [replace(AVERAGINGS[0], rounds=2)]
+    return options
+
+
+def compare(
+    options: argparse.Namespace, folder: Path, seed: int
+) -> Iterator[tuple[str, str, Result]]:
+    """Yield division, subject and result; within a division all learn from the same images."""
+    divisions = {
+        name: divide(Plan(str(options.mnist), non_iid=non_iid), seed).parts
+        for name, non_iid in DIVISIONS.items()
+    }
+    public = divisions["at random"].public  # the same in both
+    shared = train_encoder(public, folder / "encoder", seed, epochs=1 if options.quick else None)
+    plain: dict[str, Result] = {}
+    with EmbeddedBroker(folder / "kafka", announce=print) as broker:
+        for division, parts in divisions.items():
+            for subject, copies in ((OURS, 0), (OURS_AUGMENTED, COPIES)):
+                result = learn_once(parts, shared, copies, seed, Wire(broker))
+                yield division, subject, _compare(result, plain.setdefault(division, result))
+    if seed >= options.flower_seeds:
+        return
+    python = find_python("flower", options.peers)
+    for (division, parts), averaging in product(divisions.items(), options.averagings):
+        write_files(folder, parts, averaging.copies, seed)
+        result = average(python, folder, averaging, seed)
+        yield division, averaging.name, _compare(result, plain[division])
+
+
+def write_files(folder: Path, parts: Parts, copies: int, seed: int) -> None:
+    """Write what each client learns from, and the test."""
+    rng = np.random.default_rng(seed)
+    for number, images in enumerate(parts.clients, start=1):
+        batches = augment_batches([images], copies, rng, lambda: "")
+        (batch,) = batches if copies else [images]
+        _write(folder / f"client-{number}.npz", batch)
+    _write(folder / "test.npz", parts.unseen)
+
+
+def _write(file: Path, batch: ImageBatch) -> None:
+    pixels = np.rint(batch.images[:, 0] * 255).astype(np.uint8)
+    np.savez(file, images=pixels, targets=np.array([int(str(label)) for label in batch.labels]))
+
+
+def average(python: str, folder: Path, averaging: Averaging, seed: int) -> Result:
+    """Run Flower once, from the start of its process to the end."""
+    began = time.perf_counter()
+    told = {"model": averaging.model, "rounds": averaging.rounds, "epochs": averaging.epochs}
+    options = [f"--{name}={value}" for name, value in (told | {"seed": seed}).items()]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "FLWR_TELEMETRY_ENABLED": "0"}
+    run = subprocess.run(
+        [python, "-m", _MODULE, str(folder), *options],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if run.returncode != 0:
+        sys.exit(f"{averaging.name}: {run.stderr[-3000:]}")
+    told = json.loads(run.stdout.splitlines()[-1])
+    return {
+        "accuracy": told["accuracy"],
+        "up_mb": told["bytes_up"] / 1e6,
+        "down_mb": told["bytes_down"] / 1e6,
+        "rounds": averaging.rounds,
+        "seconds": time.perf_counter() - began,
+    }
+
+
+def _compare(result: Result, ours: Result) -> Result:
+    total, our_total = (one["up_mb"] + one["down_mb"] for one in (result, ours))
+    return {**result, "of_ours": total / our_total}
+
+
+def _sum_up(measured: Measurement) -> None:
+    """Add to each run what all of them say of the accuracy."""
+    found = [run["accuracy"] for run in measured.runs]
+    spread = {"mean": fmean(found), "spread": max(found) - min(found), "seeds": len(found)}
+    measured.runs = [{**run, **spread} for run in measured.runs]
+
+
+if __name__ == "__main__":
+    main()

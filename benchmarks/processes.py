@@ -1,0 +1,242 @@
+"""How soon each process that a user runs does its first work, and what memory it holds.
+
+Services: ``ready`` is the first 200 of /readyz; the first result is a row, a trained version or an
+answer for which everything else lay there before the start. Afterwards each does some work: 20,000
+messages, 2,000 questions, a training on 5,000 latents. Client commands: the seconds until they end
+with one image, and the most memory with one and with 2,000. The bare processes import the same
+large libraries and read one record from Kafka, no more. The very first ``ioa server infer`` waits
+for a new broker's topic of offsets, and finds none of its group: librdkafka then asks where each
+partition begins, and hears it only when a fetch of half a second is over.
+
+Example: python -m benchmarks.processes --runs 3
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+import torch
+from sqlalchemy import Engine, text
+
+from benchmarks.bench import Bench, open_bench
+from benchmarks.learning_load import ASKER, CLIENT, SHAPES, fill_topic
+from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
+from benchmarks.replies_during_ingest import make_question
+from benchmarks.watching import Check, await_all, measure_mb, run_command
+from client_autoencoder.autoencoder import AutoencoderConfig
+from client_autoencoder.encoder_files import write_encoder
+from client_autoencoder.training import TrainingOptions, train
+from schemas.manifest import TrainingData
+from server_classifier.store.database import reading, writing
+from server_classifier.store.registry import add_encoder
+from stream.artefacts import read_encoder
+from stream.broker.daemon import read_status, stop_daemon
+from stream.relay import Relay
+from stream.settings import KafkaSettings
+from tests.support.images import CLASSES, draw_images
+from tests.support.probe import Probe, find_free_address
+from tests.support.server import NOW, make_manifest, store_classifier
+
+COLUMNS = {
+    "ready_seconds": Column("ready after s", "{:.2f}", better="less"),
+    "first_seconds": Column("first result after s", "{:.2f}", better="less"),
+    "cpu_seconds": Column("CPU s until both", "{:.2f}", better="less"),
+    "first_mb": Column("MB then", "{:.0f}", better="less"),
+    "worked_mb": Column("MB after work", "{:.0f}", better="less"),
+    "own_mb": Column("without its children", "{:.0f}", better="less"),
+}
+PUBLISH, ASK = "ioa client publish", "ioa client ask"
+INGEST, INFER, TRAIN = "ioa server ingest", "ioa server infer", "ioa server train"
+AIMS = [
+    Aim(INGEST, "first_seconds", 0.5),
+    Aim(INFER, "ready_seconds", 0.5),
+    *(Aim(subject, "worked_mb", 150) for subject in (PUBLISH, ASK, INGEST, INFER)),
+]
+_SHAPE = SHAPES["int8x64"]
+_MADE_UP = make_manifest(_SHAPE.latent_dim).encoder_id
+_SIDE = 28
+Result = dict[str, float]
+
+
+def main() -> None:
+    parser = make_parser(__doc__)
+    parser.add_argument("--runs", type=int, default=3)
+    options = parser.parse_args()
+    rows = 4_000 if options.quick else 20_000
+    measured: dict[str, Measurement] = {}
+    with open_bench() as bench:
+        write_client_files(bench.folder, rows // 10)
+        for _ in range(1 if options.quick else options.runs):
+            for subject, result in measure(bench, rows):
+                print(subject, result, file=sys.stderr)
+                one = measured.setdefault(subject, Measurement("processes", {}, subject))
+                one.runs.append(result)
+    report(options.out, "processes", [*measured.values()], COLUMNS, AIMS)
+
+
+def measure(bench: Bench, rows: int) -> Iterator[tuple[str, Result]]:
+    """Yield each subject with what was measured of one start."""
+    with bench.make_database("sqlite", _SHAPE) as engine:
+        site = Site(bench, bench.make_topics(), engine)
+        store_classifier(engine, _MADE_UP, list("0123456789"), _SHAPE.latent_dim)
+        yield f"{INFER}, the very first", site.watch_infer(rows // 10)
+        yield INFER, site.watch_infer(rows // 10)
+    with bench.make_database("sqlite", _SHAPE) as engine:
+        site = Site(bench, bench.make_topics(), engine)
+        fill_topic(site.kafka, _SHAPE, _MADE_UP, count=rows, repeated=0.0)
+        for libraries in (["numpy", "sqlalchemy"], ["numpy", "onnxruntime"]):
+            yield f"bare process: {', '.join(libraries)}", site.watch_bare(libraries)
+        yield INGEST, site.watch("ingest", site.has("latent"), site.has("latent", rows))
+    with bench.make_database("sqlite", _SHAPE) as engine:
+        site = Site(bench, bench.make_topics(), engine)
+        fill_topic(site.kafka, _SHAPE, _MADE_UP, count=rows // 4, repeated=0.0)
+        yield (
+            "ioa server run, all four processes",
+            site.watch("run", site.has("latent"), site.has("classifier")),
+        )
+        site.forget("classifier")
+        yield TRAIN, site.watch("train", site.has("classifier"), site.has("classifier"))
+        yield from site.watch_clients()
+    yield "ioa broker start", watch_broker(bench.folder / f"broker-{time.monotonic_ns()}")
+
+
+@dataclass(frozen=True)
+class Site:
+    """A deployment whose processes are started and looked at."""
+
+    bench: Bench
+    kafka: KafkaSettings
+    engine: Engine
+
+    def has(self, table: str, rows: int = 1) -> Check:
+        """Return a check whether so many rows are there."""
+
+        def look() -> bool:
+            with reading(self.engine) as connection:
+                return int(connection.scalar(text(f"SELECT count(*) FROM {table}"))) >= rows
+
+        return look
+
+    def forget(self, table: str) -> None:
+        """Empty a table."""
+        with writing(self.engine) as connection:
+            connection.execute(text(f"DELETE FROM {table}"))
+
+    def watch(self, service: str, first: Check, done: Check) -> Result:
+        """Start a service; look at it when it is ready and has its first result, and at the end."""
+        probe = Probe(find_free_address(ports=4))
+        environment = {"IOA_SERVER__HEALTH": probe.address}
+        began = time.monotonic()
+        with self.bench.start(
+            self.kafka, self.engine, "ioa", "server", service, environment=environment
+        ) as process:
+            seconds = await_all({"ready": lambda: _is_ready(probe), "first": first}, began)
+            cpu = process.cpu_times()
+            first_mb = measure_mb(process)
+            await_all({"done": done}, began)
+            return {
+                "ready_seconds": seconds["ready"],
+                "first_seconds": seconds["first"],
+                "cpu_seconds": cpu.user + cpu.system,
+                "first_mb": first_mb,
+                "worked_mb": measure_mb(process),
+                "own_mb": process.memory_info().rss / 1e6,
+            }
+
+    def watch_infer(self, questions: int) -> Result:
+        """Ask one question, start the service, and ask the others after the first answer."""
+        rng = np.random.default_rng(0)
+        answered = 0
+        with Relay(self.kafka, ASKER) as relay:
+
+            def is_first_there() -> bool:
+                nonlocal answered
+                answered += len(relay.look(0.0).answers)
+                if answered == 1:
+                    relay.send(make_question(self.kafka, _MADE_UP, rng) for _ in range(questions))
+                return answered > 0
+
+            def are_all_there() -> bool:
+                nonlocal answered
+                answered += len(relay.look(0.0).answers)
+                return answered > questions
+
+            relay.connect(30.0)
+            relay.send([make_question(self.kafka, _MADE_UP, rng)])
+            return self.watch("infer", is_first_there, are_all_there)
+
+    def watch_bare(self, libraries: list[str]) -> Result:
+        """Start a process that imports libraries and reads one record."""
+        module = "benchmarks.subjects.bare_process"
+        began = time.monotonic()
+        with self.bench.start(self.kafka, self.engine, module, *libraries) as process:
+            seconds = await_all({"first": lambda: "read" in self.bench.log.read_text()}, began)
+            cpu = process.cpu_times()
+            return {
+                "first_seconds": seconds["first"],
+                "cpu_seconds": cpu.user + cpu.system,
+                "first_mb": measure_mb(process),
+            }
+
+    def watch_clients(self) -> Iterator[tuple[str, Result]]:
+        """Publish one image, and many; ask about one, and many; the server is there already."""
+        encoder = self.bench.folder / "encoder"
+        with writing(self.engine) as connection:
+            add_encoder(connection, manifest := read_encoder(encoder).manifest, now=NOW)
+        store_classifier(self.engine, manifest.encoder_id, CLASSES, manifest.latent_dim)
+        probe = Probe(find_free_address(ports=4))
+        server = {"IOA_SERVER__HEALTH": probe.address}
+        with self.bench.start(self.kafka, self.engine, "ioa", "server", "run", environment=server):
+            probe.wait_until_ready()
+            for subject, client in ((PUBLISH, CLIENT), (ASK, ASKER)):
+                yield subject, self._watch_client(subject, client, encoder)
+
+    def _watch_client(self, subject: str, client: str, encoder: Path) -> Result:
+        command = [*subject.split()[1:], "--data", str(self.bench.folder / "images.npz")]
+        environment = {
+            "IOA_KAFKA__BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
+            "IOA_KAFKA__PREFIX": self.kafka.prefix,
+            "IOA_CLIENT__CLIENT_ID": client,
+            "IOA_CLIENT__ENCODER": str(encoder),
+            "IOA_CLIENT__OUTBOX": str(self.bench.folder / f"outbox-{self.kafka.prefix}"),
+        }
+        seconds, first_mb = run_command([*command, "--limit", "1"], environment)
+        _, worked_mb = run_command(command, environment)
+        return {"first_seconds": seconds, "first_mb": first_mb, "worked_mb": worked_mb}
+
+
+def write_client_files(folder: Path, images: int) -> None:
+    """Write an encoder of the paper's size and images; how well it encodes does not matter."""
+    batch = draw_images(images, side=_SIDE)
+    config = AutoencoderConfig(_SIDE, _SIDE, _SHAPE.latent_dim)
+    trained = train(
+        batch.images[:100], config, TrainingOptions(epochs=1, attempts=1), torch.Generator()
+    )
+    write_encoder(folder / "encoder", trained, TrainingData("made", "0" * 64, 100, "public"))
+    pixels = np.rint(batch.images[:, 0] * 255).astype(np.uint8)
+    np.savez(folder / "images.npz", train_images=pixels, train_labels=np.array(batch.labels))
+
+
+def watch_broker(folder: Path) -> Result:
+    """Start a broker on a new folder and look at its Java process."""
+    seconds, _ = run_command(["broker", "start", "--directory", str(folder)], {})
+    try:
+        mb = measure_mb(psutil.Process(read_status(folder).pid))
+    finally:
+        stop_daemon(folder)
+    return {"first_seconds": seconds, "first_mb": mb}
+
+
+def _is_ready(probe: Probe) -> bool:
+    try:
+        return not probe.read_faults()
+    except OSError:
+        return False  # nobody listens yet
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Questions as our own clients write them, and the classifier that answers them."""
+
+import secrets
+import time
+from datetime import UTC, datetime
+
+import numpy as np
+
+from benchmarks.learning_load import ASKER, SHAPES
+from schemas import avro_form
+from schemas.messages import LatentMessage
+from schemas.vector import Vector
+from stream.identity import make_message_id
+from stream.letter import Letter, make_letter
+from stream.settings import KafkaSettings
+from stream.topics import Topics
+
+SHAPE = SHAPES["int8x64"]
+LABELS = [f"class-{number}" for number in range(10)]
+_DEADLINE_SECONDS = 3600.0
+
+
+def make_question(kafka: KafkaSettings, encoder_id: str, rng: np.random.Generator) -> Letter:
+    """Return a question about a random latent: Avro, with all our headers and a deadline."""
+    now = time.time()
+    message = LatentMessage(
+        ASKER,
+        "",
+        Vector.from_numpy(rng.integers(-128, 128, SHAPE.latent_dim, np.int8)),
+        "service",
+        datetime.fromtimestamp(now, UTC).replace(microsecond=0),
+        make_message_id(int(now * 1000), secrets.token_bytes(10)),
+        encoder_id,
+    )
+    topics = Topics(kafka.prefix)
+    return make_letter(message, avro_form.CONTENT_TYPE, topics, deadline=now + _DEADLINE_SECONDS)
+
+
+def make_questions(kafka: KafkaSettings, encoder_id: str, count: int, seed: int) -> list[Letter]:
+    """Return questions that differ in latent and id."""
+    rng = np.random.default_rng(seed)
+    return [make_question(kafka, encoder_id, rng) for _ in range(count)]

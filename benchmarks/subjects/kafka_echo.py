@@ -1,0 +1,44 @@
+"""The floor of a round trip over Kafka: every question comes back as it is.
+
+Nothing is decoded, no delivery is waited for and no offset is committed, so a crash loses answers.
+With ``BENCH_LINGER_MS`` answers wait that long for others to travel with.
+
+Run by ``benchmarks/round_trip.py``, which names broker and topics in the environment.
+"""
+
+import os
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+
+def main() -> None:
+    bootstrap = os.environ["IOA_KAFKA__BOOTSTRAP_SERVERS"]
+    prefix = os.environ["IOA_KAFKA__PREFIX"]
+    linger = int(os.environ["BENCH_LINGER_MS"])
+    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": linger})
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "echo",
+            "enable.auto.commit": False,
+            "fetch.queue.backoff.ms": 2,
+        }
+    )
+    consumer.assign([TopicPartition(f"{prefix}.service", part, 0) for part in range(4)])
+    while True:
+        first = consumer.poll(0.1)
+        messages = [] if first is None else [first, *consumer.consume(255, 0)]
+        for message in messages:
+            assert message.error() is None, message.error()
+            client = dict(message.headers() or [])["ioa-client"] or b""
+            producer.produce(
+                f"{prefix}.replies.{client.decode()}",
+                message.value(),
+                message.key(),
+                headers=message.headers(),
+            )
+        producer.poll(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""One-shot learning from latents: made and sent as the product does it, acknowledged, learned from.
+
+The database between broker and trainer is left out: it changes no number, and other benchmarks
+measure what it costs.
+"""
+
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.wire import Wire
+from client_autoencoder.augmentation import augment_batches
+from client_autoencoder.autoencoder import AutoencoderConfig
+from client_autoencoder.encoder import Encoder
+from client_autoencoder.encoder_files import write_encoder
+from client_autoencoder.image_sets import digest
+from client_autoencoder.images import ImageBatch
+from client_autoencoder.privacy.mechanism import NoPrivatizer
+from client_autoencoder.sending import MessageMaker
+from client_autoencoder.training import TrainingOptions, train
+from ioa.local.controls import find_hits, released_latents
+from ioa.local.parts import CLIENT_IDS, Parts
+from schemas import avro_form
+from schemas.manifest import TrainingData
+from schemas.messages import Acknowledgement, LatentMessage
+from schemas.quantiser import dequantise
+from stream.artefacts import MANIFEST, ONNX
+from stream.codec import encode
+from stream.identity import make_message_id
+from stream.letter import Letter, make_letter
+from stream.producer import make_headers
+from stream.topics import Topics
+
+LATENT_DIM = 64
+_FORM = avro_form.CONTENT_TYPE
+
+
+@dataclass(frozen=True)
+class SharedEncoder:
+    """An encoder that every client has fetched.
+
+    Attributes:
+        download: bytes of what a client needs of it, for one client.
+        seconds: that its training took.
+    """
+
+    encoder: Encoder
+    download: int
+    seconds: float
+
+
+def train_encoder(public: ImageBatch, folder: Path, seed: int, epochs: int | None) -> SharedEncoder:
+    """Train an encoder as ``ioa encoder train`` does."""
+    began = time.perf_counter()
+    _, _, height, width = public.images.shape
+    trained = train(
+        public.images,
+        AutoencoderConfig(height, width, LATENT_DIM),
+        TrainingOptions(epochs=epochs),
+        torch.Generator().manual_seed(seed),
+    )
+    data = TrainingData("mnist", digest(public.images), len(public), "public")
+    write_encoder(folder, trained, data)
+    seconds = time.perf_counter() - began
+    download = sum((folder / name).stat().st_size for name in (ONNX, MANIFEST))
+    return SharedEncoder(Encoder.load(folder), download, seconds)
+
+
+def learn_once(
+    parts: Parts, shared: SharedEncoder, copies: int, seed: int, wire: Wire
+) -> dict[str, float]:
+    """Encode the clients' images, send their messages, train on what they hold, and test."""
+    began = time.perf_counter()
+    topics = wire.lay(CLIENT_IDS)
+    messages = [
+        message
+        for client_id, images in zip(CLIENT_IDS, parts.clients, strict=True)
+        for message in _make_messages(client_id, images, shared.encoder, copies, seed)
+    ]
+    up = wire.carry(topics, [make_letter(message, _FORM, topics) for message in messages])
+    answers = wire.carry(topics, [_acknowledge(message, topics) for message in messages])
+    learned = _receive(messages, shared.encoder), [message.label for message in messages]
+    asked = released_latents(shared.encoder, parts.unseen.images), parts.unseen.labels
+    hits = find_hits(learned, asked, seed)
+    return {
+        "accuracy": float(hits.mean()),
+        "up_mb": up / 1e6,
+        "down_mb": (answers + len(parts.clients) * shared.download) / 1e6,
+        "rounds": 1,
+        "seconds": time.perf_counter() - began,
+        "encoder_seconds": shared.seconds,
+    }
+
+
+def _make_messages(
+    client_id: str, images: ImageBatch, encoder: Encoder, copies: int, seed: int
+) -> Iterator[LatentMessage]:
+    maker = MessageMaker(
+        client_id=client_id,
+        encoder=encoder,
+        privatizer=NoPrivatizer(),
+        form=_FORM,
+        now=lambda: datetime.now(UTC),
+        random=secrets.token_bytes,
+    )
+    rng = np.random.default_rng(seed)
+    batches = augment_batches([images], copies, rng, lambda: secrets.token_hex(16))
+    for batch in batches if copies else [images]:
+        yield from maker.make(batch, "learning")
+
+
+def _receive(messages: Sequence[LatentMessage], encoder: Encoder) -> NDArray[np.float32]:
+    quantiser = encoder.manifest.quantiser
+    codes = np.stack([message.value.to_numpy() for message in messages])
+    return dequantise(codes, quantiser.low, quantiser.high)
+
+
+def _acknowledge(message: LatentMessage, topics: Topics) -> Letter:
+    """Return what the server answers to a learning message."""
+    message_id = message.message_id or ""
+    own = make_message_id(int(time.time() * 1000), secrets.token_bytes(10))
+    answer = Acknowledgement(message.client_id, message.label, message.timestamp, message_id, own)
+    headers = make_headers(
+        KIND="acknowledgement",
+        CLIENT=message.client_id,
+        CONTENT_TYPE=_FORM,
+        MESSAGE_ID=own,
+        CORRELATION_ID=message_id,
+    )
+    topic = topics.replies(message.client_id).name
+    return Letter(own, topic, message_id.encode(), headers, encode(answer, _FORM))

@@ -1,0 +1,125 @@
+"""What ``benchmarks/encode_publish.py`` compares: other encoders, and a chain by hand."""
+
+import secrets
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from io import BytesIO
+
+import fastavro
+import numpy as np
+import torch
+from confluent_kafka import KafkaError, Message, Producer
+from numpy.typing import NDArray
+
+from client_autoencoder.autoencoder import Encoder as TorchModel
+from client_autoencoder.encoder import BATCH, Encoder
+from client_autoencoder.images import ImageBatch
+from schemas.registry import load_schema
+from stream.artefacts import EncoderFiles
+from stream.identity import make_message_id
+from stream.settings import KafkaSettings
+from stream.topics import Topics
+
+Latents = NDArray[np.float32]
+Pixels = NDArray[np.float32]
+
+
+class EncodedBefore(Encoder):
+    """Gives latents [N, D] that were made before, whatever the N images are."""
+
+    def __init__(self, files: EncoderFiles, latents: Latents) -> None:
+        super().__init__(files)
+        self._latents = latents
+
+    def encode(self, images: Pixels) -> Latents:
+        return self._latents[: len(images)]
+
+
+class TorchEncoder(Encoder):
+    """Encodes in PyTorch, in batches as large as ours."""
+
+    def __init__(self, files: EncoderFiles, model: TorchModel) -> None:
+        super().__init__(files)
+        self._model = model
+
+    def encode(self, images: Pixels) -> Latents:
+        with torch.inference_mode():
+            parts = torch.split(torch.from_numpy(images), BATCH)
+            latents: Latents = torch.cat([self._model(part) for part in parts]).numpy()
+        return latents
+
+
+def publish_by_hand(
+    kafka: KafkaSettings, client: str, encoder: Encoder, dtype: str, batches: Sequence[ImageBatch]
+) -> None:
+    """Encode, write Avro, produce with acks=all, and wait for the deliveries."""
+    schema = load_schema("latent.v1")
+    start = b"\xc3\x01" + schema.fingerprint
+    topic = Topics(kafka.prefix).learning.name
+    producer = Producer(
+        {
+            "bootstrap.servers": kafka.bootstrap_servers,
+            "enable.idempotence": True,
+            "linger.ms": 5,
+            "queue.buffering.max.messages": 1_000_000,
+        }
+    )
+    lost: list[KafkaError] = []
+    report = make_report(lost)
+    same = {
+        "clientID": client,
+        "mode": "learning",
+        "encoderID": encoder.encoder_id,
+        "dtype": dtype,
+        "shape": [encoder.manifest.latent_dim],
+        "imageID": None,
+        "subject": None,
+        "aggregate": {"kind": "record", "count": 1},
+        "privacy": make_privacy(),
+        "policy": None,
+    }
+    for batch in batches:
+        latents = encoder.encode(batch.images)
+        values = encoder.quantise(latents) if dtype == "int8" else latents
+        now = datetime.now(UTC)
+        for value, label in zip(values, batch.labels, strict=True):
+            message_id = make_message_id(int(now.timestamp() * 1000), secrets.token_bytes(10))
+            own = {
+                "messageID": message_id,
+                "label": label,
+                "timestamp": now,
+                "value": value.tobytes(),
+            }
+            out = BytesIO()
+            out.write(start)
+            fastavro.schemaless_writer(out, schema.parsed, same | own)
+            key = message_id.encode()
+            producer.produce(
+                topic,
+                out.getvalue(),
+                key,
+                on_delivery=report,
+                headers=[
+                    ("ioa-kind", b"learning"),
+                    ("ioa-client", client.encode()),
+                    ("ioa-message-id", key),
+                    ("ioa-correlation-id", key),
+                    ("content-type", b"avro/binary"),
+                ],
+            )
+        producer.poll(0)
+    assert producer.flush(60) == 0
+    assert not lost, f"not delivered: {lost[:1]}"
+
+
+def make_report(lost: list[KafkaError]) -> Callable[[KafkaError | None, Message], None]:
+    def report(error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            lost.append(error)
+
+    return report
+
+
+def make_privacy() -> dict[str, object]:
+    names = ("epsilon", "delta", "unit", "adjacency", "ledgerSequence", "ledgerHead")
+    return {"mechanism": "none", "guarantee": False, "parameters": {}} | dict.fromkeys(names)

@@ -1,0 +1,46 @@
+"""Looking at a process from outside: when something becomes true, and how much memory it holds."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import psutil
+
+Check = Callable[[], bool]
+_PAUSE_SECONDS = 0.005
+_LIMIT_SECONDS = 120.0
+
+
+def run_command(arguments: list[str], environment: dict[str, str]) -> tuple[float, float]:
+    """Run an ``ioa`` command; return its seconds and the most MB that were seen."""
+    began, most = time.monotonic(), 0.0
+    command = [sys.executable, "-m", "ioa", *arguments]
+    process = subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.DEVNULL)
+    while process.poll() is None:
+        with suppress(psutil.Error):  # it has just ended
+            most = max(most, measure_mb(psutil.Process(process.pid)))
+        time.sleep(_PAUSE_SECONDS)
+    seconds = time.monotonic() - began
+    assert process.returncode == 0, f"{command} ended with {process.returncode}"
+    return seconds, most
+
+
+def await_all(checks: dict[str, Check], began: float) -> dict[str, float]:
+    """Wait for all; return after how many seconds each was first seen to hold."""
+    seen: dict[str, float] = {}
+    while len(seen) < len(checks):
+        for name, check in checks.items():
+            if name not in seen and check():
+                seen[name] = time.monotonic() - began
+        assert time.monotonic() - began < _LIMIT_SECONDS, f"only {seen} of {[*checks]}"
+        time.sleep(_PAUSE_SECONDS)
+    return seen
+
+
+def measure_mb(process: psutil.Process) -> float:
+    """Return the memory of a process and its children."""
+    family = [process, *process.children(recursive=True)]
+    return sum(one.memory_info().rss for one in family) / 1e6
