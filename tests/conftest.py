@@ -1,5 +1,6 @@
 """Options and fixtures of all tests. Never import from here: shared code lives in tests/support."""
 
+import logging
 import os
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ settings.load_profile("same")
 
 # Services in threads log to pytest, and not into what a test reads as the output of its command.
 structlog.configure(logger_factory=structlog.stdlib.LoggerFactory())
+logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

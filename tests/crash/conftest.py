@@ -24,9 +24,9 @@ def encoder_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def image_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three thousand images of three classes."""
+    """Fifteen hundred images of three classes."""
     path = tmp_path_factory.mktemp("images") / "images.npz"
-    batch = draw_images(3000)
+    batch = draw_images(1500)
     np.savez(path, images=batch.images[:, 0], labels=np.array(batch.labels))
     return path
 

@@ -16,7 +16,7 @@ from tests.support.split_transaction import MOVED
 from tests.support.tally import Tally
 from tests.support.waiting import LONG
 
-KILLS = 4
+KILLS = 3
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(600)]
 
