@@ -108,6 +108,7 @@ def publish(
     The same images sent again are other messages, which the server stores again.
 
     Args:
+        batches: the next one is made in a thread, while one is sent.
         skipped: what could not be read; grows with the batches, and is kept for the status.
         timeout: seconds without any delivery or answer after which waiting ends.
 

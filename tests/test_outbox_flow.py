@@ -4,6 +4,7 @@ import json
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -227,11 +228,12 @@ def test_a_broker_that_restarts_in_the_middle_takes_the_rest(
         broker.stop()
         yield draw_images(20, seed=1)
         time.sleep(4)  # longer than a delivery may take, so that letters come back undelivered
-        broker.start()
+        starter.submit(broker.start).result()
         yield draw_images(20, seed=2)
 
     try:
-        with serve(hospital, tmp_path) as server:
+        # A broker ends with the thread that starts it, and that which makes batches ends early.
+        with serve(hospital, tmp_path) as server, ThreadPoolExecutor(1) as starter:
             report = hospital.publish(restart_between(), timeout=LONG, delivery_timeout=2)
             assert (report.sent, report.acknowledged, report.waiting) == (60, 60, 0)
             assert server.count_stored() == 60
