@@ -233,7 +233,7 @@ def test_a_broker_that_restarts_in_the_middle_takes_the_rest(
 
     try:
         # A broker ends with the thread that starts it, and that which makes batches ends early.
-        with serve(hospital, tmp_path) as server, ThreadPoolExecutor(1) as starter:
+        with ThreadPoolExecutor(1) as starter, serve(hospital, tmp_path) as server:
             report = hospital.publish(restart_between(), timeout=LONG, delivery_timeout=2)
             assert (report.sent, report.acknowledged, report.waiting) == (60, 60, 0)
             assert server.count_stored() == 60
