@@ -7,7 +7,6 @@ encoding.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from client_autoencoder.ahead import make_ahead
 from client_autoencoder.asking import Prediction, read_prediction
 from client_autoencoder.errors import ClientError, OutboxFull
 from client_autoencoder.images import ImageBatch, ImageSource, Skipped
@@ -15,7 +14,6 @@ from client_autoencoder.outbox.courier import Courier
 from client_autoencoder.outbox.entries import Kind, Settled
 from client_autoencoder.sending import MessageMaker, Progress
 from schemas.errors import SchemaError
-from schemas.messages import LatentMessage
 from schemas.validation import check_label
 from stream.letter import make_letter
 
@@ -108,7 +106,6 @@ def publish(
     The same images sent again are other messages, which the server stores again.
 
     Args:
-        batches: the next one is made in a thread, while one is sent.
         skipped: what could not be read; grows with the batches, and is kept for the status.
         timeout: seconds without any delivery or answer after which waiting ends.
 
@@ -118,10 +115,9 @@ def publish(
         OutboxError: the outbox is full or cannot be written; what it took before is safe.
         StreamError: the broker refuses us or a message, or a message is too large.
     """
-    run = _Run(maker.form, courier, skipped, timeout, on_progress)
-    made = ((batch, list(maker.make(batch, "learning"))) for batch in batches)
-    for batch, messages in make_ahead(made):
-        run.put(batch, messages)
+    run = _Run(maker, courier, skipped, timeout, on_progress)
+    for batch in batches:
+        run.put(batch)
         courier.work_on_full_disk(0)
         run.show()
     return run.finish()
@@ -155,14 +151,14 @@ class _Run:
 
     def __init__(
         self,
-        form: str,
+        maker: MessageMaker,
         courier: Courier,
         skipped: Sequence[Skipped],
         timeout: float,
         on_progress: Progress,
     ) -> None:
         self.report = LearningReport()
-        self._form = form
+        self._maker = maker
         self._courier = courier
         self._skipped = skipped
         self._remarked = 0
@@ -172,10 +168,13 @@ class _Run:
         self._last_of_former = courier.outbox.last_number
         courier.note = self._note
 
-    def put(self, batch: ImageBatch, messages: Sequence[LatentMessage]) -> None:
-        """Put the messages of a batch on the disk."""
-        topics = self._courier.relay.topics
-        letters = [make_letter(message, self._form, topics) for message in messages]
+    def put(self, batch: ImageBatch) -> None:
+        """Encode a batch and put its messages on the disk."""
+        letters = []
+        for message in self._maker.make(batch, "learning"):
+            letters.append(make_letter(message, self._maker.form, self._courier.relay.topics))
+            self.report.value_bytes += len(message.value.data)
+            self.report.message_bytes += len(letters[-1].value)
         try:
             self._courier.put(letters, batch.names, timeout=self._timeout)
         except OutboxFull as error:
@@ -185,8 +184,6 @@ class _Run:
             ) from error
         self.report.images += batch.distinct
         self.report.sent += len(letters)
-        self.report.value_bytes += sum(len(message.value.data) for message in messages)
-        self.report.message_bytes += sum(len(letter.value) for letter in letters)
         self._remark_skipped()
 
     def finish(self) -> LearningReport:
