@@ -24,6 +24,7 @@ from benchmarks.bench import ROOT, Bench, open_bench
 from benchmarks.learning_load import SHAPES, Load, Shape, fill_topic
 from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from benchmarks.peers import find_python
+from benchmarks.watching import measure_cpu_seconds
 from server_classifier.store.database import reading
 from stream.settings import KafkaSettings
 from tests.support.server import make_manifest
@@ -151,7 +152,7 @@ def watch(process: psutil.Process, engine: Engine, load: Load, started: float) -
     known = _poll(
         process, engine, "SELECT count(*) FROM latent", lambda count: count > 0, pause=0.005
     )
-    begin, cpu = time.monotonic(), _cpu_seconds(process)
+    begin, cpu = time.monotonic(), measure_cpu_seconds(process)
     last = ", ".join(f"'{one}'" for one in load.last_ids)
     _poll(
         process,
@@ -161,7 +162,7 @@ def watch(process: psutil.Process, engine: Engine, load: Load, started: float) -
         pause=0.02,
     )
     rest = load.messages - known
-    seconds, cpu = time.monotonic() - begin, _cpu_seconds(process) - cpu
+    seconds, cpu = time.monotonic() - begin, measure_cpu_seconds(process) - cpu
     rss = process.memory_info().rss
     with reading(engine) as connection:
         stored = connection.scalar(text("SELECT count(*) FROM latent"))
@@ -193,11 +194,6 @@ def _poll(
             raise TimeoutError("it ended")
         time.sleep(pause)
     raise TimeoutError(f"not done after {_LIMIT_SECONDS:.0f} s")
-
-
-def _cpu_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return times.user + times.system
 
 
 def _is_chosen(subject: Subject, database: str, wanted: Iterable[str] | None) -> bool:

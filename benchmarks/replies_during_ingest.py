@@ -22,6 +22,7 @@ from benchmarks.bench import open_bench
 from benchmarks.learning_load import ASKER, fill_topic
 from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from benchmarks.service_load import LABELS, SHAPE, make_question
+from benchmarks.watching import measure_cpu_seconds
 from server_classifier.store.database import reading
 from server_classifier.store.latents import count_latents
 from stream.relay import Relay
@@ -84,9 +85,9 @@ def compare(options: argparse.Namespace) -> dict[str, dict[str, float]]:
             relay.connect(30.0, since=None)
 
             def measure(subject: str, until: Callable[[], bool], *beside: psutil.Process) -> None:
-                before, began = sum(map(_cpu_seconds, beside)), time.monotonic()
+                before, began = sum(map(measure_cpu_seconds, beside)), time.monotonic()
                 seconds = ask(relay, kafka, encoder_id, until=until)
-                cpu = sum(map(_cpu_seconds, beside)) - before
+                cpu = sum(map(measure_cpu_seconds, beside)) - before
                 found[subject] = describe(seconds, cpu / (time.monotonic() - began))
 
             ask(relay, kafka, encoder_id, until=_after(3.0))  # until everything is warm
@@ -134,11 +135,6 @@ def describe(seconds: list[float], beside: float) -> dict[str, float]:
 def _holds(engine: Engine, messages: int) -> bool:
     with reading(engine) as connection:
         return count_latents(connection) == messages
-
-
-def _cpu_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return times.user + times.system
 
 
 def _after(seconds: float) -> Callable[[], bool]:

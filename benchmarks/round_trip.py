@@ -31,6 +31,7 @@ from benchmarks.bench import ROOT, Bench, open_bench
 from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from benchmarks.peers import find_python
 from benchmarks.service_load import LABELS, SHAPE, make_questions
+from benchmarks.watching import measure_cpu_seconds
 from schemas.avro_form import decode_answer_avro, decode_latent_avro
 from schemas.messages import Reply
 from schemas.quantiser import dequantise
@@ -172,9 +173,9 @@ def measure(
         try:
             for count in options.in_flight:
                 check(asker.ask(count, options.seconds / 2), questions, engine)  # until it is warm
-                began = _cpu_seconds(process)
+                began = measure_cpu_seconds(process)
                 asked = asker.ask(count, options.seconds)
-                figures[count] = describe(asked, process, _cpu_seconds(process) - began)
+                figures[count] = describe(asked, process, measure_cpu_seconds(process) - began)
         except (TimeoutError, OSError, psutil.Error) as error:
             sys.exit(f"{subject.name}: {error!r}\n{bench.log.read_text()[-3000:]}")
     return figures
@@ -206,11 +207,6 @@ def check(asked: Asked, questions: Iterable[Letter], engine: Engine) -> None:
         latent = dequantise(codes, manifest.quantiser.low, manifest.quantiser.high)
         best = classifier.labels[int(classifier.predict(latent).argmax())]
         assert decode_answer_avro(body, Reply).label == best, one.message_id
-
-
-def _cpu_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return times.user + times.system
 
 
 def _compare(measured: Iterable[Measurement]) -> None:

@@ -1,4 +1,4 @@
-"""Looking at a process from outside: when something becomes true, and how much memory it holds."""
+"""Looking at a process from outside: when something becomes true, and what it takes."""
 
 import os
 import subprocess
@@ -44,3 +44,9 @@ def measure_mb(process: psutil.Process) -> float:
     """Return the memory of a process and its children."""
     family = [process, *process.children(recursive=True)]
     return sum(one.memory_info().rss for one in family) / 1e6
+
+
+def measure_cpu_seconds(process: psutil.Process) -> float:
+    """Return the processor time of a process so far, without that of its children."""
+    times = process.cpu_times()
+    return times.user + times.system
