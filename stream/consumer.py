@@ -9,7 +9,7 @@ partition begins (``place``). Kafka's offsets then only tell others how far it i
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from threading import Event
+from threading import Event, Thread
 from time import monotonic
 from typing import Any
 
@@ -38,6 +38,7 @@ _COMMIT_SECONDS = 0.5
 _QUEUED_MESSAGES = 5_000  # of each partition
 _QUEUED_KILOBYTES = 16_384
 _STATISTICS_SECONDS = 1.0
+_LEAVE_SECONDS = 5.0  # then a cluster that does not answer is left without a word
 _LOST_SECONDS = 1.0  # in which the group tells a process that was away who reads what now
 
 
@@ -95,6 +96,7 @@ class RecordConsumer:
             "queued.max.messages.kbytes": _QUEUED_KILOBYTES,
             "isolation.level": "read_committed",
             "error_cb": self._watch,
+            "on_commit": self._on_commit,
             "statistics.interval.ms": int(1000 * _STATISTICS_SECONDS),
             "stats_cb": self._on_statistics,
         }
@@ -140,7 +142,7 @@ class RecordConsumer:
                     self._commit()
             self._commit()
         finally:
-            self._consumer.close()
+            self._leave()
 
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         parts = [one.partition for one in partitions]
@@ -152,7 +154,10 @@ class RecordConsumer:
             self._health.begin({(self._topic, part): None for part in parts})
 
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        """Commit what was handled, so that whoever reads these partitions next goes on there."""
+        """Commit what was handled, so that whoever reads these partitions next goes on there.
+
+        librdkafka gives the partitions back when this commit is answered.
+        """
         self._commit()
         self._let_go(partitions)
 
@@ -208,7 +213,9 @@ class RecordConsumer:
             self._unplaced = []
             self._consumer.assign([TopicPartition(self._topic, *start) for start in starts.items()])
             self._health.go_on()
-            self._health.begin({(self._topic, part): start for part, start in starts.items()})
+            begun = {(self._topic, part): start for part, start in starts.items()}
+            self._due.update(begun)  # a process that was killed may have committed less
+            self._health.begin(begun)
             return
 
     def _ask_starts(self, parts: list[int]) -> dict[int, int]:
@@ -291,14 +298,26 @@ class RecordConsumer:
         self._consumer.resume([*paused.values()])
 
     def _commit(self) -> None:
+        """Ask for the offsets to be kept; waiting for it would stop us whenever Kafka is away."""
         due, self._due = self._due, {}
         self._committed_at = monotonic()
-        if not due:
-            return
-        offsets = [TopicPartition(*partition, offset) for partition, offset in due.items()]
-        try:
-            self._consumer.commit(offsets=offsets, asynchronous=False)
-        except KafkaException as error:
-            # Repeating records is harmless, and a later commit of a partition covers these too.
-            self._watch(error.args[0])
+        if due:
+            offsets = [TopicPartition(*partition, offset) for partition, offset in due.items()]
+            try:
+                self._consumer.commit(offsets=offsets, asynchronous=True)
+            except KafkaException as error:
+                self._on_commit(error.args[0], offsets)
             self._watch.raise_if_hopeless()
+
+    def _on_commit(self, error: KafkaError | None, _: list[TopicPartition]) -> None:
+        # Repeating records is harmless, and a later commit of a partition covers these too.
+        if error is not None:
+            self._watch(error)
+
+    def _leave(self) -> None:
+        """Close the consumer, which waits for the answers to its commits, even for ever."""
+        closing = Thread(target=self._consumer.close, daemon=True)
+        closing.start()
+        closing.join(_LEAVE_SECONDS)
+        if closing.is_alive():
+            self._log.warning("left without Kafka's answer; the last records may be read again")

@@ -1,20 +1,25 @@
 """The consumer loop on a real broker: what happens before its offsets move."""
 
 import math
+import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Event, Thread
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from stream.broker.embedded import EmbeddedBroker
 from stream.consumer import RecordConsumer
 from stream.errors import DependencyDown, KafkaRefused, StreamError
 from stream.health import PATIENCE_SECONDS, Health
 from stream.record import Record
 from stream.settings import KafkaSettings
 from stream.topics import Topics, create_topics
+from tests.support.broker import kill_broker
 from tests.support.topics import send_raw
 from tests.support.waiting import LONG, wait_until
 
@@ -221,6 +226,48 @@ def test_records_not_handled_before_a_stop_are_read_again(settings: KafkaSetting
 
     consume(settings, handle, stop)
     assert read_until(settings, 1) == [b"1"]
+
+
+def test_a_stop_does_not_wait_for_a_broker_that_says_nothing(tmp_path: Path) -> None:
+    stop = Event()
+    with EmbeddedBroker(tmp_path) as broker:
+        settings = KafkaSettings(bootstrap_servers=broker.bootstrap_servers, prefix="silent")
+        create_topics(settings, [Topics("silent").learning])
+        send(settings, b"1")
+
+        def handle(_: Sequence[Record]) -> None:
+            os.kill(broker.pid, signal.SIGSTOP)
+            stop.set()
+
+        reading = Thread(target=consume, args=(settings, handle, stop), daemon=True)
+        reading.start()
+        assert stop.wait(LONG)
+        reading.join(LONG)
+        ended = not reading.is_alive()
+        kill_broker(broker)
+    assert ended
+
+
+def test_offsets_that_a_killed_process_did_not_commit_are_where_the_next_one_begins(
+    settings: KafkaSettings,
+) -> None:
+    send_everywhere(settings, "stored")
+    stop = Event()
+    consumer = RecordConsumer(
+        settings,
+        topic=Topics(settings.prefix).learning.name,
+        group=f"{settings.prefix}.test",
+        instance="0",
+        batch_size=100,
+        place=lambda extents, _: {extent.part: 1 for extent in extents},
+    )
+    reading = Thread(target=consumer.run, args=(lambda _: None, stop))
+    reading.start()
+    try:
+        wait_until(lambda: set(read_committed(settings)) == {1}, "the group's offsets stay behind")
+    finally:
+        stop.set()
+        reading.join()
 
 
 def test_a_second_process_of_one_instance_takes_over_at_once(settings: KafkaSettings) -> None:
