@@ -79,11 +79,11 @@ def main() -> None:
 def read_options() -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument("--messages", type=int, default=200_000)
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--directory", type=Path, help="on the disk to measure; default: temporary")
     options = parser.parse_args()
     if options.quick:
-        options.messages, options.runs = 60_000, 2
+        options.messages, options.runs = 30_000, 1
     return options
 
 

@@ -131,13 +131,13 @@ def main() -> None:
 
 def read_options() -> argparse.Namespace:
     parser = make_parser(__doc__)
-    parser.add_argument("--images", type=int, default=40_000)
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--images", type=int, default=20_000)
+    parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--shapes", nargs="+", default=list(SHAPES), choices=list(SHAPES))
     parser.add_argument("--directory", type=Path, help="on the disk to measure; default: temporary")
     options = parser.parse_args()
     if options.quick:
-        options.images, options.runs = 8000, 2
+        options.images, options.runs = 5_000, 1
     return options
 
 

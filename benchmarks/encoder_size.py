@@ -72,6 +72,7 @@ def read_options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.quick:
         options.seeds, options.latents = 1, [64]
+    options.epochs = 3 if options.quick else None
     options.data = options.data or Path(os.environ.get("IOA_DATA_DIR", ".")) / "mnist.npz"
     return options
 
@@ -84,7 +85,8 @@ def compare(latent: int, options: argparse.Namespace) -> list[Measurement]:
         for weights, one in measured.items():
             print(f"latent {latent}, seed {seed}, {weights}", file=sys.stderr)
             with tempfile.TemporaryDirectory() as folder:
-                one.runs.append(run(Path(folder) / "encoder", parts, latent, weights, seed))
+                training = TrainingOptions(epochs=options.epochs, weights=weights)
+                one.runs.append(run(Path(folder) / "encoder", parts, latent, training, seed))
         best = measured["float32"].runs[-1]["accuracy"]
         for one in measured.values():
             one.runs[-1] = {**one.runs[-1], "points_lost": best - one.runs[-1]["accuracy"]}
@@ -92,13 +94,13 @@ def compare(latent: int, options: argparse.Namespace) -> list[Measurement]:
 
 
 def run(
-    directory: Path, parts: Parts, latent: int, weights: WeightType, seed: int
+    directory: Path, parts: Parts, latent: int, training: TrainingOptions, seed: int
 ) -> Mapping[str, float]:
     """Train an encoder, encode with it, learn from the latents, and test."""
     public = parts.public.images
     config = AutoencoderConfig(*public.shape[2:], latent)
     generator = torch.Generator().manual_seed(seed)
-    trained = train(public, config, TrainingOptions(weights=weights), generator)
+    trained = train(public, config, training, generator)
     write_encoder(directory, trained, TrainingData("mnist", digest(public), len(public), "public"))
     encoder, load_seconds = load(directory)
     encoder.encode(public[:64])

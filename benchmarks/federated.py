@@ -2,8 +2,8 @@
 
 Ours: an encoder is trained once on 5,000 public images of nobody's, without their labels (64
 numbers, sent as int8); each client sends one message per image, and the server trains its
-classifier. Flower: federated averaging in its simulation, with a CNN of 114 k parameters or the
-server's perceptron on pixels, so many rounds of so many local epochs. Further rows give both sides
+classifier. Flower: federated averaging in its simulation, with a CNN of 114 k parameters,
+so many rounds of so many local epochs. Further rows give both sides
 the same ten augmented copies of each image. Two divisions: at random, and two classes each.
 
 Bytes: ours are the batches that a broker has of the messages (up) and of one acknowledgement each
@@ -76,7 +76,6 @@ class Averaging:
         copies: augmented ones of each image.
     """
 
-    model: str
     rounds: int
     epochs: int
     copies: int = 0
@@ -84,13 +83,10 @@ class Averaging:
     @property
     def name(self) -> str:
         extra = f", {self.copies} copies" if self.copies else ""
-        return f"Flower, {self.model.upper()}, {self.rounds} x {self.epochs}{extra}"
+        return f"Flower, CNN, {self.rounds} x {self.epochs}{extra}"
 
 
-AVERAGINGS = [
-    *(Averaging(model, *work) for model, work in product(["cnn", "mlp"], [(10, 1), (5, 5)])),
-    Averaging("cnn", 5, 1, COPIES),
-]
+AVERAGINGS = [Averaging(10, 1), Averaging(5, 5), Averaging(5, 1, COPIES)]
 
 
 def main() -> None:
@@ -121,9 +117,10 @@ def read_options() -> argparse.Namespace:
             "IOA_DATA_DIR must name a folder that holds mnist.npz: train_images, "
             "train_labels, test_images and test_labels, as experiment 003 reads them"
         )
-    options.averagings = AVERAGINGS
+    options.averagings, options.divisions, options.copies = AVERAGINGS, DIVISIONS, [0, COPIES]
     if options.quick:
         options.seeds = options.flower_seeds = 1
+        options.divisions, options.copies = {"at random": False}, [0]
         options.averagings = [replace(AVERAGINGS[0], rounds=2)]
     return options
 
@@ -134,14 +131,15 @@ def compare(
     """Yield division, subject and result; within a division all learn from the same images."""
     divisions = {
         name: divide(Plan(str(options.mnist), non_iid=non_iid), seed).parts
-        for name, non_iid in DIVISIONS.items()
+        for name, non_iid in options.divisions.items()
     }
     public = divisions["at random"].public  # the same in both
     shared = train_encoder(public, folder / "encoder", seed, epochs=1 if options.quick else None)
     plain: dict[str, Result] = {}
     with EmbeddedBroker(folder / "kafka", announce=print) as broker:
         for division, parts in divisions.items():
-            for subject, copies in ((OURS, 0), (OURS_AUGMENTED, COPIES)):
+            for copies in options.copies:
+                subject = OURS_AUGMENTED if copies else OURS
                 result = learn_once(parts, shared, copies, seed, Wire(broker))
                 yield division, subject, _compare(result, plain.setdefault(division, result))
     if seed >= options.flower_seeds:
@@ -171,7 +169,7 @@ def _write(file: Path, batch: ImageBatch) -> None:
 def average(python: str, folder: Path, averaging: Averaging, seed: int) -> Result:
     """Run Flower once, from the start of its process to the end."""
     began = time.perf_counter()
-    told = {"model": averaging.model, "rounds": averaging.rounds, "epochs": averaging.epochs}
+    told = {"rounds": averaging.rounds, "epochs": averaging.epochs}
     options = [f"--{name}={value}" for name, value in (told | {"seed": seed}).items()]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "FLWR_TELEMETRY_ENABLED": "0"}
     run = subprocess.run(

@@ -92,8 +92,8 @@ def main() -> None:
 
 def read_options() -> argparse.Namespace:
     parser = make_parser(__doc__)
-    parser.add_argument("--messages", type=int, default=50_000, help="JSON takes two fifths of it")
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--messages", type=int, default=20_000, help="JSON takes two fifths of it")
+    parser.add_argument("--runs", type=int, default=2)
     parser.add_argument("--databases", nargs="+", default=["sqlite", "postgresql"])
     parser.add_argument("--shapes", nargs="+", default=list(SHAPES), choices=list(SHAPES))
     parser.add_argument("--repeated", nargs="+", type=float, default=[0.0, 0.01])
@@ -102,7 +102,7 @@ def read_options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.quick:
         options.shapes, options.repeated, options.runs = ["int8x64"], [0.0], 1
-        options.messages = min(options.messages, 20_000)
+        options.messages = 10_000
     return options
 
 

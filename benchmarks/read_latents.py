@@ -79,7 +79,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--directory", type=Path, help="on the disk to measure; default: temporary")
     options = parser.parse_args()
     if options.quick:
-        options.latents, options.runs = [10_000, 50_000], 2
+        options.latents, options.runs = [10_000], 1
     return options
 
 

@@ -67,7 +67,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
     if options.quick:
-        options.messages, options.runs = min(options.messages, 20_000), 1
+        options.messages, options.runs = 10_000, 1
     return options
 
 

@@ -34,14 +34,13 @@ def main() -> None:
     os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--model", choices=list(MODELS))
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--seed", type=int)
     options = parser.parse_args()
-    strategy, model = CountingFedAvg(), make_model(options.model, options.seed)
+    strategy, model = CountingFedAvg(), make_cnn(options.seed)
     server = make_server(strategy, model, options.rounds)
-    client = make_client(options.folder, options.model, options.epochs, options.seed)
+    client = make_client(options.folder, options.epochs, options.seed)
     resources = {"client_resources": {"num_cpus": 1, "num_gpus": 0.0}}
     run_simulation(server, client, num_supernodes=CLIENTS, backend_config=resources)
     images, targets = read(options.folder / "test.npz")
@@ -103,7 +102,7 @@ def make_server(strategy: FedAvg, model: nn.Module, rounds: int) -> ServerApp:
     return app
 
 
-def make_client(folder: Path, kind: str, epochs: int, seed: int) -> ClientApp:
+def make_client(folder: Path, epochs: int, seed: int) -> ClientApp:
     """Return a client that learns from the file of its own number."""
     app = ClientApp()
 
@@ -112,7 +111,7 @@ def make_client(folder: Path, kind: str, epochs: int, seed: int) -> ClientApp:
         number = int(context.node_config["partition-id"])
         torch.set_num_threads(1)
         images, targets = read(folder / f"client-{number + 1}.npz")
-        model = make_model(kind, seed)
+        model = make_cnn(seed)
         model.load_state_dict(message.content["arrays"].to_torch_state_dict())
         turn = int(message.content["config"]["server-round"])
         order = torch.Generator().manual_seed(hash((seed, number, turn)) % 2**31)
@@ -152,33 +151,14 @@ def measure_accuracy(model: nn.Module, images: Tensor, targets: Tensor) -> float
     return sum(hits) / len(images)
 
 
-def make_cnn() -> nn.Module:
+def make_cnn(seed: int) -> nn.Module:
     """Return a network of 113,674 parameters for images [N, 1, 28, 28]."""
+    torch.manual_seed(seed)
     return nn.Sequential(
         *(nn.Conv2d(1, 16, 5), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Conv2d(16, 32, 5), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Flatten(), nn.Linear(512, 192), nn.ReLU(), nn.Linear(192, 10)),
     )
-
-
-def make_mlp() -> nn.Module:
-    """Return the server's classifier on pixels, 242,762 parameters.
-
-    Without batch normalisation, whose statistics cannot be averaged.
-    """
-    return nn.Sequential(
-        *(nn.Flatten(), nn.Linear(784, 256), nn.ReLU()),
-        *(nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10)),
-    )
-
-
-MODELS = {"cnn": make_cnn, "mlp": make_mlp}
-
-
-def make_model(kind: str, seed: int) -> nn.Module:
-    """Return a network with the weights of a seed."""
-    torch.manual_seed(seed)
-    return MODELS[kind]()
 
 
 def read(file: Path) -> tuple[Tensor, Tensor]:
