@@ -17,9 +17,10 @@ from stream.broker.properties import (
     LOG_SETTINGS,
     PROPERTIES,
     SERVER_PROPERTIES,
-    choose_ports,
+    Ports,
 )
 from stream.lifetime import bind_to_parent
+from tests.support.probe import find_free_address
 from tests.support.waiting import LONG, wait_until
 
 NUMBERS = (1, 2, 3)
@@ -42,7 +43,7 @@ class ThreeBrokers:
     def __init__(self, directory: Path, jvm: Jvm) -> None:
         self._directory = directory
         self._jvm = jvm
-        self._ports = {number: choose_ports() for number in NUMBERS}
+        self._ports = {number: _find_free_ports() for number in NUMBERS}
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         for number in NUMBERS:
             self._write(number)
@@ -96,6 +97,12 @@ class ThreeBrokers:
         replicated = REPLICATED.format(number=number, voters=voters)
         (folder / PROPERTIES).write_text(alone + replicated)
         (folder / LOG_SETTINGS).write_text(LOG4J2_XML)
+
+
+def _find_free_ports() -> Ports:
+    """Return ports that no connection takes while a broker is down."""
+    port = int(find_free_address(ports=2).rpartition(":")[2])
+    return Ports(port, port + 1, fixed=True)
 
 
 def _find_lagging(admin: AdminClient) -> list[str]:
