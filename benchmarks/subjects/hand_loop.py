@@ -167,6 +167,7 @@ def read_row(
         sent = record["timestamp"]
     else:
         record = parse_object(raw)["message"]
+        assert set(map(type, record["value"])) <= {int, float}  # numpy also takes "1" and true
         numbers = np.array(record["value"], "<f4")
         value, shape, dtype = numbers.tobytes(), list(numbers.shape), "float32"
         sent = datetime.fromisoformat(record["timestamp"]).replace(tzinfo=UTC)
