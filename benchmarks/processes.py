@@ -13,7 +13,7 @@ Example: python -m benchmarks.processes --runs 3
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from sqlalchemy import Engine, text
 from benchmarks.bench import Bench, open_bench
 from benchmarks.learning_load import ASKER, CLIENT, SHAPES, fill_topic
 from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
-from benchmarks.replies_during_ingest import make_question
+from benchmarks.service_load import make_questions
 from benchmarks.watching import Check, await_all, measure_mb, run_command
 from client_autoencoder.autoencoder import AutoencoderConfig
 from client_autoencoder.encoder_files import write_encoder
@@ -126,8 +126,14 @@ class Site:
         with writing(self.engine) as connection:
             connection.execute(text(f"DELETE FROM {table}"))
 
-    def watch(self, service: str, first: Check, done: Check) -> Result:
-        """Start a service; look at it when it is ready and has its first result, and at the end."""
+    def watch(
+        self, service: str, first: Check, done: Check, work: Callable[[], None] = lambda: None
+    ) -> Result:
+        """Start a service; look at it when it is ready and has its first result, and at the end.
+
+        Args:
+            work: gives it more to do after its first result.
+        """
         probe = Probe(find_free_address(ports=4))
         environment = {"IOA_SERVER__HEALTH": probe.address}
         began = time.monotonic()
@@ -137,6 +143,7 @@ class Site:
             seconds = await_all({"ready": lambda: _is_ready(probe), "first": first}, began)
             cpu = process.cpu_times()
             first_mb = measure_mb(process)
+            work()
             await_all({"done": done}, began)
             return {
                 "ready_seconds": seconds["ready"],
@@ -149,25 +156,24 @@ class Site:
 
     def watch_infer(self, questions: int) -> Result:
         """Ask one question, start the service, and ask the others after the first answer."""
-        rng = np.random.default_rng(0)
-        answered = 0
+        first, *others = make_questions(self.kafka, _MADE_UP, 1 + questions, seed=0)
+        unanswered = {one.message_id for one in (first, *others)}
         with Relay(self.kafka, ASKER) as relay:
 
             def is_first_there() -> bool:
-                nonlocal answered
-                answered += len(relay.look(0.0).answers)
-                if answered == 1:
-                    relay.send(make_question(self.kafka, _MADE_UP, rng) for _ in range(questions))
-                return answered > 0
+                are_all_there()
+                return first.message_id not in unanswered
 
             def are_all_there() -> bool:
-                nonlocal answered
-                answered += len(relay.look(0.0).answers)
-                return answered > questions
+                # A killed process may have left questions that are answered once more.
+                unanswered.difference_update(one.in_reply_to for one in relay.look(0.0).answers)
+                return not unanswered
 
             relay.connect(30.0)
-            relay.send([make_question(self.kafka, _MADE_UP, rng)])
-            return self.watch("infer", is_first_there, are_all_there)
+            relay.send([first])
+            return self.watch(
+                "infer", is_first_there, are_all_there, work=lambda: relay.send(others)
+            )
 
     def watch_bare(self, libraries: list[str]) -> Result:
         """Start a process that imports libraries and reads one record."""
