@@ -31,7 +31,7 @@ test-crash: ## Kill everything under load, fill disks, and count what became of 
 	@scripts/install.sh all,test
 	@$(python) -m pytest tests/crash -m crash -n 2 --dist load -rP $(ARGS)
 
-bench: ## Measure speed beside hand-written ceilings and peers, an hour; ARGS=--quick for some minutes
+bench: ## Measure speed beside ceilings and peers, 90 minutes; ARGS=--quick for ten
 	@scripts/install.sh all,test
 	@$(python) -m benchmarks $(if $(COMPARE),--compare $(COMPARE)) $(ARGS)
 

@@ -36,7 +36,7 @@ It takes what Kafka holds of them, and what asks Kafka once more.
 _POLL_SECONDS = 0.1
 _COMMIT_SECONDS = 0.5
 _QUEUED_MESSAGES = 5_000  # of each partition
-_QUEUED_KILOBYTES = 16_384
+_QUEUED_KILOBYTES = 4_096
 _STATISTICS_SECONDS = 1.0
 _LEAVE_SECONDS = 5.0  # then a cluster that does not answer is left without a word
 _LOST_SECONDS = 1.0  # in which the group tells a process that was away who reads what now
