@@ -11,6 +11,7 @@ from io import BytesIO
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from benchmarks.results_file import Results, read_results
 
@@ -35,9 +36,13 @@ def draw_growth(every: Sequence[Results]) -> bytes:
         for name, points in list_lines(results):
             axis.plot(*zip(*sorted(points), strict=True), marker="o", label=name)
     axis.set(xscale="log", yscale="log", xlabel="messages, rows or latents", ylabel="us for each")
+    for ticks in (axis.xaxis, axis.yaxis):
+        ticks.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ticks.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
+        ticks.set_minor_formatter(NullFormatter())
     axis.grid(alpha=0.3)
     if axis.lines:
-        axis.legend(fontsize="small")
+        figure.legend(loc="outside lower center", ncols=2, fontsize="small")
     drawn = BytesIO()
     figure.savefig(drawn, format="png", dpi=120)
     return drawn.getvalue()
