@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import platform
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
@@ -112,6 +113,8 @@ def report(
         columns: maps what was measured to how it is shown.
         aims: shown beside the figures by ``benchmarks.summary``; nothing is asserted.
     """
+    if not measured:
+        sys.exit("nothing was measured: no subject has a name that begins like one of --subjects")
     machine = describe_machine()
     table = "\n".join(_make_table(measured, columns))
     about = ", ".join(f"{key} {value}" for key, value in machine.items())

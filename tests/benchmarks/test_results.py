@@ -72,3 +72,9 @@ def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
         read_results(file)
     with pytest.raises(SystemExit, match="nowhere cannot be read"):
         read_results(tmp_path / "nowhere")
+
+
+def test_subjects_that_nobody_knows_are_said(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="nothing was measured"):
+        report(tmp_path, "ingest", [], {})
+    assert not [*tmp_path.iterdir()]
