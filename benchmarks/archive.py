@@ -24,18 +24,18 @@ import pyarrow.parquet as pq
 
 from benchmarks.learning_load import SHAPES, Shape, fill_topic
 from benchmarks.measurement import Column, Measurement, make_parser, report
-from ioa.collector import relieve_collector
-from stream.archive import ArchiveSource
-from stream.archive_parts import OPTIONS, to_table
-from stream.archive_writing import write_archive
+from ioa.run.garbage_collector import relieve_collector
+from stream.archive.files import OPTIONS, to_table
+from stream.archive.source import ArchiveSource
+from stream.archive.writing import write_archive
 from stream.broker.embedded import EmbeddedBroker
-from stream.extent import Extent
-from stream.kafka_source import KafkaSource
-from stream.record import Record
-from stream.settings import KafkaSettings
-from stream.source import RecordSource
-from stream.topics import Topics, create_topics
-from stream.window import Window
+from stream.kafka.offsets import Extent
+from stream.kafka.record import Record
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import Topics, create_topics
+from stream.replay.kafka_source import KafkaSource
+from stream.replay.source import RecordSource
+from stream.replay.window import Window
 
 FROM_KAFKA, FROM_MEMORY, WRITE_CEILING = "write from Kafka", "write from memory", "pyarrow writes"
 READ, READ_CEILING = "read", "pyarrow reads"

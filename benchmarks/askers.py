@@ -14,12 +14,12 @@ from typing import Protocol
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from benchmarks.learning_load import ASKER
-from schemas.avro_form import encode_avro
-from schemas.messages import Answer
-from stream.letter import Letter
-from stream.relay import Relay
-from stream.settings import KafkaSettings
-from stream.topics import Topics
+from schemas.messages.message import Answer
+from schemas.wire.avro_form import encode_avro
+from stream.exchange.outgoing_record import Letter
+from stream.exchange.reply_client import Relay
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import Topics
 
 PATIENCE_SECONDS = 60.0
 _MANY = 16  # open questions from which a producer does better to wait for company

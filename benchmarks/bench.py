@@ -16,10 +16,10 @@ from sqlalchemy import Engine
 
 from benchmarks.learning_load import ASKER, CLIENT, Shape
 from server_classifier.store.database import ensure_current, open_database, writing
-from server_classifier.store.registry import add_client, add_encoder
+from server_classifier.store.registry.entries import add_client, add_encoder
 from stream.broker.embedded import EmbeddedBroker
-from stream.settings import KafkaSettings
-from stream.topics import Topics, create_topics
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import Topics, create_topics
 from tests.support.postgres import Postgres, run_postgres
 from tests.support.server import make_manifest
 

@@ -40,23 +40,23 @@ import torch
 from benchmarks.bench import ROOT
 from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from benchmarks.subjects.publishers import EncodedBefore, TorchEncoder, publish_by_hand
-from client_autoencoder.autoencoder import AutoencoderConfig
-from client_autoencoder.encoder import Encoder
-from client_autoencoder.encoder_files import write_encoder
-from client_autoencoder.images import ImageBatch, join_batches
+from client_autoencoder.encoders.autoencoder import AutoencoderConfig
+from client_autoencoder.encoders.files import write_encoder
+from client_autoencoder.encoders.runtime import Encoder
+from client_autoencoder.encoders.training import TrainingOptions, train
+from client_autoencoder.exchanges.learning import publish
+from client_autoencoder.exchanges.messages import MessageMaker
+from client_autoencoder.images.batches import ImageBatch, join_batches
 from client_autoencoder.privacy.mechanism import NoPrivatizer
-from client_autoencoder.publishing import publish
-from client_autoencoder.sending import MessageMaker
 from client_autoencoder.settings import ClientSettings
-from client_autoencoder.training import TrainingOptions, train
-from ioa.cli.client_setup import open_courier
+from ioa.cli.client.setup import open_courier
 from ioa.settings import Settings
-from schemas import avro_form
-from schemas.manifest import TrainingData
-from stream.artefacts import read_encoder
+from schemas.models.encoder_manifest import TrainingData
+from schemas.wire import avro_form
 from stream.broker.embedded import EmbeddedBroker
-from stream.settings import KafkaSettings
-from stream.topics import Topics, create_topics
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import Topics, create_topics
+from stream.models.encoder_files import read_encoder
 
 CLIENT = "radiology-1"
 OURS, TORCH, SINGLY = "encode + publish", "encode + publish, torch", "encode + publish, one by one"

@@ -22,18 +22,18 @@ import numpy as np
 import torch
 
 from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
-from client_autoencoder.autoencoder import AutoencoderConfig
-from client_autoencoder.encoder import Encoder
-from client_autoencoder.encoder_files import write_encoder
-from client_autoencoder.image_sets import digest
-from client_autoencoder.int8_weights import WeightType
-from client_autoencoder.training import TrainingOptions, train
-from ioa.experiment.division import divide
-from ioa.experiment.plan import Plan
-from ioa.local.controls import find_hits, released_latents
-from ioa.local.parts import Parts
-from schemas.manifest import TrainingData
-from stream.artefacts import MANIFEST, ONNX
+from client_autoencoder.encoders.autoencoder import AutoencoderConfig
+from client_autoencoder.encoders.files import write_encoder
+from client_autoencoder.encoders.int8_weights import WeightType
+from client_autoencoder.encoders.runtime import Encoder
+from client_autoencoder.encoders.training import TrainingOptions, train
+from client_autoencoder.images.sets import digest
+from ioa.research.lab.controls import find_hits, released_latents
+from ioa.research.lab.parts import Parts
+from ioa.research.papers.one_shot_latents.division import divide
+from ioa.research.papers.one_shot_latents.plan import Plan
+from schemas.models.encoder_manifest import TrainingData
+from stream.models.encoder_files import MANIFEST, ONNX
 
 COLUMNS = {
     "bytes": Column("bytes", better="less"),

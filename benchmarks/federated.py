@@ -41,11 +41,11 @@ from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from benchmarks.peers import find_python
 from benchmarks.subjects.one_shot import learn_once, train_encoder
 from benchmarks.wire import Wire
-from client_autoencoder.augmentation import augment_batches
-from client_autoencoder.images import ImageBatch
-from ioa.experiment.division import divide
-from ioa.experiment.plan import Plan
-from ioa.local.parts import Parts
+from client_autoencoder.images.augmentation import augment_batches
+from client_autoencoder.images.batches import ImageBatch
+from ioa.research.lab.parts import Parts
+from ioa.research.papers.one_shot_latents.division import divide
+from ioa.research.papers.one_shot_latents.plan import Plan
 from stream.broker.embedded import EmbeddedBroker
 
 COPIES = 10

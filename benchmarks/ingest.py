@@ -26,7 +26,7 @@ from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from benchmarks.peers import find_python
 from benchmarks.watching import measure_cpu_seconds
 from server_classifier.store.database import reading
-from stream.settings import KafkaSettings
+from stream.kafka.settings import KafkaSettings
 from tests.support.server import make_manifest
 
 OURS, HAND = "ioa server ingest", "hand loop"

@@ -15,7 +15,7 @@ from benchmarks.bench import Bench, open_bench
 from benchmarks.learning_load import SHAPES, Shape, fill_topic
 from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from server_classifier.store.database import reading
-from server_classifier.store.latents import count_latents
+from server_classifier.store.latents.rows import count_latents
 from tests.support.server import make_manifest
 
 OURS = "ioa server ingest"

@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 import numpy as np
 from confluent_kafka import Producer
 
-from schemas import avro_form, json_form
-from schemas.messages import Aggregate, LatentMessage, Privacy
+from schemas.messages.message import Aggregate, LatentMessage, Privacy
 from schemas.vector import Vector
-from stream.identity import make_message_id
-from stream.letter import Letter, make_letter
-from stream.settings import KafkaSettings
-from stream.topics import Topics
+from schemas.wire import avro_form, json_form
+from stream.exchange.message_ids import make_message_id
+from stream.exchange.outgoing_record import Letter, make_letter
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import Topics
 
 CLIENT = "radiology-1"
 ASKER = "radiology-2"

@@ -22,14 +22,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
-from client_autoencoder.outbox.courier import Courier
 from client_autoencoder.outbox.entries import Limits
 from client_autoencoder.outbox.outbox import Outbox
-from schemas.messages import Acknowledgement, Answer
-from stream.letter import Letter
-from stream.producer import make_headers
-from stream.relay import Arrivals, Relay
-from stream.settings import KafkaSettings
+from client_autoencoder.outbox.relay import Courier
+from schemas.messages.message import Acknowledgement, Answer
+from stream.exchange.outgoing_record import Letter
+from stream.exchange.reply_client import Arrivals, Relay
+from stream.kafka.producer import make_headers
+from stream.kafka.settings import KafkaSettings
 
 CLIENT = "radiology-1"
 OURS, HAND = "outbox", "SQLite by hand"

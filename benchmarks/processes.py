@@ -27,16 +27,16 @@ from benchmarks.learning_load import ASKER, CLIENT, SHAPES, fill_topic
 from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from benchmarks.service_load import make_questions
 from benchmarks.watching import Check, await_all, measure_mb, run_command
-from client_autoencoder.autoencoder import AutoencoderConfig
-from client_autoencoder.encoder_files import write_encoder
-from client_autoencoder.training import TrainingOptions, train
-from schemas.manifest import TrainingData
+from client_autoencoder.encoders.autoencoder import AutoencoderConfig
+from client_autoencoder.encoders.files import write_encoder
+from client_autoencoder.encoders.training import TrainingOptions, train
+from schemas.models.encoder_manifest import TrainingData
 from server_classifier.store.database import reading, writing
-from server_classifier.store.registry import add_encoder
-from stream.artefacts import read_encoder
+from server_classifier.store.registry.entries import add_encoder
 from stream.broker.daemon import read_status, stop_daemon
-from stream.relay import Relay
-from stream.settings import KafkaSettings
+from stream.exchange.reply_client import Relay
+from stream.kafka.settings import KafkaSettings
+from stream.models.encoder_files import read_encoder
 from tests.support.images import CLASSES, draw_images
 from tests.support.probe import Probe, find_free_address
 from tests.support.server import NOW, make_manifest, store_classifier

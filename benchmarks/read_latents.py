@@ -28,17 +28,17 @@ from sqlalchemy import Connection, Engine
 
 from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from server_classifier.store.database import ensure_current, open_database, reading, writing
-from server_classifier.store.dataset_latents import (
+from server_classifier.store.datasets.catalogue import create_dataset, get_dataset
+from server_classifier.store.datasets.latents import (
     read_dataset,
     read_latents,
     read_snapshot,
     write_snapshot,
 )
-from server_classifier.store.datasets import create_dataset, get_dataset
-from server_classifier.store.latents import LatentRow, insert_latents
-from server_classifier.store.registry import add_encoder
-from server_classifier.store.selection import Selection
-from server_classifier.store.training_set import read_training_set
+from server_classifier.store.latents.rows import LatentRow, insert_latents
+from server_classifier.store.latents.selection import Selection
+from server_classifier.store.latents.training_set import read_training_set
+from server_classifier.store.registry.entries import add_encoder
 from tests.support.postgres import DATABASES, run_postgres
 from tests.support.server import make_manifest
 

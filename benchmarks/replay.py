@@ -20,13 +20,13 @@ from benchmarks.bench import Bench, open_bench
 from benchmarks.ingest import watch
 from benchmarks.learning_load import SHAPES, Load, Shape, fill_topic
 from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
-from ioa.collector import relieve_collector
-from stream.codec import decode_latent
-from stream.connection import connect_admin
-from stream.kafka_source import KafkaSource
-from stream.settings import KafkaSettings
-from stream.topics import Topics
-from stream.window import Window, find_window
+from ioa.run.garbage_collector import relieve_collector
+from stream.exchange.codec import decode_latent
+from stream.kafka.connection import connect_admin
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import Topics
+from stream.replay.kafka_source import KafkaSource
+from stream.replay.window import Window, find_window
 from tests.support.server import make_manifest
 
 CEILING, RECORDS, ARRAY = "librdkafka counts", "records", "latents in an array"

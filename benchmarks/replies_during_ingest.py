@@ -24,9 +24,9 @@ from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from benchmarks.service_load import LABELS, SHAPE, make_question
 from benchmarks.watching import measure_cpu_seconds
 from server_classifier.store.database import reading
-from server_classifier.store.latents import count_latents
-from stream.relay import Relay
-from stream.settings import KafkaSettings
+from server_classifier.store.latents.rows import count_latents
+from stream.exchange.reply_client import Relay
+from stream.kafka.settings import KafkaSettings
 from tests.support.server import make_manifest, store_classifier
 
 COLUMNS = {

@@ -32,14 +32,14 @@ from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from benchmarks.peers import find_python
 from benchmarks.service_load import LABELS, SHAPE, make_questions
 from benchmarks.watching import measure_cpu_seconds
-from schemas.avro_form import decode_answer_avro, decode_latent_avro
-from schemas.messages import Reply
+from schemas.messages.message import Reply
 from schemas.quantiser import dequantise
-from server_classifier.prediction import Classifier
+from schemas.wire.avro_form import decode_answer_avro, decode_latent_avro
+from server_classifier.answering.prediction import Classifier
 from server_classifier.store.classifiers import latest_classifier
 from server_classifier.store.database import reading
-from stream.letter import Letter
-from stream.settings import KafkaSettings
+from stream.exchange.outgoing_record import Letter
+from stream.kafka.settings import KafkaSettings
 from tests.support.probe import find_free_address
 from tests.support.server import make_manifest, store_classifier
 

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 import numpy as np
 
 from benchmarks.learning_load import ASKER, SHAPES
-from schemas import avro_form
-from schemas.messages import LatentMessage
+from schemas.messages.message import LatentMessage
 from schemas.vector import Vector
-from stream.identity import make_message_id
-from stream.letter import Letter, make_letter
-from stream.settings import KafkaSettings
-from stream.topics import Topics
+from schemas.wire import avro_form
+from stream.exchange.message_ids import make_message_id
+from stream.exchange.outgoing_record import Letter, make_letter
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import Topics
 
 SHAPE = SHAPES["int8x64"]
 LABELS = [f"class-{number}" for number in range(10)]

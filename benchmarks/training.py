@@ -36,8 +36,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from benchmarks.training_latents import Latents, Targets, encode_copies, read_pool, train_encoder
-from server_classifier.classifier import Learner, Trained, fit, fit_stack
-from server_classifier.training_settings import TrainingSettings
+from server_classifier.heads.settings import TrainingSettings
+from server_classifier.heads.training import Learner, Trained, fit, fit_stack
 
 SIZES = (5_000, 10_000, 100_000, 1_000_000)
 MANY = 100_000  # from here on, others get few epochs

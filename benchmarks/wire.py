@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stream.broker.embedded import EmbeddedBroker
-from stream.letter import Letter
-from stream.producer import Publisher
-from stream.settings import KafkaSettings
-from stream.topics import Topics, create_topics
+from stream.exchange.outgoing_record import Letter
+from stream.kafka.producer import Publisher
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import Topics, create_topics
 
 _AT_ONCE = 64  # as many images as a client encodes at once
 

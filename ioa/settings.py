@@ -20,7 +20,7 @@ from pydantic_settings import (
 from client_autoencoder.settings import ClientSettings
 from ioa.errors import SettingsError
 from server_classifier.settings import ServerSettings
-from stream.settings import KafkaSettings
+from stream.kafka.settings import KafkaSettings
 
 
 class _Environment(EnvSettingsSource):

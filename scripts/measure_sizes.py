@@ -1,4 +1,4 @@
-"""The size of each package: lines, functions, long files, classes, comments, as a table in Markdown.
+"""The sizes of the packages as a table in Markdown: lines, functions, classes, comments.
 
 python scripts/measure_sizes.py [FOLDER]      of this checkout, or of another one
 """

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from server_classifier.training_settings import TrainingSettings
+from server_classifier.heads.settings import TrainingSettings
 
 
 class ServerSettings(BaseModel):

@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from ioa.cli.main import app
 from ioa.settings import Settings
-from server_classifier.monitor import parse_address
+from server_classifier.operations.monitor import parse_address
 from stream.broker.jars import read_lock
 
 ROOT = Path(__file__).parent.parent

@@ -10,31 +10,32 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
-from client_autoencoder.asking import ask
-from client_autoencoder.encoder import Encoder
+from client_autoencoder.encoders.runtime import Encoder
 from client_autoencoder.errors import ClientError
-from client_autoencoder.image_sources import ArraySource
-from client_autoencoder.images import ImageBatch
+from client_autoencoder.exchanges.learning import LearningReport, check_labels, publish
+from client_autoencoder.exchanges.messages import MessageMaker
+from client_autoencoder.exchanges.service import ask
+from client_autoencoder.images.batches import ImageBatch
+from client_autoencoder.images.sources import ArraySource
 from client_autoencoder.privacy.mechanism import GaussianPrivatizer, NoPrivatizer, Privatizer
-from client_autoencoder.publishing import LearningReport, check_labels, publish
-from client_autoencoder.sending import MessageMaker
-from schemas import avro_form, headers, json_form
-from schemas.messages import LatentMessage, Reply
+from schemas.messages import headers
+from schemas.messages.message import LatentMessage, Reply
 from schemas.vector import Vector
-from server_classifier.inference import NO_MODEL
+from schemas.wire import avro_form, json_form
+from server_classifier.answering.inference import NO_MODEL
 from server_classifier.store.database import reading, writing
-from server_classifier.store.registry import add_encoder
+from server_classifier.store.registry.entries import add_encoder
 from server_classifier.store.tables import latent
 from stream.errors import TopicMissing
-from stream.identity import make_message_id
-from stream.letter import Letter, make_letter
-from stream.record import Record
-from stream.relay import Relay
-from stream.settings import KafkaSettings
-from stream.topics import Topics, create_topics
-from tests.support.couriers import open_courier
+from stream.exchange.message_ids import make_message_id
+from stream.exchange.outgoing_record import Letter, make_letter
+from stream.exchange.reply_client import Relay
+from stream.kafka.record import Record
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import Topics, create_topics
 from tests.support.encoders import train_encoder
 from tests.support.images import draw_images
+from tests.support.relays import open_courier
 from tests.support.server import NOW, RunningServer, add_trained_classifier, run_server
 from tests.support.topics import read_new, send_raw
 from tests.support.waiting import LONG

@@ -8,18 +8,18 @@ import pytest
 MAIN = ("ioa.cli.main",)
 CLIENT = (
     "ioa.cli.main",
-    "ioa.cli.client",
-    "client_autoencoder.asking",
-    "client_autoencoder.publishing",
+    "ioa.cli.client.client",
+    "client_autoencoder.exchanges.service",
+    "client_autoencoder.exchanges.learning",
     "client_autoencoder.outbox.reading",
-    "client_autoencoder.image_sources",
-    "stream.relay",
+    "client_autoencoder.images.sources",
+    "stream.exchange.reply_client",
 )
 SERVER = (
     "ioa.cli.main",
-    "ioa.cli.server",
-    "server_classifier.ingest",
-    "server_classifier.inference",
+    "ioa.cli.server.server",
+    "server_classifier.intake.ingest",
+    "server_classifier.answering.inference",
 )
 
 HEAVY = {"torch", "alembic", "sklearn", "matplotlib", "onnx"}
@@ -28,9 +28,9 @@ HEAVY = {"torch", "alembic", "sklearn", "matplotlib", "onnx"}
 @pytest.mark.parametrize(
     ("modules", "unwanted"),
     [
-        (MAIN, {"pydantic", "numpy", "confluent_kafka", "ioa.settings", "ioa.cli.client"}),
-        (CLIENT, HEAVY | {"sqlalchemy", "structlog", "ioa.cli.server"}),
-        (SERVER, HEAVY | {"sqlalchemy.dialects.postgresql", "PIL", "ioa.cli.client"}),
+        (MAIN, {"pydantic", "numpy", "confluent_kafka", "ioa.settings", "ioa.cli.client.client"}),
+        (CLIENT, HEAVY | {"sqlalchemy", "structlog", "ioa.cli.server.server"}),
+        (SERVER, HEAVY | {"sqlalchemy.dialects.postgresql", "PIL", "ioa.cli.client.client"}),
     ],
     ids=["main", "client", "server"],
 )

@@ -11,20 +11,20 @@ import pytest
 from sqlalchemy import select
 
 from client_autoencoder.errors import OutboxFull
-from client_autoencoder.images import ImageBatch
+from client_autoencoder.exchanges.learning import drain
+from client_autoencoder.images.batches import ImageBatch
 from client_autoencoder.outbox.entries import Limits
 from client_autoencoder.outbox.reading import list_letters
-from client_autoencoder.publishing import drain
 from server_classifier.store.database import reading
 from server_classifier.store.tables import latent
 from stream.broker.embedded import EmbeddedBroker
-from stream.settings import KafkaSettings
-from stream.topics import Topics, create_topics
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import Topics, create_topics
 from tests.support.commands import start_client
-from tests.support.couriers import open_courier
 from tests.support.encoders import train_encoder
 from tests.support.hospital import CLIENT, Hospital, has_begun, ignore, serve
 from tests.support.images import draw_images
+from tests.support.relays import open_courier
 from tests.support.server import RunningServer
 from tests.support.topics import delete_records
 from tests.support.waiting import LONG, wait_until
@@ -86,7 +86,7 @@ def test_everything_leaves_the_outbox_when_it_is_stored(
 def test_few_bytes_under_way_at_a_time_are_enough(
     hospital: Hospital, server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("client_autoencoder.outbox.courier._LARGEST_UNDER_WAY", 1000)
+    monkeypatch.setattr("client_autoencoder.outbox.relay._LARGEST_UNDER_WAY", 1000)
     report = hospital.publish([draw_images(30), draw_images(20)], timeout=LONG)
     assert (report.sent, report.acknowledged, report.waiting) == (50, 50, 0)
 

@@ -9,9 +9,9 @@ from sqlalchemy import select
 
 from server_classifier.store.database import reading
 from server_classifier.store.tables import latent
-from stream.connection import connect_admin, read_cluster_id
-from stream.identity import derive_message_id
-from stream.settings import KafkaSettings
+from stream.exchange.message_ids import derive_message_id
+from stream.kafka.connection import connect_admin, read_cluster_id
+from stream.kafka.settings import KafkaSettings
 from tests.support.dead_letters import read_topic
 from tests.support.server import add_trained_classifier, run_server
 

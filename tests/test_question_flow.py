@@ -11,18 +11,18 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
 from client_autoencoder.errors import OutboxError, OutboxFull
-from client_autoencoder.outbox.courier import Courier
 from client_autoencoder.outbox.entries import Limits
 from client_autoencoder.outbox.reading import list_letters, read_status
-from server_classifier.inference import NO_MODEL
-from stream.letter import Letter, make_letter
-from stream.settings import KafkaSettings
-from stream.topics import Topics, create_topics
+from client_autoencoder.outbox.relay import Courier
+from server_classifier.answering.inference import NO_MODEL
+from stream.exchange.outgoing_record import Letter, make_letter
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import Topics, create_topics
 from tests.support.commands import start_client
-from tests.support.couriers import open_courier
 from tests.support.encoders import train_encoder
 from tests.support.hospital import CLIENT, Hospital, has_begun, serve
 from tests.support.images import draw_images, write_class_folders
+from tests.support.relays import open_courier
 from tests.support.topics import send_raw
 from tests.support.waiting import LONG, wait_until
 

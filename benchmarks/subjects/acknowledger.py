@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from schemas.avro_form import encode_avro
-from schemas.messages import Acknowledgement
-from stream.identity import make_message_id
+from schemas.messages.message import Acknowledgement
+from schemas.wire.avro_form import encode_avro
+from stream.exchange.message_ids import make_message_id
 
 _AT_ONCE = 2000
 

@@ -19,10 +19,10 @@ import orjson
 import uvicorn
 from fastapi import FastAPI, Request, Response
 
-from schemas.avro_form import CONTENT_TYPE, decode_latent_avro, encode_avro
-from schemas.messages import Reply
+from schemas.messages.message import Reply
 from schemas.quantiser import dequantise
-from stream.identity import make_message_id
+from schemas.wire.avro_form import CONTENT_TYPE, decode_latent_avro, encode_avro
+from stream.exchange.message_ids import make_message_id
 
 
 def main() -> None:

@@ -23,10 +23,10 @@ import psycopg
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from psycopg.errors import UniqueViolation
 
-from schemas.json_form import parse_object
-from schemas.registry import load_schema
-from schemas.validation import check_label, check_name
-from stream.identity import make_message_id
+from schemas.messages.validation import check_label, check_name
+from schemas.wire.json_form import parse_object
+from schemas.wire.registry import load_schema
+from stream.exchange.message_ids import make_message_id
 
 COLUMNS = (
     "message_id, site, client_id, encoder_id, label, dtype, value, image_id, subject, "

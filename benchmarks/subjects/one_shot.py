@@ -16,27 +16,27 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.wire import Wire
-from client_autoencoder.augmentation import augment_batches
-from client_autoencoder.autoencoder import AutoencoderConfig
-from client_autoencoder.encoder import Encoder
-from client_autoencoder.encoder_files import write_encoder
-from client_autoencoder.image_sets import digest
-from client_autoencoder.images import ImageBatch
+from client_autoencoder.encoders.autoencoder import AutoencoderConfig
+from client_autoencoder.encoders.files import write_encoder
+from client_autoencoder.encoders.runtime import Encoder
+from client_autoencoder.encoders.training import TrainingOptions, train
+from client_autoencoder.exchanges.messages import MessageMaker
+from client_autoencoder.images.augmentation import augment_batches
+from client_autoencoder.images.batches import ImageBatch
+from client_autoencoder.images.sets import digest
 from client_autoencoder.privacy.mechanism import NoPrivatizer
-from client_autoencoder.sending import MessageMaker
-from client_autoencoder.training import TrainingOptions, train
-from ioa.local.controls import find_hits, released_latents
-from ioa.local.parts import CLIENT_IDS, Parts
-from schemas import avro_form
-from schemas.manifest import TrainingData
-from schemas.messages import Acknowledgement, LatentMessage
+from ioa.research.lab.controls import find_hits, released_latents
+from ioa.research.lab.parts import CLIENT_IDS, Parts
+from schemas.messages.message import Acknowledgement, LatentMessage
+from schemas.models.encoder_manifest import TrainingData
 from schemas.quantiser import dequantise
-from stream.artefacts import MANIFEST, ONNX
-from stream.codec import encode
-from stream.identity import make_message_id
-from stream.letter import Letter, make_letter
-from stream.producer import make_headers
-from stream.topics import Topics
+from schemas.wire import avro_form
+from stream.exchange.codec import encode
+from stream.exchange.message_ids import make_message_id
+from stream.exchange.outgoing_record import Letter, make_letter
+from stream.kafka.producer import make_headers
+from stream.kafka.topics import Topics
+from stream.models.encoder_files import MANIFEST, ONNX
 
 LATENT_DIM = 64
 _FORM = avro_form.CONTENT_TYPE

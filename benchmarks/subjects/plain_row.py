@@ -8,7 +8,7 @@ from typing import Any
 import fastavro
 import orjson
 
-from schemas.registry import load_schema
+from schemas.wire.registry import load_schema
 
 _LATENT = load_schema("latent.v1").parsed
 

@@ -11,14 +11,14 @@ import torch
 from confluent_kafka import KafkaError, Message, Producer
 from numpy.typing import NDArray
 
-from client_autoencoder.autoencoder import Encoder as TorchModel
-from client_autoencoder.encoder import BATCH, Encoder
-from client_autoencoder.images import ImageBatch
-from schemas.registry import load_schema
-from stream.artefacts import EncoderFiles
-from stream.identity import make_message_id
-from stream.settings import KafkaSettings
-from stream.topics import Topics
+from client_autoencoder.encoders.autoencoder import Encoder as TorchModel
+from client_autoencoder.encoders.runtime import BATCH, Encoder
+from client_autoencoder.images.batches import ImageBatch
+from schemas.wire.registry import load_schema
+from stream.exchange.message_ids import make_message_id
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import Topics
+from stream.models.encoder_files import EncoderFiles
 
 Latents = NDArray[np.float32]
 Pixels = NDArray[np.float32]

@@ -1,0 +1,1 @@
+"""Attackers, to measure what latents give away."""

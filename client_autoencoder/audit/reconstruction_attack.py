@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from client_autoencoder.autoencoder import AutoencoderConfig, Decoder, draw_weights
-from client_autoencoder.images import Pixels
-from client_autoencoder.reconstruction import Scores, score
-from client_autoencoder.training import TrainingOptions, fit, one_thread, run
+from client_autoencoder.encoders.autoencoder import AutoencoderConfig, Decoder, draw_weights
+from client_autoencoder.encoders.reconstruction import Scores, score
+from client_autoencoder.encoders.training import TrainingOptions, fit, one_thread, run
+from client_autoencoder.images.batches import Pixels
 
 Latents = NDArray[np.float32]
 

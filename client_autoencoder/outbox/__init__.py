@@ -1,0 +1,1 @@
+"""Messages on the disk until the server has answered them."""

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import orjson
 
-from schemas.dead_letter import Headers
-from schemas.messages import Reply
-from stream.letter import Letter
+from schemas.messages.dead_letter import Headers
+from schemas.messages.message import Reply
+from stream.exchange.outgoing_record import Letter
 
 Kind = Literal["acknowledged", "refused", "answered", "expired", "discarded"]
 

@@ -36,7 +36,7 @@ from client_autoencoder.outbox.entries import (
 from client_autoencoder.outbox.journal import Journal
 from client_autoencoder.outbox.lock import OutboxLock
 from client_autoencoder.outbox.owner import Ownership
-from stream.letter import Letter
+from stream.exchange.outgoing_record import Letter
 
 Clock = Callable[[], float]
 

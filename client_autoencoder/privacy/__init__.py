@@ -1,0 +1,1 @@
+"""Mechanisms that change latents before they leave."""

@@ -1,0 +1,1 @@
+"""The command line; the reports of a command are beside it."""

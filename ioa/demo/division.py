@@ -3,10 +3,10 @@
 import numpy as np
 
 from client_autoencoder.errors import ClientError
-from client_autoencoder.image_sets import split
-from client_autoencoder.image_sources import open_source
-from client_autoencoder.images import Skipped, read_all, too_many_skipped
-from ioa.local.parts import CLIENTS, Parts, choose_size
+from client_autoencoder.images.batches import Skipped, read_all, too_many_skipped
+from client_autoencoder.images.sets import split
+from client_autoencoder.images.sources import open_source
+from ioa.research.lab.parts import CLIENTS, Parts, choose_size
 
 _MOST_PUBLIC = 2000
 _MOST_PER_CLIENT = 1000

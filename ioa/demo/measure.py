@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from client_autoencoder.encoder import Encoder
+from client_autoencoder.encoders.runtime import Encoder
 from ioa.demo.exposure import measure_exposure
-from ioa.local.controls import await_encoder, find_hits, flatten, released_latents
-from ioa.local.parts import Parts, read_parts
+from ioa.research.lab.controls import await_encoder, find_hits, flatten, released_latents
+from ioa.research.lab.parts import Parts, read_parts
 
 
 def measure(directory: Path, seed: int) -> dict[str, Any]:

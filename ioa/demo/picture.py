@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ioa.local.picture import Images, PictureRow, as_squares, draw_rows
+from ioa.research.reporting.picture import Images, PictureRow, as_squares, draw_rows
 
 _SHADES = " .:-=+*#%@"
 _TEXT_PIXELS = 16

@@ -9,10 +9,10 @@ import numpy as np
 from ioa.demo.division import divide_images
 from ioa.demo.picture import draw_pair
 from ioa.demo.report import DemoReport, summarise_latencies
-from ioa.local.consortium import Consortium, EncoderTraining, Process, Report, total
-from ioa.local.deployment import Deployment
-from ioa.local.parts import CLIENTS, Parts, write_parts
-from ioa.local.story import Story
+from ioa.research.lab.consortium import Consortium, EncoderTraining, Process, Report, total
+from ioa.research.lab.deployment import Deployment
+from ioa.research.lab.parts import CLIENTS, Parts, write_parts
+from ioa.research.lab.story import Story
 from ioa.settings import Settings
 
 LATENT_DIM = 16

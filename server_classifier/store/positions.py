@@ -13,7 +13,7 @@ from sqlalchemy.sql import ColumnElement
 
 from server_classifier.store.errors import PositionError, PositionLost
 from server_classifier.store.tables import EPOCH, position
-from stream.extent import Extent
+from stream.kafka.offsets import Extent
 
 
 class Position(NamedTuple):

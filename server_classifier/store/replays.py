@@ -7,12 +7,12 @@ from typing import NamedTuple
 import orjson
 from sqlalchemy import URL, Connection, Engine, exists, insert, inspect, make_url, select, update
 
+from server_classifier.store.backup.inventory import find_tables
 from server_classifier.store.database import describe, open_read_only, reading
-from server_classifier.store.dataset_members import find_members, split_members
+from server_classifier.store.datasets.members import find_members, split_members
 from server_classifier.store.errors import ReplayRefused
-from server_classifier.store.inventory import find_tables
-from server_classifier.store.revisions import compute_digest
-from server_classifier.store.selection import Selection
+from server_classifier.store.latents.revisions import compute_digest
+from server_classifier.store.latents.selection import Selection
 from server_classifier.store.tables import metadata, replay
 
 _ID = 1

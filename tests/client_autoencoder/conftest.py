@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from client_autoencoder.autoencoder import AutoencoderConfig
-from client_autoencoder.encoder_files import write_encoder
-from client_autoencoder.image_sets import digest
-from client_autoencoder.images import ImageBatch
-from client_autoencoder.training import TrainedAutoencoder, TrainingOptions, train
-from schemas.manifest import TrainingData
+from client_autoencoder.encoders.autoencoder import AutoencoderConfig
+from client_autoencoder.encoders.files import write_encoder
+from client_autoencoder.encoders.training import TrainedAutoencoder, TrainingOptions, train
+from client_autoencoder.images.batches import ImageBatch
+from client_autoencoder.images.sets import digest
+from schemas.models.encoder_manifest import TrainingData
 from tests.support.images import draw_images
 
 

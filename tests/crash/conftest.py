@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stream.broker.embedded import EmbeddedBroker
-from stream.settings import KafkaSettings
+from stream.kafka.settings import KafkaSettings
 from tests.support.deployment import Deployment
 from tests.support.encoders import train_encoder
 from tests.support.images import draw_images

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from ioa.supervisor import SERVICES
+from ioa.run.supervisor import SERVICES
 from stream.broker.embedded import EmbeddedBroker
 from tests.support.broker import kill_broker
 from tests.support.crew import Crew

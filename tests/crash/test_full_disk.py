@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stream.broker.embedded import EmbeddedBroker
-from stream.settings import KafkaSettings
+from stream.kafka.settings import KafkaSettings
 from tests.support.broker import kill_broker
 from tests.support.deployment import Deployment
 from tests.support.ingestion import Ingestion, open_ingestion

@@ -6,8 +6,8 @@ from random import Random
 
 import pytest
 
-from stream.settings import KafkaSettings
-from stream.topics import find_drift
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import find_drift
 from tests.support.crew import Crew
 from tests.support.deployment import Deployment
 from tests.support.tally import count_answers, count_rows, list_sent

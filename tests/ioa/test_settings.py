@@ -7,7 +7,7 @@ import pytest
 
 from ioa.errors import SettingsError
 from ioa.settings import load_settings
-from server_classifier.training_settings import TrainingSettings
+from server_classifier.heads.settings import TrainingSettings
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,8 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
 from server_classifier.store.database import ensure_current, open_database, writing
-from server_classifier.store.registry import add_encoder
-from stream.settings import KafkaSettings
+from server_classifier.store.registry.entries import add_encoder
+from stream.kafka.settings import KafkaSettings
 from tests.server_classifier.stored import ENCODER, NOW
 from tests.support.ingestion import Ingestion, open_ingestion
 from tests.support.postgres import DATABASES, Postgres

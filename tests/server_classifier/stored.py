@@ -7,14 +7,14 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.manifest import (
+from schemas.models.encoder_manifest import (
     Architecture,
     EncoderManifest,
     Preprocessing,
     QuantiserRange,
     TrainingData,
 )
-from server_classifier.store.latents import LatentRow
+from server_classifier.store.latents.rows import LatentRow
 
 NOW = datetime(2026, 11, 21, 9, 30, 0, 125_000, tzinfo=UTC)
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 from confluent_kafka import Producer
 
-from schemas.dead_letter import Headers
-from stream.archive import ArchiveSource
-from stream.archive_writing import Written, write_archive
-from stream.kafka_source import KafkaSource
-from stream.record import Record
-from stream.settings import KafkaSettings
-from stream.source import RecordSource
-from stream.topics import Topics
-from stream.window import Window
+from schemas.messages.dead_letter import Headers
+from stream.archive.source import ArchiveSource
+from stream.archive.writing import Written, write_archive
+from stream.kafka.record import Record
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import Topics
+from stream.replay.kafka_source import KafkaSource
+from stream.replay.source import RecordSource
+from stream.replay.window import Window
 
 NOW = datetime(2026, 11, 21, 20, tzinfo=UTC)
 REGISTRY = {"encoders": ["of stream's no concern"], "clients": []}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ioa.cli.main import main
-from stream.settings import KafkaSettings
+from stream.kafka.settings import KafkaSettings
 
 Ran = subprocess.CompletedProcess[str]
 

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from schemas.dead_letter import DeadLetter
-from stream.extent import Extent, read_extents
-from stream.record import Record
-from stream.settings import KafkaSettings
-from stream.span import read_span
-from stream.topics import Topics
+from schemas.messages.dead_letter import DeadLetter
+from stream.kafka.offsets import Extent, read_extents
+from stream.kafka.range_reader import read_span
+from stream.kafka.record import Record
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import Topics
 from tests.support.waiting import wait_until
 
 

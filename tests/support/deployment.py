@@ -7,15 +7,15 @@ from typing import Self
 
 from client_autoencoder.settings import ClientSettings
 from ioa.settings import Settings
+from server_classifier.heads.settings import TrainingSettings
 from server_classifier.settings import ServerSettings
 from server_classifier.store.classifiers import latest_versions
 from server_classifier.store.database import ensure_current, open_database, reading, writing
-from server_classifier.store.latents import count_latents
-from server_classifier.store.registry import add_client, add_encoder
-from server_classifier.training_settings import TrainingSettings
-from stream.artefacts import read_encoder
-from stream.settings import KafkaSettings
-from stream.topics import Topics, create_topics
+from server_classifier.store.latents.rows import count_latents
+from server_classifier.store.registry.entries import add_client, add_encoder
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import Topics, create_topics
+from stream.models.encoder_files import read_encoder
 from tests.support.processes import IoaProcess
 from tests.support.server import NOW
 

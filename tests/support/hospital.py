@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from client_autoencoder.asking import ServiceReport, ask
-from client_autoencoder.encoder import Encoder
+from client_autoencoder.encoders.runtime import Encoder
 from client_autoencoder.errors import OutboxError
-from client_autoencoder.images import ImageBatch
+from client_autoencoder.exchanges.learning import LearningReport, publish
+from client_autoencoder.exchanges.messages import MessageMaker
+from client_autoencoder.exchanges.service import ServiceReport, ask
+from client_autoencoder.images.batches import ImageBatch
 from client_autoencoder.outbox.entries import Limits
 from client_autoencoder.outbox.reading import OutboxStatus, read_status
 from client_autoencoder.privacy.mechanism import NoPrivatizer
-from client_autoencoder.publishing import LearningReport, publish
-from client_autoencoder.sending import MessageMaker
-from schemas import avro_form
+from schemas.wire import avro_form
 from server_classifier.store.database import writing
-from server_classifier.store.registry import add_encoder
-from stream.settings import KafkaSettings
+from server_classifier.store.registry.entries import add_encoder
+from stream.kafka.settings import KafkaSettings
 from tests.support.commands import run_client
-from tests.support.couriers import open_courier
+from tests.support.relays import open_courier
 from tests.support.server import NOW, RunningServer, run_server
 
 CLIENT = "radiology-1"

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from client_autoencoder.images import ImageBatch
+from client_autoencoder.images.batches import ImageBatch
 
 CLASSES = ("bar", "ring", "square")
 

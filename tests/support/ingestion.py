@@ -11,9 +11,9 @@ from client_autoencoder.settings import ClientSettings
 from ioa.settings import Settings
 from server_classifier.settings import ServerSettings
 from server_classifier.store.database import ensure_current, open_database, writing
-from server_classifier.store.registry import add_client, add_encoder
-from stream.settings import KafkaSettings
-from stream.topics import Topics, create_topics
+from server_classifier.store.registry.entries import add_client, add_encoder
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import Topics, create_topics
 from tests.support.load import Load
 from tests.support.processes import IoaProcess
 from tests.support.server import NOW, make_manifest

@@ -10,11 +10,11 @@ import numpy as np
 from confluent_kafka import Producer
 from sqlalchemy import Engine
 
-from schemas import avro_form
-from schemas import headers as names
-from schemas.messages import Aggregate, LatentMessage, Privacy
+from schemas.messages import headers as names
+from schemas.messages.message import Aggregate, LatentMessage, Privacy
 from schemas.vector import Vector
-from stream.identity import make_message_id
+from schemas.wire import avro_form
+from stream.exchange.message_ids import make_message_id
 from tests.support.server import LATENT_DIM
 from tests.support.tally import Tally, count_rows
 from tests.support.waiting import LONG

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import numpy as np
 from hypothesis import strategies as st
 
-from schemas.dead_letter import DeadLetter
-from schemas.messages import (
+from schemas.messages.dead_letter import DeadLetter
+from schemas.messages.message import (
     Acknowledgement,
     Aggregate,
     LatentMessage,
@@ -15,9 +15,9 @@ from schemas.messages import (
     Refusal,
     Reply,
 )
-from schemas.validation import check_label
+from schemas.messages.validation import check_label
 from schemas.vector import Vector
-from stream.identity import make_message_id
+from stream.exchange.message_ids import make_message_id
 
 MOMENT = datetime(2017, 4, 28, 13, 10, 2, tzinfo=UTC)
 MESSAGE_ID = "018f4d2e-7c1a-7bcd-8ef0-123456789abc"

@@ -11,25 +11,25 @@ import numpy as np
 from confluent_kafka import Producer
 from sqlalchemy import Engine
 
-from schemas import avro_form
-from schemas import headers as names
-from schemas.messages import Aggregate, LatentMessage, Mode, Privacy
+from schemas.messages import headers as names
+from schemas.messages.message import Aggregate, LatentMessage, Mode, Privacy
 from schemas.vector import Vector
-from server_classifier.replay import Read, Replay
-from server_classifier.replay_report import ReplayReport, ReplayRequest
+from schemas.wire import avro_form
+from server_classifier.intake.replay import Read, Replay
+from server_classifier.intake.replay_report import ReplayReport, ReplayRequest
 from server_classifier.store.database import open_database, reading
-from server_classifier.store.latents import count_latents
-from server_classifier.store.registry_copy import copy_registry
+from server_classifier.store.latents.rows import count_latents
+from server_classifier.store.latents.selection import Selection
+from server_classifier.store.registry.copy import copy_registry
 from server_classifier.store.replays import ReplayRow
-from server_classifier.store.selection import Selection
-from stream.extent import Extent
-from stream.identity import make_message_id
-from stream.kafka_source import KafkaSource
-from stream.record import Record
-from stream.settings import KafkaSettings
-from stream.source import RecordSource
-from stream.topics import Topics
-from stream.window import Window
+from stream.exchange.message_ids import make_message_id
+from stream.kafka.offsets import Extent
+from stream.kafka.record import Record
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import Topics
+from stream.replay.kafka_source import KafkaSource
+from stream.replay.source import RecordSource
+from stream.replay.window import Window
 from tests.server_classifier.stored import make_clusters
 from tests.support.ingestion import CLIENT, Ingestion
 from tests.support.server import LATENT_DIM, make_manifest

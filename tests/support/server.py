@@ -10,27 +10,27 @@ from threading import Event, Thread
 import numpy as np
 from sqlalchemy import Engine
 
-from schemas.manifest import (
+from schemas.models.encoder_manifest import (
     Architecture,
     EncoderManifest,
     Preprocessing,
     QuantiserRange,
     TrainingData,
 )
-from server_classifier.classifier import fit
-from server_classifier.classifier_file import export_onnx
-from server_classifier.inference import run_infer
-from server_classifier.ingest import run_ingest
+from server_classifier.answering.inference import run_infer
+from server_classifier.heads.onnx_graph import export_onnx
+from server_classifier.heads.settings import TrainingSettings
+from server_classifier.heads.training import fit
+from server_classifier.intake.ingest import run_ingest
 from server_classifier.settings import ServerSettings
 from server_classifier.store.classifiers import add_classifier
 from server_classifier.store.database import ensure_current, open_database, reading, writing
-from server_classifier.store.latents import count_latents
-from server_classifier.store.registry import add_client, add_encoder
-from server_classifier.store.training_set import TrainingSet
-from server_classifier.trainer import describe_training
-from server_classifier.training_settings import TrainingSettings
-from stream.settings import KafkaSettings
-from stream.topics import Topics, create_topics
+from server_classifier.store.latents.rows import count_latents
+from server_classifier.store.latents.training_set import TrainingSet
+from server_classifier.store.registry.entries import add_client, add_encoder
+from server_classifier.versions.trainer import describe_training
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import Topics, create_topics
 from tests.support.probe import Probe, find_free_address
 
 LATENT_DIM = 4

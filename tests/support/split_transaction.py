@@ -7,10 +7,10 @@ it loses; else they would find nothing anywhere.
 import time
 
 from ioa.cli.main import main
-from server_classifier.ingest import Ingester, _Batch
-from server_classifier.sorting import to_row
+from server_classifier.intake.ingest import Ingester, _Batch
+from server_classifier.intake.screening import to_row
 from server_classifier.store.database import writing
-from server_classifier.store.latents import insert_latents
+from server_classifier.store.latents.rows import insert_latents
 
 MOVED = "positions moved, rows to follow"
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine, select
 
-from schemas.messages import Reply
+from schemas.messages.message import Reply
 from server_classifier.store.database import reading
 from server_classifier.store.tables import latent
-from stream.codec import decode_answer
-from stream.record import Record
-from stream.settings import KafkaSettings
-from stream.topics import Topics
+from stream.exchange.codec import decode_answer
+from stream.kafka.record import Record
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import Topics
 from tests.support.topics import read_all
 
 

@@ -14,8 +14,8 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from stream.settings import KafkaSettings
-from stream.topics import Topics, create_topics
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import Topics, create_topics
 from tests.support.waiting import LONG, wait_until
 
 Headers = list[tuple[str, bytes]]

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from client_autoencoder.audit.reconstruction_attack import ReconstructionAttack
-from client_autoencoder.images import ImageBatch
+from client_autoencoder.encoders.reconstruction import score
+from client_autoencoder.encoders.training import TrainedAutoencoder, TrainingOptions, run
+from client_autoencoder.images.batches import ImageBatch
 from client_autoencoder.privacy.mechanism import GaussianPrivatizer
-from client_autoencoder.reconstruction import score
-from client_autoencoder.training import TrainedAutoencoder, TrainingOptions, run
 from tests.support.images import draw_images
 
 VICTIMS = draw_images(60, side=9, seed=99).images

@@ -15,8 +15,8 @@ from client_autoencoder.errors import OutboxError, OutboxFull, OutboxInUse
 from client_autoencoder.outbox.entries import Limits, Outcome
 from client_autoencoder.outbox.outbox import Outbox
 from client_autoencoder.outbox.reading import read_status
-from stream.letter import Letter
-from tests.support.letters import make_letters
+from stream.exchange.outgoing_record import Letter
+from tests.support.outgoing_records import make_letters
 
 ROOM = 2**20
 

@@ -11,7 +11,7 @@ from server_classifier.store.classifiers import (
     list_classifiers,
 )
 from server_classifier.store.database import reading, writing
-from server_classifier.store.registry import add_encoder
+from server_classifier.store.registry.entries import add_encoder
 from tests.server_classifier.stored import ENCODER, NOW, make_manifest
 
 OTHER = make_manifest(latent_dim=16)

@@ -18,7 +18,7 @@ from server_classifier.store.database import (
     writing,
 )
 from server_classifier.store.errors import StoreError, StoreUnavailable
-from server_classifier.store.latents import count_latents, insert_latents
+from server_classifier.store.latents.rows import count_latents, insert_latents
 from server_classifier.store.migrate import alembic_config, upgrade
 from server_classifier.store.tables import metadata, site
 from tests.server_classifier.stored import make_row

@@ -3,10 +3,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Engine
 
-from server_classifier.held_positions import HeldPositions
+from server_classifier.intake.positions import HeldPositions
 from server_classifier.store.database import reading, writing
 from server_classifier.store.errors import PositionError, PositionLost
-from server_classifier.store.latents import count_latents, insert_latents
+from server_classifier.store.latents.rows import count_latents, insert_latents
 from server_classifier.store.positions import (
     Position,
     list_positions,
@@ -14,7 +14,7 @@ from server_classifier.store.positions import (
     reset_position,
     take_position,
 )
-from stream.extent import Extent
+from stream.kafka.offsets import Extent
 from tests.server_classifier.stored import NOW, make_row
 
 EXTENT = Extent("ioa.learning", 2, "topic-id-1", low=10, high=500)

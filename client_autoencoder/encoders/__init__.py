@@ -1,0 +1,1 @@
+"""Encoders: trained in PyTorch, kept as files, run on ONNX Runtime."""

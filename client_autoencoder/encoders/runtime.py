@@ -1,0 +1,80 @@
+"""The encoder as a client runs it: images to latents on ONNX Runtime, without PyTorch."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from client_autoencoder.errors import ClientError
+from schemas.models.encoder_manifest import EncoderManifest
+from schemas.quantiser import quantise
+from stream.models.encoder_files import EncoderFiles, read_encoder
+
+BATCH = 64  # larger batches encode no faster and take more memory
+
+
+class Encoder:
+    """A checked encoder, ready to encode. Use ``Encoder.load``.
+
+    Attributes:
+        encoder_id: the sha256 that every message made with this encoder carries.
+    """
+
+    def __init__(self, files: EncoderFiles, threads: int = 1) -> None:
+        self.manifest: EncoderManifest = files.manifest
+        self.encoder_id = files.manifest.encoder_id
+        self._session = _open_session(files.onnx, threads)
+
+    @classmethod
+    def load(cls, directory: Path, threads: int = 1) -> "Encoder":
+        """Check the sums of an encoder directory, then load it on ``threads`` threads.
+
+        Raises:
+            ArtefactError: a file is missing or not the one its manifest names.
+            ClientError: ONNX Runtime cannot load the encoder.
+        """
+        return cls(read_encoder(directory), threads)
+
+    def encode(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Encode images [N, 1, H, W] with pixels in 0..1 to latents [N, D].
+
+        Raises:
+            ClientError: the images are not of the encoder's size.
+        """
+        self._check_shape(images)
+        latents = np.empty((len(images), self.manifest.latent_dim), np.float32)
+        for start in range(0, len(images), BATCH):
+            batch = images[start : start + BATCH]
+            latents[start : start + BATCH] = self._session.run(None, {"images": batch})[0]
+        return latents
+
+    def quantise(self, latents: NDArray[np.float32]) -> NDArray[np.int8]:
+        """Round latents [N, D] to one byte per number, in the manifest's range.
+
+        Raises:
+            SchemaError: a latent is NaN or infinite.
+        """
+        return quantise(latents, self.manifest.quantiser.low, self.manifest.quantiser.high)
+
+    def _check_shape(self, images: NDArray[np.float32]) -> None:
+        expected = (1, self.manifest.height, self.manifest.width)
+        if images.ndim != 4 or images.shape[1:] != expected or images.dtype != np.float32:
+            raise ClientError(
+                f"the encoder takes float32 images of shape [N, {', '.join(map(str, expected))}], "
+                f"not {images.dtype} of {list(images.shape)}; resize them first"
+            )
+
+
+def _open_session(onnx: Path, threads: int) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # spinning threads would take the processor from the producer beside them
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return ort.InferenceSession(str(onnx), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's own exception classes are not public
+        raise ClientError(
+            f"{onnx} cannot be loaded by ONNX Runtime {ort.__version__}: {error}"
+        ) from error

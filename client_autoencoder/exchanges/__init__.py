@@ -1,0 +1,1 @@
+"""What a client sends and what it is answered: learning messages and questions."""

@@ -1,0 +1,90 @@
+"""Images to messages: encode and privatize.
+
+The way of one batch: images [N, 1, H, W] -> encoder -> latents [N, D] -> privatizer -> vectors ->
+messages. ``publishing`` sends those to be learned from, ``asking`` those to be answered.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client_autoencoder.encoders.runtime import Encoder
+from client_autoencoder.errors import ClientError
+from client_autoencoder.images.batches import ImageBatch
+from client_autoencoder.privacy.mechanism import Privatizer
+from schemas.messages.message import Aggregate, LatentMessage, Mode
+from schemas.vector import Vector
+from stream.exchange.message_ids import make_message_id
+
+
+@dataclass(frozen=True)
+class MessageMaker:
+    """Makes a client's messages.
+
+    Attributes:
+        form: content type, JSON or Avro.
+        now: the client's clock, UTC.
+        random: returns that many random bytes, for message ids.
+        dtype: what latents travel as that are not noised; noised ones are always float32.
+    """
+
+    client_id: str
+    encoder: Encoder
+    privatizer: Privatizer
+    form: str
+    now: Callable[[], datetime]
+    random: Callable[[int], bytes]
+    dtype: Literal["int8", "float32"] = "int8"
+
+    def make(self, batch: ImageBatch, mode: Mode) -> Iterator[LatentMessage]:
+        """Yield one message per image of the batch, all of one moment; see ``check_labels``, too.
+
+        Raises:
+            ClientError: noise would cover one release of an image, and there are copies of it.
+        """
+        self._refuse_noised_copies(batch)
+        values = self._to_wire(self.encoder.encode(batch.images))
+        image_ids: Sequence[str | None] = batch.image_ids or [None] * len(batch)
+        moment, privacy, aggregate = self.now(), self.privatizer.privacy, Aggregate()
+        milliseconds, timestamp = int(moment.timestamp() * 1000), moment.replace(microsecond=0)
+        vectors = Vector.from_rows(values)
+        for vector, label, image_id in zip(vectors, batch.labels, image_ids, strict=True):
+            yield LatentMessage(
+                client_id=self.client_id,
+                label=(label or "") if mode == "learning" else "",
+                value=vector,
+                mode=mode,
+                timestamp=timestamp,
+                message_id=make_message_id(milliseconds, self.random(10)),
+                encoder_id=self.encoder.encoder_id,
+                image_id=image_id,
+                aggregate=aggregate,
+                privacy=privacy,
+            )
+
+    def _to_wire(self, latents: NDArray[np.float32]) -> NDArray[np.float32] | NDArray[np.int8]:
+        """Privatize, then quantise what is still within the encoder's range."""
+        released = self.privatizer.privatize(latents)
+        if self._adds_noise or self.dtype == "float32":
+            return released
+        return self.encoder.quantise(released)
+
+    def _refuse_noised_copies(self, batch: ImageBatch) -> None:
+        if self._adds_noise and batch.distinct < len(batch):
+            raise ClientError(
+                f"{len(batch)} releases of {batch.distinct} images: the privatizer's epsilon holds "
+                "for one release of an image, each augmented copy is one more, and nothing "
+                "accounts for that yet. Send without copies, or without a privatizer"
+            )
+
+    @property
+    def _adds_noise(self) -> bool:
+        return self.privatizer.privacy.mechanism != "none"
+
+
+Progress = Callable[[int, int], None]
+"""Called with how many messages were sent and answered so far."""

@@ -1,0 +1,53 @@
+"""Sets of images: split by class, drawn by seed, and summed up in one hash."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client_autoencoder.errors import ClientError
+from client_autoencoder.images.batches import ImageBatch, ImageSource, Pixels
+
+Indices = NDArray[np.intp]
+
+
+def stratified_order(labels: Sequence[str | None], rng: np.random.Generator) -> Indices:
+    """Shuffle positions so that every stretch holds the classes in about their shares.
+
+    Each class is shuffled and laid out evenly over the whole length.
+    """
+    place = np.empty(len(labels))
+    for label in sorted(set(labels), key=str):
+        members = np.array([i for i, other in enumerate(labels) if other == label])
+        steps = rng.permutation(len(members)) + rng.random()
+        place[members] = steps / len(members)
+    return np.argsort(place, kind="stable")
+
+
+def split(images: ImageBatch, sizes: Sequence[int], rng: np.random.Generator) -> list[ImageBatch]:
+    """Cut images into disjoint parts of ``sizes``, stratified by class; the rest is the last part.
+
+    Raises:
+        ClientError: there are fewer images than the sizes add up to.
+    """
+    if sum(sizes) > len(images):
+        raise ClientError(f"{sum(sizes)} images are needed for the parts, {len(images)} are there")
+    order = stratified_order(images.labels, rng)
+    return [images.select(part) for part in np.split(order, np.cumsum(sizes))]
+
+
+def draw(source: ImageSource, limit: int | None, rng: np.random.Generator) -> list[int]:
+    """Return the positions of at most ``limit`` images, stratified by class, all without limit."""
+    if limit is None or limit >= len(source):
+        return list(range(len(source)))
+    labels = [source.label(index) for index in range(len(source))]
+    return sorted(int(index) for index in stratified_order(labels, rng)[:limit])
+
+
+def digest(pixels: Pixels) -> str:
+    """Return a sha256 (hex) of the images [N, 1, H, W] as a set: their order does not matter."""
+    shape = str(pixels.shape[1:]).encode()
+    wire = np.ascontiguousarray(pixels, "<f4")
+    sums = sorted(hashlib.sha256(shape + image.tobytes()).digest() for image in wire)
+    return hashlib.sha256(b"".join(sums)).hexdigest()

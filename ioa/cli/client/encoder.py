@@ -1,0 +1,243 @@
+"""``ioa encoder``: train the encoder that all clients share, and look at one."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ioa.cli.options import Json
+from ioa.errors import IoaError
+
+if TYPE_CHECKING:
+    from client_autoencoder.encoders.int8_weights import WeightType
+    from client_autoencoder.encoders.training import OnEpoch, TrainedAutoencoder
+    from client_autoencoder.images.batches import ImageBatch, ImageSource, Skipped
+    from schemas.models.encoder_manifest import EncoderManifest
+
+app = typer.Typer(
+    help="Train the encoder that all clients share, and look at one.", no_args_is_help=True
+)
+
+SKIPPED_TOO_MANY = 3
+
+
+@app.command()
+def train(
+    data: Annotated[
+        str, typer.Option(help="digits, an NPZ or IDX file, or a folder of PNG and JPEG files.")
+    ],
+    out: Annotated[Path, typer.Option(help="New directory for the encoder.", file_okay=False)],
+    latent: Annotated[int, typer.Option(help="Numbers per image.", min=1, max=65536)] = 16,
+    size: Annotated[
+        int | None, typer.Option(help="Resize all images to SIZE x SIZE pixels.", min=2, max=1024)
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="Passes over the images. Default: what 1,500 steps take.", min=1),
+    ] = None,
+    weights: Annotated[
+        Literal["int8", "float32"],
+        typer.Option(help="Bytes of a weight, one or four, in what every client downloads."),
+    ] = "int8",
+    seed: Annotated[int, typer.Option(help="Of weights, held-out images and order.")] = 0,
+    public: Annotated[
+        bool,
+        typer.Option(
+            "--public/--private",
+            help="Whether anybody may see the images. An encoder of private ones tells about them.",
+        ),
+    ] = False,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Of the images, in the manifest. Default: that of the file or folder."),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Part of the source: train for train_images of an NPZ file, or a folder."
+        ),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Use at most so many images.", min=3)] = None,
+    max_skip: Annotated[
+        float,
+        typer.Option(
+            help="Exit code 3 and no encoder when more than this share cannot be read.",
+            min=0,
+            max=1,
+        ),
+    ] = 0.02,
+    as_json: Json = False,
+) -> None:
+    """Train an autoencoder and write the encoder that ``ioa server encoder add`` registers.
+
+    Example: ioa encoder train --data images/ --size 28 --latent 64 --public --out encoder/
+    """
+    _require_training()
+    from client_autoencoder.encoders.files import check_new_directory
+    from client_autoencoder.images.sources import open_source
+
+    check_new_directory(out)
+    source = open_source(data, split=split)
+    skipped: list[Skipped] = []
+    images = _read(source, skipped, size, limit, seed)
+    _print_skipped(skipped)
+    _check_skipped(skipped, len(images), max_skip)
+    with _progress(quiet=as_json) as on_epoch:
+        trained = _train(images, latent, epochs, weights, seed, on_epoch)
+    encoder_id = _write(out, trained, images, name or source.name, public)
+    _print_trained(out, encoder_id, trained, len(skipped), as_json)
+
+
+@app.command()
+def show(
+    directory: Annotated[Path, typer.Argument(help="Written by ``ioa encoder train``.")],
+    as_json: Json = False,
+) -> None:
+    """Check the files of an encoder and print what it is. Example: ioa encoder show encoder/"""
+    from stream.models.encoder_files import read_encoder
+
+    manifest = read_encoder(directory).manifest
+    if as_json:
+        typer.echo(
+            json.dumps({"encoder_id": manifest.encoder_id, **json.loads(manifest.to_json())})
+        )
+        return
+    for name, value in _rows(manifest):
+        typer.echo(f"{name:<20} {value}")
+
+
+def _require_training() -> None:
+    missing = [name for name in ("torch", "onnx", "safetensors") if find_spec(name) is None]
+    if missing:
+        raise IoaError(
+            f"training needs {', '.join(missing)}: pip install '.[train]' in the project's folder"
+        )
+
+
+def _read(
+    source: "ImageSource", skipped: list["Skipped"], size: int | None, limit: int | None, seed: int
+) -> "ImageBatch":
+    import numpy as np
+
+    from client_autoencoder.images.batches import read_all
+    from client_autoencoder.images.sets import draw
+
+    order = draw(source, limit, np.random.default_rng(seed))
+    return read_all(source, skipped, size=None if size is None else (size, size), order=order)
+
+
+def _check_skipped(skipped: list["Skipped"], read: int, max_skip: float) -> None:
+    from client_autoencoder.images.batches import too_many_skipped
+
+    total = read + len(skipped)
+    if too_many_skipped(len(skipped), total, max_skip):
+        typer.echo(
+            f"ioa: {len(skipped)} of {total} images were skipped, more than the {max_skip:.1%} "
+            "that --max-skip permits; no encoder was trained",
+            err=True,
+        )
+        raise typer.Exit(SKIPPED_TOO_MANY)
+
+
+def _train(
+    images: "ImageBatch",
+    latent: int,
+    epochs: int | None,
+    weights: "WeightType",
+    seed: int,
+    on_epoch: "OnEpoch",
+) -> "TrainedAutoencoder":
+    import torch
+
+    from client_autoencoder.encoders.autoencoder import AutoencoderConfig
+    from client_autoencoder.encoders.training import TrainingOptions, train
+
+    height, width = images.images.shape[2:]
+    config = AutoencoderConfig(height, width, latent)
+    generator = torch.Generator().manual_seed(seed)
+    options = TrainingOptions(epochs=epochs, weights=weights)
+    return train(images.images, config, options, generator, on_epoch)
+
+
+def _write(
+    out: Path, trained: "TrainedAutoencoder", images: "ImageBatch", name: str, public: bool
+) -> str:
+    from client_autoencoder.encoders.files import write_encoder
+    from client_autoencoder.images.sets import digest
+    from schemas.models.encoder_manifest import Origin, TrainingData
+
+    origin: Origin = "public" if public else "private"
+    data = TrainingData(name, digest(images.images), len(images), origin)
+    return write_encoder(out, trained, data)
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator["OnEpoch"]:
+    from ioa.run.progress import show_progress
+
+    with show_progress("training", quiet=quiet) as show:
+
+        def show_epoch(done: int, total: int, loss: float) -> None:
+            show(completed=done, total=total, description=f"mse {loss:.4f}")
+
+        yield show_epoch
+
+
+def _print_skipped(skipped: list["Skipped"]) -> None:
+    for one in skipped:
+        print(f"skipped: {one.name}: {one.reason}", file=sys.stderr)
+
+
+def _print_trained(
+    out: Path, encoder_id: str, trained: "TrainedAutoencoder", skipped: int, as_json: bool
+) -> None:
+    scores = trained.scores
+    if as_json:
+        counts = {
+            "training_images": trained.training_images,
+            "held_out_images": trained.held_out_images,
+            "skipped": skipped,
+            "epochs": trained.epochs,
+            "attempts": trained.attempts,
+            "seconds": round(trained.seconds, 2),
+        }
+        typer.echo(json.dumps({"encoder_id": encoder_id, **asdict(scores), **counts}))
+        return
+    typer.echo(
+        f"{out}: encoder {encoder_id}\n"
+        f"trained on {trained.training_images} images in {trained.seconds:.1f} s "
+        f"({trained.epochs} epochs); {skipped} skipped\n"
+        f"{trained.held_out_images} held-out images: mse {scores.mse:.4f}, "
+        f"psnr {scores.psnr_db:.1f} dB, ssim {scores.ssim:.2f}, skill {scores.skill:.0%} "
+        "(0 % = a constant picture)"
+    )
+    if trained.attempts > 1:
+        typer.echo(
+            f"the best of {trained.attempts} attempts: a training that ends at little skill has "
+            "often got stuck. If this one is not good enough, try another --seed or more --latent"
+        )
+
+
+def _rows(manifest: "EncoderManifest") -> Iterator[tuple[str, str]]:
+    layers, data = manifest.architecture, manifest.training_data
+    yield "encoder", manifest.encoder_id
+    yield "images", f"{manifest.height}x{manifest.width} pixels, grey"
+    yield "latent", f"{manifest.latent_dim} numbers"
+    yield (
+        "layers",
+        (
+            f"{layers.name}: {layers.maps} maps of {layers.kernel}x{layers.kernel}, "
+            f"pooling {layers.pool}, hidden {layers.hidden}"
+        ),
+    )
+    yield "int8 range", f"{manifest.quantiser.low:.3f} to {manifest.quantiser.high:.3f}"
+    yield "trained on", f"{data.images} {data.origin} images of {data.name}"
+    yield "their sha256", data.sha256
+    for file, checked in manifest.files.items():
+        yield file, f"{checked} (checked)"

@@ -1,0 +1,73 @@
+"""What ``ioa client`` prints in the end: lines for people, or one JSON object."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from ioa.cli.client.outbox_reports import NOBODY_ANSWERS, print_predictions
+
+if TYPE_CHECKING:
+    from client_autoencoder.exchanges.learning import LearningReport
+    from client_autoencoder.exchanges.service import ServiceReport
+    from client_autoencoder.images.batches import Skipped
+
+
+def print_learning(
+    report: "LearningReport", skipped: list["Skipped"], outbox: Path, as_json: bool
+) -> None:
+    """Print what became of learning messages; skipped and refused images on standard error."""
+    _print_skipped(skipped)
+    for name, reason in report.refused.items():
+        print(f"refused: {name}: {reason}", file=sys.stderr)
+    if as_json:
+        _print_json(report, skipped)
+        return
+    size = report.value_bytes // max(report.sent, 1)
+    typer.echo(
+        f"sent {_count_sent(report)}, acknowledged {report.acknowledged}, "
+        f"refused {report.refused_messages}, unanswered {len(report.unanswered)}, "
+        f"skipped {len(skipped)}; {size} bytes a latent"
+    )
+    if report.earlier:
+        typer.echo(f"{report.earlier} messages of former runs were answered")
+    if report.waiting:
+        typer.echo(f"{report.waiting} messages wait in {outbox}; {NOBODY_ANSWERS}", err=True)
+
+
+def print_service(report: "ServiceReport", skipped: list["Skipped"], as_json: bool) -> None:
+    """Print the answer about each image; skipped images on standard error."""
+    _print_skipped(skipped)
+    if as_json:
+        _print_json(report, skipped)
+        return
+    print_predictions(report.predictions, report.expired)
+    if report.earlier or report.earlier_expired:
+        typer.echo("questions of former runs:")
+        print_predictions(report.earlier, report.earlier_expired)
+    if report.waiting:
+        typer.echo(f"{report.waiting} questions of former runs still have time", err=True)
+    if report.expired:
+        typer.echo(
+            f"{len(report.expired)} expired without a reply: is `ioa server infer` running?"
+            + (" The images after them were not asked about" if report.stopped else ""),
+            err=True,
+        )
+
+
+def _print_json(report: "LearningReport | ServiceReport", skipped: list["Skipped"]) -> None:
+    typer.echo(json.dumps(asdict(report) | {"skipped": [asdict(one) for one in skipped]}))
+
+
+def _print_skipped(skipped: list["Skipped"]) -> None:
+    for one in skipped:
+        print(f"skipped: {one.name}: {one.reason}", file=sys.stderr)
+
+
+def _count_sent(report: "LearningReport") -> str:
+    if report.sent == report.images:
+        return str(report.sent)
+    return f"{report.sent} messages of {report.images} images"

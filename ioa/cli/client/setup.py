@@ -1,0 +1,124 @@
+"""What the commands of ``ioa client`` work with, made from the settings."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from ioa.errors import SettingsError
+from ioa.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from client_autoencoder.exchanges.messages import Progress as OnProgress
+    from client_autoencoder.outbox.outbox import Outbox
+    from client_autoencoder.outbox.relay import Courier
+    from schemas.messages.message import Mode
+
+_CONNECT_SECONDS = 5.0
+_QUESTION_PARTS = 4
+# Somebody waits for an answer; messages to be learned from travel cheaper together.
+_LINGER_MS: "dict[Mode, int]" = {"service": 0, "learning": 5}
+_MIB = 2**20
+_DAY = 86400.0
+
+
+def load(
+    config: Path | None, bootstrap: str | None, prefix: str | None, **client: object
+) -> Settings:
+    """Read the settings of a client; see ``load_settings``."""
+    return load_settings(
+        config, kafka={"bootstrap_servers": bootstrap, "prefix": prefix}, client=client
+    )
+
+
+def read_client_id(settings: Settings) -> str:
+    """Return the client's id.
+
+    Raises:
+        SettingsError: nobody named one.
+        SchemaError: it is no valid id.
+    """
+    from schemas.messages.validation import check_name
+
+    client_id = settings.client.client_id
+    if not client_id:
+        raise SettingsError("--client-id is missing; see `ioa client publish --help`")
+    check_name("clientID", client_id)
+    return client_id
+
+
+def outbox_path(settings: Settings, mode: "Mode" = "learning") -> Path:
+    """Return the file that holds the client's messages of a mode until they are answered."""
+    name = read_client_id(settings)
+    return settings.client.outbox / (f"{name}.db" if mode == "learning" else f"{name}.questions.db")
+
+
+def find_outboxes(settings: Settings) -> "dict[Mode, Path]":
+    """Return the client's outboxes that are there; the one to learn from where none is."""
+    modes: tuple[Mode, ...] = ("service", "learning")
+    paths = {mode: outbox_path(settings, mode) for mode in modes}
+    found = {mode: path for mode, path in paths.items() if path.exists()}
+    return found or {"learning": paths["learning"]}
+
+
+def open_outbox(settings: Settings, mode: "Mode" = "learning") -> "Outbox":
+    """Open an outbox of the client for this process alone.
+
+    Raises:
+        OutboxError: it cannot be used.
+    """
+    import time
+
+    from client_autoencoder.outbox.entries import Limits
+    from client_autoencoder.outbox.outbox import Outbox
+
+    client = settings.client
+    resend = client.resend_seconds
+    if mode == "service":
+        # Soon enough that the answer still comes before the deadline.
+        resend = min(resend, client.timeout_seconds / _QUESTION_PARTS)
+    return Outbox(
+        outbox_path(settings, mode),
+        owner=f"client {client.client_id} with topics {settings.kafka.prefix}.*",
+        limits=Limits(client.outbox_mib * _MIB, client.outbox_days * _DAY, resend),
+        clock=time.time,
+    )
+
+
+@contextmanager
+def open_courier(settings: Settings, mode: "Mode" = "learning") -> Iterator["Courier"]:
+    """Open an outbox of the client, and connect; a broker that is away is told and waited for.
+
+    Raises:
+        OutboxError: the outbox cannot be used.
+        StreamError: the broker refuses us, or does not know this client.
+    """
+    import time
+
+    from client_autoencoder.outbox.relay import Courier
+    from stream.errors import KafkaRefused, KafkaUnavailable
+    from stream.exchange.reply_client import Relay
+
+    with (
+        open_outbox(settings, mode) as outbox,
+        Relay(settings.kafka, read_client_id(settings), linger_ms=_LINGER_MS[mode]) as relay,
+    ):
+        courier = Courier(outbox, relay, time.monotonic)
+        try:
+            courier.connect(_CONNECT_SECONDS)
+        except KafkaRefused:
+            raise
+        except KafkaUnavailable as error:
+            typer.echo(f"{error} Messages wait in {outbox.path} until it is back.", err=True)
+        yield courier
+
+
+@contextmanager
+def progress(what: str, quiet: bool) -> Iterator["OnProgress"]:
+    """Draw a bar of how many messages were sent and are done."""
+    from ioa.run.progress import show_progress
+
+    with show_progress(what, quiet=quiet, total=0) as show:
+        yield lambda sent, done: show(total=sent, completed=done)

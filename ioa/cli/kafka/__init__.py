@@ -1,0 +1,1 @@
+"""Commands about Kafka and its topics."""

@@ -1,0 +1,177 @@
+"""``ioa archive``: learning records past Kafka's retention, in a folder of Parquet files."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ioa.cli.options import Bootstrap, Config, Database, Json, Prefix
+from ioa.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from stream.archive.manifest import ArchiveManifest
+    from stream.archive.writing import Written
+    from stream.replay.window import Window
+
+app = typer.Typer(
+    help="Keep learning records past Kafka's retention, in a folder of Parquet files.",
+    no_args_is_help=True,
+)
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The archive.", file_okay=False)]
+
+
+@app.command()
+def write(
+    folder: Folder,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="OFFSET|TIME",
+            help="Where a new archive begins. Default: the earliest that is kept.",
+            show_default=False,
+        ),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="OFFSET|TIME",
+            help="Up to, but not with, this. Default: all that is there at the start.",
+            show_default=False,
+        ),
+    ] = None,
+    allow_gap: Annotated[
+        bool,
+        typer.Option(
+            "--allow-gap", help="Go on where records were deleted unarchived; it is noted."
+        ),
+    ] = False,
+    config: Config = None,
+    bootstrap: Bootstrap = None,
+    prefix: Prefix = None,
+    database: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Copy the learning records as they lie in Kafka, or those that an archive does not hold yet.
+
+    The encoders and clients that are registered go with them, so that `ioa replay` needs nothing
+    else. The manifest is written last: interrupted at any moment, the archive is as it was. A time
+    is in UTC unless it names its zone. Latents are personal data: the folder is made readable by
+    its owner only; keep it, and every copy, as safe as the database.
+
+    Example: ioa archive write /archive/ioa-learning
+    """
+    from stream.archive.writing import is_archive
+    from stream.replay.window import Window
+
+    if since is not None and is_archive(folder):
+        raise typer.BadParameter(f"--from is for a new archive; {folder} goes on where it ends")
+    now = datetime.now(UTC)
+    window = Window.parse(since, until, now)
+    settings = load_settings(
+        config,
+        kafka={"bootstrap_servers": bootstrap, "prefix": prefix},
+        server={"database_url": database},
+    )
+    written = _copy(folder, settings, window, now, allow_gap=allow_gap, quiet=as_json)
+    added = sum(part.records for part in written.parts)
+    if as_json:
+        facts = {"added": added, "removed": written.removed}
+        typer.echo(json.dumps(facts | _to_json(written.manifest)))
+        return
+    for name in written.removed:
+        typer.echo(f"removed {name}, which an interrupted run had left")
+    _print(written.manifest)
+    typer.echo(f"added {added:,} records; files: {len(written.parts)}")
+
+
+@app.command()
+def verify(folder: Folder, as_json: Json = False) -> None:
+    """Check every file of an archive against the manifest; exit code 1 where anything is wrong.
+
+    Example: ioa archive verify /archive/ioa-learning
+    """
+    from ioa.run.progress import show_done
+    from stream.archive.checking import verify_archive
+
+    with show_done("checked", quiet=as_json) as on_progress:
+        report = verify_archive(folder, on_progress)
+    content = _to_json(report.manifest) if report.manifest else {}
+    if as_json:
+        typer.echo(json.dumps({"findings": report.findings} | content))
+    else:
+        if report.manifest:
+            _print(report.manifest)
+        for finding in report.findings or ["nothing is wrong"]:
+            typer.echo(finding)
+    if report.findings:
+        raise typer.Exit(1)
+
+
+def _copy(
+    folder: Path,
+    settings: Settings,
+    window: "Window",
+    now: datetime,
+    *,
+    allow_gap: bool,
+    quiet: bool,
+) -> "Written":
+    from ioa.run.garbage_collector import relieve_collector
+    from ioa.run.progress import show_done
+    from server_classifier.store.registry.copy import RegistryCopy, read_registry
+    from stream.archive.manifest import read_manifest
+    from stream.archive.writing import is_archive, write_archive
+    from stream.kafka.topics import Topics
+    from stream.replay.kafka_source import KafkaSource
+
+    registry = read_registry(settings.server.database_url)
+    if is_archive(folder):
+        registry = registry.keep(RegistryCopy.from_json(read_manifest(folder).registry))
+    source = KafkaSource(settings.kafka, Topics(settings.kafka.prefix).learning.name, window)
+    relieve_collector()
+    with show_done("archived", quiet=quiet) as on_progress:
+        return write_archive(
+            folder,
+            source,
+            registry.to_json(),
+            now=now,
+            since=window.since if isinstance(window.since, datetime) else None,
+            allow_gap=allow_gap,
+            on_progress=on_progress,
+        )
+
+
+def _print(manifest: "ArchiveManifest") -> None:
+    typer.echo(
+        f"{manifest.topic}: {manifest.records:,} records in {len(manifest.parts)} files, "
+        f"{manifest.size:,} bytes"
+    )
+    for one in manifest.extents:
+        typer.echo(f"{one.topic}[{one.part}] offsets {one.low:,} to {one.high - 1:,}")
+    for gap in manifest.gaps:
+        typer.echo(
+            f"{manifest.topic}[{gap.partition}] offsets {gap.low:,} to {gap.high - 1:,} were "
+            "deleted before they were archived"
+        )
+
+
+def _to_json(manifest: "ArchiveManifest") -> dict[str, Any]:
+    return {
+        "cluster_id": manifest.cluster_id,
+        "topic": manifest.topic,
+        "log_id": manifest.log_id,
+        "records": manifest.records,
+        "files": len(manifest.parts),
+        "bytes": manifest.size,
+        "extents": [
+            {"partition": one.part, "low": one.low, "high": one.high} for one in manifest.extents
+        ],
+        "gaps": [
+            {"partition": one.partition, "low": one.low, "high": one.high} for one in manifest.gaps
+        ],
+    }

@@ -1,0 +1,140 @@
+"""``ioa dead-letters``: messages that could not be used, why, and sending them again."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from ioa.cli.options import Bootstrap, Config, Json, Prefix
+from ioa.settings import load_settings
+from stream.errors import StreamError
+
+app = typer.Typer(
+    help="Messages that could not be used, why, and sending them again.", no_args_is_help=True
+)
+
+Field = Annotated[
+    str | None,
+    typer.Option("--field", help="Only those with this field at fault.", show_default=False),
+]
+Client = Annotated[
+    str | None, typer.Option("--client-id", help="Only those of this client.", show_default=False)
+]
+
+
+@app.command("list")
+def list_letters(
+    field: Field = None,
+    client: Client = None,
+    limit: Annotated[int, typer.Option(help="The newest so many.", min=1)] = 100,
+    config: Config = None,
+    bootstrap: Bootstrap = None,
+    prefix: Prefix = None,
+    as_json: Json = False,
+) -> None:
+    """List dead letters, the newest last, with where they lie, where they came from, and why.
+
+    A reason may quote what was sent. Example: ioa dead-letters list --field label
+    """
+    from ioa.cli.kafka.dead_letter_reports import describe_entry, to_json
+    from stream.dead_letters.reader import DeadLetters
+
+    kafka = load_settings(config, kafka={"bootstrap_servers": bootstrap, "prefix": prefix}).kafka
+    survey = DeadLetters(kafka).survey()
+    found = sorted(survey.select(field=field, client=client), key=lambda one: one.buried_at)
+    sent, shown = survey.sent_again, found[-limit:]
+    if as_json:
+        letters = [to_json(one, sent) for one in shown]
+        damaged = {str(position): reason for position, reason in survey.damaged.items()}
+        typer.echo(json.dumps({"count": len(found), "letters": letters, "damaged": damaged}))
+        return
+    for one in shown:
+        typer.echo(describe_entry(one, sent))
+    for position, reason in survey.damaged.items():
+        typer.echo(f"{position}  is no dead letter: {reason}")
+    if len(found) > len(shown):
+        typer.echo(f"and {len(found) - len(shown)} older ones; --limit shows more", err=True)
+
+
+@app.command()
+def show(
+    position: Annotated[str, typer.Argument(help="As `list` shows it, such as 0:41.")],
+    body: Annotated[bool, typer.Option("--body", help="Print the body too.")] = False,
+    config: Config = None,
+    bootstrap: Bootstrap = None,
+    prefix: Prefix = None,
+    as_json: Json = False,
+) -> None:
+    """Print all that is known of one dead letter; its body, perhaps a patient's, on request.
+
+    Example: ioa dead-letters show 0:41 --body
+    """
+    from ioa.cli.kafka.dead_letter_reports import print_letter, to_json
+    from stream.dead_letters.reader import DeadLetters, Position
+
+    wanted = Position.parse(position)
+    kafka = load_settings(config, kafka={"bootstrap_servers": bootstrap, "prefix": prefix}).kafka
+    letters = DeadLetters(kafka)
+    survey = letters.survey()
+    if wanted not in survey.positions:
+        raise StreamError(f"{wanted} {letters.explain_absence(wanted, survey)}")
+    (entry,) = letters.read([wanted])
+    if as_json:
+        typer.echo(json.dumps(to_json(entry, survey.sent_again, headers=True, body=body)))
+    else:
+        print_letter(entry, survey.sent_again, body=body)
+
+
+@app.command()
+def retry(
+    positions: Annotated[
+        list[str] | None, typer.Argument(help="As `list` shows them, such as 0:41.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All that were never sent again.")] = False,
+    field: Field = None,
+    client: Client = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Send again what was sent again already.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False,
+    config: Config = None,
+    bootstrap: Bootstrap = None,
+    prefix: Prefix = None,
+    as_json: Json = False,
+) -> None:
+    """Send dead letters again, unchanged, to where they came from: after the cause was mended.
+
+    Each once, also where this is killed or two operators do it. What fails again becomes a new
+    dead letter. A message that carries no id keeps the one of its first position, so a replay of
+    the topic stores it once. A client that was refused was told, and may have published the image
+    again with a new id: retry only what its sender has not published again. Exit code 1 where
+    anything was not sent.
+
+    Example: ioa dead-letters retry --all --field label
+    """
+    import time
+
+    from stream.dead_letters.reader import Position
+    from stream.dead_letters.retry import Retrying
+
+    if every == bool(positions):
+        raise typer.BadParameter("name positions, or --all")
+    if not every and (field or client):
+        raise typer.BadParameter("--field and --client-id belong to --all")
+    wanted = [Position.parse(text) for text in positions or ()]
+    kafka = load_settings(config, kafka={"bootstrap_servers": bootstrap, "prefix": prefix}).kafka
+    turn = Retrying(kafka, time.time)
+    if every:
+        wanted = [one.position for one in turn.find_unsent(field=field, client=client)]
+        if wanted and not yes:
+            typer.confirm(f"Send {len(wanted)} dead letters again?", abort=True, err=True)
+    report = turn.send(wanted, force=force)
+    if as_json:
+        refused = {str(position): reason for position, reason in report.refused.items()}
+        typer.echo(json.dumps({"sent": [*map(str, report.sent)], "refused": refused}))
+    else:
+        for position, reason in report.refused.items():
+            typer.echo(f"{position} {reason}", err=True)
+        typer.echo(f"{len(report.sent)} dead letters sent again")
+    if report.refused:
+        raise typer.Exit(1)

@@ -1,0 +1,99 @@
+"""What ``ioa dead-letters`` prints of one dead letter. Clients wrote it: nothing goes out raw."""
+
+import base64
+from collections.abc import Set
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from schemas.messages.dead_letter import Origin
+
+if TYPE_CHECKING:
+    from stream.dead_letters.reader import Entry
+
+
+def describe_entry(entry: "Entry", sent_again: Set[Origin]) -> str:
+    """Return one line about a dead letter."""
+    from stream.dead_letters.reader import describe_origin
+
+    letter = entry.letter
+    parts = [
+        str(entry.position),
+        _format_time(entry.buried_at),
+        describe_origin(letter.origin),
+        entry.client_id or "-",
+        letter.field or "-",
+        letter.reason,
+    ]
+    if letter.origin in sent_again:
+        parts.append("(sent again)")
+    return _escape("  ".join(parts))
+
+
+def print_letter(entry: "Entry", sent_again: Set[Origin], *, body: bool) -> None:
+    """Print all of a dead letter, its body on request: as text, or base64 where it is none."""
+    facts = to_json(entry, sent_again)
+    for name, value in facts.items():
+        typer.echo(f"{name:<14}{_escape(str(value))}")
+    typer.echo(f"{'key':<14}{_show(entry.letter.key)}")
+    for name, value in entry.letter.headers:
+        typer.echo(f"header        {_escape(name)}: {_show(value)}")
+    if body:
+        typer.echo(f"body\n{_show(entry.letter.value)}")
+
+
+def to_json(
+    entry: "Entry", sent_again: Set[Origin], *, headers: bool = False, body: bool = False
+) -> dict[str, Any]:
+    """Return a dead letter as a JSON object; keys, headers and bodies are base64."""
+    letter = entry.letter
+    document: dict[str, Any] = {
+        "position": str(entry.position),
+        "time": _format_time(entry.buried_at),
+        "topic": letter.origin_topic,
+        "partition": letter.origin_partition,
+        "offset": letter.origin_offset,
+        "arrived": _format_time(letter.origin_timestamp),
+        "client_id": entry.client_id,
+        "message_id": entry.message_id,
+        "field": letter.field,
+        "reason": letter.reason,
+        "bytes": entry.size,
+        "sent_again": letter.origin in sent_again,
+    }
+    if headers:
+        document["key"] = _encode(letter.key)
+        document["headers"] = [[name, _encode(value)] for name, value in letter.headers]
+    if body:
+        document["body"] = _encode(letter.value)
+    return document
+
+
+def _format_time(milliseconds: int) -> str:
+    try:
+        moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return "?"  # of a forged origin
+    return moment.isoformat(timespec="seconds")
+
+
+def _encode(data: bytes | None) -> str | None:
+    return None if data is None else base64.b64encode(data).decode()
+
+
+def _show(data: bytes | None) -> str:
+    """Return bytes as text where that is what they are, and nothing in it moves the cursor."""
+    if data is None:
+        return "-"
+    try:
+        return _escape(data.decode(), keep="\n\t")
+    except UnicodeDecodeError:
+        return f"base64 {_encode(data)}"
+
+
+def _escape(text: str, keep: str = "") -> str:
+    return "".join(
+        one if one.isprintable() or one in keep else one.encode("unicode_escape").decode()
+        for one in text
+    )

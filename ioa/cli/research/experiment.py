@@ -1,0 +1,183 @@
+"""``ioa experiment``: the papers' experiments, and studies of one's own on datasets."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ioa.cli.options import Json
+from ioa.cli.research import sites as study_sites
+from ioa.cli.research import study
+
+if TYPE_CHECKING:
+    from ioa.research.papers.one_shot_latents.plan import Plan
+    from ioa.research.papers.one_shot_latents.tables import Figures
+
+app = typer.Typer(
+    help="The papers' experiments, through the real clients, broker and server; and studies of "
+    "your own on datasets.",
+    no_args_is_help=True,
+)
+
+for command, name in (
+    (study.run, "run"),
+    (study.list_all, "list"),
+    (study.show, "show"),
+    (study.diff, "diff"),
+    (study_sites.sites, "sites"),
+):
+    app.command(name)(command)
+
+RESULTS = Path("experiments/results")
+Out = Annotated[Path, typer.Option(help="Where JSON, Markdown and PNG go.", file_okay=False)]
+
+
+@app.command("003")
+def run_003(
+    data: Annotated[
+        str,
+        typer.Option(help="digits, an NPZ file, a folder of MNIST's IDX files or of classes."),
+    ],
+    seeds: Annotated[int, typer.Option(help="How many times, for mean and spread.", min=1)] = 1,
+    latent: Annotated[int, typer.Option(help="Numbers per image.", min=1, max=65536)] = 784,
+    dtype: Annotated[
+        Literal["float32", "int8"], typer.Option(help="As what latents travel.")
+    ] = "float32",
+    augment: Annotated[
+        int, typer.Option(help="Changed copies a client sends of each image.", min=0, max=100)
+    ] = 0,
+    non_iid: Annotated[bool, typer.Option("--non-iid", help="Two classes per client.")] = False,
+    encoder: Annotated[
+        Literal["shared", "own", "one-client"],
+        typer.Option(help="Trained on public images, by every client, or by one for all."),
+    ] = "shared",
+    size: Annotated[
+        int | None,
+        typer.Option(help="Resize to SIZE x SIZE. Default: 28 above 32 pixels.", min=2, max=1024),
+    ] = None,
+    grid: Annotated[
+        bool, typer.Option("--grid", help="Search learning rate, dropout and width first.")
+    ] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Few training steps: shows that it works, not how well.")
+    ] = False,
+    out: Out = RESULTS,
+    keep: Annotated[
+        Path | None, typer.Option(help="New directory for what the processes leave.")
+    ] = None,
+    replay: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Learn from a replay of the messages in DIR, which a run with the same options "
+            "has left with --keep, and encode and send nothing again.",
+            exists=True,
+            file_okay=False,
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """The third seed's experiment: five clients x 1,000 images, tables I and II, figures 3 and 4.
+
+    Example: ioa experiment 003 --data mnist.npz --augment 10 --seeds 3
+    """
+    from ioa.research.papers.one_shot_latents.plan import Plan
+
+    plan = Plan(
+        *(data, seeds, latent, dtype, augment),
+        non_iid=non_iid,
+        encoder=encoder,
+        size=size,
+        grid=grid,
+        quick=quick,
+    )
+    result = _run(plan, out, keep, replay, quiet=as_json)
+    if as_json:
+        typer.echo(json.dumps(result))
+
+
+@app.command()
+def tables(
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where mnist.npz, medical_mnist.npz and chest_xray.npz lie.",
+            envvar="IOA_DATA_DIR",
+            file_okay=False,
+            exists=True,
+        ),
+    ] = None,
+    only: Annotated[
+        str, typer.Option(help="Only results whose name holds this, such as mnist-64.")
+    ] = "",
+    out: Out = RESULTS,
+) -> None:
+    """Make all our tables again, three seeds each, from the data at hand.
+
+    Example: ioa experiment tables --data-dir data/ --only mnist
+    """
+    from ioa.research.papers.one_shot_latents.catalogue import list_plans
+    from ioa.research.papers.one_shot_latents.results import NoResult
+
+    catalogue = list_plans(data_dir)
+    for name in catalogue.missing:
+        typer.echo(f"left out: {name} is not there; name its folder with --data-dir", err=True)
+    plans = [plan for plan in catalogue.plans if only in plan.name]
+    if not plans:
+        raise NoResult(f"no plan is called {only}; see ioa experiment tables --help")
+    failed = [plan.name for plan in plans if not _try(plan, out)]
+    summary(out)
+    if failed:
+        raise NoResult(f"failed, see above: {', '.join(failed)}")
+
+
+@app.command()
+def summary(out: Out = RESULTS) -> None:
+    """Print all results side by side, as Markdown. Example: ioa experiment summary"""
+    from ioa.research.papers.one_shot_latents.results import NoResult, read_results
+    from ioa.research.papers.one_shot_latents.summary import render_summary
+
+    paths = sorted(out.glob("*.json"))
+    if not paths:
+        raise NoResult(f"there is no result in {out}; make one with ioa experiment 003")
+    typer.echo(render_summary(read_results(paths)), nl=False)
+
+
+def _try(plan: "Plan", out: Path) -> bool:
+    """Run one of many plans; what is wrong with one does not stop the others."""
+    from client_autoencoder.errors import ClientError
+    from ioa.errors import IoaError
+    from stream.errors import StreamError
+
+    try:
+        _run(plan, out, None, None, quiet=True)
+    except (ClientError, IoaError, StreamError) as error:
+        typer.echo(f"{plan.name}: {error}", err=True)
+        return False
+    return True
+
+
+def _run(
+    plan: "Plan", out: Path, keep: Path | None, replayed: Path | None, *, quiet: bool
+) -> "Figures":
+    """Run a plan, write its files and return the result."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from ioa.research.lab.story import Story
+    from ioa.research.papers.one_shot_latents.results import prepare_directory, write_result
+    from ioa.research.papers.one_shot_latents.run import run_experiment
+
+    prepare_directory(out)
+    console = Console(stderr=quiet)
+    story = Story(console)
+    result, samples = run_experiment(plan, keep, datetime.now(UTC), story, replayed=replayed)
+    result = write_result(out, result, samples)
+    page = out / f"{result['name']}.md"
+    if not quiet:
+        console.print(Markdown(page.read_text()))
+    console.print(f"Written: {page}, and JSON and PNG beside it", soft_wrap=True, highlight=False)
+    return result

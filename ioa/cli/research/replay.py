@@ -1,0 +1,234 @@
+"""``ioa replay``: a stretch of a topic into a database of its own, for experiments."""
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from ioa.cli.options import Bootstrap, Config, Database, Json, Prefix
+from ioa.cli.research.selection_options import Client, Encoder, Label, Site, make_selection
+from ioa.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from server_classifier.intake.replay_report import ReplayReport, ReplayRequest
+    from server_classifier.store.registry.copy import RegistryCopy
+    from server_classifier.store.replays import ReplayRow
+    from stream.replay.source import RecordSource
+    from stream.replay.window import Window
+
+Into = Annotated[
+    str,
+    typer.Option(metavar="URL", help="The database to fill: a new one, sqlite:///replay.db."),
+]
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="OFFSET|TIME",
+        help="Where to begin: an offset in each partition, or a time by the broker's clock, such "
+        "as 2026-11-21T08:00 (UTC unless it names a zone). Default: the earliest.",
+        show_default=False,
+    ),
+]
+To = Annotated[
+    str | None,
+    typer.Option(
+        "--to",
+        metavar="OFFSET|TIME",
+        help="Where to end; this offset or time itself is left out. Default: what is the end when "
+        "the replay begins.",
+        show_default=False,
+    ),
+]
+Mode = Annotated[
+    Literal["learning", "service"],
+    typer.Option(help="Which topic. What is stored of questions has no label."),
+]
+Archive = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Read from a folder of `ioa archive write`, with the encoders and clients noted "
+        "there, and not from Kafka.",
+        show_default=False,
+    ),
+]
+Speed = Annotated[
+    float | None,
+    typer.Option(
+        metavar="N",
+        help="Keep the distances between the times of the records, N times as fast. Default: as "
+        "fast as possible.",
+        show_default=False,
+    ),
+]
+
+app = typer.Typer()
+
+
+@app.command()
+def replay(
+    into: Into,
+    since: From = None,
+    until: To = None,
+    site: Site = None,
+    client: Client = None,
+    label: Label = None,
+    encoder: Encoder = None,
+    mode: Mode = "learning",
+    archive: Archive = None,
+    speed: Speed = None,
+    config: Config = None,
+    bootstrap: Bootstrap = None,
+    prefix: Prefix = None,
+    database: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Fill a database of its own from a topic, beside the live server and without touching it.
+
+    Encoders and clients are those registered in the live database (--database), which is only
+    read. The same command goes on where it was interrupted, and once finished it prints the same
+    again. Train on it with `ioa server train --database URL`. Exit code 1 where nothing was stored.
+
+    Example: ioa replay --from 2026-11-01 --site st-mary --into sqlite:///november.db
+    """
+    from ioa.run.garbage_collector import relieve_collector
+    from server_classifier.intake.replay_report import ReplayReport, ReplayRequest
+    from server_classifier.store.registry.copy import refuse_unknown
+    from stream.replay.window import Window
+
+    if speed is not None and not 0 < speed < math.inf:
+        raise typer.BadParameter("--speed must be a number above 0")
+    if archive is not None and mode == "service":
+        raise typer.BadParameter("an archive holds learning messages; leave --mode service out")
+    settings = load_settings(
+        config,
+        kafka={"bootstrap_servers": bootstrap, "prefix": prefix},
+        server={"database_url": database},
+    )
+    now = datetime.now(UTC)
+    with _target(into, settings.server.database_url) as target:
+        window = Window.parse(since, until, now)
+        source, registry = _open(settings, archive, mode, window)
+        selection = make_selection(site, client, label, encoder)
+        refuse_unknown(registry, selection)
+        request = ReplayRequest(
+            source.cluster_id, source.topic, mode, str(window), selection, settings.server.labels
+        )
+        relieve_collector()
+        row = _run(target, source, request, registry, speed=speed, quiet=as_json)
+    if row.finished_at and row.finished_at < now:
+        typer.echo(f"finished at {row.finished_at:%Y-%m-%d %H:%M} UTC; nothing is new", err=True)
+    _print(row, ReplayReport.from_json(row.report), as_json)
+
+
+@contextmanager
+def _target(url: str, live: str) -> "Iterator[Engine]":
+    """Open the database to fill, for the block; nothing connects yet."""
+    from server_classifier.store.database import open_database
+    from server_classifier.store.replays import refuse_live
+
+    engine = open_database(url)
+    refuse_live(engine, live)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _open(
+    settings: Settings, archive: Path | None, mode: Literal["learning", "service"], window: "Window"
+) -> tuple["RecordSource", "RegistryCopy"]:
+    """Return what is read, and the encoders and clients that were registered for it."""
+    from server_classifier.store.registry.copy import RegistryCopy, read_registry
+    from stream.kafka.topics import Topics
+    from stream.replay.kafka_source import KafkaSource
+
+    if archive is not None:
+        from stream.archive.source import ArchiveSource  # pyarrow is an extra
+
+        kept = ArchiveSource(archive, window)
+        for gap in kept.gaps:
+            lost = f"{kept.topic}[{gap.partition}] offsets {gap.low} to {gap.high - 1}"
+            typer.echo(f"not in the archive, deleted before it was written: {lost}", err=True)
+        return kept, RegistryCopy.from_json(kept.registry)
+    topics = Topics(settings.kafka.prefix)
+    topic = topics.learning if mode == "learning" else topics.service
+    registry = read_registry(settings.server.database_url)
+    return KafkaSource(settings.kafka, topic.name, window), registry
+
+
+def _run(
+    target: "Engine",
+    source: "RecordSource",
+    request: "ReplayRequest",
+    registry: "RegistryCopy",
+    *,
+    speed: float | None,
+    quiet: bool,
+) -> "ReplayRow":
+    from ioa.run.progress import show_progress
+    from server_classifier.intake.replay import Replay
+    from stream.replay.pacing import read_paced
+
+    now, clock = partial(datetime.now, UTC), time.monotonic
+    replay = Replay(target, request, registry, now=now, clock=clock)
+    read = source.read
+    if speed is not None:
+        read = partial(read_paced, source, speed=speed, clock=clock, sleep=time.sleep)
+    with show_progress("replayed", quiet=quiet) as update:
+        return replay.run(
+            source, read, lambda report: update(completed=report.read, total=report.total)
+        )
+
+
+def _print(row: "ReplayRow", report: "ReplayReport", as_json: bool) -> None:
+    from stream.replay.window import describe_extents
+
+    if as_json:
+        typer.echo(json.dumps(_to_json(row, report)))
+    else:
+        topic = report.extents[0].topic
+        refused = sum(one.count for one in report.refused.values())
+        typer.echo(f"read {report.read:,} records of {topic}: {describe_extents(report.extents)}")
+        typer.echo(
+            f"stored {report.stored:,}, known by their messageID {report.known:,}, "
+            f"filtered out {report.filtered:,}, refused {refused:,}"
+        )
+        for name, one in sorted(report.refused.items()):
+            part, offset = one.first
+            typer.echo(f"  {name}: {one.count:,}, the first at {topic}[{part}]@{offset}")
+        typer.echo(f"digest {row.digest}")
+    if not report.stored:
+        typer.echo("ioa: nothing was stored: see above why, and ask for more", err=True)
+        raise typer.Exit(1)
+
+
+def _to_json(row: "ReplayRow", report: "ReplayReport") -> dict[str, Any]:
+    return {
+        "topic": report.extents[0].topic,
+        "partitions": [
+            {"partition": one.part, "from": one.low, "to": one.high} for one in report.extents
+        ],
+        "read": report.read,
+        "stored": report.stored,
+        "known": report.known,
+        "filtered": report.filtered,
+        "refused": {
+            name: {"count": one.count, "first": {"partition": part, "offset": offset}}
+            for name, one in report.refused.items()
+            for part, offset in [one.first]
+        },
+        "digest": row.digest,
+        "started_at": row.started_at.isoformat(timespec="milliseconds"),
+        "finished_at": row.finished_at and row.finished_at.isoformat(timespec="milliseconds"),
+    }

@@ -1,0 +1,105 @@
+"""``ioa experiment run``, ``list``, ``show`` and ``diff``: studies on datasets."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ioa.cli.options import Json
+from ioa.cli.research.study_options import STUDIES, Jobs, Out, count_jobs
+from ioa.cli.research.study_reports import (
+    describe_study,
+    print_comparison,
+    print_markdown,
+    study_to_json,
+    warn_of_others,
+)
+from ioa.cli.tables import print_rows, server_database
+
+
+def run(
+    conf: Annotated[Path, typer.Argument(help="What to try (TOML).", dir_okay=False)],
+    out: Out = STUDIES,
+    jobs: Jobs = None,
+    as_json: Json = False,
+) -> None:
+    """Train on datasets with every encoder, head, settings, seed and fold that a file lists.
+
+    What was done before, also by a run that was killed, is not done again. Table and figure lie
+    beside the trials, in OUT/NAME; remove that folder to train all again, as after an upgrade.
+    Seeds and values may be added to the file; for any other change give it another name.
+
+    Example: ioa experiment run dropout.toml
+    """
+    from ioa.research.papers.one_shot_latents.results import prepare_directory
+    from ioa.research.studies.configuration import read_config
+    from ioa.run.progress import show_done
+
+    config = read_config(conf)
+    prepare_directory(out / config.name)
+    from ioa.research.studies.run import run_study  # torch: after what is likely to be wrong
+
+    with (
+        server_database(None, config.database, existing=True) as engine,
+        show_done(config.name, quiet=as_json) as show,
+    ):
+        study, trained = run_study(config, engine, out, jobs=count_jobs(jobs), on_progress=show)
+    warn_of_others([one.conditions for one in study.records.values()], out / config.name)
+    if as_json:
+        typer.echo(json.dumps(study_to_json(study) | {"trained": trained}))
+        return
+    print_markdown((out / config.name / "table.md").read_text())
+    typer.echo(f"{trained} trials trained now; table.md and figure.png are in {out / config.name}")
+
+
+def list_all(out: Out = STUDIES, as_json: Json = False) -> None:
+    """List the studies of a folder, finished or not. Example: ioa experiment list"""
+    from ioa.research.studies.plan import list_studies
+
+    studies, errors = list_studies(out)
+    for error in errors:
+        typer.echo(f"left out: {error}", err=True)
+    rows = [describe_study(study) for study in studies]
+    print_rows(rows, as_json, empty=f"there is no study in {out}; make one: ioa experiment run")
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="The name of a study.")],
+    out: Out = STUDIES,
+    as_json: Json = False,
+) -> None:
+    """Print the table of a study, of as many trials as are done.
+
+    Example: ioa experiment show dropout
+    """
+    from ioa.research.studies.plan import read_study
+    from ioa.research.studies.table import render_study
+
+    study = read_study(out, name)
+    if as_json:
+        typer.echo(json.dumps(study_to_json(study)))
+    else:
+        print_markdown(render_study(study))
+
+
+def diff(
+    first: Annotated[str, typer.Argument(help="A study, or STUDY:ROW of its table.")],
+    second: Annotated[str, typer.Argument(help="Another study or row.")],
+    out: Out = STUDIES,
+    as_json: Json = False,
+) -> None:
+    """Print what changed between two studies, or two rows, and what it did.
+
+    Trials of equal latents, seed and fold are compared one by one; only then does the spread of
+    the difference leave out what the seeds and folds differ in anyway.
+
+    Example: ioa experiment diff dropout:1 dropout:2
+    """
+    from ioa.research.studies.comparison import compare, read_side
+
+    comparison = compare(read_side(out, first), read_side(out, second))
+    if as_json:
+        typer.echo(json.dumps(comparison.to_json()))
+    else:
+        print_comparison(comparison)

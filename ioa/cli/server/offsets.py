@@ -1,0 +1,88 @@
+"""``ioa server offsets``: how far Kafka has been read into the database, and setting it."""
+
+import os
+import socket
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from ioa.cli.options import Bootstrap, Config, Database, Json, Prefix
+from ioa.cli.tables import print_rows, server_database
+from ioa.settings import load_settings
+from stream.errors import StreamError
+
+app = typer.Typer(
+    help="How far each partition has been read into the database.", no_args_is_help=True
+)
+
+
+@app.command("list")
+def list_offsets(config: Config = None, database: Database = None, as_json: Json = False) -> None:
+    """List positions, and which process moved them. Example: ioa server offsets list"""
+    from server_classifier.store.database import reading
+    from server_classifier.store.positions import list_positions
+
+    with server_database(config, database) as engine, reading(engine) as connection:
+        rows = [
+            {
+                "topic": row.topic,
+                "partition": row.part,
+                "next_offset": row.next_offset,
+                "owner": row.owner,
+                "epoch": row.epoch,
+                "moved_at": row.moved_at.isoformat(timespec="seconds"),
+            }
+            for row in list_positions(connection)
+        ]
+    print_rows(rows, as_json, empty="nothing has been read yet; `ioa server ingest` begins")
+
+
+@app.command("reset")
+def reset_offsets(
+    topic: Annotated[str, typer.Option(help="Its full name, such as ioa.learning.")],
+    to: Annotated[str, typer.Option(help="earliest, latest, or an offset.")],
+    partition: Annotated[
+        int | None, typer.Option(help="Only this one. Default: all.", show_default=False)
+    ] = None,
+    config: Config = None,
+    bootstrap: Bootstrap = None,
+    prefix: Prefix = None,
+    database: Database = None,
+) -> None:
+    """Let ingestion go on somewhere else: after a topic was cut, or deleted and made again.
+
+    What is stored stays stored, and what is read again is not stored twice. A process that is
+    reading notices at its next batch and follows.
+
+    Example: ioa server offsets reset --topic ioa.learning --to earliest
+    """
+    from server_classifier.store.database import writing
+    from server_classifier.store.positions import reset_position
+    from stream.kafka.connection import connect_admin
+    from stream.kafka.offsets import read_extents
+
+    kafka = load_settings(config, kafka={"bootstrap_servers": bootstrap, "prefix": prefix}).kafka
+    extents = read_extents(connect_admin(kafka), topic)
+    chosen = [one for one in extents if partition in (None, one.part)]
+    if not chosen:
+        raise StreamError(f"{topic} has no partition {partition}, only 0 to {len(extents) - 1}")
+    owner = f"ioa server offsets reset ({socket.gethostname()}, process {os.getpid()})"
+    with server_database(config, database) as engine, writing(engine) as connection:
+        for one in chosen:
+            offset = {"earliest": one.low, "latest": one.high}.get(to)
+            reset_position(
+                connection,
+                one,
+                _parse_offset(to) if offset is None else offset,
+                owner=owner,
+                now=datetime.now(UTC),
+            )
+    parts = ", ".join(str(one.part) for one in chosen)
+    typer.echo(f"{topic} is read from {to} on in partition {parts}")
+
+
+def _parse_offset(text: str) -> int:
+    if not text.isdecimal():
+        raise typer.BadParameter(f"{text!r} is neither earliest, latest, nor an offset such as 500")
+    return int(text)

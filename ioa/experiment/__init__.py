@@ -1,1 +1,0 @@
-"""The experiments of the papers, run through the real clients, server and broker."""

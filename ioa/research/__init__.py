@@ -1,0 +1,1 @@
+"""Experiments through the real clients, broker and server, and their pages."""

@@ -1,0 +1,1 @@
+"""Salehinejad et al.: latents of five clients, sent once, train one classifier."""

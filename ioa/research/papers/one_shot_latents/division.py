@@ -1,0 +1,192 @@
+"""Who gets which images: the encoder, five clients, and the test that nobody learns from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client_autoencoder.errors import ClientError
+from client_autoencoder.exchanges.learning import check_labels
+from client_autoencoder.images.batches import ImageBatch, ImageSource, Size, Skipped, read_all
+from client_autoencoder.images.sets import stratified_order
+from client_autoencoder.images.sources import list_splits, open_source, read_npz_column
+from ioa.research.lab.parts import CLIENTS, Parts, choose_size
+from ioa.research.papers.one_shot_latents.plan import Plan
+
+PUBLIC = 5000  # images of the encoder; the paper does not say on what it trained its own
+PER_CLIENT = 1000
+UNSEEN = 1000
+CLASSES_PER_CLIENT = 2
+WHOLE = "whole test set"
+_FEWEST_IMAGES = 60
+
+Positions = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Division:
+    """The parts, and which of the unseen images count for which table.
+
+    Attributes:
+        parts: their ``unseen`` is the whole test set, in a random order.
+        subsets: positions in it by name. ``1,000 unseen`` is the paper's test, the same number
+            from each client; ``whole test set`` stands only where there is more.
+        facts: what else the data says about itself.
+    """
+
+    parts: Parts
+    subsets: dict[str, Positions]
+    facts: dict[str, Any]
+
+
+def divide(plan: Plan, seed: int) -> Division:
+    """Read a source and divide it; the same seed gives the same parts.
+
+    The test set is the same for every seed: the source's own, or a stratified draw. The rest goes
+    to the encoder (public) and the clients; a source too small for the paper's numbers is divided
+    in about their shares.
+
+    Raises:
+        ClientError: images are too few, unlabelled or unreadable.
+    """
+    rng = np.random.default_rng(seed)
+    source, order, tests, asked = _open(plan.data)
+    order = order[stratified_order([source.label(int(index)) for index in order], rng)]
+    asked = rng.permutation(asked)
+    public, clients = _share(source, order, plan.non_iid)
+    size = (plan.size, plan.size) if plan.size else choose_size(source, order)
+    skipped: list[Skipped] = []
+
+    def read(of: ImageSource, positions: Positions) -> ImageBatch:
+        return read_all(of, skipped, size=size, order=positions.tolist())
+
+    unseen = read(tests, asked)
+    parts = Parts(
+        plan.source,
+        read(source, public),
+        [read(source, positions) for positions in clients],
+        replace(unseen, names=[f"unseen[{position}]" for position in range(len(unseen))]),
+        skipped,
+    )
+    if skipped:
+        raise ClientError(
+            f"{len(skipped)} images of {plan.data} cannot be read, the first: {skipped[0].name}: "
+            f"{skipped[0].reason}. Take them out: an experiment needs to know its images"
+        )
+    return Division(
+        parts,
+        _name_subsets(len(unseen), _read_near_duplicates(plan.data, asked)),
+        _describe(plan.data, parts, size),
+    )
+
+
+def _open(data: str) -> tuple[ImageSource, Positions, ImageSource, Positions]:
+    """Return what may be learned from and the test, each a source and positions in it."""
+    if "test" in list_splits(data):
+        source, tests = open_source(data, split="train"), open_source(data, split="test")
+        learnable, asked = np.arange(len(source)), np.arange(len(tests))
+    else:
+        source = tests = open_source(data)
+        labels = [source.label(index) for index in range(len(source))]
+        order = stratified_order(labels, np.random.default_rng(0))
+        asked, learnable = np.split(order, [min(UNSEEN, len(source) * 2 // 9)])
+    _check(source, _FEWEST_IMAGES)
+    _check(tests, CLIENTS)
+    return source, learnable, tests, asked
+
+
+def _check(source: ImageSource, fewest: int) -> None:
+    if len(source) < fewest:
+        raise ClientError(f"{source.name}: the experiment needs {fewest} images, not {len(source)}")
+    check_labels(source, range(len(source)))
+    if len({source.label(index) for index in range(len(source))}) < 2:
+        raise ClientError(f"{source.name}: the experiment needs labels of at least two classes")
+
+
+def _share(
+    source: ImageSource, order: Positions, non_iid: bool
+) -> tuple[Positions, list[Positions]]:
+    """Return the positions of the public images and those of each client."""
+    enough = len(order) >= PUBLIC + CLIENTS * PER_CLIENT
+    count = PUBLIC if enough else len(order) // 3
+    public, rest = order[:count], order[count:]
+    each = min(PER_CLIENT, len(rest) // CLIENTS)
+    if not non_iid:
+        return public, [rest[client * each : (client + 1) * each] for client in range(CLIENTS)]
+    return public, _share_by_class([str(source.label(int(one))) for one in rest], rest, each)
+
+
+def _share_by_class(labels: Sequence[str], positions: Positions, each: int) -> list[Positions]:
+    """Give every client ``each`` images of two classes, going round the classes.
+
+    Raises:
+        ClientError: a class has too few images, or there are more than all clients hold.
+    """
+    classes = sorted(set(labels))
+    if len(classes) > CLASSES_PER_CLIENT * CLIENTS:
+        raise ClientError(
+            f"{len(classes)} classes are more than {CLIENTS} clients with {CLASSES_PER_CLIENT} "
+            "classes each hold; leave out --non-iid"
+        )
+    left = {name: positions[np.array(labels) == name] for name in classes}
+    asked = [classes[turn % len(classes)] for turn in range(CLASSES_PER_CLIENT * CLIENTS)]
+    share = min(each // CLASSES_PER_CLIENT, *(len(left[n]) // asked.count(n) for n in set(asked)))
+    if share == 0:
+        raise ClientError("there are too few images of a class to give clients two classes each")
+    clients = []
+    for pair in np.reshape(asked, (CLIENTS, CLASSES_PER_CLIENT)).tolist():
+        clients.append(np.concatenate([left[name][:share] for name in pair]))
+        left |= {name: left[name][share:] for name in pair}
+    return clients
+
+
+def _name_subsets(count: int, duplicates: NDArray[np.bool_] | None) -> dict[str, Positions]:
+    # The parts give each client a stretch of the test; the first of every stretch are the paper's.
+    each = min(UNSEEN, count) // CLIENTS
+    stretches = np.array_split(np.arange(count), CLIENTS)
+    small = np.concatenate([stretch[:each] for stretch in stretches])
+    if count - len(small) < CLIENTS:
+        subsets = {f"{count:,} unseen": np.arange(count)}
+    else:
+        subsets = {f"{len(small):,} unseen": small, WHOLE: np.arange(count)}
+    if duplicates is not None and 0 < duplicates[small].sum() < len(small):
+        subsets |= {
+            f"{name}, near duplicates left out": positions[~duplicates[positions]]
+            for name, positions in subsets.items()
+        }
+    return subsets
+
+
+def _read_near_duplicates(data: str, asked: Positions) -> NDArray[np.bool_] | None:
+    """Return the flags of the test images in the order of ``asked``, None where there are none."""
+    flags = _read_column(data, "test_near_duplicate")
+    if flags is None:
+        return None
+    if flags.shape != asked.shape:
+        raise ClientError(
+            f"{data}: test_near_duplicate has the shape {list(flags.shape)}, not [{len(asked)}]"
+        )
+    return flags.astype(bool)[asked]
+
+
+def _read_column(data: str, name: str) -> NDArray[Any] | None:
+    return read_npz_column(Path(data), name) if Path(data).suffix.lower() == ".npz" else None
+
+
+def _describe(data: str, parts: Parts, size: Size) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "name": parts.name,
+        "pixels": f"{size[0]}x{size[1]}",
+        "classes": sorted({str(label) for label in parts.unseen.labels}),
+        "public_images": len(parts.public),
+        "images_per_client": [len(client) for client in parts.clients],
+        "test_images": len(parts.unseen),
+    }
+    patients = [_read_column(data, f"{split}_patients") for split in ("train", "test")]
+    if patients[0] is not None and patients[1] is not None:
+        both = np.intersect1d(patients[0], patients[1])
+        facts["patients_in_training_and_test"] = len(both)
+    return facts

@@ -1,0 +1,70 @@
+"""The experiment on the messages of an earlier run, which has left its directory with ``--keep``.
+
+Nothing is encoded or sent again: a broker opens the earlier run's log, ``ioa replay`` fills a
+database of its own from it, and the server learns from that.
+"""
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ioa.errors import SettingsError
+from ioa.research.lab.consortium import Consortium
+from ioa.research.lab.deployment import ProcessFailed
+from ioa.research.lab.parts import CLIENT_IDS
+from ioa.research.papers.one_shot_latents.plan import Plan
+from ioa.research.papers.one_shot_latents.services import LEARNED, Learned
+from stream.broker.embedded import EmbeddedBroker
+
+
+def check_kept(plan: Plan, replayed: Path) -> None:
+    """Raise SettingsError unless an earlier run has kept all seeds of this plan."""
+    for seed in range(plan.seeds):
+        directory = replayed / f"seed-{seed}"
+        if not (directory / LEARNED).is_file():
+            raise SettingsError(
+                f"{directory} is not there: --replay takes the directory that a run with as many "
+                "seeds has left with --keep"
+            )
+        kept = Plan.read(directory)
+        # How often, and where the images lay, changes nothing about the messages.
+        if replace(kept, data=plan.data, seeds=plan.seeds) != plan or kept.source != plan.source:
+            raise SettingsError(
+                f"{directory} is of {kept.name}, not of {plan.name}; name the same options as then"
+            )
+
+
+def copy_encoders(kept: Path, directory: Path, names: Sequence[str]) -> None:
+    """Give a run the encoders of an earlier one."""
+    for name in names:
+        shutil.copytree(kept / name, directory / name)
+
+
+def replay_messages(consortium: Consortium, kept: Path, encoders: Sequence[str]) -> Learned:
+    """Fill the server's database from the log of an earlier run, and start to train and answer.
+
+    The deployment must be running, with its database still empty.
+
+    Raises:
+        ProcessFailed: the replay failed, or stored another number of latents.
+        StreamError: the earlier run's broker does not start.
+    """
+    deployment, directory = consortium.deployment, consortium.directory
+    into = deployment.settings.server.database_url
+    with consortium.story.wait("replaying"), EmbeddedBroker(kept / "broker") as broker:
+        command = ["replay", "--into", into, "--database", f"sqlite:///{kept / 'ioa.db'}"]
+        where = ["--bootstrap-servers", broker.bootstrap_servers, "--json"]
+        report = deployment.finish("replay", deployment.start("replay", [*command, *where]))
+    record = json.loads((kept / LEARNED).read_text())
+    if report["stored"] != record["stored"]:
+        raise ProcessFailed(
+            f"{kept} has learned from {record['stored']} latents, and the replay has stored "
+            f"{report['stored']}; refused: {report['refused'] or 'none'}"
+        )
+    consortium.story.tell(f"{report['stored']} latents replayed, digest {report['digest'][:12]}")
+    encoder_ids = deployment.register([directory / name for name in encoders], CLIENT_IDS)
+    deployment.start_server("train")
+    deployment.start_server("infer")
+    return Learned(encoder_ids, record | {"replayed": report["digest"]})

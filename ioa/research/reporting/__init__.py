@@ -1,0 +1,1 @@
+"""What all results are shown with: Markdown, pictures, pages."""

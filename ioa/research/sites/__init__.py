@@ -1,0 +1,1 @@
+"""What each site adds to the others, by training without it."""

@@ -1,0 +1,176 @@
+"""What a set of sites is worth: the accuracy of a classifier that learned from their latents."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from ioa.research.studies.conditions import Conditions
+from ioa.research.studies.configuration import Head, Split
+from ioa.research.studies.learning import learn, load_latents
+from ioa.research.studies.splits import divide
+from ioa.research.studies.trials import apply_head, compute_id
+from server_classifier.heads.settings import TrainingSettings
+from server_classifier.store.datasets.latents import DatasetLatents
+
+Integers = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Game:
+    """What is the same for all sets of sites.
+
+    Attributes:
+        test_share: of the groups of every site and label, which are tested on.
+        before: only latents received before this time (milliseconds since 1970 UTC) are learned.
+        noise: site and share of its labels that are changed before anything learns from them.
+        received: with ``before``, the hash of which latents these are: the dataset's digest does
+            not cover when they were received.
+    """
+
+    digest: str
+    encoder_id: str
+    head: Head
+    settings: TrainingSettings
+    test_share: float
+    before: int | None = None
+    noise: tuple[tuple[str, float], ...] = ()
+    received: str | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """Return all that decides the value of a set of sites, but the set and the seed."""
+        return {
+            "digest": self.digest,
+            "encoder_id": self.encoder_id,
+            "head": self.head,
+            "settings": apply_head(self.head, self.settings).model_dump(mode="json"),
+            "test_share": self.test_share,
+            "before": self.before,
+            "noise": dict(self.noise),
+            "received": self.received,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Coalition:
+    """Some sites, sorted, which learn together; and the seed of test set, noise and training."""
+
+    game: Game
+    seed: int
+    sites: tuple[str, ...]
+
+    def describe(self) -> dict[str, Any]:
+        """Return all that decides its value."""
+        return self.game.describe() | {"seed": self.seed, "sites": self.sites}
+
+    @property
+    def id(self) -> str:
+        """The name of its file."""
+        return compute_id(self.describe())
+
+
+class CoalitionRecord(BaseModel):
+    """What a set of sites is worth; not ``trained`` where it has no two labels to tell apart.
+
+    Then it always answers its one label. No site at all guesses the test's most frequent label.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["ioa-coalition/1"] = "ioa-coalition/1"
+    id: str
+    coalition: dict[str, Any]
+    accuracy: float
+    trained: bool
+    rows_learned: int
+    rows_tested: int
+    seconds: float
+    conditions: Conditions
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Which of the N latents may be learned and which are tested, and the labels to learn [N].
+
+    The test keeps the labels as the sites stated them.
+    """
+
+    learnable: Mask
+    tested: Mask
+    targets: Integers
+
+
+def value_coalitions(
+    coalitions: Sequence[Coalition], snapshot: Path, conditions: Conditions
+) -> list[CoalitionRecord]:
+    """Value each set of sites; they learn from different latents, and so one after another."""
+    return [value_coalition(one, snapshot, conditions) for one in coalitions]
+
+
+def value_coalition(
+    coalition: Coalition, snapshot: Path, conditions: Conditions
+) -> CoalitionRecord:
+    """Train on the latents of the sites, test on the same latents of all sites."""
+    latents = load_latents(snapshot)
+    started = time.perf_counter()
+    scene = set_scene(latents, coalition.game, coalition.seed)
+    places = [latents.sites.index(site) for site in coalition.sites]
+    learned = scene.learnable & np.isin(latents.site_of, places)
+    accuracy, trained = _measure(latents, scene, learned, coalition)
+    return CoalitionRecord(
+        id=coalition.id,
+        coalition=coalition.describe(),
+        accuracy=accuracy,
+        trained=trained,
+        rows_learned=int(learned.sum()),
+        rows_tested=int(scene.tested.sum()),
+        seconds=time.perf_counter() - started,
+        conditions=conditions,
+    )
+
+
+def set_scene(latents: DatasetLatents, game: Game, seed: int) -> Scene:
+    """Draw the test set and change labels, the same for all sets of sites.
+
+    Raises:
+        StudyError: there is nothing to test on, or nothing else.
+    """
+    split = Split(hold_out="subject", share=game.test_share)
+    learnable, tested = divide(latents, split, seed, "held out")
+    if game.before is not None:
+        learnable &= latents.received_at < game.before
+    targets = latents.targets.copy()
+    for site, share in game.noise:
+        place = latents.sites.index(site)
+        rng = np.random.default_rng([seed, place])
+        rows = np.flatnonzero(learnable & (latents.site_of == place))
+        chosen = rng.choice(rows, round(share * len(rows)), replace=False)
+        targets[chosen] = change_labels(targets[chosen], len(latents.labels), rng)
+    return Scene(learnable, tested, targets)
+
+
+def change_labels(targets: Integers, classes: int, rng: np.random.Generator) -> Integers:
+    """Return another class for each target, any other with equal chance."""
+    return (targets + rng.integers(1, classes, len(targets))) % classes
+
+
+def _measure(
+    latents: DatasetLatents, scene: Scene, learned: Mask, coalition: Coalition
+) -> tuple[float, bool]:
+    """Return the accuracy and whether it is that of a training."""
+    truth = latents.targets[scene.tested]
+    targets = scene.targets[learned]
+    if not len(targets):
+        return float(np.bincount(truth).max() / len(truth)), False
+    if (targets == targets[0]).all():
+        return float((truth == targets[0]).mean()), False
+    settings = apply_head(coalition.game.head, coalition.game.settings)
+    classifier = learn(latents.values[learned], targets, seed=coalition.seed, settings=settings)
+    answers = classifier.predict(latents.values[scene.tested], len(latents.labels)).argmax(axis=1)
+    return float((answers == truth).mean()), True

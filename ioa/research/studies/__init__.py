@@ -1,0 +1,1 @@
+"""Studies: classifiers trained on datasets under many settings, seeds and folds."""

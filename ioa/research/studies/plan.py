@@ -1,0 +1,89 @@
+"""A study on disk: ``study.json`` says what it is made of, the trials lie beside it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from ioa.research.studies.configuration import StudyConfig
+from ioa.research.studies.errors import StudyError
+from ioa.research.studies.records import TrialRecord, read_record, read_records
+from ioa.research.studies.trials import DatasetFacts, Trial, list_trials
+
+PLAN = "study.json"
+
+
+class StudyPlan(BaseModel):
+    """A study's configuration and what its datasets were when it ran last."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["ioa-study/1"] = "ioa-study/1"
+    config: StudyConfig
+    datasets: tuple[DatasetFacts, ...]
+
+    def list_trials(self) -> list[Trial]:
+        """Return all trials, done or not."""
+        return list_trials(self.config, self.datasets)
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A plan and the records that there are of its trials, by id."""
+
+    plan: StudyPlan
+    records: dict[str, TrialRecord]
+
+    @property
+    def name(self) -> str:
+        """The name that its configuration gives it."""
+        return self.plan.config.name
+
+
+def read_study(out: Path, name: str) -> Study:
+    """Read a study by its name, finished or not.
+
+    Raises:
+        StudyError: there is none of this name, or a file is damaged.
+    """
+    folder = out / name
+    if not (folder / PLAN).is_file():
+        known = ", ".join(_list_names(out)) or "none at all"
+        raise StudyError(f"there is no study {name} in {out}; there is {known}")
+    plan = read_record(StudyPlan, folder / PLAN)
+    ids = [trial.id for trial in plan.list_trials()]
+    return Study(plan, read_records(TrialRecord, folder, ids))
+
+
+def list_studies(out: Path) -> tuple[list[Study], list[StudyError]]:
+    """Return all studies of a folder by name, and what is wrong with those that are damaged."""
+    studies, errors = [], []
+    for name in _list_names(out):
+        try:
+            studies.append(read_study(out, name))
+        except StudyError as error:
+            errors.append(error)
+    return studies, errors
+
+
+def refuse_other(folder: Path, plan: StudyPlan) -> None:
+    """Refuse a plan without the trials that a folder's own plan has; more of them may be added.
+
+    Raises:
+        StudyError: the study there would lose trials, or its plan is damaged.
+    """
+    if not (folder / PLAN).is_file():
+        return
+    planned = {trial.id for trial in plan.list_trials()}
+    there = {trial.id for trial in read_record(StudyPlan, folder / PLAN).list_trials()}
+    if lost := len(there - planned):
+        raise StudyError(
+            f"{folder} holds another study: {lost} of its {len(there)} trials would be gone from "
+            "the table, as their dataset, split or settings are not those of the file; give the "
+            f"file another name, or remove {folder}"
+        )
+
+
+def _list_names(out: Path) -> list[str]:
+    return sorted(file.parent.name for file in out.glob(f"*/{PLAN}"))

@@ -1,0 +1,131 @@
+"""The trials of a study: one training each, named by the hash of all that decides its result."""
+
+import hashlib
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, ConfigDict
+
+from ioa.research.studies.configuration import Head, Split, StudyConfig
+from ioa.research.studies.errors import StudyError
+from ioa.research.studies.splits import list_folds
+from server_classifier.heads.settings import TrainingSettings
+
+ID_DIGITS = 16
+RULES = 3
+"""Another number whenever splits or dropout are drawn, or scores counted, in another way."""
+
+
+class DatasetFacts(BaseModel):
+    """What a study knows of the latents of one dataset and encoder without reading them again.
+
+    Attributes:
+        rows: how many there are; ``with_subject`` and ``with_image`` name a subject, an image.
+        groups: what no split divides (``DatasetLatents.groups``).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    digest: str
+    encoder_id: str
+    rows: int
+    sites: tuple[str, ...]
+    labels: tuple[str, ...]
+    groups: int
+    with_subject: int
+    with_image: int
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What is compared with others, one row of the table: all but seed and fold."""
+
+    dataset: str
+    digest: str
+    encoder_id: str
+    head: Head
+    settings: TrainingSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One training and the test of what it made."""
+
+    variant: Variant
+    split: Split
+    seed: int
+    fold: str
+
+    def describe(self) -> dict[str, Any]:
+        """Return all that decides the result; the dataset's name does not, its digest does."""
+        return {
+            "digest": self.variant.digest,
+            "encoder_id": self.variant.encoder_id,
+            "head": self.variant.head,
+            "settings": self.variant.settings.model_dump(mode="json"),
+            "split": self.split.model_dump(mode="json", exclude_none=True),
+            "seed": self.seed,
+            "fold": self.fold,
+        }
+
+    @property
+    def stack_key(self) -> tuple[object, ...]:
+        """What trials that are trained at once have in common: latents, and a network's shape."""
+        drawn = None if self.split.hold_out == "site" else self.seed
+        variant = self.variant
+        return variant.digest, variant.encoder_id, drawn, self.fold, variant.settings.shape
+
+    @property
+    def id(self) -> str:
+        """The name of its file."""
+        return compute_id(self.describe())
+
+
+def compute_id(description: dict[str, Any]) -> str:
+    """Return the first digits of the SHA-256 of a description in JSON, in hexadecimal."""
+    text = orjson.dumps(description | {"rules": RULES}, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(text).hexdigest()[:ID_DIGITS]
+
+
+def list_variants(config: StudyConfig, datasets: tuple[DatasetFacts, ...]) -> list[Variant]:
+    """Return the rows of the study's table, each once."""
+    every = product(datasets, config.heads, config.settings)
+    return list(
+        dict.fromkeys(
+            Variant(facts.name, facts.digest, facts.encoder_id, head, apply_head(head, settings))
+            for facts, head, settings in every
+        )
+    )
+
+
+def list_trials(config: StudyConfig, datasets: tuple[DatasetFacts, ...]) -> list[Trial]:
+    """Return all trials, seed by seed, so that a run cut short has something of every variant.
+
+    Raises:
+        StudyError: a dataset cannot be split in the way that is asked for.
+    """
+    folds = {(facts.name, facts.encoder_id): _list_folds(config.split, facts) for facts in datasets}
+    return [
+        Trial(variant, config.split, seed, fold)
+        for seed, variant in product(config.seeds, list_variants(config, datasets))
+        for fold in folds[variant.dataset, variant.encoder_id]
+    ]
+
+
+def _list_folds(split: Split, facts: DatasetFacts) -> list[str]:
+    if split.hold_out == "subject" and not facts.with_subject:
+        raise StudyError(
+            f"no subject can be held out: no latent of dataset {facts.name} names one; use folds, "
+            "which keep images together"
+        )
+    return list_folds(split, facts.sites)
+
+
+def apply_head(head: Head, settings: TrainingSettings) -> TrainingSettings:
+    """Return what the head is trained with: without hidden layers there is no dropout either."""
+    if head == "mlp":
+        return settings
+    return settings.model_copy(update={"hidden": (), "dropout": 0.0})

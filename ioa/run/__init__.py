@@ -1,0 +1,1 @@
+"""Processes: started, watched, logged and ended in order."""

@@ -1,1 +1,0 @@
-"""Studies: trials on datasets, and what each site adds, without broker or clients."""

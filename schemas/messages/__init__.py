@@ -1,0 +1,1 @@
+"""What is said: typed messages, their rules, their envelope, and dead letters."""

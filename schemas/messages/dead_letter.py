@@ -1,0 +1,160 @@
+"""A record that could not be used, with the reason.
+
+On the dead-letter topic it keeps its key, value and headers and gains the reason and its origin as
+further headers; the JSON form is what people and tools read. Beside the dead letters stand notes of
+those that were sent again.
+"""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import orjson
+
+from schemas.errors import SchemaError
+from schemas.messages import headers as names
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+_ORIGIN = (
+    names.ORIGIN_TOPIC,
+    names.ORIGIN_PARTITION,
+    names.ORIGIN_OFFSET,
+    names.ORIGIN_TIMESTAMP,
+)
+_ADDED = (names.ERROR_REASON, names.ERROR_FIELD, *_ORIGIN)
+_NOTE = (names.KIND, b"sent-again")
+
+
+class Origin(NamedTuple):
+    """Where a record stood. The timestamp, of the broker, differs in a topic that was made again.
+
+    A record may be buried twice, before and after a crash; those dead letters have one origin.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+
+    def to_note(self) -> list[tuple[str, bytes | None]]:
+        """Return the headers that note, on the dead-letter topic, that the record was sent again.
+
+        No dead letter looks like that: it has more headers.
+        """
+        return [
+            _NOTE,
+            *((name, str(value).encode()) for name, value in zip(_ORIGIN, self, strict=True)),
+        ]
+
+    @classmethod
+    def from_note(cls, headers: Headers) -> "Origin | None":
+        """Read a note; None where it is something else."""
+        if tuple(name for name, _ in headers) != (names.KIND, *_ORIGIN) or headers[0] != _NOTE:
+            return None
+        try:
+            topic, *numbers = ((value or b"").decode() for _, value in headers[1:])
+            return cls(topic, *map(int, numbers))
+        except ValueError:
+            return None
+
+
+@dataclass(slots=True)
+class DeadLetter:
+    """The original record, ``reason`` and ``field`` at fault, and where the record came from.
+
+    ``origin_timestamp`` is in milliseconds since the Unix epoch, by the broker's clock.
+    """
+
+    reason: str
+    field: str | None
+    origin_topic: str
+    origin_partition: int
+    origin_offset: int
+    origin_timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+    @property
+    def origin(self) -> Origin:
+        """Where the record stood."""
+        return Origin(
+            self.origin_topic, self.origin_partition, self.origin_offset, self.origin_timestamp
+        )
+
+    def to_headers(self) -> list[tuple[str, bytes | None]]:
+        """Return the original headers followed by the reason and the origin."""
+        added = {
+            names.ERROR_REASON: self.reason,
+            names.ERROR_FIELD: self.field or "",
+            names.ORIGIN_TOPIC: self.origin_topic,
+            names.ORIGIN_PARTITION: str(self.origin_partition),
+            names.ORIGIN_OFFSET: str(self.origin_offset),
+            names.ORIGIN_TIMESTAMP: str(self.origin_timestamp),
+        }
+        return [*self.headers, *((name, text.encode()) for name, text in added.items())]
+
+    @classmethod
+    def from_headers(cls, key: bytes | None, value: bytes | None, headers: Headers) -> "DeadLetter":
+        """Read a record of the dead-letter topic.
+
+        Raises:
+            SchemaError: the headers that ``to_headers`` adds last are not there.
+        """
+        kept, added = headers[: -len(_ADDED)], headers[-len(_ADDED) :]
+        if tuple(name for name, _ in added) != _ADDED:
+            raise SchemaError(f"the last headers are not {', '.join(_ADDED)}")
+        try:
+            reason, field, topic, *numbers = ((text or b"").decode() for _, text in added)
+            partition, offset, timestamp = map(int, numbers)
+        except ValueError as error:
+            raise SchemaError(f"the added headers are damaged: {error}") from error
+        return cls(reason, field or None, topic, partition, offset, timestamp, key, value, kept)
+
+    def to_json(self) -> bytes:
+        """Return a JSON object with bytes in base64."""
+        document = {
+            "reason": self.reason,
+            "field": self.field,
+            "originTopic": self.origin_topic,
+            "originPartition": self.origin_partition,
+            "originOffset": self.origin_offset,
+            "originTimestamp": self.origin_timestamp,
+            "key": _to_text(self.key),
+            "value": _to_text(self.value),
+            "headers": [{"name": name, "value": _to_text(value)} for name, value in self.headers],
+        }
+        return orjson.dumps(document)
+
+    @classmethod
+    def from_json(cls, raw: bytes) -> "DeadLetter":
+        """Read what ``to_json`` wrote.
+
+        Raises:
+            SchemaError: it is something else.
+        """
+        try:
+            document = orjson.loads(raw)
+            return cls(
+                document["reason"],
+                document["field"],
+                document["originTopic"],
+                document["originPartition"],
+                document["originOffset"],
+                document["originTimestamp"],
+                _to_bytes(document["key"]),
+                _to_bytes(document["value"]),
+                [(header["name"], _to_bytes(header["value"])) for header in document["headers"]],
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise SchemaError(f"is not an exported dead letter: {error!r}") from error
+
+
+def _to_text(data: bytes | None) -> str | None:
+    return None if data is None else base64.b64encode(data).decode()
+
+
+def _to_bytes(text: str | None) -> bytes | None:
+    return None if text is None else base64.b64decode(text, validate=True)

@@ -1,0 +1,169 @@
+"""The rules every message keeps, whatever form it travelled in."""
+
+import re
+import unicodedata
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from schemas.errors import SchemaError
+from schemas.messages.message import Aggregate, LatentMessage, Message, Privacy, Refusal, Reply
+
+LABEL_MAX = 256
+LARGEST_COUNT = 2**31 - 1
+LEAST_QUERY_EPSILON = 8.0
+"""Noise of this epsilon or less makes the answer about one image little better than chance."""
+TEXT_MAX = 2_000
+_CLIENT_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_TOKEN = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
+_RULES = {
+    "clientID": (_CLIENT_ID, "1 to 63 of a-z, 0-9 and '-', not starting with '-'"),
+    "messageID": (_UUID7, "a UUID of version 7 in lower case"),
+    "inReplyTo": (_UUID, "a UUID in lower case"),
+    "encoderID": (_SHA256, "64 hexadecimal digits in lower case"),
+    "policy": (_SHA256, "64 hexadecimal digits in lower case"),
+    "imageID": (_TOKEN, "1 to 128 letters, digits and _.:-"),
+    "subject": (_TOKEN, "1 to 128 letters, digits and _.:-"),
+    "modelVersion": (_TOKEN, "1 to 128 letters, digits and _.:-"),
+}
+
+
+def check_name(field: str, value: str) -> None:
+    """Raise SchemaError unless ``value`` has the form that ``field`` requires."""
+    pattern, expected = _RULES[field]
+    if pattern.fullmatch(value) is None:
+        raise SchemaError(f"{shorten(value)} is not {expected}", field)
+
+
+# The same few names and labels stand in nearly every message. Errors are not remembered.
+_check_frequent_name = lru_cache(maxsize=1024)(check_name)
+
+
+@lru_cache(maxsize=1024)
+def check_label(label: str) -> None:
+    """Raise SchemaError for a label that is too long, blank or holds control characters."""
+    if len(label) > LABEL_MAX:
+        raise SchemaError(f"has {len(label)} characters, {LABEL_MAX} are allowed", "label")
+    if not label.isprintable():
+        raise SchemaError(f"{shorten(label)} holds control characters or odd spaces", "label")
+    if not unicodedata.is_normalized("NFC", label):
+        # Else two labels that look the same would be two classes.
+        raise SchemaError(f"{shorten(label)} is not in Unicode normal form C (NFC)", "label")
+    if label != label.strip():
+        raise SchemaError(f"{shorten(label)} begins or ends with a blank", "label")
+
+
+def parse_timestamp(text: str) -> datetime:
+    """Read the paper's ``YYYY-MM-DD HH:MM:SS`` as UTC."""
+    try:
+        if _TIMESTAMP.fullmatch(text) is None:
+            raise ValueError(text)
+        return datetime.fromisoformat(text).replace(tzinfo=UTC)
+    except ValueError:
+        raise SchemaError(
+            f"{shorten(text)} is not a time in UTC such as 2017-04-28 13:10:02", "timestamp"
+        ) from None
+
+
+def format_timestamp(moment: datetime) -> str:
+    """Write a time the way the paper prints it, in UTC and whole seconds."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def cut_text(text: str) -> str:
+    """Return the text, cut where it is longer than a message may carry."""
+    return text if len(text) <= TEXT_MAX else f"{text[: TEXT_MAX - 3]}..."
+
+
+def shorten(value: Any, limit: int = 60) -> str:
+    """Quote a value for an error message, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
+
+
+def validate(message: Message) -> None:
+    """Check every field of a message against the contract.
+
+    Raises:
+        SchemaError: names the first field at fault.
+    """
+    _check_frequent_name("clientID", message.client_id)
+    check_label(message.label)
+    if message.message_id is not None:
+        check_name("messageID", message.message_id)
+    if isinstance(message, LatentMessage):
+        _validate_latent(message)
+    else:
+        if message.in_reply_to is not None:
+            check_name("inReplyTo", message.in_reply_to)
+        if isinstance(message, Reply):
+            _validate_reply(message)
+        elif isinstance(message, Refusal):
+            _check_text("error", message.error)
+            _check_text("field", message.field)
+
+
+def _validate_latent(message: LatentMessage) -> None:
+    if message.mode == "learning" and not message.label:
+        raise SchemaError("is empty; a learning message needs one", "label")
+    if message.mode == "service" and message.label:
+        raise SchemaError("must be empty in service mode: the server is asked for it", "label")
+    if message.encoder_id is not None:
+        _check_frequent_name("encoderID", message.encoder_id)
+    if message.image_id is not None:
+        check_name("imageID", message.image_id)
+    if message.subject is not None:
+        check_name("subject", message.subject)
+    if message.policy is not None:
+        _check_frequent_name("policy", message.policy)
+    if message.aggregate is not None:
+        _validate_aggregate(message.aggregate)
+    if message.privacy is not None:
+        _validate_privacy(message.privacy)
+
+
+def _validate_aggregate(aggregate: Aggregate) -> None:
+    if not 1 <= aggregate.count <= LARGEST_COUNT or (
+        aggregate.kind == "record" and aggregate.count != 1
+    ):
+        raise SchemaError(
+            f"{aggregate.count} does not fit kind {aggregate.kind!r}", "aggregate.count"
+        )
+
+
+def _validate_privacy(privacy: Privacy) -> None:
+    if not privacy.mechanism:
+        raise SchemaError("is empty; 'none' says that nothing was done", "privacy.mechanism")
+    for name in ("mechanism", "unit", "adjacency", "ledger_head"):
+        _check_text(f"privacy.{name}", getattr(privacy, name))
+    if privacy.ledger_sequence is not None and abs(privacy.ledger_sequence) >= 2**63:
+        raise SchemaError("is no 64-bit number", "privacy.ledgerSequence")
+    if privacy.epsilon is not None and not 0 < privacy.epsilon < float("inf"):
+        raise SchemaError(f"{privacy.epsilon} is not a positive number", "privacy.epsilon")
+    if privacy.delta is not None and not 0 <= privacy.delta < 1:
+        raise SchemaError(f"{privacy.delta} is not in [0, 1)", "privacy.delta")
+    if privacy.guarantee and None in (privacy.epsilon, privacy.unit, privacy.adjacency):
+        raise SchemaError("needs epsilon, unit and adjacency", "privacy.guarantee")
+    for name, value in (privacy.parameters or {}).items():
+        if not abs(value) < float("inf"):
+            raise SchemaError(f"{shorten(name)} is not finite: {value}", "privacy.parameters")
+
+
+def _validate_reply(reply: Reply) -> None:
+    if reply.encoder_id is not None:
+        check_name("encoderID", reply.encoder_id)
+    if reply.model_version is not None:
+        check_name("modelVersion", reply.model_version)
+    for label, value in (reply.probabilities or {}).items():
+        if not 0 <= value <= 1.0001:
+            raise SchemaError(f"{value} of {shorten(label)} is none", "probabilities")
+    _check_text("error", reply.error)
+
+
+def _check_text(field: str, text: str | None) -> None:
+    if text is not None and len(text) > TEXT_MAX:
+        raise SchemaError(f"has {len(text)} characters, {TEXT_MAX} are allowed", field)

@@ -1,0 +1,1 @@
+"""Messages as bytes: JSON as the paper prints it, Avro, and the published Avro schemas."""

@@ -1,0 +1,1 @@
+"""Questions to replies by the newest version."""

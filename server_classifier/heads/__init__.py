@@ -1,0 +1,1 @@
+"""Classifiers of latents in PyTorch, and their ONNX files."""

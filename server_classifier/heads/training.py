@@ -1,0 +1,221 @@
+"""The training of classifiers of latents.
+
+The third seed trains a multilayer perceptron in mini-batches of 64 on what the database holds;
+ours grow with the set.
+Training starts from scratch every time: a warm start forgets the classes of sites that sent
+earlier.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import OneCycleLR
+
+from server_classifier.errors import ServerError
+from server_classifier.heads.dropout import Dropout
+from server_classifier.heads.network_stack import NetworkStack, widen
+from server_classifier.heads.perceptron import LatentClassifier
+from server_classifier.heads.settings import TrainingSettings
+
+SMALLEST_SCALE = 1e-6  # a latent that varies less than this is a constant and stays unscaled
+
+OnEpoch = Callable[[int, int], None]
+"""Takes how many epochs are done and how many there will be; what it raises ends the training."""
+
+
+class TrainingError(ServerError):
+    """The latents cannot be learned from; the text says what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingReport:
+    """What a training did.
+
+    Attributes:
+        loss: mean cross-entropy of the last epoch, in nats.
+        seconds: of several networks that trained at once, an equal share.
+    """
+
+    rows: int
+    epochs: int
+    steps: int
+    loss: float
+    seconds: float
+
+
+class Learner(NamedTuple):
+    """A network to be trained; ``seed`` is of its first weights, its batches and its dropout."""
+
+    seed: int
+    settings: TrainingSettings
+
+
+class Trained(NamedTuple):
+    """A classifier ready to answer, and how it was made."""
+
+    model: LatentClassifier
+    report: TrainingReport
+
+
+def fit(
+    values: NDArray[np.float32],
+    targets: NDArray[np.int64],
+    *,
+    seed: int,
+    settings: TrainingSettings | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> Trained:
+    """Train a classifier from scratch on one thread; the same input and seed give the same weights.
+
+    Args:
+        values: latents [N, D].
+        targets: the class of each, [N], from 0 to P - 1.
+        seed: of the initial weights, the order of the latents and the dropout.
+        settings: the defaults when None.
+        on_epoch: called after each epoch.
+
+    Raises:
+        TrainingError: fewer than two classes, values and targets that do not fit together, or
+            values so large that the training diverged.
+    """
+    learner = Learner(seed, settings or TrainingSettings())
+    (trained,) = fit_stack(values, targets, [learner], on_epoch=on_epoch)
+    if isinstance(trained, TrainingError):
+        raise trained
+    return trained
+
+
+def fit_stack(
+    values: NDArray[np.float32],
+    targets: NDArray[np.int64],
+    learners: Sequence[Learner],
+    *,
+    on_epoch: OnEpoch | None = None,
+) -> list[Trained | TrainingError]:
+    """Train classifiers at once, each to the weights that ``fit`` gives it, and return them.
+
+    One that diverges harms no other; in its place is the error.
+
+    Args:
+        learners: their settings are of one ``shape``.
+
+    Raises:
+        TrainingError: fewer than two classes, or values and targets that do not fit together.
+    """
+    _check(values, targets)
+    started = time.perf_counter()
+    with _one_thread():
+        latents = torch.from_numpy(np.ascontiguousarray(values, np.float32))
+        spread = latents.std(dim=0, correction=0)
+        mean, scale = latents.mean(dim=0), torch.where(spread > SMALLEST_SCALE, spread, 1.0)
+        models = [_make_model(one, mean, scale, int(targets.max()) + 1) for one in learners]
+        inputs = torch.zeros(len(latents), widen(len(mean)))
+        torch.sub(latents, mean, out=inputs[:, : len(mean)]).div_(scale)
+        losses = _run_epochs(models, inputs, torch.from_numpy(targets), learners, on_epoch)
+    settings, rows = learners[0].settings, len(values)
+    epochs = settings.epochs_for(rows)
+    steps, seconds = epochs * settings.steps_for(rows), time.perf_counter() - started
+    return [
+        _conclude(model, TrainingReport(rows, epochs, steps, loss, seconds / len(learners)))
+        for model, loss in zip(models, losses, strict=True)
+    ]
+
+
+def _conclude(model: LatentClassifier, report: TrainingReport) -> Trained | TrainingError:
+    if not math.isfinite(report.loss):
+        return TrainingError("the training diverged: are there latents beyond 1e30?")
+    return Trained(model, report)
+
+
+def _check(values: NDArray[np.float32], targets: NDArray[np.int64]) -> None:
+    if values.ndim != 2 or len(values) != len(targets):
+        raise TrainingError(
+            f"latents of shape {values.shape} and {len(targets)} targets do not fit together"
+        )
+    if len(np.unique(targets)) < 2:
+        raise TrainingError("a classifier needs latents of at least two labels")
+
+
+def _make_model(learner: Learner, mean: Tensor, scale: Tensor, classes: int) -> LatentClassifier:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(learner.seed)
+        model = LatentClassifier(len(mean), classes, learner.settings)
+    model.mean.copy_(mean)
+    model.scale.copy_(scale)
+    return model.eval()
+
+
+def _run_epochs(
+    models: Sequence[LatentClassifier],
+    latents: Tensor,
+    targets: Tensor,
+    learners: Sequence[Learner],
+    on_epoch: OnEpoch | None,
+) -> list[float]:
+    """Train in place; return each network's mean loss of the last epoch."""
+    settings, rows = [one.settings for one in learners], len(latents)
+    epochs, batches = settings[0].epochs_for(rows), settings[0].steps_for(rows)
+    rngs = [np.random.Generator(np.random.SFC64(one.seed)) for one in learners]
+    widths = [widen(units) for units in settings[0].hidden]
+    dropout = Dropout([one.dropout for one in settings], rngs, widths)
+    stack = NetworkStack(models)
+    descent = _Descent(stack, settings, epochs * batches)
+    total = torch.zeros(len(models))
+    for epoch in range(epochs):
+        total.zero_()
+        orders = torch.from_numpy(np.stack([rng.permutation(rows) for rng in rngs], axis=1))
+        for batch in orders.tensor_split(batches):
+            factors = dropout.draw(len(batch))
+            total += stack.compute_gradients(latents[batch], targets[batch], factors)
+            descent.step()
+        if on_epoch is not None:
+            on_epoch(epoch + 1, epochs)
+    stack.write_back()
+    return (total / batches).tolist()
+
+
+class _Descent:
+    """AdamW on the one-cycle schedule, for each network with its own rate and decay.
+
+    Weight decay (Loshchilov & Hutter, ICLR 2019) pulls on matrices only; biases and batch
+    normalisation stay free.
+    """
+
+    def __init__(
+        self, stack: NetworkStack, settings: Sequence[TrainingSettings], steps: int
+    ) -> None:
+        groups: dict[tuple[float, float], list[Tensor]] = {}
+        for one, weights, gradients in zip(settings, stack.weights, stack.gradients, strict=True):
+            split = [stack.matrices, weights.numel() - stack.matrices]
+            matrices, others = torch.split(weights, split)
+            matrices.grad, others.grad = torch.split(gradients, split)
+            groups.setdefault((one.learning_rate, one.weight_decay), []).append(matrices)
+            groups.setdefault((one.learning_rate, 0.0), []).append(others)
+        decays = [{"params": group, "weight_decay": decay} for (_, decay), group in groups.items()]
+        self._adam = AdamW(decays, fused=True)
+        self._schedule = OneCycleLR(self._adam, [peak for peak, _ in groups], total_steps=steps)
+
+    def step(self) -> None:
+        """Follow the gradients once."""
+        self._adam.step()
+        self._schedule.step()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep torch to one thread inside: two are slower on batches this small, and repeat less."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,202 @@
+"""Which messages the server accepts: registered client, registered encoder, fitting vector.
+
+Ingestion and inference ask the same questions, and every refusal names the remedy.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Engine
+
+from schemas.errors import SchemaError
+from schemas.messages.message import LatentMessage
+from schemas.messages.validation import LEAST_QUERY_EPSILON, shorten
+from schemas.quantiser import dequantise
+from schemas.vector import Vector
+from server_classifier.store.database import reading
+from server_classifier.store.errors import StoreUnavailable
+from server_classifier.store.registry.entries import (
+    ClientRow,
+    EncoderRow,
+    list_clients,
+    list_encoders,
+)
+from stream.exchange.codec import Received
+
+_MOST_NAMED = 3
+# One latent far outside the encoder's range spoils the standardisation for all. Noise may carry
+# latents further out, and is then common to all of them.
+_MOST_RANGES = 4.0
+_MOST_RANGES_NOISED = 1000.0
+_REFRESH_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Admitted:
+    """A message that may be used, its client and the encoder that made its latent."""
+
+    received: Received
+    client: ClientRow
+    encoder: EncoderRow
+
+    def to_floats(self) -> NDArray[np.float32]:
+        """Return the latent as float32 [D], int8 codes mapped back by the encoder's range."""
+        values = self.received.message.value.to_numpy().reshape(-1)
+        if values.dtype == np.int8:
+            quantiser = self.encoder.manifest.quantiser
+            return dequantise(values, quantiser.low, quantiser.high)
+        return values.astype(np.float32)
+
+
+class Admission:
+    """Checks messages against what the operator registered.
+
+    Clients and encoders are held in memory for a second, and read again when an unknown one turns
+    up, at most once between two calls of ``begin_batch``.
+
+    Args:
+        engine: the server's database.
+        labels: the declared label space, or None where any label may be learned.
+        clock: seconds that never go back.
+    """
+
+    def __init__(
+        self, engine: Engine, labels: Sequence[str] | None, clock: Callable[[], float]
+    ) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._read_at = float("-inf")
+        self._labels = None if labels is None else dict.fromkeys(labels)
+        self._clients: dict[str, ClientRow] = {}
+        self._encoders: dict[str, EncoderRow] = {}
+        self._fresh = False
+
+    def begin_batch(self) -> None:
+        """Read the registry again if it is old, and permit one more look for what is unknown.
+
+        Raises:
+            StoreUnavailable: the database does not answer, and nothing was read before.
+        """
+        self._fresh = False
+        if self._clock() - self._read_at >= _REFRESH_SECONDS:
+            try:
+                self._refresh()
+            except StoreUnavailable:
+                if not self._clients:
+                    raise
+
+    def knows_client(self, client_id: str | None) -> bool:
+        """Tell whether a client is registered."""
+        return client_id is not None and self._find_client(client_id) is not None
+
+    def admit(self, received: Received) -> Admitted:
+        """Accept a valid message or say why not.
+
+        Raises:
+            SchemaError: client, encoder, vector or label are not what the operator registered.
+            StoreUnavailable: the database does not answer.
+        """
+        message = received.message
+        client = self._find_client(message.client_id)
+        if client is None:
+            raise SchemaError(
+                f"{message.client_id} is not registered; the operator registers it with "
+                f"`ioa server client add {message.client_id} --site SITE`",
+                "clientID",
+            )
+        encoder = self._admit_encoder(message, client)
+        _check_vector(message, encoder)
+        if message.mode == "learning":
+            self._check_label(message.label)
+        else:
+            _check_noise(message)
+        return Admitted(received, client, encoder)
+
+    def _admit_encoder(self, message: LatentMessage, client: ClientRow) -> EncoderRow:
+        encoder_id = message.encoder_id or client.default_encoder
+        if encoder_id is None:
+            raise SchemaError(
+                f"is missing, and client {client.client_id} has no default encoder; the operator "
+                f"names one with `ioa server client add {client.client_id} --site {client.site} "
+                "--default-encoder ID`",
+                "encoderID",
+            )
+        encoder = self._find_encoder(encoder_id)
+        if encoder is None:
+            known = ", ".join(list(self._encoders)[:_MOST_NAMED]) or "none"
+            raise SchemaError(
+                f"{encoder_id} is not registered (known: {known}); latents of different encoders "
+                "do not mix. The operator adds one with `ioa server encoder add DIRECTORY`",
+                "encoderID",
+            )
+        return encoder
+
+    def _check_label(self, label: str) -> None:
+        if self._labels is None or label in self._labels:
+            return
+        nearest = get_close_matches(label, self._labels, n=1, cutoff=0.0)
+        hint = f"; the nearest declared label is {nearest[0]!r}" if nearest else ""
+        raise SchemaError(f"{shorten(label)} is not a declared label{hint}", "label")
+
+    def _find_client(self, client_id: str) -> ClientRow | None:
+        if client_id not in self._clients:
+            self._refresh()
+        return self._clients.get(client_id)
+
+    def _find_encoder(self, encoder_id: str) -> EncoderRow | None:
+        if encoder_id not in self._encoders:
+            self._refresh()
+        return self._encoders.get(encoder_id)
+
+    def _refresh(self) -> None:
+        if self._fresh:
+            return
+        with reading(self._engine) as connection:
+            self._clients = {row.client_id: row for row in list_clients(connection)}
+            self._encoders = {row.encoder_id: row for row in list_encoders(connection)}
+        self._fresh = True
+        self._read_at = self._clock()
+
+
+def _check_vector(message: LatentMessage, encoder: EncoderRow) -> None:
+    length = math.prod(message.value.shape)
+    if length != encoder.latent_dim:
+        raise SchemaError(
+            f"has {length} numbers, and encoder {encoder.encoder_id[:12]} makes "
+            f"{encoder.latent_dim}; was it made by another encoder?",
+            "value",
+        )
+    if message.value.dtype == "float32":
+        noised = message.privacy is not None and message.privacy.mechanism != "none"
+        _check_magnitude(message.value, encoder, noised=noised)
+    if message.value.dtype == "int32":
+        raise SchemaError("int32 grids are not supported yet; send float32 or int8", "dtype")
+    if message.aggregate is not None and message.aggregate.kind == "sum":
+        raise SchemaError("sums are not supported yet; send records or means", "aggregate.kind")
+
+
+def _check_noise(message: LatentMessage) -> None:
+    epsilon = None if message.privacy is None else message.privacy.epsilon
+    if epsilon is not None and epsilon <= LEAST_QUERY_EPSILON:
+        raise SchemaError(
+            f"{epsilon:g} makes a question useless (its answer is little better than chance); "
+            "learn with noise, and ask without",
+            "privacy.epsilon",
+        )
+
+
+def _check_magnitude(vector: Vector, encoder: EncoderRow, *, noised: bool) -> None:
+    quantiser = encoder.manifest.quantiser
+    ranges = _MOST_RANGES_NOISED if noised else _MOST_RANGES
+    limit = ranges * max(abs(quantiser.low), abs(quantiser.high))
+    sizes = np.abs(vector.to_numpy().reshape(-1))
+    if sizes.max() > limit:
+        raise SchemaError(
+            f"is of size {sizes.max():.3g}, and the encoder's latents lie between "
+            f"{quantiser.low:.3g} and {quantiser.high:.3g}",
+            f"value[{int(sizes.argmax())}]",
+        )

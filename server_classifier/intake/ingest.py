@@ -1,0 +1,205 @@
+"""Learning messages into the database, each exactly once.
+
+For each batch, in this order: dead letters are delivered; rows and the positions behind them are
+committed in one transaction; acknowledgements and refusals are delivered. A crash before the commit
+leaves nothing of the batch in the database, and it is read again; a crash after it is not noticed
+there, and who was not answered sends again: the unique ``message_id`` keeps rows single.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from threading import Event
+
+import structlog
+from prometheus_client import CollectorRegistry
+from sqlalchemy import Engine
+
+from schemas.errors import SchemaError
+from schemas.messages.message import Refusal
+from schemas.messages.validation import cut_text
+from server_classifier.intake.admission import Admission, Admitted
+from server_classifier.intake.positions import HeldPositions
+from server_classifier.intake.screening import Refused, sort_records, to_row
+from server_classifier.operations.metrics import count_learning
+from server_classifier.operations.service import DatabaseWatch, await_surroundings, prepare_live
+from server_classifier.settings import ServerSettings
+from server_classifier.store.database import writing
+from server_classifier.store.errors import PositionLost, StoreUnavailable
+from server_classifier.store.latents.rows import insert_latents
+from stream.errors import DeliveryFailed, DependencyDown, PartitionLost
+from stream.exchange.codec import Sender, identify_sender
+from stream.exchange.responder import Responder
+from stream.kafka.record import Record
+from stream.kafka.settings import KafkaSettings
+
+Now = Callable[[], datetime]
+_BATCH_SIZE = 2000
+_LINGER_MS = 5  # acknowledgements travel together
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What becomes of the records of one batch, and what is done of it.
+
+    ``senders`` of the refused records, in their order, are None where it is not known whom to tell.
+    """
+
+    records: Sequence[Record]
+    admitted: list[Admitted]
+    refused: list[Refused]
+    senders: list[Sender | None]
+    buried: bool = False
+    stored: int | None = None
+
+
+def run_ingest(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> None:
+    """Store learning messages until ``stop`` is set."""
+    around = await_surroundings(kafka, settings, stop, prepare_live)
+    if around is None:
+        return
+    now: Now = partial(datetime.now, UTC)
+    owner = f"ingest {settings.instance} ({socket.gethostname()}, process {os.getpid()})"
+    positions = HeldPositions(around.engine, owner=owner, now=now)
+    ingester = Ingester(
+        around.engine,
+        Admission(around.engine, settings.labels, time.monotonic),
+        around.make_responder(linger_ms=_LINGER_MS),
+        positions,
+        cluster_id=around.cluster_id,
+        now=now,
+        registry=around.monitor.registry,
+    )
+    watch = DatabaseWatch(around.engine, around.monitor.health, time.monotonic)
+    consumer = around.make_consumer(
+        around.topics.learning, group="ingest", batch_size=_BATCH_SIZE, place=positions.take
+    )
+    structlog.get_logger().info("ready")
+    with closing(around):
+        consumer.run(around.measure(ingester.handle), stop, when_idle=watch.look)
+
+
+class Ingester:
+    """Handles batches of records from the learning topic.
+
+    Args:
+        positions: of the partitions that the records come from.
+        registry: takes the metrics.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        admission: Admission,
+        responder: Responder,
+        positions: HeldPositions,
+        *,
+        cluster_id: str,
+        now: Now,
+        registry: CollectorRegistry | None = None,
+    ) -> None:
+        self._engine = engine
+        self._admission = admission
+        self._responder = responder
+        self._positions = positions
+        self._cluster_id = cluster_id
+        self._now = now
+        self._outcomes = count_learning(registry)
+        self._batch: _Batch | None = None
+        self._log = structlog.get_logger()
+
+    def handle(self, records: Sequence[Record]) -> None:
+        """Bury what is bad, store what is good, and answer both.
+
+        Called again with the same list it goes on where it was: nothing is buried or stored twice.
+
+        Raises:
+            DependencyDown: the database or the broker is away; nothing is lost by a repetition.
+            PartitionLost: another process reads this partition now; nothing was stored.
+        """
+        try:
+            batch = self._resume(records)
+            self._bury(batch)
+            self._store(batch)
+            self._answer(batch)
+        except (StoreUnavailable, DeliveryFailed) as error:
+            raise DependencyDown(str(error), error.dependency) from error
+        except PositionLost as error:
+            self._batch = None
+            raise PartitionLost(str(error)) from error
+        self._batch = None
+        self._report(batch)
+
+    def _resume(self, records: Sequence[Record]) -> _Batch:
+        if self._batch is None or self._batch.records is not records:
+            self._batch = None
+            self._batch = self._sort(records)
+        return self._batch
+
+    def _report(self, batch: _Batch) -> None:
+        stored, refused = batch.stored or 0, len(batch.refused)
+        known = len(batch.admitted) - stored
+        self._outcomes.count(stored=stored, known=known, refused=refused)
+        self._log.info(
+            "batch ingested",
+            records=len(batch.records),
+            stored=stored,
+            known=known,
+            dead_letters=refused,
+        )
+
+    def _sort(self, records: Sequence[Record]) -> _Batch:
+        batch = sort_records(records, self._admission, mode="learning", cluster_id=self._cluster_id)
+        senders = [self._find_sender(one.record) for one in batch.refused]
+        return _Batch(records, batch.admitted, batch.refused, senders)
+
+    def _find_sender(self, record: Record) -> Sender | None:
+        sender = identify_sender(record, self._cluster_id)
+        return sender if self._admission.knows_client(sender.client_id) else None
+
+    def _bury(self, batch: _Batch) -> None:
+        if batch.buried:
+            return
+        for one in batch.refused:
+            self._responder.bury(one.record, one.error)
+        self._responder.flush()
+        batch.buried = True
+
+    def _store(self, batch: _Batch) -> None:
+        if batch.stored is not None:
+            return
+        rows = [to_row(one) for one in batch.admitted]
+        with writing(self._engine) as connection:
+            # Positions first: who lost one finds out before it has written anything.
+            moved = self._positions.move(connection, batch.records)
+            stored = insert_latents(connection, rows)
+        self._positions.keep(moved)
+        batch.stored = stored
+
+    def _answer(self, batch: _Batch) -> None:
+        now = self._now()
+        self._responder.acknowledge((one.received for one in batch.admitted), now)
+        for refused, sender in zip(batch.refused, batch.senders, strict=True):
+            if sender is not None:
+                self._responder.answer(
+                    refused.record,
+                    _refuse(sender, refused.error, now),
+                    paper_only=sender.paper_only,
+                )
+        self._responder.flush()
+
+
+def _refuse(sender: Sender, error: SchemaError, now: datetime) -> Refusal:
+    return Refusal(
+        sender.client_id or "",
+        "",
+        now,
+        sender.message_id,
+        error=cut_text(error.reason),
+        field=None if error.field is None else cut_text(error.field),
+    )

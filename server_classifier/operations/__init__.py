@@ -1,0 +1,1 @@
+"""What every service has: its context, health and metrics."""

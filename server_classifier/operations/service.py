@@ -1,0 +1,189 @@
+"""What the server's services have in common: waiting for the database and for Kafka."""
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from threading import Event
+
+import structlog
+from sqlalchemy import Engine
+
+from server_classifier.operations.metrics import BatchMetrics, count_dead_letters
+from server_classifier.operations.monitor import Monitor, open_monitor
+from server_classifier.settings import ServerSettings
+from server_classifier.store.database import current_revision, ensure_current, open_database
+from server_classifier.store.errors import StoreError, StoreUnavailable
+from server_classifier.store.replays import refuse_replay
+from stream.exchange.responder import Responder
+from stream.health import Health
+from stream.kafka.connection import backoff, read_cluster_id, wait_for_cluster
+from stream.kafka.consumer import Handle, Place, RecordConsumer
+from stream.kafka.producer import Publisher
+from stream.kafka.record import Record
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import Topic, Topics, create_topics
+
+# So that a service that cannot deliver says so, and what it waits for, in this time.
+_DELIVERY_SECONDS = 30.0
+_LOOK_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The database and the cluster of a service, both of which have answered, and its monitor."""
+
+    kafka: KafkaSettings
+    settings: ServerSettings
+    engine: Engine
+    cluster_id: str
+    monitor: Monitor
+    stack: ExitStack
+
+    @property
+    def topics(self) -> Topics:
+        """The topics of this deployment."""
+        return Topics(self.kafka.prefix)
+
+    def close(self) -> None:
+        """Close the connections to the database, and the monitor."""
+        self.engine.dispose()
+        self.stack.close()
+
+    def make_responder(self, *, linger_ms: int = 0) -> Responder:
+        """Return a responder with a producer of its own; see ``Publisher``."""
+        return Responder(
+            Publisher(
+                self.kafka,
+                delivery_timeout=_DELIVERY_SECONDS,
+                linger_ms=linger_ms,
+                only_failures=True,
+            ),
+            self.topics,
+            clock=time.time,
+            random=secrets.token_bytes,
+            on_bury=count_dead_letters(self.monitor.registry).inc,
+        )
+
+    def make_consumer(
+        self, topic: Topic, *, group: str, batch_size: int, place: Place | None = None
+    ) -> RecordConsumer:
+        """Return this process's member of the consumer group ``<prefix>.<group>``."""
+        return RecordConsumer(
+            self.kafka,
+            topic=topic.name,
+            group=f"{self.kafka.prefix}.{group}",
+            instance=self.settings.instance,
+            batch_size=batch_size,
+            place=place,
+            health=self.monitor.health,
+        )
+
+    def measure(self, handle: Handle) -> Handle:
+        """Return a handler that also counts its records and its seconds."""
+        metrics = BatchMetrics(self.monitor.registry)
+
+        def handle_measured(records: Sequence[Record]) -> None:
+            began = time.perf_counter()
+            handle(records)
+            metrics.count(len(records), time.perf_counter() - began)
+
+        return handle_measured
+
+
+def await_surroundings(
+    kafka: KafkaSettings,
+    settings: ServerSettings,
+    stop: Event,
+    prepare: Callable[[Engine], None] = ensure_current,
+) -> Surroundings | None:
+    """Wait for database and cluster and create what is missing; None when ``stop`` was set first.
+
+    Args:
+        prepare: makes the database fit for the service, or refuses it.
+
+    Raises:
+        StoreError: the database cannot be used, and waiting does not help.
+        KafkaRefused: the cluster refuses us, and waiting does not help.
+    """
+    with ExitStack() as stack:
+        monitor = stack.enter_context(open_monitor(settings.health))
+        engine = await_database(settings, stop, monitor.health, prepare)
+        admin = wait_for_cluster(kafka, stop, partial(_note_absence, monitor.health))
+        if engine is None or admin is None:
+            return None
+        monitor.health.go_on()
+        create_topics(kafka, Topics(kafka.prefix).shared(), admin)
+        cluster_id = read_cluster_id(admin)
+        return Surroundings(kafka, settings, engine, cluster_id, monitor, stack.pop_all())
+
+
+def _note_absence(health: Health, reason: str) -> None:
+    structlog.get_logger().error("waiting for Kafka", error=reason)
+    health.wait_for("kafka", reason)
+
+
+def await_database(
+    settings: ServerSettings,
+    stop: Event,
+    health: Health,
+    prepare: Callable[[Engine], None] = ensure_current,
+) -> Engine | None:
+    """Open the database and bring its tables up to date; None when ``stop`` was set first.
+
+    Raises:
+        StoreError: it cannot be used, and waiting does not help.
+    """
+    engine = open_database(settings.database_url)
+    for delay in backoff():
+        try:
+            prepare(engine)
+            health.go_on()
+            return engine
+        except StoreUnavailable as error:
+            structlog.get_logger().error("waiting for the database", error=str(error))
+            health.wait_for(error.dependency, str(error))
+        except StoreError:
+            engine.dispose()
+            raise
+        if stop.wait(delay):
+            return None
+    return None
+
+
+def prepare_live(engine: Engine) -> None:
+    """Bring the tables up to date, and refuse a database that live messages must not reach.
+
+    Raises:
+        ReplayRefused: a replay has filled it.
+    """
+    ensure_current(engine)
+    refuse_replay(engine)
+
+
+class DatabaseWatch:
+    """Notices that the database is away also while nothing is read from it or written to it.
+
+    Args:
+        clock: seconds that never go back.
+    """
+
+    def __init__(self, engine: Engine, health: Health, clock: Callable[[], float]) -> None:
+        self._engine = engine
+        self._health = health
+        self._clock = clock
+        self._looked_at = clock()
+
+    def look(self) -> None:
+        """Ask the database for a sign of life, if the last look is old enough."""
+        if self._clock() - self._looked_at < _LOOK_SECONDS:
+            return
+        try:
+            current_revision(self._engine)
+            self._health.go_on()
+        except StoreUnavailable as error:
+            structlog.get_logger().error("the database is away", error=str(error))
+            self._health.wait_for(error.dependency, str(error))
+        self._looked_at = self._clock()

@@ -1,0 +1,1 @@
+"""Named, unchanging lists of latents."""

@@ -1,0 +1,1 @@
+"""Rows of latents: written, selected, and read as arrays."""

@@ -1,0 +1,1 @@
+"""Sites, clients and encoders that an operator registered."""

@@ -1,0 +1,1 @@
+"""When a classifier is trained, and how a version of it is stored."""

@@ -1,0 +1,1 @@
+"""A topic past Kafka's retention: Parquet files with a manifest."""

@@ -1,0 +1,1 @@
+"""The dead-letter topic: reading it, and sending its records again."""

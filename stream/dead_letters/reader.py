@@ -1,0 +1,178 @@
+"""What lies on the dead-letter topic: dead letters, and notes of those that were sent again."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from schemas.errors import SchemaError
+from schemas.messages.dead_letter import DeadLetter, Origin
+from stream.errors import StreamError, TopicMissing
+from stream.exchange.codec import identify_sender
+from stream.kafka.connection import connect_admin, read_cluster_id
+from stream.kafka.offsets import Extent, read_extents
+from stream.kafka.range_reader import read_span
+from stream.kafka.record import Record
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import Topics
+
+
+class Position(NamedTuple):
+    """A place on the dead-letter topic, written ``0:41``."""
+
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.partition}:{self.offset}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Position":
+        """Read ``0:41``.
+
+        Raises:
+            StreamError: it is something else.
+        """
+        partition, colon, offset = text.partition(":")
+        if not (colon and partition.isdecimal() and offset.isdecimal()):
+            raise StreamError(f"{text!r} is no position such as 0:41; `ioa dead-letters list`")
+        return cls(int(partition), int(offset))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One dead letter as it lies on the topic.
+
+    Attributes:
+        buried_at: milliseconds since the Unix epoch, by the broker's clock.
+        letter: the record and the reason.
+        client_id: who sent it, where that is certain.
+        message_id: its own, or that of its position.
+        size: of the body, in bytes.
+    """
+
+    position: Position
+    buried_at: int
+    letter: DeadLetter
+    client_id: str | None
+    message_id: str
+    size: int
+
+
+@dataclass(slots=True)
+class Survey:
+    """All of the topic, without the bodies.
+
+    Attributes:
+        entries: the dead letters, oldest first within a partition.
+        notes: the positions of notes, and what each says was sent again.
+        damaged: the positions of what is neither, and why.
+    """
+
+    entries: list[Entry] = field(default_factory=list)
+    notes: dict[Position, Origin] = field(default_factory=dict)
+    damaged: dict[Position, str] = field(default_factory=dict)
+
+    @property
+    def positions(self) -> set[Position]:
+        """Where the dead letters lie."""
+        return {entry.position for entry in self.entries}
+
+    @property
+    def sent_again(self) -> set[Origin]:
+        """The origins of the dead letters that were sent again."""
+        return set(self.notes.values())
+
+    def select(self, *, field: str | None = None, client: str | None = None) -> list[Entry]:
+        """Return the dead letters with a field at fault, of a client, or both."""
+        return [
+            entry
+            for entry in self.entries
+            if field in (None, entry.letter.field) and client in (None, entry.client_id)
+        ]
+
+
+class DeadLetters:
+    """The dead-letter topic from its beginning to where it ended when this was made.
+
+    Raises:
+        KafkaUnavailable: no broker answers.
+        TopicMissing: there is no such topic.
+    """
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        admin = connect_admin(settings)
+        topic = Topics(settings.prefix).dead_letters.name
+        if topic not in admin.list_topics(timeout=10).topics:
+            raise TopicMissing(f"there is no topic {topic}; `ioa topics create` makes it")
+        self._cluster_id = read_cluster_id(admin)
+        self._extents = read_extents(admin, topic)
+
+    def survey(self) -> Survey:
+        """Read everything and keep all but the bodies."""
+        survey = Survey()
+        for record in read_span(self._settings, self._extents):
+            position = Position(record.partition, record.offset)
+            if (origin := Origin.from_note(record.headers)) is not None:
+                survey.notes[position] = origin
+                continue
+            try:
+                entry = self._open(record)
+            except SchemaError as error:
+                survey.damaged[position] = str(error)
+            else:
+                survey.entries.append(replace(entry, letter=replace(entry.letter, value=None)))
+        return survey
+
+    def read(self, positions: Sequence[Position]) -> Iterator[Entry]:
+        """Yield dead letters with their bodies; ``survey`` has said that they are there."""
+        wanted = set(positions)
+        for record in read_span(self._settings, self._narrow(wanted)):
+            if (record.partition, record.offset) in wanted:
+                yield self._open(record)
+
+    def explain_absence(self, position: Position, survey: Survey) -> str:
+        """Say why there is no dead letter at a position."""
+        if (damage := survey.damaged.get(position)) is not None:
+            return f"is no dead letter: {damage}"
+        if (origin := survey.notes.get(position)) is not None:
+            return f"notes that {describe_origin(origin)} was sent again"
+        kept = ", ".join(f"{one.part}:{one.low} to {one.part}:{one.high - 1}" for one in self._held)
+        return f"is not there; the topic holds {kept or 'nothing'}"
+
+    @property
+    def _held(self) -> list[Extent]:
+        return [one for one in self._extents if one.low < one.high]
+
+    def _narrow(self, wanted: set[Position]) -> list[Extent]:
+        """Return the extents from the first to the last wanted position of each partition."""
+        narrowed = []
+        for one in self._extents:
+            offsets = [offset for part, offset in wanted if part == one.part]
+            if offsets:
+                narrowed.append(one._replace(low=min(offsets), high=max(offsets) + 1))
+        return narrowed
+
+    def _open(self, record: Record) -> Entry:
+        if record.headers_damaged:
+            raise SchemaError("the name of a header is not UTF-8")
+        letter = DeadLetter.from_headers(record.key, record.value, record.headers)
+        sender = identify_sender(to_record(letter), self._cluster_id)
+        return Entry(
+            Position(record.partition, record.offset),
+            record.timestamp,
+            letter,
+            sender.client_id,
+            sender.message_id,
+            len(record.value or b""),
+        )
+
+
+def to_record(letter: DeadLetter) -> Record:
+    """Return the record as it stood where it came from."""
+    return Record(*letter.origin, letter.key, letter.value, letter.headers)
+
+
+def describe_origin(origin: Origin) -> str:
+    """Return an origin as logs name it: ``ioa.learning[2]@41``."""
+    return f"{origin.topic}[{origin.partition}]@{origin.offset}"

@@ -1,0 +1,191 @@
+"""Messages to bytes and back; the ``content-type`` header chooses the form, JSON if absent."""
+
+from dataclasses import dataclass, replace
+
+from schemas.errors import SchemaError
+from schemas.messages import headers
+from schemas.messages.message import (
+    Acknowledgement,
+    Answer,
+    LatentMessage,
+    Message,
+    Mode,
+    Refusal,
+    Reply,
+)
+from schemas.messages.validation import check_name, shorten
+from schemas.wire import avro_form, json_form
+from stream.exchange.message_ids import derive_message_id
+from stream.kafka.record import Record
+
+ANSWER_KINDS: dict[str, type[Answer]] = {
+    "reply": Reply,
+    "acknowledgement": Acknowledgement,
+    "refusal": Refusal,
+}
+_DEADLINE_DIGITS = 15
+_OFFSET_DIGITS = 19
+KIND_NAMES = {kind: name for name, kind in ANSWER_KINDS.items()}
+
+
+@dataclass(slots=True)
+class Received:
+    """A valid message, its record, and whether its sender knows only the paper's form.
+
+    ``message.message_id`` is always set.
+    """
+
+    record: Record
+    message: LatentMessage
+    paper_only: bool
+
+
+@dataclass(slots=True)
+class Sender:
+    """Whom to answer about a refused record; ``client_id`` is None where that is not certain."""
+
+    client_id: str | None
+    message_id: str
+    paper_only: bool
+
+
+def encode(message: Message, content_type: str) -> bytes:
+    """Write a message as JSON or Avro.
+
+    Raises:
+        SchemaError: the message breaks the contract.
+    """
+    if content_type == avro_form.CONTENT_TYPE:
+        return avro_form.encode_avro(message)
+    return json_form.encode_json(message)
+
+
+def decode_latent(record: Record, *, mode: Mode, cluster_id: str) -> Received:
+    """Read a client's message from the topic of ``mode``.
+
+    Raises:
+        SchemaError: names the field or header at fault.
+    """
+    if record.headers_damaged:
+        raise SchemaError("the name of a header is not UTF-8")
+    content_type = record.header(headers.CONTENT_TYPE)
+    if content_type == avro_form.CONTENT_TYPE:
+        message = avro_form.decode_latent_avro(record.value or b"")
+    elif content_type in (None, json_form.CONTENT_TYPE):
+        message = json_form.decode_latent_json(record.value or b"")
+    else:
+        raise SchemaError(
+            f"{shorten(content_type)} is neither {json_form.CONTENT_TYPE} nor "
+            f"{avro_form.CONTENT_TYPE}",
+            headers.CONTENT_TYPE,
+        )
+    if message.mode != mode:
+        raise SchemaError(f"{message.mode!r} does not belong on {record.topic}", "mode")
+    _check_envelope(record, message)
+    paper_only = message.message_id is None
+    if paper_only:
+        message.message_id = _position_id(record, cluster_id)
+    return Received(record, message, paper_only)
+
+
+def read_deadline(record: Record) -> float | None:
+    """Return until when an answer is wanted, in seconds since the Unix epoch; None for always.
+
+    Raises:
+        SchemaError: the header is not such a time.
+    """
+    text = record.header(headers.DEADLINE)
+    if text is None:
+        return None
+    if not text.isdigit() or len(text) > _DEADLINE_DIGITS:
+        raise SchemaError(
+            f"{shorten(text)} is not milliseconds since the Unix epoch", headers.DEADLINE
+        )
+    return int(text) / 1000
+
+
+def decode_answer(record: Record) -> Answer:
+    """Read what the server sent to a reply topic.
+
+    Raises:
+        SchemaError: the kind is unknown or the body damaged.
+    """
+    kind = ANSWER_KINDS.get(record.header(headers.KIND) or "")
+    if kind is None:
+        raise SchemaError(f"is none of {', '.join(ANSWER_KINDS)}", headers.KIND)
+    if record.header(headers.CONTENT_TYPE) == avro_form.CONTENT_TYPE:
+        return avro_form.decode_answer_avro(record.value or b"", kind)
+    return json_form.decode_answer_json(record.value or b"", kind)
+
+
+def identify_sender(record: Record, cluster_id: str) -> Sender:
+    """Read from a refused record whom to tell about it, from its headers and its body.
+
+    Where the two name different clients nobody is told: else a client could have another answered.
+    """
+    body = _read_loosely(record)
+    client_id = _agree("clientID", record.header(headers.CLIENT), body.get("clientID"))
+    message_id = _agree("messageID", record.header(headers.MESSAGE_ID), body.get("messageID"))
+    return Sender(client_id, message_id or _position_id(record, cluster_id), message_id is None)
+
+
+def strip_to_paper(answer: Answer) -> Answer:
+    """Leave the paper's three fields, ``inReplyTo`` and, where there is one, the error."""
+    plain = type(answer)(answer.client_id, answer.label, answer.timestamp, answer.in_reply_to)
+    if isinstance(plain, Reply | Refusal) and isinstance(answer, Reply | Refusal):
+        return replace(plain, error=answer.error)
+    return plain
+
+
+def find_first_offset(record: Record) -> int:
+    """Return where a record stood before an operator sent it again; otherwise its offset.
+
+    So it keeps its id, and is stored once though a replay reads it at both places. Only what lies
+    before it counts, and the id also depends on the bytes: nobody can take that of another message.
+    """
+    stated = record.header(headers.FIRST_OFFSET)
+    if stated is None or not stated.isdigit() or len(stated) > _OFFSET_DIGITS:
+        return record.offset
+    return min(int(stated), record.offset)
+
+
+def _position_id(record: Record, cluster_id: str) -> str:
+    first = find_first_offset(record)
+    return derive_message_id(cluster_id, record.topic, record.partition, first, record.value or b"")
+
+
+def _check_envelope(record: Record, message: LatentMessage) -> None:
+    for name, stated in (
+        (headers.KIND, message.mode),
+        (headers.CLIENT, message.client_id),
+        (headers.MESSAGE_ID, message.message_id),
+    ):
+        found = record.header(name)
+        if found is not None and found != stated:
+            raise SchemaError(f"says {shorten(found)}, the message {shorten(stated)}", name)
+
+
+def _agree(field: str, *stated: object) -> str | None:
+    """Return the one valid value among those stated; None where there is none or two differ."""
+    valid = {value for value in stated if isinstance(value, str) and _is_valid(field, value)}
+    return valid.pop() if len(valid) == 1 else None
+
+
+def _is_valid(field: str, value: str) -> bool:
+    try:
+        check_name(field, value)
+    except SchemaError:
+        return False
+    return True
+
+
+def _read_loosely(record: Record) -> dict[str, object]:
+    raw = record.value or b""
+    try:
+        if record.header(headers.CONTENT_TYPE) == avro_form.CONTENT_TYPE:
+            message = avro_form.decode_latent_avro(raw)
+            return {"clientID": message.client_id, "messageID": message.message_id}
+        body = json_form.parse_object(raw).get("message")
+    except SchemaError:
+        return {}
+    return body if isinstance(body, dict) else {}

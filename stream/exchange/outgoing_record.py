@@ -1,0 +1,57 @@
+"""A message ready to be sent: its exact bytes and its envelope, the same however often it goes."""
+
+from dataclasses import dataclass, field
+
+from schemas.errors import SchemaError
+from schemas.messages.dead_letter import Headers
+from schemas.messages.message import LatentMessage
+from stream.exchange.codec import encode
+from stream.kafka.producer import make_headers, measure_record, refuse_too_large
+from stream.kafka.topics import Topics
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One record for one topic.
+
+    Attributes:
+        deadline: seconds since the Unix epoch after which no answer is wanted; also in the headers.
+        size: bytes that it takes, about the same in a file, in memory and on the wire.
+    """
+
+    message_id: str
+    topic: str
+    key: bytes
+    headers: Headers
+    value: bytes
+    deadline: float | None = None
+    size: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", measure_record(self.key, self.value, self.headers))
+
+
+def make_letter(
+    message: LatentMessage, content_type: str, topics: Topics, *, deadline: float | None = None
+) -> Letter:
+    """Write a message that has a ``message_id`` as the record of its mode's topic.
+
+    Raises:
+        SchemaError: the message breaks the contract.
+        RecordTooLarge: it exceeds the topic's limit.
+    """
+    if message.message_id is None:
+        raise SchemaError("is missing", "messageID")
+    topic = topics.learning if message.mode == "learning" else topics.service
+    key, value = message.message_id.encode(), encode(message, content_type)
+    headers = make_headers(
+        KIND=message.mode,
+        CLIENT=message.client_id,
+        MESSAGE_ID=message.message_id,
+        CORRELATION_ID=message.message_id,
+        DEADLINE=None if deadline is None else str(int(deadline * 1000)),
+        CONTENT_TYPE=content_type,
+    )
+    letter = Letter(message.message_id, topic.name, key, headers, value, deadline)
+    refuse_too_large(topic, letter.size)
+    return letter

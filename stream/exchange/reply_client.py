@@ -1,0 +1,104 @@
+"""Sending letters and reading answers over a connection that may be away for any time."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Self
+
+from confluent_kafka import KafkaError
+from confluent_kafka import Message as KafkaMessage
+
+from schemas.messages.message import Answer
+from stream.exchange.outgoing_record import Letter
+from stream.exchange.replies import ReplyReader
+from stream.kafka.connection import UNDELIVERABLE
+from stream.kafka.producer import Publisher
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import Topics
+
+
+@dataclass(slots=True)
+class Arrivals:
+    """What came of one look.
+
+    Attributes:
+        delivered: message ids that a broker took.
+        undelivered: message ids that none took; they may be sent again.
+        failure: why sending again is of no use, where that is so.
+    """
+
+    delivered: list[str] = field(default_factory=list)
+    undelivered: list[str] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+    failure: str | None = None
+
+
+class Relay:
+    """One client's way to the server and back; making one needs no broker.
+
+    After the first ``connect`` a broker that goes away is found again by itself; letters sent
+    meanwhile are reported as undelivered after ``delivery_timeout`` seconds, to be sent again.
+
+    Args:
+        linger_ms: see ``Publisher``; nobody waits for one letter to be learned from.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        client_id: str,
+        *,
+        delivery_timeout: float = 120.0,
+        linger_ms: int = 0,
+    ) -> None:
+        self.topics = Topics(settings.prefix)
+        self._replies = ReplyReader(settings, client_id)
+        self._publisher = Publisher(
+            settings, delivery_timeout=delivery_timeout, linger_ms=linger_ms
+        )
+        self._arrivals = Arrivals()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._replies.close()
+
+    def connect(self, timeout: float, *, since: float | None = None) -> str | None:
+        """Start to read answers; see ``ReplyReader.open`` for arguments, result and errors."""
+        return self._replies.open(timeout, since=since)
+
+    def send(self, letters: Iterable[Letter]) -> None:
+        """Hand letters to the connection; ``look`` tells what became of each."""
+        for letter in letters:
+            self._publisher.produce(
+                letter.topic,
+                letter.value,
+                key=letter.key,
+                headers=letter.headers,
+                on_delivered=partial(self._note_delivery, letter),
+            )
+
+    def look(self, timeout: float) -> Arrivals:
+        """Return what arrived since the last look, waiting up to ``timeout`` seconds for answers.
+
+        Raises:
+            KafkaRefused: the broker refuses us for good.
+        """
+        answers = self._replies.read(timeout)
+        self._publisher.poll()
+        arrivals, self._arrivals = self._arrivals, Arrivals()
+        arrivals.answers = answers
+        return arrivals
+
+    def _note_delivery(
+        self, letter: Letter, error: KafkaError | None, _: KafkaMessage | None
+    ) -> None:
+        if error is None:
+            self._arrivals.delivered.append(letter.message_id)
+            return
+        self._arrivals.undelivered.append(letter.message_id)
+        if error.code() in UNDELIVERABLE:
+            self._arrivals.failure = (
+                f"{letter.topic} does not take {letter.message_id}: {error.str()}"
+            )

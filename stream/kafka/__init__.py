@@ -1,0 +1,1 @@
+"""Talking to Kafka: settings, connection, topics, and reading and writing records."""

@@ -1,0 +1,113 @@
+"""Reading what a topic holds between given offsets, without joining a consumer group."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from time import monotonic
+from typing import Any, Literal
+
+from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Message as KafkaMessage
+
+from stream.errors import KafkaUnavailable
+from stream.kafka.connection import ErrorWatch, raise_if_lasting
+from stream.kafka.offsets import Extent
+from stream.kafka.record import Record
+from stream.kafka.settings import KafkaSettings
+
+_POLL_SECONDS = 0.5
+_PATIENCE_SECONDS = 30.0
+_BATCH_SIZE = 5_000
+
+
+def read_span(settings: KafkaSettings, extents: Sequence[Extent]) -> Iterator[Record]:
+    """Yield the records of a topic's extents one by one; see ``read_batches``."""
+    return chain.from_iterable(read_batches(settings, extents, when_deleted="earliest"))
+
+
+def read_batches(
+    settings: KafkaSettings,
+    extents: Sequence[Extent],
+    *,
+    when_deleted: Literal["earliest", "error"],
+) -> Iterator[Sequence[Record]]:
+    """Yield the records of a topic's extents, in order within each partition, committed ones only.
+
+    No offset is committed, and what comes later is not read.
+
+    Args:
+        when_deleted: what to do where the next record is gone: go on at the ``earliest`` that is
+            left, or raise an ``error``.
+
+    Raises:
+        KafkaUnavailable: nothing arrives for half a minute.
+        StreamError: the topic cannot be read.
+    """
+    ends = {one.part: one.high for one in extents if one.low < one.high}
+    watch = ErrorWatch(settings.bootstrap_servers)
+    consumer = Consumer(_configure(settings, watch) | {"auto.offset.reset": when_deleted})
+    try:
+        consumer.assign(
+            [TopicPartition(one.topic, one.part, one.low) for one in extents if one.part in ends]
+        )
+        heard_at = monotonic()
+        while ends:
+            messages = _poll(consumer)
+            watch.raise_if_hopeless()
+            batch, finished = _sort(messages, ends)
+            if batch or finished:
+                heard_at = monotonic()
+            else:
+                _refuse_silence(monotonic() - heard_at, watch, settings)
+            if batch:
+                yield batch
+            for part in finished:
+                del ends[part]
+                # What is still written to it would hide that the others are silent.
+                consumer.incremental_unassign([TopicPartition(extents[0].topic, part)])
+    finally:
+        consumer.close()
+
+
+def _poll(consumer: Consumer) -> list[KafkaMessage]:
+    first = consumer.poll(_POLL_SECONDS)
+    return [] if first is None else [first, *consumer.consume(_BATCH_SIZE - 1, 0)]
+
+
+def _sort(
+    messages: Sequence[KafkaMessage], ends: Mapping[int, int]
+) -> tuple[list[Record], set[int]]:
+    """Return the records below ``ends``, and the partitions that were read up to there."""
+    records, finished = [], set()
+    for message in messages:
+        part, offset, error = message.partition() or 0, message.offset() or 0, message.error()
+        end = ends.get(part, -1)
+        if error is not None and error.code() != KafkaError._PARTITION_EOF:
+            raise_if_lasting(error, message.topic() or "")
+            continue
+        if error is None and offset < end:
+            records.append(Record.from_kafka(message))
+        # The last record may be one of Kafka's own, which only the end of the partition tells.
+        if part in ends and offset + (error is None) >= end:
+            finished.add(part)
+    return records, finished
+
+
+def _configure(settings: KafkaSettings, watch: ErrorWatch) -> dict[str, Any]:
+    config: dict[str, Any] = {
+        "group.id": f"{settings.prefix}.reader",  # librdkafka wants a name; nobody joins
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        "fetch.queue.backoff.ms": 2,  # the default of 1 s leaves the CPU idle
+        "queued.max.messages.kbytes": 16_384,  # what waits in memory beside the batch in hand
+        "isolation.level": "read_committed",
+        "error_cb": watch,
+    }
+    return config | settings.client_config()
+
+
+def _refuse_silence(seconds: float, watch: ErrorWatch, settings: KafkaSettings) -> None:
+    if seconds > _PATIENCE_SECONDS:
+        raise KafkaUnavailable(
+            f"the broker at {settings.bootstrap_servers} sends nothing any more "
+            f"({watch.last or 'no error was reported'}); run the command again"
+        )

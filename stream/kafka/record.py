@@ -1,0 +1,73 @@
+"""A Kafka record at our border: bytes, headers and where they stood."""
+
+from dataclasses import dataclass, field
+from operator import methodcaller
+
+from confluent_kafka import Message as KafkaMessage
+
+from schemas.errors import SchemaError
+from schemas.messages.dead_letter import DeadLetter, Headers
+
+# message.headers() returns a result and leaves an exception set when a name is not UTF-8. Python
+# checks for that in calls made from C, as methodcaller's are, but not in its own optimised ones.
+_call_headers = methodcaller("headers")
+
+
+@dataclass(slots=True)
+class Record:
+    """One record; ``timestamp`` is the broker's, in milliseconds since the Unix epoch."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    headers_damaged: bool = False
+    _by_name: dict[str, bytes | None] | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def from_kafka(cls, message: KafkaMessage) -> "Record":
+        """Convert a message that carries no error."""
+        headers = _read_headers(message)
+        return cls(
+            message.topic() or "",
+            message.partition() or 0,
+            message.offset() or 0,
+            message.timestamp()[1],
+            message.key(),
+            message.value(),
+            headers or [],
+            headers_damaged=headers is None,
+        )
+
+    def header(self, name: str) -> str | None:
+        """Return a header as text; None where it is absent or not ASCII."""
+        if self._by_name is None:
+            self._by_name = dict(reversed(self.headers))  # of equal names, the first counts
+        value = self._by_name.get(name)
+        return value.decode("ascii") if value is not None and value.isascii() else None
+
+    def to_dead_letter(self, error: SchemaError) -> DeadLetter:
+        """Keep the record and add why it could not be used."""
+        return DeadLetter(
+            error.reason,
+            error.field,
+            self.topic,
+            self.partition,
+            self.offset,
+            self.timestamp,
+            self.key,
+            self.value,
+            self.headers,
+        )
+
+
+def _read_headers(message: KafkaMessage) -> Headers | None:
+    """Return the headers; None where a name is not UTF-8, which confluent_kafka cannot read."""
+    try:
+        headers: Headers = _call_headers(message) or []
+    except (SystemError, UnicodeDecodeError):
+        return None
+    return headers

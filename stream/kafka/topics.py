@@ -1,0 +1,228 @@
+"""Every topic of a deployment, in one table."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import (
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
+
+from stream.errors import StreamError
+from stream.kafka.connection import connect_admin, explaining_kafka
+from stream.kafka.settings import KafkaSettings
+
+_MIB = 2**20
+_HOUR = 3_600_000
+_LEADER_SECONDS = 15.0
+_COMPACT = {"cleanup.policy": "compact"}
+MESSAGE_LIMIT = _MIB
+"""Largest learning, service or reply record in bytes, batch overhead included."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic: who writes it, what its key is, and its Kafka settings."""
+
+    name: str
+    key: str
+    written_by: str
+    kept: str
+    partitions: int
+    config: dict[str, str]
+
+    @property
+    def limit(self) -> int:
+        """Largest record in bytes."""
+        return int(self.config["max.message.bytes"])
+
+
+class Topics:
+    """The topics under one prefix; ``topics.learning.name`` is ``ioa.learning``."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.learning = self._topic(
+            "learning", "messageID", "clients", "for ever", _keep(-1), partitions=4
+        )
+        self.service = self._topic(
+            "service", "messageID", "clients", "6 hours", _keep(6), partitions=4
+        )
+        self.encoders = self._topic(
+            "encoders", "encoderID", "operator", "compacted", _COMPACT, limit=64 * _MIB
+        )
+        self.classifiers = self._topic(
+            "classifiers", "encoderID", "trainer", "compacted", _COMPACT, limit=16 * _MIB
+        )
+        # A dead letter is a whole record of any other topic plus the reason.
+        self.dead_letters = self._topic(
+            "dead-letters",
+            "original key",
+            "any consumer",
+            "4 weeks",
+            _keep(4 * 7 * 24),
+            limit=65 * _MIB,
+        )
+
+    def replies(self, client_id: str) -> Topic:
+        """Return the reply topic that one client alone reads."""
+        return self._topic(f"replies.{client_id}", "messageID", "server", "6 hours", _keep(6))
+
+    def shared(self) -> list[Topic]:
+        """Return all topics but the reply topics."""
+        return [self.learning, self.service, self.encoders, self.classifiers, self.dead_letters]
+
+    def _topic(
+        self,
+        suffix: str,
+        key: str,
+        written_by: str,
+        kept: str,
+        cleanup: dict[str, str],
+        *,
+        partitions: int = 1,
+        limit: int = MESSAGE_LIMIT,
+    ) -> Topic:
+        config = cleanup | {
+            "max.message.bytes": str(limit),
+            # The client's clock is payload, never what retention or replay by time goes by.
+            "message.timestamp.type": "LogAppendTime",
+        }
+        return Topic(f"{self.prefix}.{suffix}", key, written_by, kept, partitions, config)
+
+
+def _keep(hours: int) -> dict[str, str]:
+    milliseconds = hours * _HOUR if hours > 0 else -1
+    return {"cleanup.policy": "delete", "retention.ms": str(milliseconds)}
+
+
+@explaining_kafka()
+def create_topics(
+    settings: KafkaSettings, topics: Iterable[Topic], admin: AdminClient | None = None
+) -> list[str]:
+    """Create those topics that are missing and wait for their leaders; return their names.
+
+    Args:
+        admin: a connected client, where the caller has one.
+
+    Raises:
+        StreamError: the cluster is away or refuses a topic, named.
+    """
+    admin = admin or connect_admin(settings)
+    present = admin.list_topics(timeout=10).topics
+    wanted = {topic.name: topic for topic in topics if topic.name not in present}
+    if not wanted:
+        return []
+    futures = admin.create_topics(
+        [
+            NewTopic(
+                topic.name,
+                topic.partitions,
+                settings.replication_factor,
+                config=_configure(topic, settings),
+            )
+            for topic in wanted.values()
+        ]
+    )
+    created = []
+    for name, future in futures.items():
+        try:
+            future.result()
+            created.append(name)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise StreamError(f"cannot create {name}: {error.args[0].str()}") from error
+    if created:
+        _wait_for_leaders(admin, [wanted[name] for name in created])
+    return created
+
+
+@explaining_kafka()
+def find_drift(settings: KafkaSettings, topics: Iterable[Topic]) -> list[str]:
+    """Say in words how the cluster's topics differ from the table."""
+    admin = connect_admin(settings)
+    present = admin.list_topics(timeout=10).topics
+    drift = []
+    existing = []
+    for topic in topics:
+        if topic.name not in present:
+            drift.append(f"{topic.name} is missing; `ioa topics create` makes it")
+            continue
+        existing.append(topic)
+        partitions = present[topic.name].partitions
+        if len(partitions) < topic.partitions:
+            drift.append(f"{topic.name} has {len(partitions)} partitions, not {topic.partitions}")
+        copies = min((len(one.replicas) for one in partitions.values()), default=0)
+        if copies < settings.replication_factor:
+            drift.append(f"{topic.name} has {copies} replicas, not {settings.replication_factor}")
+    return drift + _find_config_drift(admin, settings, existing)
+
+
+@explaining_kafka()
+def delete_topics(settings: KafkaSettings, names: Iterable[str]) -> None:
+    """Delete topics and wait for it."""
+    admin = connect_admin(settings)  # kept: its futures never end once it is collected
+    for future in admin.delete_topics(list(names)).values():
+        future.result()
+
+
+@explaining_kafka()
+def list_topic_names(settings: KafkaSettings) -> list[str]:
+    """Return the names of this deployment's topics that exist, reply topics included."""
+    names = connect_admin(settings).list_topics(timeout=10).topics
+    return sorted(name for name in names if name.startswith(f"{settings.prefix}."))
+
+
+def _configure(topic: Topic, settings: KafkaSettings) -> dict[str, str]:
+    """Return the table's settings of a topic and what the operator says of every topic."""
+    if settings.min_insync_replicas is None:
+        return topic.config
+    return topic.config | {"min.insync.replicas": str(settings.min_insync_replicas)}
+
+
+def _find_config_drift(
+    admin: AdminClient, settings: KafkaSettings, topics: list[Topic]
+) -> list[str]:
+    if not topics:
+        return []
+    wanted = {topic.name: _configure(topic, settings) for topic in topics}
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name in wanted]
+    drift = []
+    for resource, future in admin.describe_configs(resources).items():
+        actual = future.result()
+        for key, value in wanted[resource.name].items():
+            if actual[key].value != value:
+                drift.append(f"{resource.name} has {key}={actual[key].value}, not {value}")
+    return drift
+
+
+def _wait_for_leaders(admin: AdminClient, topics: list[Topic]) -> None:
+    """Wait until the leader of every partition answers.
+
+    Metadata names a leader a moment before it takes requests; so each is asked for its end offset.
+    """
+    partitions = {
+        TopicPartition(topic.name, number): OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        for topic in topics
+        for number in range(topic.partitions)
+    }
+    deadline = time.monotonic() + _LEADER_SECONDS
+    while True:
+        try:
+            for future in admin.list_offsets(partitions).values():
+                future.result()
+            return
+        except KafkaException as error:
+            if time.monotonic() > deadline:
+                raise StreamError(
+                    f"the leaders of {', '.join(topic.name for topic in topics)} do not answer "
+                    f"({error.args[0].str()}); look at the broker's log"
+                ) from error
+            time.sleep(0.02)
+            # The client keeps what it knew of these topics before they were there; ask anew.
+            admin.list_topics(timeout=_LEADER_SECONDS)

@@ -1,0 +1,1 @@
+"""Files of models on disk, checked against the sums in their manifest."""

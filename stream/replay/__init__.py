@@ -1,0 +1,1 @@
+"""A window of a topic, and where its records are read from."""

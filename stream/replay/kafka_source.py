@@ -1,0 +1,67 @@
+"""A window of a topic as Kafka holds it now."""
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+from stream.errors import StreamError, TopicMissing
+from stream.kafka.connection import connect_admin, read_cluster_id
+from stream.kafka.offsets import Extent, read_extents
+from stream.kafka.range_reader import read_batches
+from stream.kafka.record import Record
+from stream.kafka.settings import KafkaSettings
+from stream.replay.window import Window, describe_extents, find_window
+
+
+class KafkaSource:
+    """A ``RecordSource`` that never commits and joins no consumer group.
+
+    Raises:
+        KafkaUnavailable: no broker answers.
+        TopicMissing: there is no such topic.
+    """
+
+    def __init__(self, settings: KafkaSettings, topic: str, window: Window) -> None:
+        self._settings = settings
+        self._window = window
+        self._admin = connect_admin(settings)
+        self.topic = topic
+        self.cluster_id = read_cluster_id(self._admin)
+        if topic not in self._admin.list_topics(timeout=10).topics:
+            raise TopicMissing(f"there is no topic {topic}; `ioa topics create` makes it")
+
+    @cached_property
+    def extents(self) -> Sequence[Extent]:
+        """The window as it was when it was first asked for; see ``find_window``."""
+        return find_window(self._admin, self.topic, self._window)
+
+    def read(self, extents: Sequence[Extent]) -> Iterator[Sequence[Record]]:
+        """Yield batches of the records in ``extents``.
+
+        Raises:
+            KafkaUnavailable: the broker is away.
+            StreamError: records were deleted, or the topic was made again, before or meanwhile.
+        """
+        self._refuse_loss(extents)
+        yield from read_batches(self._settings, extents, when_deleted="error")
+        self._refuse_another(read_extents(self._admin, self.topic), extents)
+
+    def _refuse_loss(self, wanted: Sequence[Extent]) -> None:
+        held = read_extents(self._admin, self.topic)
+        self._refuse_another(held, wanted)
+        first = {one.part: one.low for one in held}
+        if any(one.low < min(one.high, first[one.part]) for one in wanted):
+            raise StreamError(
+                f"of {self.topic} there are still to be read {describe_extents(wanted)}, but some "
+                f"of that was deleted; Kafka holds {describe_extents(held)}. An archive may hold "
+                "more (--archive)"
+            )
+
+    def _refuse_another(self, held: Sequence[Extent], wanted: Sequence[Extent]) -> None:
+        """Raise StreamError where ``held`` is of another topic of the same name."""
+        ids = {one.log_id for one in wanted}
+        if ids != {one.log_id for one in held}:
+            raise StreamError(
+                f"{self.topic} was deleted and made again (its id is now {held[0].log_id}, not "
+                f"{', '.join(ids)}): what was read until now is of the topic that is gone. Replay "
+                "into a new database"
+            )

@@ -1,0 +1,273 @@
+"""Looking at dead letters and sending them again, on a real broker."""
+
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from schemas.messages import headers as names
+from stream.dead_letters.reader import DeadLetters, Position
+from stream.dead_letters.retry import Retrying
+from stream.errors import DeliveryFailed, StreamError, TopicMissing
+from stream.exchange.codec import find_first_offset, identify_sender
+from stream.kafka.record import Record
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import Topics
+from tests.support.dead_letters import bury, make_letter, read_topic
+from tests.support.topics import change_config, delete_records, make_topics, send_raw
+
+NOW = 1_760_000_000.0
+
+
+@pytest.fixture
+def settings(kafka: str, topic_prefix: str) -> KafkaSettings:
+    return make_topics(kafka, topic_prefix)
+
+
+@pytest.fixture
+def learning(settings: KafkaSettings) -> str:
+    return Topics(settings.prefix).learning.name
+
+
+@pytest.fixture
+def dead_letters(settings: KafkaSettings) -> str:
+    return Topics(settings.prefix).dead_letters.name
+
+
+def take_turn(settings: KafkaSettings) -> Retrying:
+    return Retrying(settings, lambda: NOW)
+
+
+def at(*offsets: int) -> list[Position]:
+    return [Position(0, offset) for offset in offsets]
+
+
+def test_a_survey_tells_everything_but_the_bodies(settings: KafkaSettings) -> None:
+    buried = [make_letter(settings, 7), make_letter(settings, 8, field=None, headers=[], value=b"")]
+    bury(settings, buried)
+    survey = DeadLetters(settings).survey()
+    assert [one.letter for one in survey.entries] == [replace(one, value=None) for one in buried]
+    assert [one.position for one in survey.entries] == at(0, 1)
+    assert [(one.client_id, one.size) for one in survey.entries] == [("radiology-1", 6), (None, 0)]
+
+
+def test_a_client_written_from_the_paper_is_found_in_the_body(settings: KafkaSettings) -> None:
+    body = b'{"message": {"clientID": "app2"}}'
+    bury(settings, [make_letter(settings, headers=[], value=body)])
+    assert DeadLetters(settings).survey().entries[0].client_id == "app2"
+
+
+def test_reading_brings_the_bodies_of_those_that_are_wanted(settings: KafkaSettings) -> None:
+    buried = [make_letter(settings, number, value=b"%d" % number) for number in range(4)]
+    bury(settings, buried)
+    found = list(DeadLetters(settings).read(at(1, 3)))
+    assert [one.letter for one in found] == [buried[1], buried[3]]
+
+
+def test_what_is_no_dead_letter_is_told_apart(settings: KafkaSettings, dead_letters: str) -> None:
+    letter = make_letter(settings)
+    damaged = [*letter.to_headers()[:-1], (names.ORIGIN_TIMESTAMP, b"yesterday")]
+    values = [(b"x", []), (b"x", damaged), (b"x", letter.to_headers())]
+    send_raw(settings.bootstrap_servers, dead_letters, values)  # type: ignore[arg-type]
+    survey = DeadLetters(settings).survey()
+    assert sorted(survey.damaged) == at(0, 1)
+    assert [one.position for one in survey.entries] == at(2)
+    report = take_turn(settings).send(at(0))
+    assert (report.sent, [*report.refused]) == ([], at(0))
+    assert "is no dead letter: the last headers are not" in report.refused[Position(0, 0)]
+
+
+def test_a_missing_topic_is_named(settings: KafkaSettings) -> None:
+    elsewhere = settings.model_copy(update={"prefix": "nobody"})
+    with pytest.raises(TopicMissing, match=r"nobody\.dead-letters"):
+        DeadLetters(elsewhere)
+
+
+@pytest.mark.parametrize("text", ["", "41", "0:", ":1", "a:1", "0:-1", "0:1:2"])
+def test_what_is_no_position_is_refused(text: str) -> None:
+    with pytest.raises(StreamError, match="no position such as 0:41"):
+        Position.parse(text)
+
+
+def test_the_original_bytes_key_and_headers_go_to_where_they_came_from(
+    settings: KafkaSettings, learning: str
+) -> None:
+    letter = make_letter(settings, 7)
+    bury(settings, [letter])
+    report = take_turn(settings).send(at(0))
+    assert (report.sent, report.refused) == (at(0), {})
+    (record,) = read_topic(settings, learning)
+    assert (record.key, record.value, record.partition) == (letter.key, letter.value, 2)
+    assert record.headers == [(names.FIRST_OFFSET, b"7"), *letter.headers]
+
+
+def test_a_dead_letter_is_sent_again_once(settings: KafkaSettings, learning: str) -> None:
+    bury(settings, [make_letter(settings, 1), make_letter(settings, 2)])
+    assert take_turn(settings).send(at(0)).sent == at(0)
+    turn = take_turn(settings)
+    assert [one.position for one in turn.find_unsent()] == at(1)
+    report = turn.send(at(0, 1))
+    assert (report.sent, report.refused) == (at(1), {Position(0, 0): "was sent again already"})
+    assert len(read_topic(settings, learning)) == 2
+    assert take_turn(settings).send(at(0), force=True).sent == at(0)
+    assert len(read_topic(settings, learning)) == 3
+
+
+def test_of_two_dead_letters_of_one_record_one_is_sent(
+    settings: KafkaSettings, learning: str
+) -> None:
+    """As after a crash between burying and the commit behind it."""
+    bury(settings, [make_letter(settings, 1), make_letter(settings, 1)])
+    turn = take_turn(settings)
+    assert len(turn.find_unsent()) == 1
+    report = turn.send(at(0, 1))
+    assert (report.sent, [*report.refused]) == (at(0), at(1))
+    assert len(read_topic(settings, learning)) == 1
+
+
+def test_a_topic_that_was_made_again_has_other_records(settings: KafkaSettings) -> None:
+    bury(settings, [make_letter(settings, 1), make_letter(settings, 1, origin_timestamp=5)])
+    assert take_turn(settings).send(at(0, 1)).sent == at(0, 1)
+
+
+def test_what_fails_again_is_a_new_dead_letter_with_the_first_identity(
+    settings: KafkaSettings, learning: str
+) -> None:
+    first = make_letter(settings, 1, origin_partition=0, headers=[])
+    bury(settings, [first])
+    send_raw(settings.bootstrap_servers, learning, [(b"other", [])] * 5)
+    take_turn(settings).send(at(0))
+    (again,) = (one for one in read_topic(settings, learning) if one.value == first.value)
+    second = replace(first, origin_offset=again.offset, headers=again.headers)
+    bury(settings, [second])
+    turn = take_turn(settings)
+    (unsent,) = turn.find_unsent()
+    turn.send([unsent.position])
+    *_, last = read_topic(settings, learning)
+    assert last.headers == [(names.FIRST_OFFSET, b"1")]
+    original = Record(learning, 0, 1, 0, first.key, first.value, [])
+    assert identify_sender(last, "c").message_id == identify_sender(original, "c").message_id
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [(b"3", 3), (b"0", 0), (b"10", 10), (b"11", 10), (b"9" * 40, 10), (b"-1", 10), (b"", 10)],
+)
+def test_only_an_earlier_offset_counts_as_the_first(stated: bytes, expected: int) -> None:
+    record = Record("t", 0, 10, 0, None, b"", [(names.FIRST_OFFSET, stated)])
+    assert find_first_offset(record) == expected
+
+
+def test_nobody_takes_the_id_of_an_older_message() -> None:
+    victim = Record("t", 0, 3, 0, None, b"{}", [])
+    forged = Record("t", 0, 10, 0, None, b"{ }", [(names.FIRST_OFFSET, b"3")])
+    assert identify_sender(victim, "c").message_id != identify_sender(forged, "c").message_id
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"origin_topic": "somewhere-else"}, "only .*learning and .*service are written to"),
+        ({"origin_partition": 99}, "a partition that is not there any more"),
+        ({"origin_partition": -1}, "a partition that is not there any more"),
+        ({"value": b"x" * 2**20}, "permits 1,048,576"),
+    ],
+)
+def test_a_forged_dead_letter_makes_us_write_nowhere(
+    settings: KafkaSettings, changes: dict[str, object], reason: str
+) -> None:
+    bury(settings, [make_letter(settings, **changes), make_letter(settings, 5)])
+    report = take_turn(settings).send(at(0, 1))
+    assert report.sent == at(1), "the other one is sent"
+    assert [*report.refused] == at(0)
+    assert re.search(reason, report.refused[Position(0, 0)])
+
+
+def test_own_topics_that_clients_do_not_write_are_no_target(
+    settings: KafkaSettings, dead_letters: str
+) -> None:
+    bury(settings, [make_letter(settings, origin_topic=dead_letters, origin_partition=0)])
+    assert take_turn(settings).send(at(0)).sent == []
+    assert len(read_topic(settings, dead_letters)) == 1
+
+
+@pytest.mark.parametrize(("milliseconds", "sent"), [(-1, 0), (1, 1)])
+def test_a_question_is_sent_while_somebody_waits(
+    settings: KafkaSettings, milliseconds: int, sent: int
+) -> None:
+    service = Topics(settings.prefix).service.name
+    deadline = str(int(NOW * 1000) + milliseconds).encode()
+    headers = [(names.DEADLINE, deadline)]
+    bury(settings, [make_letter(settings, origin_topic=service, headers=headers)])
+    take_turn(settings).send(at(0))
+    assert len(read_topic(settings, service)) == sent
+
+
+def test_what_is_not_there_is_said_with_what_is(settings: KafkaSettings, dead_letters: str) -> None:
+    bury(settings, [make_letter(settings, number) for number in range(3)])
+    delete_records(settings.bootstrap_servers, dead_letters, 3)
+    bury(settings, [make_letter(settings, 3)])
+    take_turn(settings).send(at(3))
+    report = take_turn(settings).send([*at(1, 4, 99), Position(7, 0)])
+    assert report.refused[Position(0, 1)].startswith("is not there; the topic holds 0:3 to 0:")
+    assert "was sent again" in report.refused[Position(0, 4)]
+    assert "is not there" in report.refused[Position(0, 99)]
+    assert "is not there" in report.refused[Position(7, 0)]
+
+
+def test_who_began_earlier_sends_nothing(settings: KafkaSettings, learning: str) -> None:
+    bury(settings, [make_letter(settings)])
+    slow, fast = take_turn(settings), take_turn(settings)
+    assert fast.send(at(0)).sent == at(0)
+    with pytest.raises(DeliveryFailed, match=r"sending stopped before 0:0 .* somebody else"):
+        slow.send(at(0))
+    assert len(read_topic(settings, learning)) == 1
+
+
+def test_only_who_was_ousted_is_asked_for_another_operator(
+    settings: KafkaSettings, learning: str
+) -> None:
+    bury(settings, [make_letter(settings, value=bytes(1000))])
+    turn = take_turn(settings)
+    change_config(settings.bootstrap_servers, learning, "max.message.bytes", "500")
+    with pytest.raises(DeliveryFailed, match="sending stopped before 0:0") as raised:
+        turn.send(at(0))
+    assert "somebody else" not in str(raised.value)
+
+
+KILLED = """
+import os, signal, sys
+from stream.dead_letters.reader import Position
+from stream.dead_letters.retry import Retrying
+from stream.kafka.settings import KafkaSettings
+
+class Killed(Retrying):
+    def _send_batch(self, batch):
+        self._producer.begin_transaction()
+        for entry in batch:
+            self._send_one(entry)
+        self._producer.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+settings = KafkaSettings(bootstrap_servers=sys.argv[1], prefix=sys.argv[2])
+Killed(settings, lambda: 0.0).send([Position(0, 0)])
+"""
+
+
+def test_killed_half_way_it_is_sent_once_by_the_next(
+    settings: KafkaSettings, learning: str
+) -> None:
+    """Record and note have reached the broker, but their transaction was not committed."""
+    bury(settings, [make_letter(settings)])
+    command = [sys.executable, "-c", KILLED, settings.bootstrap_servers, settings.prefix]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == -signal.SIGKILL, result.stderr
+    assert DeadLetters(settings).survey().notes == {}, "what is not committed is not read"
+    turn = take_turn(settings)
+    assert [one.position for one in turn.find_unsent()] == at(0)
+    assert turn.send(at(0)).sent == at(0)
+    assert len(read_topic(settings, learning)) == 1
+    assert take_turn(settings).find_unsent() == []

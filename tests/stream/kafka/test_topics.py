@@ -1,0 +1,60 @@
+"""The topics table against a real cluster."""
+
+import pytest
+
+from stream.errors import KafkaUnavailable
+from stream.kafka.connection import connect_admin
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import Topics, create_topics, delete_topics, find_drift, list_topic_names
+from tests.support.topics import change_config
+
+
+def test_topics_are_created_once_and_are_as_the_table_says(kafka: str, topic_prefix: str) -> None:
+    settings = KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
+    topics = Topics(topic_prefix)
+    wanted = [*topics.shared(), topics.replies("radiology-1")]
+    assert find_drift(settings, wanted)[0] == (
+        f"{topic_prefix}.learning is missing; `ioa topics create` makes it"
+    )
+    assert sorted(create_topics(settings, wanted)) == sorted(topic.name for topic in wanted)
+    assert create_topics(settings, wanted) == []
+    assert find_drift(settings, wanted) == []
+    assert list_topic_names(settings) == sorted(topic.name for topic in wanted)
+    delete_topics(settings, list_topic_names(settings))
+
+
+def test_drift_names_topic_setting_and_both_values(kafka: str, topic_prefix: str) -> None:
+    settings = KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
+    learning = Topics(topic_prefix).learning
+    create_topics(settings, [learning])
+    change_config(kafka, learning.name, "retention.ms", "5")
+    assert find_drift(settings, [learning]) == [f"{learning.name} has retention.ms=5, not -1"]
+
+
+def test_copies_are_as_the_settings_say_and_too_few_are_drift(
+    kafka: str, topic_prefix: str
+) -> None:
+    settings = KafkaSettings(
+        bootstrap_servers=kafka, prefix=topic_prefix, replication_factor=1, min_insync_replicas=1
+    )
+    learning = Topics(topic_prefix).learning
+    create_topics(settings, [learning])
+    assert find_drift(settings, [learning]) == []
+    wanted = settings.model_copy(update={"replication_factor": 3, "min_insync_replicas": 2})
+    assert find_drift(wanted, [learning]) == [
+        f"{learning.name} has 1 replicas, not 3",
+        f"{learning.name} has min.insync.replicas=1, not 2",
+    ]
+
+
+def test_dead_letters_hold_more_than_any_other_topic() -> None:
+    topics = Topics("ioa")
+    others = [topic for topic in topics.shared() if topic != topics.dead_letters]
+    assert topics.dead_letters.limit > max(topic.limit for topic in others) + 2**19
+
+
+def test_a_closed_port_is_an_error_in_words_within_seconds() -> None:
+    with pytest.raises(
+        KafkaUnavailable, match=r"no Kafka broker answers at 127\.0\.0\.1:1 .*broker"
+    ):
+        connect_admin(KafkaSettings(bootstrap_servers="127.0.0.1:1"), timeout=1.0)

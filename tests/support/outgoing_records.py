@@ -1,0 +1,20 @@
+"""Letters with made bodies, for tests of the outbox alone."""
+
+import random
+import uuid
+
+from stream.exchange.outgoing_record import Letter
+from stream.kafka.producer import make_headers
+
+
+def make_letters(count: int, *, size: int = 16, deadline: float | None = None) -> list[Letter]:
+    """Return letters whose bodies all differ."""
+    letters = []
+    for _ in range(count):
+        message_id = str(uuid.uuid4())
+        headers = make_headers(KIND="learning", MESSAGE_ID=message_id)
+        value = random.randbytes(size)  # noqa: S311
+        letters.append(
+            Letter(message_id, "ioa.learning", message_id.encode(), headers, value, deadline)
+        )
+    return letters

@@ -1,0 +1,33 @@
+"""A client's outbox and its way to a real broker, in the test's own process."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from client_autoencoder.outbox.entries import Limits
+from client_autoencoder.outbox.outbox import Outbox
+from client_autoencoder.outbox.relay import Courier
+from stream.exchange.reply_client import Relay
+from stream.kafka.settings import KafkaSettings
+
+
+@contextmanager
+def open_courier(
+    kafka: KafkaSettings,
+    client_id: str,
+    directory: Path,
+    *,
+    limits: Limits | None = None,
+    delivery_timeout: float = 120.0,
+    questions: bool = False,
+) -> Iterator[Courier]:
+    """Yield a courier that has not connected yet."""
+    outbox = Outbox(
+        directory / (f"{client_id}.questions.db" if questions else f"{client_id}.db"),
+        owner=f"client {client_id} with topics {kafka.prefix}.*",
+        limits=limits or Limits(),
+        clock=time.time,
+    )
+    with outbox, Relay(kafka, client_id, delivery_timeout=delivery_timeout) as relay:
+        yield Courier(outbox, relay, time.monotonic)
