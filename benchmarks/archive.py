@@ -29,7 +29,7 @@ from stream.archive.files import OPTIONS, to_table
 from stream.archive.source import ArchiveSource
 from stream.archive.writing import write_archive
 from stream.broker.embedded import EmbeddedBroker
-from stream.kafka.offsets import Extent
+from stream.kafka.offsets import OffsetRange
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import Topics, create_topics
@@ -54,10 +54,10 @@ class Memory:
     def __init__(self, source: RecordSource) -> None:
         self.cluster_id = source.cluster_id
         self.topic = source.topic
-        self.extents = source.extents
-        self.batches = list(source.read(source.extents))
+        self.ranges = source.ranges
+        self.batches = list(source.read(source.ranges))
 
-    def read(self, extents: Sequence[Extent]) -> Iterator[Sequence[Record]]:
+    def read(self, ranges: Sequence[OffsetRange]) -> Iterator[Sequence[Record]]:
         """Yield everything."""
         yield from self.batches
 
@@ -152,8 +152,8 @@ def read_columns(folder: Path) -> None:
 
 def read_all(folder: Path) -> None:
     source = ArchiveSource(folder, Window())
-    found = sum(len(batch) for batch in source.read(source.extents))
-    assert found == sum(one.high - one.low for one in source.extents)
+    found = sum(len(batch) for batch in source.read(source.ranges))
+    assert found == sum(one.high - one.low for one in source.ranges)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from benchmarks.learning_load import ASKER
 from schemas.messages.message import Answer
 from schemas.wire.avro_form import encode_avro
-from stream.exchange.outgoing_record import Letter
-from stream.exchange.reply_client import Relay
+from stream.exchange.outgoing_record import OutgoingRecord
+from stream.exchange.reply_client import ReplyClient
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import Topics
 
@@ -95,7 +95,7 @@ class Tally:
 class KafkaAsker:
     """A producer and a consumer of librdkafka. From 16 open questions on the producer lingers."""
 
-    def __init__(self, kafka: KafkaSettings, questions: Sequence[Letter]) -> None:
+    def __init__(self, kafka: KafkaSettings, questions: Sequence[OutgoingRecord]) -> None:
         self._questions = cycle(questions)
         self._prompt, self._patient = (
             Producer(kafka.client_config() | {"linger.ms": linger}) for linger in (0, 1)
@@ -136,20 +136,20 @@ class KafkaAsker:
 class RelayAsker:
     """The connection that ``ioa client ask`` uses, with answers decoded and checked."""
 
-    def __init__(self, kafka: KafkaSettings, questions: Sequence[Letter]) -> None:
+    def __init__(self, kafka: KafkaSettings, questions: Sequence[OutgoingRecord]) -> None:
         self._questions = cycle(questions)
-        self._relay = Relay(kafka, ASKER)
-        self._relay.connect(30.0)
+        self._reply_client = ReplyClient(kafka, ASKER)
+        self._reply_client.connect(30.0)
 
     def close(self) -> None:
-        self._relay.__exit__()
+        self._reply_client.__exit__()
 
     def ask(self, in_flight: int, seconds: float) -> Asked:
         tally = Tally(seconds)
         last: dict[str, Answer] = {}
         self._send(tally, in_flight)
         while tally.is_open:
-            answers = self._relay.look(PATIENCE_SECONDS).answers
+            answers = self._reply_client.look(PATIENCE_SECONDS).answers
             if not answers:
                 raise TimeoutError("no answer comes")
             last |= {one.in_reply_to or "": one for one in answers}
@@ -163,13 +163,13 @@ class RelayAsker:
         letters = [next(self._questions) for _ in range(count)]
         for one in letters:
             tally.note_question(one.message_id)
-        self._relay.send(letters)
+        self._reply_client.send(letters)
 
 
 class HttpAsker:
     """Bare HTTP/1.1 over kept connections, one for each open question; ``POST /answer``."""
 
-    def __init__(self, address: str, questions: Sequence[Letter]) -> None:
+    def __init__(self, address: str, questions: Sequence[OutgoingRecord]) -> None:
         host, _, port = address.partition(":")
         self._address = host, int(port)
         self._loop = asyncio.new_event_loop()
@@ -242,7 +242,7 @@ class _Connection(asyncio.Protocol):
         self.on_answer(self, body)
 
 
-def _write_request(question: Letter) -> bytes:
+def _write_request(question: OutgoingRecord) -> bytes:
     head = (
         "POST /answer HTTP/1.1\r\nhost: bench\r\ncontent-type: avro/binary\r\n"
         f"content-length: {len(question.value)}\r\n\r\n"

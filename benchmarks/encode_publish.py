@@ -49,7 +49,7 @@ from client_autoencoder.exchanges.messages import MessageMaker
 from client_autoencoder.images.batches import ImageBatch, join_batches
 from client_autoencoder.privacy.mechanism import NoPrivatizer
 from client_autoencoder.settings import ClientSettings
-from ioa.cli.client.setup import open_courier
+from ioa.cli.client.setup import open_relay
 from ioa.settings import Settings
 from schemas.models.encoder_manifest import TrainingData
 from schemas.wire import avro_form
@@ -108,8 +108,8 @@ class Client:
         )
         outbox = self.directory / secrets.token_hex(4)
         client = ClientSettings(client_id=CLIENT, outbox=outbox)
-        with open_courier(Settings(kafka=self.kafka, client=client)) as courier:
-            done = publish(batches, maker, courier, timeout=_TIMEOUT, on_progress=lambda *_: None)
+        with open_relay(Settings(kafka=self.kafka, client=client)) as relay:
+            done = publish(batches, maker, relay, timeout=_TIMEOUT, on_progress=lambda *_: None)
         assert done.acknowledged == done.sent, f"{done.acknowledged} of {done.sent}"
 
     def publish_by_hand(self, encoder: Encoder, batches: list[ImageBatch]) -> None:

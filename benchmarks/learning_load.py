@@ -13,7 +13,7 @@ from schemas.messages.message import Aggregate, LatentMessage, Privacy
 from schemas.vector import Vector
 from schemas.wire import avro_form, json_form
 from stream.exchange.message_ids import make_message_id
-from stream.exchange.outgoing_record import Letter, make_letter
+from stream.exchange.outgoing_record import OutgoingRecord, make_record
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import Topics
 
@@ -111,7 +111,7 @@ def make_producer(kafka: KafkaSettings, **config: str) -> Producer:
 
 def _make_letters(
     topics: Topics, shape: Shape, encoder_id: str, count: int, seed: int
-) -> Iterator[Letter]:
+) -> Iterator[OutgoingRecord]:
     rng = np.random.default_rng(seed)
     start = int(time.time() * 1000)
     for number in range(count):
@@ -130,4 +130,4 @@ def _make_letters(
             aggregate=Aggregate(),
             privacy=Privacy("none", parameters={}),
         )
-        yield make_letter(message, shape.form, topics)
+        yield make_record(message, shape.form, topics)

@@ -1,9 +1,10 @@
 """How many learning messages a second the outbox takes, beside the same work written by hand.
 
-Each message is put on the disk, delivered, acknowledged and removed, by the outbox and its courier
-as ``ioa client publish`` uses them. Broker and server are left out: a relay delivers at once and
-answers one round later. The ceiling is SQLite alone, one INSERT and one DELETE by number for each
-message, in the same transactions: those that insert wait for the disk, those that delete do not.
+Each message is put on the disk, delivered, acknowledged and removed, by the outbox and its relay
+as ``ioa client publish`` uses them. Broker and server are left out: a reply client delivers at
+once and answers one round later. The ceiling is SQLite alone, one INSERT and one DELETE by number
+for each message, in the same transactions: those that insert wait for the disk, those that delete
+do not.
 
 Both run in turn, and a ratio is of one turn, so that a busy machine slows both.
 
@@ -24,10 +25,10 @@ from pathlib import Path
 from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from client_autoencoder.outbox.entries import Limits
 from client_autoencoder.outbox.outbox import Outbox
-from client_autoencoder.outbox.relay import Courier
+from client_autoencoder.outbox.relay import OutboxRelay
 from schemas.messages.message import Acknowledgement, Answer
-from stream.exchange.outgoing_record import Letter
-from stream.exchange.reply_client import Arrivals, Relay
+from stream.exchange.outgoing_record import OutgoingRecord
+from stream.exchange.reply_client import Arrivals, ReplyClient
 from stream.kafka.producer import make_headers
 from stream.kafka.settings import KafkaSettings
 
@@ -41,10 +42,10 @@ COLUMNS = {
 AIMS = (Aim(OURS, "rate", 5_000.0),)
 
 Row = tuple[object, ...]
-Send = Callable[[Path, list[Letter], int], None]
+Send = Callable[[Path, list[OutgoingRecord], int], None]
 
 
-class ShortRelay(Relay):
+class ShortReplyClient(ReplyClient):
     """Delivers what it is given at the next look, and acknowledges it at the one after that."""
 
     def __init__(self) -> None:
@@ -55,7 +56,7 @@ class ShortRelay(Relay):
     def connect(self, timeout: float, *, since: float | None = None) -> None:
         """Do without a broker."""
 
-    def send(self, letters: Iterable[Letter]) -> None:
+    def send(self, letters: Iterable[OutgoingRecord]) -> None:
         self._sent += [letter.message_id for letter in letters]
 
     def look(self, timeout: float) -> Arrivals:
@@ -71,7 +72,7 @@ def main() -> None:
     options = read_options()
     measured: list[Measurement] = []
     for size in options.bodies:
-        measured += compare(make_letters(options.messages, size), size, options)
+        measured += compare(make_records(options.messages, size), size, options)
     report(options.out, "outbox", measured, COLUMNS, AIMS)
 
 
@@ -94,7 +95,9 @@ def read_options() -> argparse.Namespace:
     return options
 
 
-def compare(letters: list[Letter], size: int, options: argparse.Namespace) -> list[Measurement]:
+def compare(
+    letters: list[OutgoingRecord], size: int, options: argparse.Namespace
+) -> list[Measurement]:
     """Let both take the same letters, in turns."""
     condition = {"body bytes": size, "batch": options.batch}
     ours, hand = (Measurement("outbox", condition, subject) for subject in (OURS, HAND))
@@ -108,7 +111,7 @@ def compare(letters: list[Letter], size: int, options: argparse.Namespace) -> li
     return [ours, hand]
 
 
-def make_letters(count: int, size: int) -> list[Letter]:
+def make_records(count: int, size: int) -> list[OutgoingRecord]:
     letters = []
     for _ in range(count):
         name = str(uuid.uuid4())
@@ -119,33 +122,35 @@ def make_letters(count: int, size: int) -> list[Letter]:
             CORRELATION_ID=name,
             CONTENT_TYPE="avro/binary",
         )
-        letters.append(Letter(name, "ioa.learning", name.encode(), headers, os.urandom(size)))
+        letters.append(
+            OutgoingRecord(name, "ioa.learning", name.encode(), headers, os.urandom(size))
+        )
     return letters
 
 
-def split(letters: list[Letter], batch: int) -> Iterator[list[Letter]]:
+def split(letters: list[OutgoingRecord], batch: int) -> Iterator[list[OutgoingRecord]]:
     for start in range(0, len(letters), batch):
         yield letters[start : start + batch]
 
 
-def send_through_outbox(path: Path, letters: list[Letter], batch: int) -> None:
+def send_through_outbox(path: Path, letters: list[OutgoingRecord], batch: int) -> None:
     """Do what ``publish`` does for each batch once it is encoded, and wait for the rest."""
     file = path / "outbox.db"
     with (
         Outbox(file, owner=CLIENT, limits=Limits(), clock=time.time) as outbox,
-        ShortRelay() as relay,
+        ShortReplyClient() as reply_client,
     ):
-        courier = Courier(outbox, relay, time.monotonic)
-        courier.connect(1.0)
+        relay = OutboxRelay(outbox, reply_client, time.monotonic)
+        relay.connect(1.0)
         for chunk in split(letters, batch):
-            courier.put(chunk, ["images/0001.png"] * len(chunk), timeout=1)
-            courier.work(0)
-        courier.drain(timeout=1)
+            relay.put(chunk, ["images/0001.png"] * len(chunk), timeout=1)
+            relay.work(0)
+        relay.drain(timeout=1)
         if (acknowledged := len(letters) - outbox.counts.waiting) < len(letters):
             raise SystemExit(f"only {acknowledged} of {len(letters)} messages were acknowledged")
 
 
-def send_by_hand(path: Path, letters: list[Letter], batch: int) -> None:
+def send_by_hand(path: Path, letters: list[OutgoingRecord], batch: int) -> None:
     with closing(sqlite3.connect(path / "hand.db", isolation_level=None)) as database:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA wal_autocheckpoint = 4000")
@@ -167,7 +172,7 @@ def commit(database: sqlite3.Connection, durability: str, change: str, rows: Seq
     database.execute("COMMIT")
 
 
-def measure(send: Send, path: Path, letters: list[Letter], batch: int) -> dict[str, float]:
+def measure(send: Send, path: Path, letters: list[OutgoingRecord], batch: int) -> dict[str, float]:
     """Return messages a second by the clock, and microseconds of the processor for each."""
     clock, processor = time.perf_counter(), time.process_time()
     send(path, letters, batch)

@@ -34,7 +34,7 @@ from schemas.models.encoder_manifest import TrainingData
 from server_classifier.store.database import reading, writing
 from server_classifier.store.registry.entries import add_encoder
 from stream.broker.daemon import read_status, stop_daemon
-from stream.exchange.reply_client import Relay
+from stream.exchange.reply_client import ReplyClient
 from stream.kafka.settings import KafkaSettings
 from stream.models.encoder_files import read_encoder
 from tests.support.images import CLASSES, draw_images
@@ -158,7 +158,7 @@ class Site:
         """Ask one question, start the service, and ask the others after the first answer."""
         first, *others = make_questions(self.kafka, _MADE_UP, 1 + questions, seed=0)
         unanswered = {one.message_id for one in (first, *others)}
-        with Relay(self.kafka, ASKER) as relay:
+        with ReplyClient(self.kafka, ASKER) as reply_client:
 
             def is_first_there() -> bool:
                 are_all_there()
@@ -166,13 +166,15 @@ class Site:
 
             def are_all_there() -> bool:
                 # A killed process may have left questions that are answered once more.
-                unanswered.difference_update(one.in_reply_to for one in relay.look(0.0).answers)
+                unanswered.difference_update(
+                    one.in_reply_to for one in reply_client.look(0.0).answers
+                )
                 return not unanswered
 
-            relay.connect(30.0)
-            relay.send([first])
+            reply_client.connect(30.0)
+            reply_client.send([first])
             return self.watch(
-                "infer", is_first_there, are_all_there, work=lambda: relay.send(others)
+                "infer", is_first_there, are_all_there, work=lambda: reply_client.send(others)
             )
 
     def watch_bare(self, libraries: list[str]) -> Result:

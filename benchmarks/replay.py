@@ -76,7 +76,7 @@ def compare_reading(kafka: KafkaSettings, load: Load, runs: int) -> list[Measure
     source = KafkaSource(kafka, Topics(kafka.prefix).learning.name, Window())
     subjects: dict[str, Callable[[], int]] = {
         CEILING: lambda: count_raw(kafka, load.messages),
-        RECORDS: lambda: sum(map(len, source.read(source.extents))),
+        RECORDS: lambda: sum(map(len, source.read(source.ranges))),
         ARRAY: lambda: len(gather(source)),
     }
     condition = {"into": "memory", "records": load.messages}
@@ -109,7 +109,7 @@ def count_raw(kafka: KafkaSettings, messages: int) -> int:
 def gather(source: KafkaSource) -> np.ndarray[tuple[int, int], np.dtype[np.int8]]:
     """Return the latents [N, D] of all records, each decoded and checked."""
     pieces = []
-    for batch in source.read(source.extents):
+    for batch in source.read(source.ranges):
         values = [
             decode_latent(one, mode="learning", cluster_id=source.cluster_id).message.value.data
             for one in batch

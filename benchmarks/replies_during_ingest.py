@@ -25,7 +25,7 @@ from benchmarks.service_load import LABELS, SHAPE, make_question
 from benchmarks.watching import measure_cpu_seconds
 from server_classifier.store.database import reading
 from server_classifier.store.latents.rows import count_latents
-from stream.exchange.reply_client import Relay
+from stream.exchange.reply_client import ReplyClient
 from stream.kafka.settings import KafkaSettings
 from tests.support.server import make_manifest, store_classifier
 
@@ -81,21 +81,21 @@ def compare(options: argparse.Namespace) -> dict[str, dict[str, float]]:
         fill_topic(kafka, SHAPE, encoder_id, count=options.messages, repeated=0.0)
         start = partial(bench.start, kafka, engine, "ioa", "server")
 
-        with start("infer"), Relay(kafka, ASKER) as relay:
-            relay.connect(30.0, since=None)
+        with start("infer"), ReplyClient(kafka, ASKER) as reply_client:
+            reply_client.connect(30.0, since=None)
 
             def measure(subject: str, until: Callable[[], bool], *beside: psutil.Process) -> None:
                 before, began = sum(map(measure_cpu_seconds, beside)), time.monotonic()
-                seconds = ask(relay, kafka, encoder_id, until=until)
+                seconds = ask(reply_client, kafka, encoder_id, until=until)
                 cpu = sum(map(measure_cpu_seconds, beside)) - before
                 found[subject] = describe(seconds, cpu / (time.monotonic() - began))
 
-            ask(relay, kafka, encoder_id, until=_after(3.0))  # until everything is warm
+            ask(reply_client, kafka, encoder_id, until=_after(3.0))  # until everything is warm
             measure(IDLE, _after(options.seconds))
             with start("ingest") as ingester:
                 measure(STORING, _seldom(partial(_holds, engine, options.messages)), ingester)
             with start("train", environment=_ENDLESS) as trainer:
-                ask(relay, kafka, encoder_id, until=_after(_TRAINER_STARTS_SECONDS))
+                ask(reply_client, kafka, encoder_id, until=_after(_TRAINER_STARTS_SECONDS))
                 measure(TRAINING, _after(options.seconds), trainer)
                 fill_topic(kafka, SHAPE, encoder_id, count=options.messages, repeated=0.0, seed=1)
                 all_stored = _seldom(partial(_holds, engine, 2 * options.messages))
@@ -107,7 +107,7 @@ def compare(options: argparse.Namespace) -> dict[str, dict[str, float]]:
 
 
 def ask(
-    relay: Relay, kafka: KafkaSettings, encoder_id: str, *, until: Callable[[], bool]
+    reply_client: ReplyClient, kafka: KafkaSettings, encoder_id: str, *, until: Callable[[], bool]
 ) -> list[float]:
     """Ask one question after the other; return the seconds that each took."""
     rng = np.random.default_rng(0)
@@ -115,8 +115,10 @@ def ask(
     while not until():
         letter = make_question(kafka, encoder_id, rng)
         sent = time.perf_counter()
-        relay.send([letter])
-        while not any(one.in_reply_to == letter.message_id for one in relay.look(1.0).answers):
+        reply_client.send([letter])
+        while not any(
+            one.in_reply_to == letter.message_id for one in reply_client.look(1.0).answers
+        ):
             pass
         taken.append(time.perf_counter() - sent)
     return taken

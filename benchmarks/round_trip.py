@@ -38,7 +38,7 @@ from schemas.wire.avro_form import decode_answer_avro, decode_latent_avro
 from server_classifier.answering.prediction import Classifier
 from server_classifier.store.classifiers import latest_classifier
 from server_classifier.store.database import reading
-from stream.exchange.outgoing_record import Letter
+from stream.exchange.outgoing_record import OutgoingRecord
 from stream.kafka.settings import KafkaSettings
 from tests.support.probe import find_free_address
 from tests.support.server import make_manifest, store_classifier
@@ -61,7 +61,7 @@ AIMS = [
     *(Aim(OURS, "rss_mb", 150.0, {"in flight": count}) for count in (1, 8, 64)),
 ]
 _QUESTIONS = 512
-MakeAsker = Callable[[KafkaSettings, str, list[Letter]], Asker]
+MakeAsker = Callable[[KafkaSettings, str, list[OutgoingRecord]], Asker]
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ def describe(asked: Asked, process: psutil.Process, cpu: float) -> dict[str, flo
     }
 
 
-def check(asked: Asked, questions: Iterable[Letter], engine: Engine) -> None:
+def check(asked: Asked, questions: Iterable[OutgoingRecord], engine: Engine) -> None:
     """Find every answer to be what the classifier says, or the question itself."""
     manifest = make_manifest(SHAPE.latent_dim)
     with reading(engine) as connection:

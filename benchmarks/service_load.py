@@ -11,7 +11,7 @@ from schemas.messages.message import LatentMessage
 from schemas.vector import Vector
 from schemas.wire import avro_form
 from stream.exchange.message_ids import make_message_id
-from stream.exchange.outgoing_record import Letter, make_letter
+from stream.exchange.outgoing_record import OutgoingRecord, make_record
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import Topics
 
@@ -20,7 +20,9 @@ LABELS = [f"class-{number}" for number in range(10)]
 _DEADLINE_SECONDS = 3600.0
 
 
-def make_question(kafka: KafkaSettings, encoder_id: str, rng: np.random.Generator) -> Letter:
+def make_question(
+    kafka: KafkaSettings, encoder_id: str, rng: np.random.Generator
+) -> OutgoingRecord:
     """Return a question about a random latent: Avro, with all our headers and a deadline."""
     now = time.time()
     message = LatentMessage(
@@ -33,10 +35,12 @@ def make_question(kafka: KafkaSettings, encoder_id: str, rng: np.random.Generato
         encoder_id,
     )
     topics = Topics(kafka.prefix)
-    return make_letter(message, avro_form.CONTENT_TYPE, topics, deadline=now + _DEADLINE_SECONDS)
+    return make_record(message, avro_form.CONTENT_TYPE, topics, deadline=now + _DEADLINE_SECONDS)
 
 
-def make_questions(kafka: KafkaSettings, encoder_id: str, count: int, seed: int) -> list[Letter]:
+def make_questions(
+    kafka: KafkaSettings, encoder_id: str, count: int, seed: int
+) -> list[OutgoingRecord]:
     """Return questions that differ in latent and id."""
     rng = np.random.default_rng(seed)
     return [make_question(kafka, encoder_id, rng) for _ in range(count)]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stream.broker.embedded import EmbeddedBroker
-from stream.exchange.outgoing_record import Letter
+from stream.exchange.outgoing_record import OutgoingRecord
 from stream.kafka.producer import Publisher
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import Topics, create_topics
@@ -25,7 +25,7 @@ class Wire:
         create_topics(self._settings(topics), [topics.learning, *map(topics.replies, client_ids)])
         return topics
 
-    def carry(self, topics: Topics, letters: Sequence[Letter]) -> int:
+    def carry(self, topics: Topics, letters: Sequence[OutgoingRecord]) -> int:
         """Send letters as the product does; return the bytes of all batches of their topics."""
         publisher = Publisher(self._settings(topics))
         for start in range(0, len(letters), _AT_ONCE):

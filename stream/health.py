@@ -9,7 +9,7 @@ DEPENDENCIES = ("database", "kafka", "kafka-writes")
 PATIENCE_SECONDS = 30.0
 """How long a partition or a batch may stand still before the service is not ready."""
 
-LONGEST_TURN_SECONDS = 300.0
+LONGEST_SILENCE_SECONDS = 300.0
 """How long one turn of the loop may take: more than all its timeouts after each other."""
 
 Partition = tuple[str, int]
@@ -54,7 +54,7 @@ class Condition:
     """All that is known of a service at one moment; times in seconds of its clock.
 
     Attributes:
-        turned_at: when the loop last gave a sign of life.
+        heard_at: when the loop last gave a sign of life.
         preparing_since: since when it has not got what it needs to begin; None while it works.
         begun: whether its work has ever begun.
         batch_since: since when the batch in hand is being handled.
@@ -63,7 +63,7 @@ class Condition:
         waits: how often each dependency has been waited for.
     """
 
-    turned_at: float
+    heard_at: float
     preparing_since: float | None
     begun: bool = False
     batch_since: float | None = None
@@ -91,7 +91,7 @@ class Health:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._turned_at = clock()
+        self._heard_at = clock()
         self._preparing_since: float | None = clock()
         self._begun = False
         self._batch_since: float | None = None
@@ -105,7 +105,7 @@ class Health:
     def condition(self) -> Condition:
         """All that is known now; any thread may ask."""
         return Condition(
-            self._turned_at,
+            self._heard_at,
             self._preparing_since,
             self._begun,
             self._batch_since,
@@ -119,13 +119,13 @@ class Health:
         """Return why the service is not ready now; any thread may ask."""
         return find_faults(self.condition, self._clock())
 
-    def find_standstill(self) -> list[Fault]:
+    def find_liveness_faults(self) -> list[Fault]:
         """Return why the service is not alive now; any thread may ask."""
-        return find_standstill(self.condition, self._clock())
+        return find_liveness_faults(self.condition, self._clock())
 
-    def turn(self) -> None:
+    def heartbeat(self) -> None:
         """Give a sign of life."""
-        self._turned_at = self._clock()
+        self._heard_at = self._clock()
 
     def prepare(self) -> None:
         """Note that there is nothing to work on until ``begin``."""
@@ -138,18 +138,18 @@ class Health:
         """Note that the work begins, and where reading goes on."""
         self._progress = {one: Progress(at) for one, at in (positions or {}).items()}
         self._preparing_since = None
-        self.turn()
+        self.heartbeat()
         self._begun = True
 
     def wait_for(self, dependency: str, reason: str) -> None:
         """Note that the loop waits, once for each try; this, too, is a sign of life."""
         self._waiting = self._make_wait(self._waiting, dependency, reason)
-        self.turn()
+        self.heartbeat()
 
-    def go_on(self) -> None:
+    def mark_recovered(self) -> None:
         """Note that the loop has got what it waited for, or needs not wait."""
         self._waiting = None
-        self.turn()
+        self.heartbeat()
 
     def lose_kafka(self, reason: str) -> None:
         """Note that the consumer group cannot be reached."""
@@ -169,7 +169,7 @@ class Health:
         moved = {one: Progress(at, known[one].end) for one, at in positions.items() if one in known}
         self._progress = {**known, **moved}
         self._batch_since = None
-        self.go_on()
+        self.mark_recovered()
 
     def see_ends(self, ends: Mapping[Partition, int]) -> None:
         """Note where partitions end; negative numbers and foreign partitions mean nothing."""
@@ -223,12 +223,12 @@ def _find_slow_batch(seconds: float) -> list[Fault]:
     return [Fault("batch", "the batch in hand is not finished", seconds)]
 
 
-def find_standstill(condition: Condition, now: float) -> list[Fault]:
+def find_liveness_faults(condition: Condition, now: float) -> list[Fault]:
     """Return that the loop hangs, where it does; waiting for a dependency is no hanging.
 
     Before the work first begins, a migration may take as long as it likes.
     """
-    seconds = now - condition.turned_at
-    if not condition.begun or seconds < LONGEST_TURN_SECONDS:
+    seconds = now - condition.heard_at
+    if not condition.begun or seconds < LONGEST_SILENCE_SECONDS:
         return []
     return [Fault("loop", "gives no sign of life; start the process again", seconds)]

@@ -28,14 +28,14 @@ from server_classifier.store.registry.entries import add_encoder
 from server_classifier.store.tables import latent
 from stream.errors import TopicMissing
 from stream.exchange.message_ids import make_message_id
-from stream.exchange.outgoing_record import Letter, make_letter
-from stream.exchange.reply_client import Relay
+from stream.exchange.outgoing_record import OutgoingRecord, make_record
+from stream.exchange.reply_client import ReplyClient
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import Topics, create_topics
 from tests.support.encoders import train_encoder
 from tests.support.images import draw_images
-from tests.support.relays import open_courier
+from tests.support.relays import open_relay
 from tests.support.server import NOW, RunningServer, add_trained_classifier, run_server
 from tests.support.topics import read_new, send_raw
 from tests.support.waiting import LONG
@@ -72,12 +72,12 @@ def make_maker(
     )
 
 
-def exchange(server: RunningServer, letter: Letter) -> Reply:
+def exchange(server: RunningServer, letter: OutgoingRecord) -> Reply:
     """Send a question and return its reply."""
-    with Relay(server.kafka, CLIENT) as relay:
-        relay.connect(5.0)
-        relay.send([letter])
-        while not (answers := relay.look(1.0).answers):
+    with ReplyClient(server.kafka, CLIENT) as reply_client:
+        reply_client.connect(5.0)
+        reply_client.send([letter])
+        while not (answers := reply_client.look(1.0).answers):
             pass
     assert isinstance(answers[0], Reply)
     return answers[0]
@@ -90,9 +90,9 @@ def learn(
     directory: Path,
     timeout: float = 20,
 ) -> LearningReport:
-    with open_courier(kafka, CLIENT, directory) as courier:
-        courier.connect(5.0)
-        return publish([batch], maker, courier, timeout=timeout, on_progress=ignore)
+    with open_relay(kafka, CLIENT, directory) as relay:
+        relay.connect(5.0)
+        return publish([batch], maker, relay, timeout=timeout, on_progress=ignore)
 
 
 def ignore(_sent: int, _done: int) -> None:
@@ -139,10 +139,10 @@ def test_a_noised_question_is_refused_with_advice(
     privatizer = GaussianPrivatizer(epsilon=8.0, delta=1e-5, clip=1.0, noise=noise)
     maker = make_maker(encoder, privatizer)
     with (
-        open_courier(server.kafka, CLIENT, tmp_path) as courier,
+        open_relay(server.kafka, CLIENT, tmp_path) as relay,
         pytest.raises(ClientError, match="without a privat"),
     ):
-        ask([draw_images(1)], maker, courier, timeout=1, in_flight=1, on_progress=ignore)
+        ask([draw_images(1)], maker, relay, timeout=1, in_flight=1, on_progress=ignore)
 
 
 @pytest.mark.parametrize(
@@ -161,11 +161,9 @@ def test_labels_are_checked_before_anything_is_sent(label: str | None, words: st
 def test_the_answer_before_the_first_model_is_an_error_at_once(
     server: RunningServer, encoder: Encoder, tmp_path: Path
 ) -> None:
-    with open_courier(server.kafka, CLIENT, tmp_path) as courier:
+    with open_relay(server.kafka, CLIENT, tmp_path) as relay:
         maker = make_maker(encoder)
-        report = ask(
-            [draw_images(3)], maker, courier, timeout=LONG, in_flight=2, on_progress=ignore
-        )
+        report = ask([draw_images(3)], maker, relay, timeout=LONG, in_flight=2, on_progress=ignore)
     assert [one.error for one in report.predictions] == [NO_MODEL] * 3
     assert report.answered == []
 
@@ -177,7 +175,7 @@ def test_a_reply_names_label_probabilities_and_version(server: RunningServer) ->
     message = LatentMessage(
         CLIENT, "", value, "service", datetime.now(UTC), message_id, server.encoder_id
     )
-    reply = exchange(server, make_letter(message, avro_form.CONTENT_TYPE, server.topics))
+    reply = exchange(server, make_record(message, avro_form.CONTENT_TYPE, server.topics))
     assert (reply.label, reply.model_version, reply.encoder_id) == (
         "head",
         version,
@@ -199,22 +197,22 @@ def test_what_is_no_answer_to_us_is_passed_over(
     )
     kind = [("ioa-kind", b"acknowledgement")]
     replies = server.topics.replies(CLIENT).name
-    with open_courier(server.kafka, CLIENT, tmp_path) as courier:
-        courier.connect(5.0)
+    with open_relay(server.kafka, CLIENT, tmp_path) as relay:
+        relay.connect(5.0)
         send_raw(server.kafka.bootstrap_servers, replies, [(b"junk", []), (foreign, kind)])
         maker = make_maker(encoder)
-        report = publish([draw_images(2)], maker, courier, timeout=LONG, on_progress=ignore)
+        report = publish([draw_images(2)], maker, relay, timeout=LONG, on_progress=ignore)
     assert (report.sent, report.acknowledged) == (2, 2)
 
 
-def make_question(server: RunningServer, *, seconds_left: float) -> Letter:
+def make_question(server: RunningServer, *, seconds_left: float) -> OutgoingRecord:
     value = Vector.from_numpy(np.zeros(4, np.float32))
     message_id = make_message_id(int(time.time() * 1000), secrets.token_bytes(10))
     message = LatentMessage(
         CLIENT, "", value, "service", datetime.now(UTC), message_id, server.encoder_id
     )
     deadline = time.time() + seconds_left
-    return make_letter(message, json_form.CONTENT_TYPE, server.topics, deadline=deadline)
+    return make_record(message, json_form.CONTENT_TYPE, server.topics, deadline=deadline)
 
 
 def test_a_question_after_its_deadline_is_counted_and_not_answered(server: RunningServer) -> None:
@@ -252,7 +250,7 @@ def test_without_a_server_the_report_names_what_is_unanswered(
 
 def test_an_unregistered_client_is_told_whom_to_ask(server: RunningServer) -> None:
     with (
-        Relay(server.kafka, "stranger") as relay,
+        ReplyClient(server.kafka, "stranger") as reply_client,
         pytest.raises(TopicMissing, match="ioa server client add stranger --site SITE"),
     ):
-        relay.connect(5.0)
+        reply_client.connect(5.0)

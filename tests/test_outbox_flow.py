@@ -24,7 +24,7 @@ from tests.support.commands import start_client
 from tests.support.encoders import train_encoder
 from tests.support.hospital import CLIENT, Hospital, has_begun, ignore, serve
 from tests.support.images import draw_images
-from tests.support.relays import open_courier
+from tests.support.relays import open_relay
 from tests.support.server import RunningServer
 from tests.support.topics import delete_records
 from tests.support.waiting import LONG, wait_until
@@ -124,8 +124,8 @@ def test_a_lost_answer_is_asked_for_with_the_same_message(
         wait_until(lambda: server.count_stored() == 4, "not all four are stored")
         delete_records(registered.kafka.bootstrap_servers, replies.name, 4)
         limits = Limits(resend=0.5)
-        with open_courier(registered.kafka, CLIENT, registered.directory, limits=limits) as courier:
-            report = drain(courier, timeout=LONG, on_progress=ignore)
+        with open_relay(registered.kafka, CLIENT, registered.directory, limits=limits) as relay:
+            report = drain(relay, timeout=LONG, on_progress=ignore)
         assert (report.ended["acknowledged"], report.waiting) == (4, 0)
         assert server.count_stored() == 4
     assert registered.status.resent >= 4

@@ -13,16 +13,16 @@ from confluent_kafka import Message as KafkaMessage
 from client_autoencoder.errors import OutboxError, OutboxFull
 from client_autoencoder.outbox.entries import Limits
 from client_autoencoder.outbox.reading import list_letters, read_status
-from client_autoencoder.outbox.relay import Courier
+from client_autoencoder.outbox.relay import OutboxRelay
 from server_classifier.answering.inference import NO_MODEL
-from stream.exchange.outgoing_record import Letter, make_letter
+from stream.exchange.outgoing_record import OutgoingRecord, make_record
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import Topics, create_topics
 from tests.support.commands import start_client
 from tests.support.encoders import train_encoder
 from tests.support.hospital import CLIENT, Hospital, has_begun, serve
 from tests.support.images import draw_images, write_class_folders
-from tests.support.relays import open_courier
+from tests.support.relays import open_relay
 from tests.support.topics import send_raw
 from tests.support.waiting import LONG, wait_until
 
@@ -42,19 +42,19 @@ def hospital(kafka: str, topic_prefix: str, encoder_directory: Path, tmp_path: P
 
 
 @pytest.fixture
-def courier(hospital: Hospital) -> Iterator[Courier]:
+def relay(hospital: Hospital) -> Iterator[OutboxRelay]:
     limits = Limits(resend=0.1)
-    with open_courier(
+    with open_relay(
         hospital.kafka, CLIENT, hospital.directory, limits=limits, questions=True
     ) as opened:
         opened.connect(5.0)
         yield opened
 
 
-def make_questions(hospital: Hospital, count: int, *, seconds: float) -> list[Letter]:
+def make_questions(hospital: Hospital, count: int, *, seconds: float) -> list[OutgoingRecord]:
     maker = hospital.make_maker()
     return [
-        make_letter(
+        make_record(
             message,
             maker.form,
             Topics(hospital.kafka.prefix),
@@ -112,11 +112,11 @@ def test_questions_that_nobody_answers_expire_by_name_and_asking_ends(hospital: 
 
 
 def test_a_question_without_a_reply_is_asked_again_in_the_same_bytes(
-    hospital: Hospital, courier: Courier
+    hospital: Hospital, relay: OutboxRelay
 ) -> None:
-    courier.put(make_questions(hospital, 1, seconds=60), ["a"], timeout=1)
+    relay.put(make_questions(hospital, 1, seconds=60), ["a"], timeout=1)
     while read_status(hospital.questions).resent == 0:
-        courier.work(0.1)
+        relay.work(0.1)
     first, second = read_asked(hospital)[:2]
     assert (first.key(), first.value()) == (second.key(), second.value())
     assert first.headers() == second.headers()
@@ -126,43 +126,43 @@ def test_a_question_without_a_reply_is_asked_again_in_the_same_bytes(
 def test_what_the_disk_did_not_take_is_not_sent(hospital: Hospital) -> None:
     letters = make_questions(hospital, 2, seconds=60)
     limits = Limits(size=letters[0].size)
-    with open_courier(
+    with open_relay(
         hospital.kafka, CLIENT, hospital.directory, limits=limits, questions=True
-    ) as courier:
-        courier.connect(5.0)
+    ) as relay:
+        relay.connect(5.0)
         with pytest.raises(OutboxFull):
-            courier.put(letters, ["a", "b"], timeout=0.1)
-        courier.put(letters[:1], ["a"], timeout=0.1)
-        while courier.outbox.counts.delivered == 0:
-            courier.work(0.1)
+            relay.put(letters, ["a", "b"], timeout=0.1)
+        relay.put(letters[:1], ["a"], timeout=0.1)
+        while relay.outbox.counts.delivered == 0:
+            relay.work(0.1)
     assert [record.key().decode() for record in read_asked(hospital)] == [letters[0].message_id]
 
 
 def test_what_waited_is_not_passed_over_by_what_is_new(hospital: Hospital) -> None:
     letters = make_questions(hospital, 3, seconds=60)
-    with open_courier(hospital.kafka, CLIENT, hospital.directory, questions=True) as away:
+    with open_relay(hospital.kafka, CLIENT, hospital.directory, questions=True) as away:
         away.put(letters[:2], ["a", "b"], timeout=1)
-    with open_courier(hospital.kafka, CLIENT, hospital.directory, questions=True) as courier:
-        courier.connect(5.0)
-        courier.put(letters[2:], ["c"], timeout=1)
+    with open_relay(hospital.kafka, CLIENT, hospital.directory, questions=True) as relay:
+        relay.connect(5.0)
+        relay.put(letters[2:], ["c"], timeout=1)
 
         def all_delivered() -> bool:
-            courier.work(0.1)
-            return courier.outbox.counts.delivered == 3
+            relay.work(0.1)
+            return relay.outbox.counts.delivered == 3
 
         wait_until(all_delivered, "not all are delivered")
     asked = {record.key().decode() for record in read_asked(hospital)}
     assert asked == {letter.message_id for letter in letters}
 
 
-def test_a_second_answer_is_dropped(hospital: Hospital, courier: Courier) -> None:
+def test_a_second_answer_is_dropped(hospital: Hospital, relay: OutboxRelay) -> None:
     labels: list[str] = []
-    courier.note = lambda settled: labels.extend(one.outcome.text for one in settled)
+    relay.note = lambda settled: labels.extend(one.outcome.text for one in settled)
     one, other = make_questions(hospital, 2, seconds=60)
-    courier.put([one, other], ["one", "other"], timeout=1)
+    relay.put([one, other], ["one", "other"], timeout=1)
     reply(hospital, one.message_id, "ring", "bar")
     reply(hospital, other.message_id, "square")
-    courier.drain(timeout=LONG)
+    relay.drain(timeout=LONG)
     assert labels == ["ring", "square"]
     status = read_status(hospital.questions)
     assert (status.answered, status.queued, status.delivered) == (2, 0, 0)
@@ -212,15 +212,15 @@ def kill_while_asking(hospital: Hospital, images: Path) -> None:
 def test_asking_and_publishing_at_the_same_time(hospital: Hospital, tmp_path: Path) -> None:
     with (
         serve(hospital, tmp_path),
-        open_courier(hospital.kafka, CLIENT, hospital.directory),
+        open_relay(hospital.kafka, CLIENT, hospital.directory),
     ):
         report = hospital.ask(draw_images(1), timeout=LONG)
     assert len(report.predictions) == 1
 
 
 def test_what_waits_for_one_cluster_is_not_sent_to_another(hospital: Hospital) -> None:
-    with open_courier(hospital.kafka, CLIENT, hospital.directory, questions=True) as courier:
-        courier.outbox.bind("another-cluster")
-        courier.put(make_questions(hospital, 1, seconds=60), ["a"], timeout=1)
+    with open_relay(hospital.kafka, CLIENT, hospital.directory, questions=True) as relay:
+        relay.outbox.bind("another-cluster")
+        relay.put(make_questions(hospital, 1, seconds=60), ["a"], timeout=1)
         with pytest.raises(OutboxError, match="1 messages for Kafka cluster another-cluster"):
-            courier.work(0)
+            relay.work(0)

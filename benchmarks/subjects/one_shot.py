@@ -33,7 +33,7 @@ from schemas.quantiser import dequantise
 from schemas.wire import avro_form
 from stream.exchange.codec import encode
 from stream.exchange.message_ids import make_message_id
-from stream.exchange.outgoing_record import Letter, make_letter
+from stream.exchange.outgoing_record import OutgoingRecord, make_record
 from stream.kafka.producer import make_headers
 from stream.kafka.topics import Topics
 from stream.models.encoder_files import MANIFEST, ONNX
@@ -84,7 +84,7 @@ def learn_once(
         for client_id, images in zip(CLIENT_IDS, parts.clients, strict=True)
         for message in _make_messages(client_id, images, shared.encoder, copies, seed)
     ]
-    up = wire.carry(topics, [make_letter(message, _FORM, topics) for message in messages])
+    up = wire.carry(topics, [make_record(message, _FORM, topics) for message in messages])
     answers = wire.carry(topics, [_acknowledge(message, topics) for message in messages])
     learned = _receive(messages, shared.encoder), [message.label for message in messages]
     asked = released_latents(shared.encoder, parts.unseen.images), parts.unseen.labels
@@ -122,7 +122,7 @@ def _receive(messages: Sequence[LatentMessage], encoder: Encoder) -> NDArray[np.
     return dequantise(codes, quantiser.low, quantiser.high)
 
 
-def _acknowledge(message: LatentMessage, topics: Topics) -> Letter:
+def _acknowledge(message: LatentMessage, topics: Topics) -> OutgoingRecord:
     """Return what the server answers to a learning message."""
     message_id = message.message_id or ""
     own = make_message_id(int(time.time() * 1000), secrets.token_bytes(10))
@@ -135,4 +135,4 @@ def _acknowledge(message: LatentMessage, topics: Topics) -> Letter:
         CORRELATION_ID=message_id,
     )
     topic = topics.replies(message.client_id).name
-    return Letter(own, topic, message_id.encode(), headers, encode(answer, _FORM))
+    return OutgoingRecord(own, topic, message_id.encode(), headers, encode(answer, _FORM))

@@ -12,10 +12,10 @@ from client_autoencoder.exchanges.messages import MessageMaker, Progress
 from client_autoencoder.exchanges.service import Prediction, read_prediction
 from client_autoencoder.images.batches import ImageBatch, ImageSource, Skipped
 from client_autoencoder.outbox.entries import Kind, Settled
-from client_autoencoder.outbox.relay import Courier
+from client_autoencoder.outbox.relay import OutboxRelay
 from schemas.errors import SchemaError
 from schemas.messages.validation import check_label
-from stream.exchange.outgoing_record import make_letter
+from stream.exchange.outgoing_record import make_record
 
 
 @dataclass
@@ -95,7 +95,7 @@ def check_labels(source: ImageSource, order: Iterable[int]) -> None:
 def publish(
     batches: Iterable[ImageBatch],
     maker: MessageMaker,
-    courier: Courier,
+    relay: OutboxRelay,
     *,
     skipped: Sequence[Skipped] = (),
     timeout: float,
@@ -115,16 +115,16 @@ def publish(
         OutboxError: the outbox is full or cannot be written; what it took before is safe.
         StreamError: the broker refuses us or a message, or a message is too large.
     """
-    run = _Run(maker, courier, skipped, timeout, on_progress)
+    run = _Run(maker, relay, skipped, timeout, on_progress)
     for batch in batches:
         run.put(batch)
-        courier.work_on_full_disk(0)
+        relay.work_on_full_disk(0)
         run.show()
     return run.finish()
 
 
 def drain(
-    courier: Courier, *, timeout: float, on_progress: Progress, report: DrainReport | None = None
+    relay: OutboxRelay, *, timeout: float, on_progress: Progress, report: DrainReport | None = None
 ) -> DrainReport:
     """Send what waits in the outbox, and wait until it is answered; see ``publish``.
 
@@ -132,7 +132,7 @@ def drain(
         report: of another outbox, to be continued.
     """
     report = report or DrainReport()
-    outbox = courier.outbox
+    outbox = relay.outbox
     waited = outbox.counts.waiting
 
     def note(settled: list[Settled]) -> None:
@@ -140,8 +140,8 @@ def drain(
             report.note(one)
         on_progress(waited, waited - outbox.counts.waiting)
 
-    courier.note = note
-    courier.drain(timeout=timeout)
+    relay.note = note
+    relay.drain(timeout=timeout)
     report.waiting += outbox.counts.waiting
     return report
 
@@ -152,31 +152,31 @@ class _Run:
     def __init__(
         self,
         maker: MessageMaker,
-        courier: Courier,
+        relay: OutboxRelay,
         skipped: Sequence[Skipped],
         timeout: float,
         on_progress: Progress,
     ) -> None:
         self.report = LearningReport()
         self._maker = maker
-        self._courier = courier
+        self._relay = relay
         self._skipped = skipped
         self._remarked = 0
         self._timeout = timeout
         self._on_progress = on_progress
-        self._former = courier.outbox.counts.waiting
-        self._last_of_former = courier.outbox.last_number
-        courier.note = self._note
+        self._former = relay.outbox.counts.waiting
+        self._last_of_former = relay.outbox.last_number
+        relay.note = self._note
 
     def put(self, batch: ImageBatch) -> None:
         """Encode a batch and put its messages on the disk."""
         letters = []
         for message in self._maker.make(batch, "learning"):
-            letters.append(make_letter(message, self._maker.form, self._courier.relay.topics))
+            letters.append(make_record(message, self._maker.form, self._relay.reply_client.topics))
             self.report.value_bytes += len(message.value.data)
             self.report.message_bytes += len(letters[-1].value)
         try:
-            self._courier.put(letters, batch.names, timeout=self._timeout)
+            self._relay.put(letters, batch.names, timeout=self._timeout)
         except OutboxFull as error:
             raise OutboxFull(
                 f"{error}. Of this run it took {self.report.sent} messages; that of "
@@ -189,8 +189,8 @@ class _Run:
     def finish(self) -> LearningReport:
         """Wait for the answers and return what became of all."""
         self._remark_skipped()
-        self._courier.drain(timeout=self._timeout)
-        outbox = self._courier.outbox
+        self._relay.drain(timeout=self._timeout)
+        outbox = self._relay.outbox
         self.report.unanswered = outbox.list_names(self._last_of_former)
         self.report.waiting = outbox.counts.waiting
         return self.report
@@ -198,7 +198,7 @@ class _Run:
     def show(self) -> None:
         """Tell the progress, former runs included."""
         total = self._former + self.report.sent
-        self._on_progress(total, total - self._courier.outbox.counts.waiting)
+        self._on_progress(total, total - self._relay.outbox.counts.waiting)
 
     def _note(self, settled: list[Settled]) -> None:
         for one in settled:
@@ -213,5 +213,5 @@ class _Run:
 
     def _remark_skipped(self) -> None:
         new = self._skipped[self._remarked :]
-        self._courier.outbox.remark_skipped((one.name, one.reason) for one in new)
+        self._relay.outbox.remark_skipped((one.name, one.reason) for one in new)
         self._remarked += len(new)

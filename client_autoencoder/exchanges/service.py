@@ -12,13 +12,13 @@ from client_autoencoder.errors import ClientError
 from client_autoencoder.exchanges.messages import MessageMaker, Progress
 from client_autoencoder.images.batches import ImageBatch
 from client_autoencoder.outbox.entries import Settled
-from client_autoencoder.outbox.relay import LOOK_SECONDS, Courier
+from client_autoencoder.outbox.relay import LOOK_SECONDS, OutboxRelay
 from client_autoencoder.privacy.mechanism import Privatizer
 from schemas.messages.message import LatentMessage
 from schemas.messages.validation import LEAST_QUERY_EPSILON
-from stream.exchange.outgoing_record import make_letter
+from stream.exchange.outgoing_record import make_record
 
-_EXPIRY_SECONDS = 2.0  # a courier looks for what has expired once a second
+_EXPIRY_SECONDS = 2.0  # a relay looks for what has expired once a second
 
 Question = tuple[LatentMessage, str, str | None]
 """A message, and its image's name and true label."""
@@ -70,7 +70,7 @@ class ServiceReport:
 def ask(
     batches: Iterable[ImageBatch],
     maker: MessageMaker,
-    courier: Courier,
+    relay: OutboxRelay,
     *,
     timeout: float,
     in_flight: int,
@@ -88,7 +88,7 @@ def ask(
         StreamError: the broker refuses us or a message, or a message is too large.
     """
     _refuse_useless_noise(maker.privatizer)
-    run = _Run(maker, courier, timeout, in_flight, on_progress)
+    run = _Run(maker, relay, timeout, in_flight, on_progress)
     for batch in batches:
         run.ask(batch)
         if run.report.stopped:
@@ -125,20 +125,20 @@ class _Run:
     def __init__(
         self,
         maker: MessageMaker,
-        courier: Courier,
+        relay: OutboxRelay,
         timeout: float,
         in_flight: int,
         on_progress: Progress,
     ) -> None:
         self.report = ServiceReport()
         self._maker = maker
-        self._courier = courier
+        self._relay = relay
         self._timeout = timeout
         self._in_flight = in_flight
         self._on_progress = on_progress
         self._open: dict[str, tuple[str | None, float]] = {}  # true label, and when it was asked
         self._newest_answered = 0
-        courier.note = self._note
+        relay.note = self._note
 
     def ask(self, batch: ImageBatch) -> None:
         """Ask about each image, as soon as fewer than ``in_flight`` questions are open."""
@@ -150,37 +150,37 @@ class _Run:
             if room and not chosen:
                 return
             self._put(chosen)
-            self._courier.work(0 if chosen else LOOK_SECONDS)
+            self._relay.work(0 if chosen else LOOK_SECONDS)
             self._expire_overdue()
 
     def finish(self) -> ServiceReport:
         """Wait until every question is answered or has expired, and return what became of all."""
-        give_up = self._courier.clock() + self._timeout + _EXPIRY_SECONDS
-        while self._courier.outbox.counts.waiting and self._courier.clock() < give_up:
-            self._courier.work(LOOK_SECONDS)
+        give_up = self._relay.clock() + self._timeout + _EXPIRY_SECONDS
+        while self._relay.outbox.counts.waiting and self._relay.clock() < give_up:
+            self._relay.work(LOOK_SECONDS)
         self._expire_overdue()
-        self.report.waiting = self._courier.outbox.counts.waiting
+        self.report.waiting = self._relay.outbox.counts.waiting
         return self.report
 
     def _expire_overdue(self) -> None:
         """Let go what is past its deadline also by a clock that is never set back."""
-        latest = self._courier.clock() - self._timeout - _EXPIRY_SECONDS
+        latest = self._relay.clock() - self._timeout - _EXPIRY_SECONDS
         asked = self._open.items()  # the oldest first
         late = takewhile(lambda question: question[1][1] <= latest, asked)
-        self._courier.expire([message_id for message_id, _ in late])
+        self._relay.expire([message_id for message_id, _ in late])
 
     def _put(self, questions: list[Question]) -> None:
         if not questions:
             return
         deadline = self._maker.now().timestamp() + self._timeout
-        topics, now = self._courier.relay.topics, self._courier.clock()
+        topics, now = self._relay.reply_client.topics, self._relay.clock()
         letters = [
-            make_letter(message, self._maker.form, topics, deadline=deadline)
+            make_record(message, self._maker.form, topics, deadline=deadline)
             for message, _, _ in questions
         ]
         for letter, (_, _, label) in zip(letters, questions, strict=True):
             self._open[letter.message_id] = (label, now)
-        self._courier.put(letters, [name for _, name, _ in questions], timeout=self._timeout)
+        self._relay.put(letters, [name for _, name, _ in questions], timeout=self._timeout)
         self.report.sent += len(letters)
 
     def _note(self, settled: list[Settled]) -> None:
@@ -193,7 +193,7 @@ class _Run:
                 self.report.stopped |= one.number > self._newest_answered
             else:
                 label, asked_at = asked
-                seconds = self._courier.clock() - asked_at
+                seconds = self._relay.clock() - asked_at
                 self.report.predictions.append(read_prediction(one, label, seconds))
                 self._newest_answered = max(one.number, self._newest_answered)
         self._on_progress(self.report.sent, self.report.sent - len(self._open))

@@ -8,7 +8,7 @@ import orjson
 
 from schemas.messages.dead_letter import Headers
 from schemas.messages.message import Reply
-from stream.exchange.outgoing_record import Letter
+from stream.exchange.outgoing_record import OutgoingRecord
 
 Kind = Literal["acknowledged", "refused", "answered", "expired", "discarded"]
 
@@ -20,7 +20,7 @@ class Waiting:
     """A letter to be sent; ``number`` grows in the order in which letters were put."""
 
     number: int
-    letter: Letter
+    letter: OutgoingRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class Limits:
         return None
 
 
-def to_body(number: int, letter: Letter) -> tuple[object, ...]:
+def to_body(number: int, letter: OutgoingRecord) -> tuple[object, ...]:
     """Return the row of table ``body``."""
     return (number, letter.topic, letter.key, pack_headers(letter.headers), letter.value)
 
@@ -118,7 +118,7 @@ def to_body(number: int, letter: Letter) -> tuple[object, ...]:
 def to_waiting(row: Sequence[Any]) -> Waiting:
     """Make a letter of message id and deadline, then the row of table ``body``."""
     message_id, deadline, number, topic, key, headers, value = row
-    letter = Letter(message_id, topic, key, unpack_headers(headers), value, deadline)
+    letter = OutgoingRecord(message_id, topic, key, unpack_headers(headers), value, deadline)
     return Waiting(number, letter)
 
 

@@ -36,7 +36,7 @@ from client_autoencoder.outbox.entries import (
 from client_autoencoder.outbox.journal import Journal
 from client_autoencoder.outbox.lock import OutboxLock
 from client_autoencoder.outbox.owner import Ownership
-from stream.exchange.outgoing_record import Letter
+from stream.exchange.outgoing_record import OutgoingRecord
 
 Clock = Callable[[], float]
 
@@ -100,7 +100,7 @@ class Outbox:
         with explaining_sqlite(self.path):
             self._ownership.bind(cluster_id, self.counts.waiting)
 
-    def put(self, letters: Sequence[Letter], names: Sequence[str]) -> None:
+    def put(self, letters: Sequence[OutgoingRecord], names: Sequence[str]) -> None:
         """Queue letters, all or none; ``names`` says of which image each is.
 
         Raises:

@@ -13,8 +13,8 @@ from client_autoencoder.outbox.entries import Outcome, Settled
 from client_autoencoder.outbox.outbox import Outbox
 from schemas.messages.message import Acknowledgement, Answer, Refusal, Reply
 from stream.errors import DeliveryFailed, KafkaRefused, KafkaUnavailable
-from stream.exchange.outgoing_record import Letter
-from stream.exchange.reply_client import Relay
+from stream.exchange.outgoing_record import OutgoingRecord
+from stream.exchange.reply_client import ReplyClient
 
 Note = Callable[[list[Settled]], None]
 """Called with the letters that have just left the outbox."""
@@ -32,7 +32,7 @@ _CLOCK_MARGIN = 60.0
 
 
 @dataclass
-class Courier:
+class OutboxRelay:
     """Works for one client, while its process has anything to send or to wait for.
 
     Args:
@@ -41,7 +41,7 @@ class Courier:
     """
 
     outbox: Outbox
-    relay: Relay
+    reply_client: ReplyClient
     clock: Callable[[], float]
     note: Note = lambda _: None
 
@@ -58,16 +58,20 @@ class Courier:
         """Connect, and read what was answered since the waiting letters were sent.
 
         Raises:
-            StreamError: see ``Relay.connect``.
+            StreamError: see ``ReplyClient.connect``.
             OutboxError: the letters are for another cluster.
         """
         first_sent = self.outbox.find_first_sent()
-        cluster_id = self.relay.connect(timeout, since=first_sent and first_sent - _CLOCK_MARGIN)
+        cluster_id = self.reply_client.connect(
+            timeout, since=first_sent and first_sent - _CLOCK_MARGIN
+        )
         if cluster_id is not None:
             self.outbox.bind(cluster_id)
         self._connected = True
 
-    def put(self, letters: Sequence[Letter], names: Sequence[str], *, timeout: float) -> None:
+    def put(
+        self, letters: Sequence[OutgoingRecord], names: Sequence[str], *, timeout: float
+    ) -> None:
         """Queue letters, and send them where none waits before them.
 
         A full outbox or disk is waited for while there is any progress.
@@ -125,7 +129,7 @@ class Courier:
             self.expire()
         if self._is_connected():
             self._send_what_waits(overdue=look_around)
-        arrivals = self.relay.look(timeout)
+        arrivals = self.reply_client.look(timeout)
         for message_id in (*arrivals.delivered, *arrivals.undelivered):
             self._under_way -= self._sizes.pop(message_id, 0)
         if arrivals.undelivered:
@@ -178,12 +182,12 @@ class Courier:
         """How many more bytes may be under way to a broker."""
         return _LARGEST_UNDER_WAY - self._under_way
 
-    def _send(self, waiting: Iterable[Letter]) -> None:
+    def _send(self, waiting: Iterable[OutgoingRecord]) -> None:
         letters = [letter for letter in waiting if letter.message_id not in self._sizes]
         sizes = {letter.message_id: letter.size for letter in letters}
         self._sizes |= sizes
         self._under_way += sum(sizes.values())
-        self.relay.send(letters)
+        self.reply_client.send(letters)
 
     def _write_down(self) -> bool:
         noted = self.outbox.note(self._delivered, self._outcomes)

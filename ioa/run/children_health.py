@@ -19,7 +19,7 @@ from server_classifier.operations.monitor import (
     parse_address,
     serve,
 )
-from stream.health import LONGEST_TURN_SECONDS, Fault, Health
+from stream.health import LONGEST_SILENCE_SECONDS, Fault, Health
 
 _HOST = "127.0.0.1"
 _TIMEOUT_SECONDS = 2.0
@@ -53,24 +53,24 @@ class ChildrenHealth(Collector):
         """Return why not all of the children are ready."""
         return [fault for name in self._addresses for fault in self._find_faults_of(name)]
 
-    def find_standstill(self) -> list[Fault]:
+    def find_liveness_faults(self) -> list[Fault]:
         """Return which children hang: they say so, or say nothing for too long after their start.
 
         A child that has exited is no standstill, as the supervisor starts it again.
         """
-        return [fault for name in self._addresses for fault in self._find_standstill_of(name)]
+        return [fault for name in self._addresses for fault in self._find_liveness_faults_of(name)]
 
     def _find_faults_of(self, name: str) -> list[Fault]:
         body = self._ask(name, "/readyz")
         return [self._describe_silence(name)] if body is None else _read(name, body)
 
-    def _find_standstill_of(self, name: str) -> list[Fault]:
+    def _find_liveness_faults_of(self, name: str) -> list[Fault]:
         if (body := self._ask(name, "/healthz")) is not None:
             return _read(name, body)
         now = self._clock()
         silence = self._describe_silence(name)
         running = now - self._started_at.get(name, now)
-        return [silence] if min(silence.seconds, running) >= LONGEST_TURN_SECONDS else []
+        return [silence] if min(silence.seconds, running) >= LONGEST_SILENCE_SECONDS else []
 
     def _ask(self, name: str, path: str) -> bytes | None:
         """Return a child's answer, and keep since when there is none."""
@@ -156,7 +156,7 @@ def serve_health(
     registry.register(children)
     app = make_app(
         registry,
-        alive=lambda: health.find_standstill() or children.find_standstill(),
+        alive=lambda: health.find_liveness_faults() or children.find_liveness_faults(),
         # Until the supervisor itself is ready there are no children to be asked.
         ready=lambda: health.find_faults() or children.find_faults(),
     )

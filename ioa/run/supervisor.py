@@ -72,7 +72,7 @@ def supervise_server(settings: Settings, stop: Event) -> None:
         health.begin()
         try:
             while not stop.is_set():
-                health.turn()
+                health.heartbeat()
                 for service in services:
                     _keep_running(service, children)
                 stop.wait(_POLL_SECONDS)

@@ -18,7 +18,7 @@ from schemas.messages.validation import cut_text
 from server_classifier.answering.prediction import Classifier
 from server_classifier.intake.admission import Admission, Admitted
 from server_classifier.operations.metrics import count_service
-from server_classifier.operations.service import await_surroundings
+from server_classifier.operations.service import open_service_context
 from server_classifier.settings import ServerSettings
 from server_classifier.store.classifiers import latest_classifier, latest_versions
 from server_classifier.store.database import reading
@@ -43,24 +43,24 @@ _MOST_PROBABILITIES = 100  # so that no number of labels makes a reply too large
 
 def run_infer(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> None:
     """Answer service messages until ``stop`` is set, with or without a trainer beside it."""
-    around = await_surroundings(kafka, settings, stop)
-    if around is None:
+    context = open_service_context(kafka, settings, stop)
+    if context is None:
         return
-    shelf = ClassifierShelf(around.engine, time.monotonic)
-    responder = around.make_responder(linger_ms=_LINGER_MS)
+    shelf = ClassifierShelf(context.engine, time.monotonic)
+    responder = context.make_responder(linger_ms=_LINGER_MS)
     inference = Inference(
-        Admission(around.engine, None, time.monotonic),
+        Admission(context.engine, None, time.monotonic),
         shelf,
         responder,
-        cluster_id=around.cluster_id,
+        cluster_id=context.cluster_id,
         clock=time.time,
-        registry=around.monitor.registry,
+        registry=context.monitor.registry,
     )
-    consumer = around.make_consumer(around.topics.service, group="infer", batch_size=_BATCH_SIZE)
-    with closing(around):
-        refuse_replay_of(around.engine, around.cluster_id)
+    consumer = context.make_consumer(context.topics.service, group="infer", batch_size=_BATCH_SIZE)
+    with closing(context):
+        refuse_replay_of(context.engine, context.cluster_id)
         structlog.get_logger().info("ready")
-        consumer.run(around.measure(inference.handle), stop, when_idle=shelf.refresh)
+        consumer.run(context.measure(inference.handle), stop, when_idle=shelf.refresh)
 
 
 class ClassifierShelf:
@@ -255,7 +255,7 @@ class Inference:
     def _refuse(self, record: Record, error: SchemaError, sender: Sender | None) -> None:
         """Tell a known client why; what nobody can be told about goes to the dead letters."""
         if sender is None or sender.client_id is None:
-            self._responder.bury(record, error)
+            self._responder.dead_letter(record, error)
             return
         reason = cut_text(str(error))
         reply = Reply(sender.client_id, "", self._now(), sender.message_id, error=reason)

@@ -25,9 +25,9 @@ from schemas.messages.message import Refusal
 from schemas.messages.validation import cut_text
 from server_classifier.intake.admission import Admission, Admitted
 from server_classifier.intake.positions import HeldPositions
-from server_classifier.intake.screening import Refused, sort_records, to_row
+from server_classifier.intake.screening import Refused, screen_records, to_row
 from server_classifier.operations.metrics import count_learning
-from server_classifier.operations.service import DatabaseWatch, await_surroundings, prepare_live
+from server_classifier.operations.service import DatabaseWatch, open_service_context, prepare_live
 from server_classifier.settings import ServerSettings
 from server_classifier.store.database import writing
 from server_classifier.store.errors import PositionLost, StoreUnavailable
@@ -54,34 +54,34 @@ class _Batch:
     admitted: list[Admitted]
     refused: list[Refused]
     senders: list[Sender | None]
-    buried: bool = False
+    dead_lettered: bool = False
     stored: int | None = None
 
 
 def run_ingest(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> None:
     """Store learning messages until ``stop`` is set."""
-    around = await_surroundings(kafka, settings, stop, prepare_live)
-    if around is None:
+    context = open_service_context(kafka, settings, stop, prepare_live)
+    if context is None:
         return
     now: Now = partial(datetime.now, UTC)
     owner = f"ingest {settings.instance} ({socket.gethostname()}, process {os.getpid()})"
-    positions = HeldPositions(around.engine, owner=owner, now=now)
+    positions = HeldPositions(context.engine, owner=owner, now=now)
     ingester = Ingester(
-        around.engine,
-        Admission(around.engine, settings.labels, time.monotonic),
-        around.make_responder(linger_ms=_LINGER_MS),
+        context.engine,
+        Admission(context.engine, settings.labels, time.monotonic),
+        context.make_responder(linger_ms=_LINGER_MS),
         positions,
-        cluster_id=around.cluster_id,
+        cluster_id=context.cluster_id,
         now=now,
-        registry=around.monitor.registry,
+        registry=context.monitor.registry,
     )
-    watch = DatabaseWatch(around.engine, around.monitor.health, time.monotonic)
-    consumer = around.make_consumer(
-        around.topics.learning, group="ingest", batch_size=_BATCH_SIZE, place=positions.take
+    watch = DatabaseWatch(context.engine, context.monitor.health, time.monotonic)
+    consumer = context.make_consumer(
+        context.topics.learning, group="ingest", batch_size=_BATCH_SIZE, place=positions.take
     )
     structlog.get_logger().info("ready")
-    with closing(around):
-        consumer.run(around.measure(ingester.handle), stop, when_idle=watch.look)
+    with closing(context):
+        consumer.run(context.measure(ingester.handle), stop, when_idle=watch.look)
 
 
 class Ingester:
@@ -124,7 +124,7 @@ class Ingester:
         """
         try:
             batch = self._resume(records)
-            self._bury(batch)
+            self._send_dead_letters(batch)
             self._store(batch)
             self._answer(batch)
         except (StoreUnavailable, DeliveryFailed) as error:
@@ -154,7 +154,9 @@ class Ingester:
         )
 
     def _sort(self, records: Sequence[Record]) -> _Batch:
-        batch = sort_records(records, self._admission, mode="learning", cluster_id=self._cluster_id)
+        batch = screen_records(
+            records, self._admission, mode="learning", cluster_id=self._cluster_id
+        )
         senders = [self._find_sender(one.record) for one in batch.refused]
         return _Batch(records, batch.admitted, batch.refused, senders)
 
@@ -162,13 +164,13 @@ class Ingester:
         sender = identify_sender(record, self._cluster_id)
         return sender if self._admission.knows_client(sender.client_id) else None
 
-    def _bury(self, batch: _Batch) -> None:
-        if batch.buried:
+    def _send_dead_letters(self, batch: _Batch) -> None:
+        if batch.dead_lettered:
             return
         for one in batch.refused:
-            self._responder.bury(one.record, one.error)
+            self._responder.dead_letter(one.record, one.error)
         self._responder.flush()
-        batch.buried = True
+        batch.dead_lettered = True
 
     def _store(self, batch: _Batch) -> None:
         if batch.stored is not None:

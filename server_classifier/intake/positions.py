@@ -9,7 +9,7 @@ from server_classifier.store.database import writing
 from server_classifier.store.errors import PositionLost, StoreUnavailable
 from server_classifier.store.positions import Position, check_fit, move_position, take_position
 from stream.errors import DependencyDown
-from stream.kafka.offsets import Extent
+from stream.kafka.offsets import OffsetRange
 from stream.kafka.record import Record
 
 Key = tuple[str, int]
@@ -29,12 +29,14 @@ class HeldPositions:
         self._held: dict[Key, Position] = {}
 
     def take(
-        self, extents: Sequence[Extent], look_again: Callable[[], Sequence[Extent]] | None = None
+        self,
+        ranges: Sequence[OffsetRange],
+        look_again: Callable[[], Sequence[OffsetRange]] | None = None,
     ) -> dict[int, int]:
         """Take the partitions of one topic, and no others; return where each goes on, by number.
 
         Args:
-            look_again: returns the extents as they are now.
+            look_again: returns the ranges as they are now.
 
         Raises:
             DependencyDown: the database is away.
@@ -42,14 +44,14 @@ class HeldPositions:
         """
         try:
             with writing(self._engine) as connection:
-                taken = [take_position(connection, one, owner=self._owner) for one in extents]
+                taken = [take_position(connection, one, owner=self._owner) for one in ranges]
         except StoreUnavailable as error:
             raise DependencyDown(str(error)) from error
-        if look_again and any(a.next_offset > b.high for a, b in zip(taken, extents, strict=True)):
+        if look_again and any(a.next_offset > b.high for a, b in zip(taken, ranges, strict=True)):
             # Until it was taken, another process may have read what came after the first look.
-            extents = look_again()
-        for one, extent in zip(taken, extents, strict=True):
-            check_fit(one, extent)
+            ranges = look_again()
+        for one, offset_range in zip(taken, ranges, strict=True):
+            check_fit(one, offset_range)
         self._held = {(one.topic, one.part): one for one in taken}
         return {one.part: one.next_offset for one in taken}
 

@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from server_classifier.intake.admission import Admission
 from server_classifier.intake.positions import HeldPositions
 from server_classifier.intake.replay_report import ReplayReport, ReplayRequest
-from server_classifier.intake.screening import sort_records, to_row
+from server_classifier.intake.screening import screen_records, to_row
 from server_classifier.store.database import describe, ensure_current, lift_limits, reading, writing
 from server_classifier.store.errors import ReplayRefused, StoreUnavailable
 from server_classifier.store.latents.rows import insert_latents, prefer_earliest
@@ -33,11 +33,11 @@ from server_classifier.store.replays import (
     refuse_used,
 )
 from stream.errors import DependencyDown
-from stream.kafka.offsets import Extent
+from stream.kafka.offsets import OffsetRange
 from stream.kafka.record import Record
 from stream.replay.source import RecordSource
 
-Read = Callable[[Sequence[Extent]], Iterable[Sequence[Record]]]
+Read = Callable[[Sequence[OffsetRange]], Iterable[Sequence[Record]]]
 OnProgress = Callable[[ReplayReport], None]
 
 
@@ -88,12 +88,12 @@ class Replay:
             StoreError: the database cannot be written. In both cases what was stored stays.
         """
         try:
-            found = look_into(self._target) or self._make(source.extents)
+            found = look_into(self._target) or self._make(source.ranges)
             self._request.refuse_other(found.request, describe(self._target))
             if found.finished_at is not None:
                 self._refuse_changed(found)
                 return found
-            rest = self._take_over(ReplayReport.from_json(found.report).extents)
+            rest = self._take_over(ReplayReport.from_json(found.report).ranges)
             on_progress(self._report)
             for records in (read or source.read)(rest):
                 self._store(records)
@@ -104,10 +104,10 @@ class Replay:
                 f"{error}. What was stored until now stays; run the same command again to go on"
             ) from error
 
-    def _make(self, extents: Sequence[Extent]) -> ReplayRow:
+    def _make(self, ranges: Sequence[OffsetRange]) -> ReplayRow:
         """Make the tables, and in one transaction all that tells this database from a live one."""
         ensure_current(self._target)
-        report = ReplayReport(tuple(extents)).to_json()
+        report = ReplayReport(tuple(ranges)).to_json()
         made = ReplayRow(self._request.to_json(), report, None, self._now(), None)
         with writing(self._target) as connection:
             refuse_used(connection, describe(self._target))
@@ -115,19 +115,19 @@ class Replay:
             begin_replay(connection, made)
         return made
 
-    def _take_over(self, extents: Sequence[Extent]) -> list[Extent]:
+    def _take_over(self, ranges: Sequence[OffsetRange]) -> list[OffsetRange]:
         """Take the positions and return what is left to be read."""
-        starts = self._positions.take(extents)
+        starts = self._positions.take(ranges)
         # Not before: until then another process may have gone on with it.
         with reading(self._target) as connection:
             found = find_replay(connection)
         assert found is not None  # noqa: S101 - nothing deletes the row
         self._report = ReplayReport.from_json(found.report)
-        return [one._replace(low=starts[one.part]) for one in extents]
+        return [one._replace(low=starts[one.partition]) for one in ranges]
 
     def _store(self, records: Sequence[Record]) -> None:
         request = self._request
-        batch = sort_records(
+        batch = screen_records(
             records, self._admission, mode=request.mode, cluster_id=request.cluster_id
         )
         rows = [to_row(one) for one in batch.admitted]

@@ -10,7 +10,7 @@ from schemas.messages.message import Mode
 from server_classifier.intake.screening import Refused
 from server_classifier.store.errors import ReplayRefused
 from server_classifier.store.latents.selection import Selection
-from stream.kafka.offsets import Extent
+from stream.kafka.offsets import OffsetRange
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Refusals:
 
 @dataclass(frozen=True, slots=True)
 class ReplayReport:
-    """What became of the records of ``extents`` so far; nothing in it quotes a message.
+    """What became of the records of ``ranges`` so far; nothing in it quotes a message.
 
     Attributes:
         read: records; the sum of the four below.
@@ -67,7 +67,7 @@ class ReplayReport:
         refused: by the field at fault; ``message`` where it is no single one.
     """
 
-    extents: tuple[Extent, ...]
+    ranges: tuple[OffsetRange, ...]
     read: int = 0
     stored: int = 0
     known: int = 0
@@ -76,8 +76,8 @@ class ReplayReport:
 
     @property
     def total(self) -> int:
-        """How many offsets the extents hold."""
-        return sum(one.high - one.low for one in self.extents)
+        """How many offsets the ranges hold."""
+        return sum(one.high - one.low for one in self.ranges)
 
     def add(
         self, refused: Sequence[Refused], *, admitted: int, chosen: int, stored: int
@@ -94,19 +94,19 @@ class ReplayReport:
 
     def to_json(self) -> str:
         """Return it for the database; ``from_json`` reads it."""
-        content = asdict(self) | {"extents": [tuple(one) for one in self.extents]}
+        content = asdict(self) | {"extents": [tuple(one) for one in self.ranges]}
         return orjson.dumps(content, option=orjson.OPT_SORT_KEYS).decode()
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Read what ``to_json`` gave."""
         content: dict[str, Any] = orjson.loads(text)
-        extents = tuple(Extent(*one) for one in content.pop("extents"))
+        ranges = tuple(OffsetRange(*one) for one in content.pop("extents"))
         refused = {
             name: Refusals(one["count"], tuple(one["first"]))
             for name, one in content.pop("refused").items()
         }
-        return cls(extents, **content, refused=refused)
+        return cls(ranges, **content, refused=refused)
 
 
 def _count(counted: Mapping[str, Refusals], refused: Sequence[Refused]) -> dict[str, Refusals]:

@@ -20,23 +20,23 @@ class Refused:
 
 
 @dataclass(slots=True)
-class Sorted:
+class Screened:
     """The records of one batch, each in one of the two lists."""
 
     admitted: list[Admitted] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
 
 
-def sort_records(
+def screen_records(
     records: Sequence[Record], admission: Admission, *, mode: Mode, cluster_id: str
-) -> Sorted:
+) -> Screened:
     """Decode the records of the topic of ``mode`` and ask for each whether it may be used.
 
     Raises:
         StoreUnavailable: the database does not answer.
     """
     admission.begin_batch()
-    batch = Sorted()
+    batch = Screened()
     for record in records:
         try:
             received = decode_latent(record, mode=mode, cluster_id=cluster_id)

@@ -51,7 +51,7 @@ def open_monitor(address: str | None) -> Iterator[Monitor]:
     health, registry = Health(time.monotonic), CollectorRegistry()
     registry.register(HealthMetrics(health))
     ProcessCollector(registry=registry)
-    app = make_app(registry, alive=health.find_standstill, ready=health.find_faults)
+    app = make_app(registry, alive=health.find_liveness_faults, ready=health.find_faults)
     with serve(address, app) if address is not None else nullcontext():
         yield Monitor(health, registry)
 

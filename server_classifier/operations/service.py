@@ -32,7 +32,7 @@ _LOOK_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class ServiceContext:
     """The database and the cluster of a service, both of which have answered, and its monitor."""
 
     kafka: KafkaSettings
@@ -64,7 +64,7 @@ class Surroundings:
             self.topics,
             clock=time.time,
             random=secrets.token_bytes,
-            on_bury=count_dead_letters(self.monitor.registry).inc,
+            on_dead_letter=count_dead_letters(self.monitor.registry).inc,
         )
 
     def make_consumer(
@@ -93,12 +93,12 @@ class Surroundings:
         return handle_measured
 
 
-def await_surroundings(
+def open_service_context(
     kafka: KafkaSettings,
     settings: ServerSettings,
     stop: Event,
     prepare: Callable[[Engine], None] = ensure_current,
-) -> Surroundings | None:
+) -> ServiceContext | None:
     """Wait for database and cluster and create what is missing; None when ``stop`` was set first.
 
     Args:
@@ -114,10 +114,10 @@ def await_surroundings(
         admin = wait_for_cluster(kafka, stop, partial(_note_absence, monitor.health))
         if engine is None or admin is None:
             return None
-        monitor.health.go_on()
+        monitor.health.mark_recovered()
         create_topics(kafka, Topics(kafka.prefix).shared(), admin)
         cluster_id = read_cluster_id(admin)
-        return Surroundings(kafka, settings, engine, cluster_id, monitor, stack.pop_all())
+        return ServiceContext(kafka, settings, engine, cluster_id, monitor, stack.pop_all())
 
 
 def _note_absence(health: Health, reason: str) -> None:
@@ -140,7 +140,7 @@ def await_database(
     for delay in backoff():
         try:
             prepare(engine)
-            health.go_on()
+            health.mark_recovered()
             return engine
         except StoreUnavailable as error:
             structlog.get_logger().error("waiting for the database", error=str(error))
@@ -182,7 +182,7 @@ class DatabaseWatch:
             return
         try:
             current_revision(self._engine)
-            self._health.go_on()
+            self._health.mark_recovered()
         except StoreUnavailable as error:
             structlog.get_logger().error("the database is away", error=str(error))
             self._health.wait_for(error.dependency, str(error))

@@ -58,14 +58,14 @@ READING: dict[str, dict[str, Any]] = {
     "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
 }
 
-SQLITE_TROUBLE = {
+SQLITE_TRANSIENT = {
     sqlite3.SQLITE_BUSY: "another process keeps it locked",
     sqlite3.SQLITE_FULL: "the disk is full; free some space",
     sqlite3.SQLITE_READONLY: "it is read-only; make the file and its folder writable",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened; its folder must exist and be writable",
     sqlite3.SQLITE_IOERR: "the disk reports an error",
 }
-SQLITE_RUIN = {
+SQLITE_FATAL = {
     sqlite3.SQLITE_NOTADB: "it is no SQLite database; name another file",
     sqlite3.SQLITE_CORRUPT: "it is damaged; restore a backup",
 }
@@ -234,10 +234,10 @@ def _describe(name: str, error: DBAPIError) -> StoreError | None:
     if isinstance(error.orig, sqlite3.Error):
         # Its upper bits only refine the cause; errors of the sqlite3 module itself have no code.
         code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
-        if code in SQLITE_TROUBLE:
-            return StoreUnavailable(f"the database {name}: {SQLITE_TROUBLE[code]}")
-        if code in SQLITE_RUIN:
-            return StoreError(f"the database {name}: {SQLITE_RUIN[code]}")
+        if code in SQLITE_TRANSIENT:
+            return StoreUnavailable(f"the database {name}: {SQLITE_TRANSIENT[code]}")
+        if code in SQLITE_FATAL:
+            return StoreError(f"the database {name}: {SQLITE_FATAL[code]}")
         return None
     passing = isinstance(error, OperationalError | InterfaceError)
     if passing or getattr(error.orig, "sqlstate", None) in POSTGRESQL_PASSING:

@@ -13,7 +13,7 @@ from sqlalchemy.sql import ColumnElement
 
 from server_classifier.store.errors import PositionError, PositionLost
 from server_classifier.store.tables import EPOCH, position
-from stream.kafka.offsets import Extent
+from stream.kafka.offsets import OffsetRange
 
 
 class Position(NamedTuple):
@@ -28,14 +28,14 @@ class Position(NamedTuple):
     moved_at: datetime
 
 
-def take_position(connection: Connection, extent: Extent, *, owner: str) -> Position:
+def take_position(connection: Connection, held: OffsetRange, *, owner: str) -> Position:
     """Make ``owner`` the only process that can move this position, and return it.
 
     A partition that was never read begins at its low watermark. Whether Kafka still holds what
     comes next is ``check_fit``'s affair.
     """
-    _insert_missing(connection, extent)
-    found = _lock(connection, extent.topic, extent.part)
+    _insert_missing(connection, held)
+    found = _lock(connection, held.topic, held.partition)
     taken = found._replace(owner=owner, epoch=found.epoch + 1)
     connection.execute(update(position).where(_is(taken)).values(owner=owner, epoch=taken.epoch))
     return taken
@@ -69,21 +69,21 @@ def move_position(connection: Connection, held: Position, to: int, *, now: datet
 
 
 def reset_position(
-    connection: Connection, extent: Extent, to: int, *, owner: str, now: datetime
+    connection: Connection, held: OffsetRange, to: int, *, owner: str, now: datetime
 ) -> Position:
     """Let reading go on at ``to``, whatever was read before; a process that reads now is fenced.
 
     Raises:
         PositionError: Kafka does not hold ``to``.
     """
-    if not extent.low <= to <= extent.high:
+    if not held.low <= to <= held.high:
         raise PositionError(
-            f"{extent.topic}[{extent.part}] holds offsets {extent.low} to {extent.high}; "
+            f"{held.topic}[{held.partition}] holds offsets {held.low} to {held.high}; "
             f"{to} is outside"
         )
-    _insert_missing(connection, extent)
-    found = _lock(connection, extent.topic, extent.part)
-    reset = Position(*extent[:3], to, owner, found.epoch + 1, now)
+    _insert_missing(connection, held)
+    found = _lock(connection, held.topic, held.partition)
+    reset = Position(*held[:3], to, owner, found.epoch + 1, now)
     connection.execute(update(position).where(_is(found)).values(reset._asdict()))
     return reset
 
@@ -98,9 +98,9 @@ def _is(row: Position) -> ColumnElement[bool]:
     return and_(position.c.topic == row.topic, position.c.part == row.part)
 
 
-def _insert_missing(connection: Connection, extent: Extent) -> None:
+def _insert_missing(connection: Connection, held: OffsetRange) -> None:
     # Two processes may meet a new partition at once; SQLAlchemy has no ON CONFLICT for both.
-    first = Position(*extent[:3], extent.low, owner="", epoch=0, moved_at=EPOCH)
+    first = Position(*held[:3], held.low, owner="", epoch=0, moved_at=EPOCH)
     columns = ", ".join(first._fields)
     marks = ", ".join(f":{name}" for name in first._fields)
     statement = text(
@@ -114,33 +114,33 @@ def _lock(connection: Connection, topic: str, part: int) -> Position:
     return Position._make(connection.execute(select(position).where(key).with_for_update()).one())
 
 
-def check_fit(found: Position, extent: Extent) -> None:
+def check_fit(found: Position, held: OffsetRange) -> None:
     """Refuse a position that does not fit what Kafka holds.
 
     Raises:
         PositionError: records between the two are gone, or the topic is another one; the text names
             the command with which an operator accepts that.
     """
-    if (trouble := _find_trouble(found, extent)) is None:
+    if (trouble := _find_trouble(found, held)) is None:
         return
     raise PositionError(
-        f"{extent.topic}[{extent.part}] was read up to offset {found.next_offset}, but {trouble}. "
+        f"{held.topic}[{held.partition}] was read up to offset {found.next_offset}, but {trouble}. "
         "Nothing was read. Find out why; what was stored stays stored. To go on from what is "
-        f"there: `ioa server offsets reset --topic {extent.topic} --partition {extent.part} "
-        f"--to earliest`, or `--to latest`, or `--to` an offset from {extent.low} to {extent.high}"
+        f"there: `ioa server offsets reset --topic {held.topic} --partition {held.partition} "
+        f"--to earliest`, or `--to latest`, or `--to` an offset from {held.low} to {held.high}"
     )
 
 
-def _find_trouble(found: Position, extent: Extent) -> str | None:
+def _find_trouble(found: Position, held: OffsetRange) -> str | None:
     """Say what does not fit, or None."""
-    if found.log_id != extent.log_id:
+    if found.log_id != held.log_id:
         return (
-            f"this is another topic of that name (id {extent.log_id}, not {found.log_id}): it was "
-            f"deleted and made again, and holds offsets {extent.low} to {extent.high}"
+            f"this is another topic of that name (id {held.log_id}, not {found.log_id}): it was "
+            f"deleted and made again, and holds offsets {held.low} to {held.high}"
         )
-    if found.next_offset < extent.low:
-        missing = extent.low - found.next_offset
-        return f"Kafka has only offsets from {extent.low}: {missing} records were deleted unread"
-    if found.next_offset > extent.high:
-        return f"Kafka holds only offsets {extent.low} to {extent.high}: it lost the rest"
+    if found.next_offset < held.low:
+        missing = held.low - found.next_offset
+        return f"Kafka has only offsets from {held.low}: {missing} records were deleted unread"
+    if found.next_offset > held.high:
+        return f"Kafka holds only offsets {held.low} to {held.high}: it lost the rest"
     return None

@@ -78,7 +78,7 @@ def run_trainer(
     while not stop.is_set():
         try:
             trained = trainer.step()
-            monitor.health.go_on()
+            monitor.health.mark_recovered()
             delays = backoff()
         except StoreUnavailable as error:
             delay = next(delays)
@@ -244,7 +244,7 @@ class Trainer:
         )
 
     def _note_epoch(self, _done: int, _epochs: int) -> None:
-        self._health.turn()
+        self._health.heartbeat()
         if self._stop.is_set():
             raise TrainingStopped("told to stop; the training begun is dropped")
 

@@ -15,7 +15,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from stream.errors import StreamError
-from stream.kafka.offsets import Extent
+from stream.kafka.offsets import OffsetRange
 
 FORMAT: Final = "ioa-archive/1"
 MANIFEST = "manifest.json"
@@ -75,7 +75,7 @@ class ArchiveManifest:
     """An archive of one topic.
 
     Attributes:
-        log_id: Kafka's id of the topic (KIP-516), as in ``Extent``.
+        log_id: Kafka's id of the topic (KIP-516), as in ``OffsetRange``.
         parts: in the order in which they were written.
         registry: the encoders and clients that were registered, for whoever replays.
         since: the time at which the archive was told to begin, if it was one.
@@ -131,10 +131,10 @@ class ArchiveManifest:
         return sum(part.size for part in self.parts)
 
     @property
-    def extents(self) -> list[Extent]:
+    def ranges(self) -> list[OffsetRange]:
         """What is held of each partition, by number; gaps lie within."""
         return [
-            Extent(self.topic, partition, self.log_id, low, high)
+            OffsetRange(self.topic, partition, self.log_id, low, high)
             for partition, (low, high) in sorted(self.join_stretches().items())
         ]
 

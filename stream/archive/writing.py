@@ -132,7 +132,7 @@ def _find_archive(
     folder: Path, source: RecordSource, now: datetime, since: datetime | None
 ) -> ArchiveManifest:
     """Return the manifest to go on from, without parts for a new archive."""
-    topic, log_id = source.extents[0].topic, source.extents[0].log_id
+    topic, log_id = source.ranges[0].topic, source.ranges[0].log_id
     if not is_archive(folder):
         _refuse_strangers(folder)
         folder.chmod(0o700)
@@ -182,12 +182,12 @@ def _choose_starts(
     """Return where reading begins in each partition, and what is missing before that."""
     held = before.join_stretches()
     starts, gaps = {}, []
-    for one in source.extents:
+    for one in source.ranges:
         # A partition that came after the archive was begun is wanted from its first record on.
-        _, end = held.get(one.part, (0, 0 if before.parts else one.low))
+        _, end = held.get(one.partition, (0, 0 if before.parts else one.low))
         if one.low > end:
-            gaps.append(Gap(one.part, end, one.low))
-        starts[one.part] = max(end, one.low)
+            gaps.append(Gap(one.partition, end, one.low))
+        starts[one.partition] = max(end, one.low)
     return starts, gaps
 
 
@@ -214,8 +214,8 @@ def _write_parts(
     folder: Path, source: RecordSource, starts: Mapping[int, int], on_progress: OnProgress
 ) -> list[Part]:
     rest = [
-        one._replace(low=starts[one.part], high=max(starts[one.part], one.high))
-        for one in source.extents
+        one._replace(low=starts[one.partition], high=max(starts[one.partition], one.high))
+        for one in source.ranges
     ]
     total, done = sum(one.high - one.low for one in rest), 0
     writer = PartWriter(folder, _next_number(folder), starts)
@@ -224,7 +224,7 @@ def _write_parts(
         writer.add(batch)
         done += len(batch)
         on_progress(done, total)
-    return writer.finish({one.part: one.high for one in rest})
+    return writer.finish({one.partition: one.high for one in rest})
 
 
 def _next_number(folder: Path) -> int:

@@ -9,7 +9,7 @@ from schemas.messages.dead_letter import DeadLetter, Origin
 from stream.errors import StreamError, TopicMissing
 from stream.exchange.codec import identify_sender
 from stream.kafka.connection import connect_admin, read_cluster_id
-from stream.kafka.offsets import Extent, read_extents
+from stream.kafka.offsets import OffsetRange, read_ranges
 from stream.kafka.range_reader import read_span
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
@@ -43,7 +43,7 @@ class Entry:
     """One dead letter as it lies on the topic.
 
     Attributes:
-        buried_at: milliseconds since the Unix epoch, by the broker's clock.
+        written_at: milliseconds since the Unix epoch, by the broker's clock.
         letter: the record and the reason.
         client_id: who sent it, where that is certain.
         message_id: its own, or that of its position.
@@ -51,7 +51,7 @@ class Entry:
     """
 
     position: Position
-    buried_at: int
+    written_at: int
     letter: DeadLetter
     client_id: str | None
     message_id: str
@@ -106,12 +106,12 @@ class DeadLetters:
         if topic not in admin.list_topics(timeout=10).topics:
             raise TopicMissing(f"there is no topic {topic}; `ioa topics create` makes it")
         self._cluster_id = read_cluster_id(admin)
-        self._extents = read_extents(admin, topic)
+        self._ranges = read_ranges(admin, topic)
 
     def survey(self) -> Survey:
         """Read everything and keep all but the bodies."""
         survey = Survey()
-        for record in read_span(self._settings, self._extents):
+        for record in read_span(self._settings, self._ranges):
             position = Position(record.partition, record.offset)
             if (origin := Origin.from_note(record.headers)) is not None:
                 survey.notes[position] = origin
@@ -137,18 +137,20 @@ class DeadLetters:
             return f"is no dead letter: {damage}"
         if (origin := survey.notes.get(position)) is not None:
             return f"notes that {describe_origin(origin)} was sent again"
-        kept = ", ".join(f"{one.part}:{one.low} to {one.part}:{one.high - 1}" for one in self._held)
+        kept = ", ".join(
+            f"{one.partition}:{one.low} to {one.partition}:{one.high - 1}" for one in self._held
+        )
         return f"is not there; the topic holds {kept or 'nothing'}"
 
     @property
-    def _held(self) -> list[Extent]:
-        return [one for one in self._extents if one.low < one.high]
+    def _held(self) -> list[OffsetRange]:
+        return [one for one in self._ranges if one.low < one.high]
 
-    def _narrow(self, wanted: set[Position]) -> list[Extent]:
-        """Return the extents from the first to the last wanted position of each partition."""
+    def _narrow(self, wanted: set[Position]) -> list[OffsetRange]:
+        """Return the ranges from the first to the last wanted position of each partition."""
         narrowed = []
-        for one in self._extents:
-            offsets = [offset for part, offset in wanted if part == one.part]
+        for one in self._ranges:
+            offsets = [offset for part, offset in wanted if part == one.partition]
             if offsets:
                 narrowed.append(one._replace(low=min(offsets), high=max(offsets) + 1))
         return narrowed

@@ -11,7 +11,7 @@ from stream.kafka.topics import Topics
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class OutgoingRecord:
     """One record for one topic.
 
     Attributes:
@@ -31,9 +31,9 @@ class Letter:
         object.__setattr__(self, "size", measure_record(self.key, self.value, self.headers))
 
 
-def make_letter(
+def make_record(
     message: LatentMessage, content_type: str, topics: Topics, *, deadline: float | None = None
-) -> Letter:
+) -> OutgoingRecord:
     """Write a message that has a ``message_id`` as the record of its mode's topic.
 
     Raises:
@@ -52,6 +52,6 @@ def make_letter(
         DEADLINE=None if deadline is None else str(int(deadline * 1000)),
         CONTENT_TYPE=content_type,
     )
-    letter = Letter(message.message_id, topic.name, key, headers, value, deadline)
+    letter = OutgoingRecord(message.message_id, topic.name, key, headers, value, deadline)
     refuse_too_large(topic, letter.size)
     return letter

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError
 from confluent_kafka import Message as KafkaMessage
 
 from schemas.messages.message import Answer
-from stream.exchange.outgoing_record import Letter
+from stream.exchange.outgoing_record import OutgoingRecord
 from stream.exchange.replies import ReplyReader
 from stream.kafka.connection import UNDELIVERABLE
 from stream.kafka.producer import Publisher
@@ -33,7 +33,7 @@ class Arrivals:
     failure: str | None = None
 
 
-class Relay:
+class ReplyClient:
     """One client's way to the server and back; making one needs no broker.
 
     After the first ``connect`` a broker that goes away is found again by itself; letters sent
@@ -68,7 +68,7 @@ class Relay:
         """Start to read answers; see ``ReplyReader.open`` for arguments, result and errors."""
         return self._replies.open(timeout, since=since)
 
-    def send(self, letters: Iterable[Letter]) -> None:
+    def send(self, letters: Iterable[OutgoingRecord]) -> None:
         """Hand letters to the connection; ``look`` tells what became of each."""
         for letter in letters:
             self._publisher.produce(
@@ -92,7 +92,7 @@ class Relay:
         return arrivals
 
     def _note_delivery(
-        self, letter: Letter, error: KafkaError | None, _: KafkaMessage | None
+        self, letter: OutgoingRecord, error: KafkaError | None, _: KafkaMessage | None
     ) -> None:
         if error is None:
             self._arrivals.delivered.append(letter.message_id)

@@ -62,7 +62,7 @@ class Responder:
         topics: the deployment's topics.
         clock: seconds since the Unix epoch.
         random: returns that many random bytes, for message ids.
-        on_bury: called for each dead letter.
+        on_dead_letter: called for each dead letter.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Responder:
         *,
         clock: Callable[[], float],
         random: Callable[[int], bytes],
-        on_bury: Callable[[], None] = lambda: None,
+        on_dead_letter: Callable[[], None] = lambda: None,
     ) -> None:
         self._publisher = publisher
         self._topics = topics
@@ -81,12 +81,12 @@ class Responder:
         self._waiting: list[_Waiting] = []
         # Random, so that no label can look like them.
         self._open_id, self._open_reply = self._make_id(), self._make_id()
-        self._on_bury = on_bury
+        self._on_dead_letter = on_dead_letter
         self._lost: list[str] = []
         self._unanswerable: list[tuple[Record, SchemaError]] = []
         self._log = structlog.get_logger()
 
-    def bury(self, record: Record, error: SchemaError) -> None:
+    def dead_letter(self, record: Record, error: SchemaError) -> None:
         """Queue a dead letter; the log names its origin and field only.
 
         The reason quotes what was sent, which may be a patient's data and belongs into no log.
@@ -96,7 +96,7 @@ class Responder:
             origin=f"{record.topic}[{record.partition}]@{record.offset}",
             field=error.field,
         )
-        self._on_bury()
+        self._on_dead_letter()
         letter = record.to_dead_letter(error)
         self._publisher.publish(
             self._topics.dead_letters, letter.value, key=letter.key, headers=letter.to_headers()
@@ -189,7 +189,7 @@ class Responder:
             )
         self._publisher.flush()
         for record, error in self._unanswerable:
-            self.bury(record, error)
+            self.dead_letter(record, error)
         if self._unanswerable:
             self._publisher.flush()
         if self._lost:

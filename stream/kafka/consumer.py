@@ -22,12 +22,12 @@ from confluent_kafka.admin import AdminClient
 from stream.errors import DependencyDown, KafkaRefused, KafkaUnavailable, PartitionLost
 from stream.health import Health, Partition
 from stream.kafka.connection import ErrorWatch, backoff, raise_if_lasting
-from stream.kafka.offsets import Extent, TopicWatch, read_extents
+from stream.kafka.offsets import OffsetRange, TopicWatch, read_ranges
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
 
 Handle = Callable[[Sequence[Record]], None]
-Place = Callable[[Sequence[Extent], Callable[[], Sequence[Extent]]], Mapping[int, int]]
+Place = Callable[[Sequence[OffsetRange], Callable[[], Sequence[OffsetRange]]], Mapping[int, int]]
 """Returns the offset at which each of some partitions begins, by number.
 
 It takes what Kafka holds of them, and what asks Kafka once more.
@@ -129,14 +129,14 @@ class RecordConsumer:
         )
         try:
             while not stop.is_set():
-                self._health.turn()
+                self._health.heartbeat()
                 if self._unplaced:
                     self._begin(stop)
                 elif records := self._poll():
                     self._handle(handle, records, stop)
                 else:
                     when_idle()
-                if self._topic_watch is not None and self._topic_watch.is_another():
+                if self._topic_watch is not None and self._topic_watch.was_recreated():
                     self._look_again()
                 if self._due and monotonic() - self._committed_at > _COMMIT_SECONDS:
                     self._commit()
@@ -212,7 +212,7 @@ class RecordConsumer:
             self._log.info("reading begins", offsets=starts)
             self._unplaced = []
             self._consumer.assign([TopicPartition(self._topic, *start) for start in starts.items()])
-            self._health.go_on()
+            self._health.mark_recovered()
             begun = {(self._topic, part): start for part, start in starts.items()}
             self._due.update(begun)  # a process that was killed may have committed less
             self._health.begin(begun)
@@ -222,10 +222,10 @@ class RecordConsumer:
         assert self._place is not None  # noqa: S101 - only then are partitions set aside
         if self._admin is None:
             self._admin = AdminClient(self._settings.client_config() | {"error_cb": self._watch})
-        look = partial(read_extents, self._admin, self._topic, parts)
-        extents = look()
-        starts = dict(self._place(extents, look))
-        self._topic_watch = TopicWatch(self._admin, extents[0], monotonic)
+        look = partial(read_ranges, self._admin, self._topic, parts)
+        ranges = look()
+        starts = dict(self._place(ranges, look))
+        self._topic_watch = TopicWatch(self._admin, ranges[0], monotonic)
         return starts
 
     def _poll(self) -> list[Record]:
@@ -284,7 +284,7 @@ class RecordConsumer:
         end = monotonic() + seconds
         paused: dict[int, TopicPartition] = {}
         while monotonic() < end and not stop.is_set():
-            self._health.turn()
+            self._health.heartbeat()
             # Each time: a rebalance hands out partitions that are not paused.
             assigned = self._consumer.assignment()
             paused |= {one.partition: one for one in assigned}

@@ -14,7 +14,7 @@ _LOOK_SECONDS = 5.0
 _NO_TOPIC_ID = "A" * 22  # what a broker before Kafka 2.8 says
 
 
-class Extent(NamedTuple):
+class OffsetRange(NamedTuple):
     """What is in a partition: offsets from ``low`` up to, but not with, ``high``.
 
     ``log_id`` is Kafka's id of the topic (KIP-516), another one after the topic was deleted and
@@ -22,17 +22,17 @@ class Extent(NamedTuple):
     """
 
     topic: str
-    part: int
+    partition: int
     log_id: str
     low: int
     high: int
 
 
 @explaining_kafka()
-def read_extents(
+def read_ranges(
     admin: AdminClient, topic: str, parts: Iterable[int] | None = None
-) -> list[Extent]:
-    """Return the extents of the partitions ``parts``, or of all, by number.
+) -> list[OffsetRange]:
+    """Return the ranges of the partitions ``parts``, or of all, by number.
 
     Raises:
         KafkaUnavailable: the cluster does not answer, or there is no such topic.
@@ -45,7 +45,7 @@ def read_extents(
     log_id = str(described.topic_id)
     if log_id == _NO_TOPIC_ID:
         log_id = str(admin.list_topics(topic, timeout=_SECONDS).cluster_id)
-    return [Extent(topic, part, log_id, lows[part], highs[part]) for part in wanted]
+    return [OffsetRange(topic, part, log_id, lows[part], highs[part]) for part in wanted]
 
 
 def list_offsets(
@@ -72,15 +72,17 @@ class TopicWatch:
     A reader would go on at its old position in the new topic and skip what lies before it.
     """
 
-    def __init__(self, admin: AdminClient, extent: Extent, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, admin: AdminClient, offset_range: OffsetRange, clock: Callable[[], float]
+    ) -> None:
         self._admin = admin
-        self._topic = extent.topic
-        self._log_id = extent.log_id
+        self._topic = offset_range.topic
+        self._log_id = offset_range.log_id
         self._clock = clock
         self._asked_at = clock()
         self._question: Future[Any] | None = None
 
-    def is_another(self) -> bool:
+    def was_recreated(self) -> bool:
         """Tell whether the topic's id has changed, as far as is known; cheap to ask always."""
         if self._question is None:
             if self._clock() - self._asked_at > _LOOK_SECONDS:

@@ -10,7 +10,7 @@ from confluent_kafka import Message as KafkaMessage
 
 from stream.errors import KafkaUnavailable
 from stream.kafka.connection import ErrorWatch, raise_if_lasting
-from stream.kafka.offsets import Extent
+from stream.kafka.offsets import OffsetRange
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
 
@@ -19,18 +19,18 @@ _PATIENCE_SECONDS = 30.0
 _BATCH_SIZE = 5_000
 
 
-def read_span(settings: KafkaSettings, extents: Sequence[Extent]) -> Iterator[Record]:
-    """Yield the records of a topic's extents one by one; see ``read_batches``."""
-    return chain.from_iterable(read_batches(settings, extents, when_deleted="earliest"))
+def read_span(settings: KafkaSettings, ranges: Sequence[OffsetRange]) -> Iterator[Record]:
+    """Yield the records of a topic's ranges one by one; see ``read_batches``."""
+    return chain.from_iterable(read_batches(settings, ranges, when_deleted="earliest"))
 
 
 def read_batches(
     settings: KafkaSettings,
-    extents: Sequence[Extent],
+    ranges: Sequence[OffsetRange],
     *,
     when_deleted: Literal["earliest", "error"],
 ) -> Iterator[Sequence[Record]]:
-    """Yield the records of a topic's extents, in order within each partition, committed ones only.
+    """Yield the records of a topic's ranges, in order within each partition, committed ones only.
 
     No offset is committed, and what comes later is not read.
 
@@ -42,12 +42,16 @@ def read_batches(
         KafkaUnavailable: nothing arrives for half a minute.
         StreamError: the topic cannot be read.
     """
-    ends = {one.part: one.high for one in extents if one.low < one.high}
+    ends = {one.partition: one.high for one in ranges if one.low < one.high}
     watch = ErrorWatch(settings.bootstrap_servers)
     consumer = Consumer(_configure(settings, watch) | {"auto.offset.reset": when_deleted})
     try:
         consumer.assign(
-            [TopicPartition(one.topic, one.part, one.low) for one in extents if one.part in ends]
+            [
+                TopicPartition(one.topic, one.partition, one.low)
+                for one in ranges
+                if one.partition in ends
+            ]
         )
         heard_at = monotonic()
         while ends:
@@ -63,7 +67,7 @@ def read_batches(
             for part in finished:
                 del ends[part]
                 # What is still written to it would hide that the others are silent.
-                consumer.incremental_unassign([TopicPartition(extents[0].topic, part)])
+                consumer.incremental_unassign([TopicPartition(ranges[0].topic, part)])
     finally:
         consumer.close()
 

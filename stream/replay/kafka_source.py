@@ -5,11 +5,11 @@ from functools import cached_property
 
 from stream.errors import StreamError, TopicMissing
 from stream.kafka.connection import connect_admin, read_cluster_id
-from stream.kafka.offsets import Extent, read_extents
+from stream.kafka.offsets import OffsetRange, read_ranges
 from stream.kafka.range_reader import read_batches
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
-from stream.replay.window import Window, describe_extents, find_window
+from stream.replay.window import Window, describe_ranges, find_window
 
 
 class KafkaSource:
@@ -30,33 +30,33 @@ class KafkaSource:
             raise TopicMissing(f"there is no topic {topic}; `ioa topics create` makes it")
 
     @cached_property
-    def extents(self) -> Sequence[Extent]:
+    def ranges(self) -> Sequence[OffsetRange]:
         """The window as it was when it was first asked for; see ``find_window``."""
         return find_window(self._admin, self.topic, self._window)
 
-    def read(self, extents: Sequence[Extent]) -> Iterator[Sequence[Record]]:
-        """Yield batches of the records in ``extents``.
+    def read(self, ranges: Sequence[OffsetRange]) -> Iterator[Sequence[Record]]:
+        """Yield batches of the records in ``ranges``.
 
         Raises:
             KafkaUnavailable: the broker is away.
             StreamError: records were deleted, or the topic was made again, before or meanwhile.
         """
-        self._refuse_loss(extents)
-        yield from read_batches(self._settings, extents, when_deleted="error")
-        self._refuse_another(read_extents(self._admin, self.topic), extents)
+        self._refuse_loss(ranges)
+        yield from read_batches(self._settings, ranges, when_deleted="error")
+        self._refuse_another(read_ranges(self._admin, self.topic), ranges)
 
-    def _refuse_loss(self, wanted: Sequence[Extent]) -> None:
-        held = read_extents(self._admin, self.topic)
+    def _refuse_loss(self, wanted: Sequence[OffsetRange]) -> None:
+        held = read_ranges(self._admin, self.topic)
         self._refuse_another(held, wanted)
-        first = {one.part: one.low for one in held}
-        if any(one.low < min(one.high, first[one.part]) for one in wanted):
+        first = {one.partition: one.low for one in held}
+        if any(one.low < min(one.high, first[one.partition]) for one in wanted):
             raise StreamError(
-                f"of {self.topic} there are still to be read {describe_extents(wanted)}, but some "
-                f"of that was deleted; Kafka holds {describe_extents(held)}. An archive may hold "
+                f"of {self.topic} there are still to be read {describe_ranges(wanted)}, but some "
+                f"of that was deleted; Kafka holds {describe_ranges(held)}. An archive may hold "
                 "more (--archive)"
             )
 
-    def _refuse_another(self, held: Sequence[Extent], wanted: Sequence[Extent]) -> None:
+    def _refuse_another(self, held: Sequence[OffsetRange], wanted: Sequence[OffsetRange]) -> None:
         """Raise StreamError where ``held`` is of another topic of the same name."""
         ids = {one.log_id for one in wanted}
         if ids != {one.log_id for one in held}:

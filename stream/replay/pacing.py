@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from heapq import merge
 from itertools import chain
 
-from stream.kafka.offsets import Extent
+from stream.kafka.offsets import OffsetRange
 from stream.kafka.record import Record
 from stream.replay.source import RecordSource
 
@@ -13,20 +13,20 @@ _BATCH_SIZE = 5_000
 
 def read_paced(
     source: RecordSource,
-    extents: Sequence[Extent],
+    ranges: Sequence[OffsetRange],
     *,
     speed: float,
     clock: Callable[[], float],
     sleep: Callable[[float], None],
 ) -> Iterator[Sequence[Record]]:
-    """Yield the records of ``extents`` by their times, ``speed`` times as fast as they came.
+    """Yield the records of ``ranges`` by their times, ``speed`` times as fast as they came.
 
     Args:
         clock: seconds that never go back.
         sleep: waits for so many seconds.
     """
     # Each partition by itself: read together, one would run ahead of the others.
-    parts = [chain.from_iterable(source.read([one])) for one in extents]
+    parts = [chain.from_iterable(source.read([one])) for one in ranges]
     began: float | None = None
     batch: list[Record] = []
     for record in merge(*parts, key=_when):

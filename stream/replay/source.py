@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from stream.kafka.offsets import Extent
+from stream.kafka.offsets import OffsetRange
 from stream.kafka.record import Record
 
 
@@ -21,7 +21,7 @@ class RecordSource(Protocol):
         ...
 
     @property
-    def extents(self) -> Sequence[Extent]:
+    def ranges(self) -> Sequence[OffsetRange]:
         """What was asked for of each partition: from ``low`` up to, but not with, ``high``.
 
         Raises:
@@ -29,10 +29,10 @@ class RecordSource(Protocol):
         """
         ...
 
-    def read(self, extents: Sequence[Extent]) -> Iterator[Sequence[Record]]:
-        """Yield batches of what lies in ``extents``, in order within each partition.
+    def read(self, ranges: Sequence[OffsetRange]) -> Iterator[Sequence[Record]]:
+        """Yield batches of what lies in ``ranges``, in order within each partition.
 
-        A reader that goes on names the rest of what ``extents`` once gave.
+        A reader that goes on names the rest of what ``ranges`` once gave.
 
         Raises:
             StreamError: what is wanted cannot be read, or is not what it was.

@@ -1,4 +1,4 @@
-"""Which stretch of a topic is meant: two texts of a person, offsets or times, to extents."""
+"""Which stretch of a topic is meant: two texts of a person, offsets or times, to ranges."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from stream.errors import StreamError
 from stream.kafka.connection import explaining_kafka
-from stream.kafka.offsets import Extent, list_offsets, read_extents
+from stream.kafka.offsets import OffsetRange, list_offsets, read_ranges
 
 Bound = int | datetime
 """An offset in each partition, or a time by the broker's clock."""
@@ -69,7 +69,7 @@ def describe_bound(bound: Bound) -> str:
 
 
 @explaining_kafka()
-def find_window(admin: AdminClient, topic: str, window: Window) -> list[Extent]:
+def find_window(admin: AdminClient, topic: str, window: Window) -> list[OffsetRange]:
     """Return which offsets of each partition lie in a window now; some may hold none.
 
     Times are found by the broker's own index, so they need a topic with LogAppendTime.
@@ -78,16 +78,16 @@ def find_window(admin: AdminClient, topic: str, window: Window) -> list[Extent]:
         StreamError: some of it was deleted already, or there is nothing in it.
         KafkaUnavailable: the cluster does not answer, or there is no such topic.
     """
-    held = read_extents(admin, topic)
-    return cut_extents(held, window, lambda moment: _find_time(admin, held, moment))
+    held = read_ranges(admin, topic)
+    return cut_ranges(held, window, lambda moment: _find_time(admin, held, moment))
 
 
-def cut_extents(
-    held: Sequence[Extent],
+def cut_ranges(
+    held: Sequence[OffsetRange],
     window: Window,
     find_time: FindTime,
     complete_since: datetime | None = None,
-) -> list[Extent]:
+) -> list[OffsetRange]:
     """Return what of ``held`` lies in a window, where ``find_time`` looks up its times.
 
     Args:
@@ -96,64 +96,71 @@ def cut_extents(
     Raises:
         StreamError: some of it was deleted already, or there is nothing in it.
     """
-    starts: Mapping[int, int] = {one.part: one.low for one in held}
+    starts: Mapping[int, int] = {one.partition: one.low for one in held}
     if window.since is not None:
         starts = _locate(held, window.since, find_time)
         if not _is_complete(window.since, complete_since):
             _refuse_deleted(held, starts, window.since)
-    ends: Mapping[int, int] = {one.part: one.high for one in held}
+    ends: Mapping[int, int] = {one.partition: one.high for one in held}
     if window.until is not None:
         ends = _locate(held, window.until, find_time)
-    extents = [_cut(one, starts[one.part], ends[one.part]) for one in held]
-    if not any(one.low < one.high for one in extents):
+    ranges = [_cut(one, starts[one.partition], ends[one.partition]) for one in held]
+    if not any(one.low < one.high for one in ranges):
         raise StreamError(
-            f"{held[0].topic} holds nothing from {window}; it holds {describe_extents(held)}"
+            f"{held[0].topic} holds nothing from {window}; it holds {describe_ranges(held)}"
         )
-    return extents
+    return ranges
 
 
-def describe_extents(extents: Sequence[Extent]) -> str:
+def describe_ranges(ranges: Sequence[OffsetRange]) -> str:
     """Return where partitions that hold anything begin and end: ``[0] offsets 3 to 41``."""
-    parts = [f"[{one.part}] offsets {one.low} to {one.high - 1}" for one in extents if _size(one)]
+    parts = [
+        f"[{one.partition}] offsets {one.low} to {one.high - 1}" for one in ranges if _size(one)
+    ]
     return ", ".join(parts) or "no records"
 
 
-def _size(extent: Extent) -> int:
-    return extent.high - extent.low
+def _size(offset_range: OffsetRange) -> int:
+    return offset_range.high - offset_range.low
 
 
-def _cut(extent: Extent, start: int, end: int) -> Extent:
-    high = max(extent.low, min(end, extent.high))
-    return extent._replace(low=min(max(start, extent.low), high), high=high)
+def _cut(offset_range: OffsetRange, start: int, end: int) -> OffsetRange:
+    high = max(offset_range.low, min(end, offset_range.high))
+    return offset_range._replace(low=min(max(start, offset_range.low), high), high=high)
 
 
-def _locate(held: Sequence[Extent], bound: Bound, find_time: FindTime) -> Mapping[int, int]:
+def _locate(held: Sequence[OffsetRange], bound: Bound, find_time: FindTime) -> Mapping[int, int]:
     """Return the first offset at or after a bound, by partition; the end where there is none."""
     if isinstance(bound, int):
-        return {one.part: bound for one in held}
+        return {one.partition: bound for one in held}
     return find_time(int(bound.timestamp() * 1000))
 
 
-def _find_time(admin: AdminClient, held: Sequence[Extent], milliseconds: int) -> dict[int, int]:
+def _find_time(
+    admin: AdminClient, held: Sequence[OffsetRange], milliseconds: int
+) -> dict[int, int]:
     moment = OffsetSpec.for_timestamp(milliseconds)
-    found = list_offsets(admin, held[0].topic, [one.part for one in held], moment)
-    return {one.part: one.high if found[one.part] < 0 else found[one.part] for one in held}
+    found = list_offsets(admin, held[0].topic, [one.partition for one in held], moment)
+    return {
+        one.partition: one.high if found[one.partition] < 0 else found[one.partition]
+        for one in held
+    }
 
 
 def _is_complete(since: Bound, complete_since: datetime | None) -> bool:
     return isinstance(since, datetime) and complete_since is not None and since >= complete_since
 
 
-def _refuse_deleted(held: Sequence[Extent], starts: Mapping[int, int], since: Bound) -> None:
+def _refuse_deleted(held: Sequence[OffsetRange], starts: Mapping[int, int], since: Bound) -> None:
     """Raise StreamError where records from ``since`` on are gone, or may be.
 
     What a deleted record's time was is not known. So a time must lie behind the first one kept.
     """
     first = 0 if isinstance(since, int) else 1
-    if all(one.low == 0 or starts[one.part] >= one.low + first for one in held):
+    if all(one.low == 0 or starts[one.partition] >= one.low + first for one in held):
         return
     raise StreamError(
         f"of {held[0].topic} from {describe_bound(since)} on, records are missing, or may be; it "
-        f"holds {describe_extents(held)}. Leave --from out for all of these, or name an archive "
+        f"holds {describe_ranges(held)}. Leave --from out for all of these, or name an archive "
         "that holds more with --archive"
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from stream.health import LONGEST_TURN_SECONDS, PATIENCE_SECONDS, Fault, Health
+from stream.health import LONGEST_SILENCE_SECONDS, PATIENCE_SECONDS, Fault, Health
 
 PART = ("ioa.learning", 0)
 
@@ -59,7 +59,7 @@ def test_a_wait_is_told_with_its_reason_and_since_it_began(clock: Clock, health:
     clock.time += 2
     assert health.find_faults() == [Fault("database", "does not answer", 6)]
     assert health.condition.waits == {"database": 1}
-    health.go_on()
+    health.mark_recovered()
     assert blamed(health) == []
     health.wait_for("database", "is locked")
     assert health.condition.waits == {"database": 2}
@@ -154,29 +154,29 @@ def test_a_batch_that_does_not_end_is_not_ready_and_then_not_alive(
     health.take_batch()
     clock.time += PATIENCE_SECONDS
     assert blamed(health) == ["batch"]
-    assert health.find_standstill() == []
-    clock.time += LONGEST_TURN_SECONDS
-    assert [fault.what for fault in health.find_standstill()] == ["loop"]
+    assert health.find_liveness_faults() == []
+    clock.time += LONGEST_SILENCE_SECONDS
+    assert [fault.what for fault in health.find_liveness_faults()] == ["loop"]
     health.finish_batch({PART: 11})
     assert blamed(health) == []
-    assert health.find_standstill() == []
+    assert health.find_liveness_faults() == []
 
 
 def test_waiting_for_hours_is_alive(clock: Clock, health: Health) -> None:
     for _ in range(1000):
         clock.time += 10
         health.wait_for("database", "is away")
-    assert health.find_standstill() == []
+    assert health.find_liveness_faults() == []
     assert blamed(health) == ["database"]
 
 
 def test_a_long_preparation_is_no_standstill(clock: Clock) -> None:
     health = Health(clock)
     health.wait_for("database", "does not answer")
-    clock.time += 10 * LONGEST_TURN_SECONDS  # the tables are migrated
-    assert health.find_standstill() == []
+    clock.time += 10 * LONGEST_SILENCE_SECONDS  # the tables are migrated
+    assert health.find_liveness_faults() == []
     health.begin()
-    assert health.find_standstill() == []
+    assert health.find_liveness_faults() == []
     health.prepare()  # in a rebalance the loop goes round
-    clock.time += LONGEST_TURN_SECONDS
-    assert [fault.what for fault in health.find_standstill()] == ["loop"]
+    clock.time += LONGEST_SILENCE_SECONDS
+    assert [fault.what for fault in health.find_liveness_faults()] == ["loop"]

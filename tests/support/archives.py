@@ -60,7 +60,7 @@ def write(folder: Path, settings: KafkaSettings, *, allow_gap: bool = False) -> 
 def read_all(source: RecordSource) -> dict[int, list[Record]]:
     """Return all that a source gives, by partition and in its order."""
     found: dict[int, list[Record]] = {}
-    for batch in source.read(source.extents):
+    for batch in source.read(source.ranges):
         for record in batch:
             found.setdefault(record.partition, []).append(record)
     return found

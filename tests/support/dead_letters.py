@@ -6,7 +6,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from schemas.messages.dead_letter import DeadLetter
-from stream.kafka.offsets import Extent, read_extents
+from stream.kafka.offsets import OffsetRange, read_ranges
 from stream.kafka.range_reader import read_span
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
@@ -14,7 +14,7 @@ from stream.kafka.topics import Topics
 from tests.support.waiting import wait_until
 
 
-def make_letter(settings: KafkaSettings, offset: int = 0, **changes: object) -> DeadLetter:
+def make_dead_letter(settings: KafkaSettings, offset: int = 0, **changes: object) -> DeadLetter:
     """Return a dead letter of the learning topic whose body and key are no text."""
     fields: dict[str, object] = {
         "reason": "'x' is not a declared label",
@@ -30,7 +30,7 @@ def make_letter(settings: KafkaSettings, offset: int = 0, **changes: object) -> 
     return DeadLetter(**{**fields, **changes})  # type: ignore[arg-type]
 
 
-def bury(settings: KafkaSettings, letters: Sequence[DeadLetter]) -> None:
+def publish_dead_letters(settings: KafkaSettings, letters: Sequence[DeadLetter]) -> None:
     """Write dead letters as a service does."""
     largest = {"message.max.bytes": 80 * 2**20}
     producer = Producer({"bootstrap.servers": settings.bootstrap_servers, **largest})
@@ -48,12 +48,12 @@ def read_topic(settings: KafkaSettings, topic: str) -> list[Record]:
     admin = AdminClient({"bootstrap.servers": settings.bootstrap_servers})
     consumer = Consumer({"bootstrap.servers": settings.bootstrap_servers, "group.id": "test"})
 
-    def is_settled(extent: Extent) -> bool:
-        partition = TopicPartition(topic, extent.part)
-        return consumer.get_watermark_offsets(partition, timeout=10)[1] == extent.high
+    def is_settled(offset_range: OffsetRange) -> bool:
+        partition = TopicPartition(topic, offset_range.partition)
+        return consumer.get_watermark_offsets(partition, timeout=10)[1] == offset_range.high
 
     wait_until(
-        lambda: all(map(is_settled, read_extents(admin, topic))), f"{topic} has open transactions"
+        lambda: all(map(is_settled, read_ranges(admin, topic))), f"{topic} has open transactions"
     )
     consumer.close()
-    return list(read_span(settings, read_extents(admin, topic)))
+    return list(read_span(settings, read_ranges(admin, topic)))

@@ -22,7 +22,7 @@ from server_classifier.store.database import writing
 from server_classifier.store.registry.entries import add_encoder
 from stream.kafka.settings import KafkaSettings
 from tests.support.commands import run_client
-from tests.support.relays import open_courier
+from tests.support.relays import open_relay
 from tests.support.server import NOW, RunningServer, run_server
 
 CLIENT = "radiology-1"
@@ -62,14 +62,14 @@ class Hospital:
         limits: Limits | None = None,
         delivery_timeout: float = 120.0,
     ) -> LearningReport:
-        with open_courier(
+        with open_relay(
             self.kafka,
             CLIENT,
             self.directory,
             limits=limits,
             delivery_timeout=delivery_timeout,
-        ) as courier:
-            return publish(batches, self.make_maker(), courier, timeout=timeout, on_progress=ignore)
+        ) as relay:
+            return publish(batches, self.make_maker(), relay, timeout=timeout, on_progress=ignore)
 
     def ask(
         self,
@@ -79,13 +79,11 @@ class Hospital:
         in_flight: int = 16,
         limits: Limits | None = None,
     ) -> ServiceReport:
-        with open_courier(
-            self.kafka, CLIENT, self.directory, limits=limits, questions=True
-        ) as courier:
+        with open_relay(self.kafka, CLIENT, self.directory, limits=limits, questions=True) as relay:
             return ask(
                 [batch],
                 self.make_maker(),
-                courier,
+                relay,
                 timeout=timeout,
                 in_flight=in_flight,
                 on_progress=ignore,

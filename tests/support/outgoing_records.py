@@ -3,11 +3,13 @@
 import random
 import uuid
 
-from stream.exchange.outgoing_record import Letter
+from stream.exchange.outgoing_record import OutgoingRecord
 from stream.kafka.producer import make_headers
 
 
-def make_letters(count: int, *, size: int = 16, deadline: float | None = None) -> list[Letter]:
+def make_records(
+    count: int, *, size: int = 16, deadline: float | None = None
+) -> list[OutgoingRecord]:
     """Return letters whose bodies all differ."""
     letters = []
     for _ in range(count):
@@ -15,6 +17,8 @@ def make_letters(count: int, *, size: int = 16, deadline: float | None = None) -
         headers = make_headers(KIND="learning", MESSAGE_ID=message_id)
         value = random.randbytes(size)  # noqa: S311
         letters.append(
-            Letter(message_id, "ioa.learning", message_id.encode(), headers, value, deadline)
+            OutgoingRecord(
+                message_id, "ioa.learning", message_id.encode(), headers, value, deadline
+            )
         )
     return letters

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from client_autoencoder.outbox.entries import Limits
 from client_autoencoder.outbox.outbox import Outbox
-from client_autoencoder.outbox.relay import Courier
-from stream.exchange.reply_client import Relay
+from client_autoencoder.outbox.relay import OutboxRelay
+from stream.exchange.reply_client import ReplyClient
 from stream.kafka.settings import KafkaSettings
 
 
 @contextmanager
-def open_courier(
+def open_relay(
     kafka: KafkaSettings,
     client_id: str,
     directory: Path,
@@ -21,13 +21,13 @@ def open_courier(
     limits: Limits | None = None,
     delivery_timeout: float = 120.0,
     questions: bool = False,
-) -> Iterator[Courier]:
-    """Yield a courier that has not connected yet."""
+) -> Iterator[OutboxRelay]:
+    """Yield a relay that has not connected yet."""
     outbox = Outbox(
         directory / (f"{client_id}.questions.db" if questions else f"{client_id}.db"),
         owner=f"client {client_id} with topics {kafka.prefix}.*",
         limits=limits or Limits(),
         clock=time.time,
     )
-    with outbox, Relay(kafka, client_id, delivery_timeout=delivery_timeout) as relay:
-        yield Courier(outbox, relay, time.monotonic)
+    with outbox, ReplyClient(kafka, client_id, delivery_timeout=delivery_timeout) as reply_client:
+        yield OutboxRelay(outbox, reply_client, time.monotonic)

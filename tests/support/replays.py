@@ -23,7 +23,7 @@ from server_classifier.store.latents.selection import Selection
 from server_classifier.store.registry.copy import copy_registry
 from server_classifier.store.replays import ReplayRow
 from stream.exchange.message_ids import make_message_id
-from stream.kafka.offsets import Extent
+from stream.kafka.offsets import OffsetRange
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import Topics
@@ -163,8 +163,8 @@ def count_rows(engine: Engine) -> int:
 def read_backwards(source: RecordSource) -> Read:
     """Read the last partition first, and no two of them at once."""
 
-    def read(extents: Sequence[Extent]) -> Iterator[Sequence[Record]]:
-        return chain.from_iterable(source.read([one]) for one in reversed(extents))
+    def read(ranges: Sequence[OffsetRange]) -> Iterator[Sequence[Record]]:
+        return chain.from_iterable(source.read([one]) for one in reversed(ranges))
 
     return read
 
@@ -172,9 +172,9 @@ def read_backwards(source: RecordSource) -> Read:
 def read_in_pieces(source: RecordSource, size: int, after: Callable[[int], None]) -> Read:
     """Read batches of at most ``size``; ``after`` is told how many were handled after each."""
 
-    def read(extents: Sequence[Extent]) -> Iterator[Sequence[Record]]:
+    def read(ranges: Sequence[OffsetRange]) -> Iterator[Sequence[Record]]:
         done = 0
-        for batch in source.read(extents):
+        for batch in source.read(ranges):
             for start in range(0, len(batch), size):
                 piece = batch[start : start + size]
                 yield piece

@@ -27,7 +27,7 @@ from ioa.cli.client.options import (
     Timeout,
 )
 from ioa.cli.client.reports import print_learning, print_service
-from ioa.cli.client.setup import load, open_courier, outbox_path, progress, read_client_id
+from ioa.cli.client.setup import load, open_relay, outbox_path, progress, read_client_id
 from ioa.cli.options import Bootstrap, Config, Json, Prefix
 from ioa.errors import SettingsError
 from ioa.settings import Settings
@@ -101,11 +101,11 @@ def publish(
     check_labels(source, order)
     skipped: list[Skipped] = []
     batches = _augment(_batches(source, skipped, maker, order), augment, seed)
-    with open_courier(settings) as courier, progress("stored", as_json) as on_progress:
+    with open_relay(settings) as relay, progress("stored", as_json) as on_progress:
         report = publish(
             join_batches(batches),
             maker,
-            courier,
+            relay,
             skipped=skipped,
             timeout=settings.client.timeout_seconds,
             on_progress=on_progress,
@@ -159,13 +159,13 @@ def ask(
     order = _choose(source, limit)
     skipped: list[Skipped] = []
     with (
-        open_courier(settings, "service") as courier,
+        open_relay(settings, "service") as relay,
         progress("answered", as_json) as on_progress,
     ):
         report = ask(
             _batches(source, skipped, maker, order),
             maker,
-            courier,
+            relay,
             timeout=settings.client.timeout_seconds,
             in_flight=in_flight,
             on_progress=on_progress,

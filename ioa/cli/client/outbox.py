@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ioa.cli.client.options import ClientId, OutboxDirectory, Timeout
-from ioa.cli.client.setup import find_outboxes, load, open_courier, open_outbox, progress
+from ioa.cli.client.setup import find_outboxes, load, open_outbox, open_relay, progress
 from ioa.cli.options import Bootstrap, Config, Json, Prefix
 
 app = typer.Typer(
@@ -91,9 +91,9 @@ def drain(
     )
     report = DrainReport()
     for mode in find_outboxes(settings):
-        with open_courier(settings, mode) as courier, progress("answered", as_json) as on_progress:
+        with open_relay(settings, mode) as relay, progress("answered", as_json) as on_progress:
             drain(
-                courier,
+                relay,
                 timeout=settings.client.timeout_seconds,
                 on_progress=on_progress,
                 report=report,

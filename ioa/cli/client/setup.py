@@ -13,7 +13,7 @@ from ioa.settings import Settings, load_settings
 if TYPE_CHECKING:
     from client_autoencoder.exchanges.messages import Progress as OnProgress
     from client_autoencoder.outbox.outbox import Outbox
-    from client_autoencoder.outbox.relay import Courier
+    from client_autoencoder.outbox.relay import OutboxRelay
     from schemas.messages.message import Mode
 
 _CONNECT_SECONDS = 5.0
@@ -88,7 +88,7 @@ def open_outbox(settings: Settings, mode: "Mode" = "learning") -> "Outbox":
 
 
 @contextmanager
-def open_courier(settings: Settings, mode: "Mode" = "learning") -> Iterator["Courier"]:
+def open_relay(settings: Settings, mode: "Mode" = "learning") -> Iterator["OutboxRelay"]:
     """Open an outbox of the client, and connect; a broker that is away is told and waited for.
 
     Raises:
@@ -97,22 +97,24 @@ def open_courier(settings: Settings, mode: "Mode" = "learning") -> Iterator["Cou
     """
     import time
 
-    from client_autoencoder.outbox.relay import Courier
+    from client_autoencoder.outbox.relay import OutboxRelay
     from stream.errors import KafkaRefused, KafkaUnavailable
-    from stream.exchange.reply_client import Relay
+    from stream.exchange.reply_client import ReplyClient
 
     with (
         open_outbox(settings, mode) as outbox,
-        Relay(settings.kafka, read_client_id(settings), linger_ms=_LINGER_MS[mode]) as relay,
+        ReplyClient(
+            settings.kafka, read_client_id(settings), linger_ms=_LINGER_MS[mode]
+        ) as reply_client,
     ):
-        courier = Courier(outbox, relay, time.monotonic)
+        relay = OutboxRelay(outbox, reply_client, time.monotonic)
         try:
-            courier.connect(_CONNECT_SECONDS)
+            relay.connect(_CONNECT_SECONDS)
         except KafkaRefused:
             raise
         except KafkaUnavailable as error:
             typer.echo(f"{error} Messages wait in {outbox.path} until it is back.", err=True)
-        yield courier
+        yield relay
 
 
 @contextmanager

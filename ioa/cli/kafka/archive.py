@@ -151,8 +151,8 @@ def _print(manifest: "ArchiveManifest") -> None:
         f"{manifest.topic}: {manifest.records:,} records in {len(manifest.parts)} files, "
         f"{manifest.size:,} bytes"
     )
-    for one in manifest.extents:
-        typer.echo(f"{one.topic}[{one.part}] offsets {one.low:,} to {one.high - 1:,}")
+    for one in manifest.ranges:
+        typer.echo(f"{one.topic}[{one.partition}] offsets {one.low:,} to {one.high - 1:,}")
     for gap in manifest.gaps:
         typer.echo(
             f"{manifest.topic}[{gap.partition}] offsets {gap.low:,} to {gap.high - 1:,} were "
@@ -169,7 +169,8 @@ def _to_json(manifest: "ArchiveManifest") -> dict[str, Any]:
         "files": len(manifest.parts),
         "bytes": manifest.size,
         "extents": [
-            {"partition": one.part, "low": one.low, "high": one.high} for one in manifest.extents
+            {"partition": one.partition, "low": one.low, "high": one.high}
+            for one in manifest.ranges
         ],
         "gaps": [
             {"partition": one.partition, "low": one.low, "high": one.high} for one in manifest.gaps

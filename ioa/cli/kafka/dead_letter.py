@@ -41,7 +41,7 @@ def list_letters(
 
     kafka = load_settings(config, kafka={"bootstrap_servers": bootstrap, "prefix": prefix}).kafka
     survey = DeadLetters(kafka).survey()
-    found = sorted(survey.select(field=field, client=client), key=lambda one: one.buried_at)
+    found = sorted(survey.select(field=field, client=client), key=lambda one: one.written_at)
     sent, shown = survey.sent_again, found[-limit:]
     if as_json:
         letters = [to_json(one, sent) for one in shown]

@@ -20,7 +20,7 @@ def describe_entry(entry: "Entry", sent_again: Set[Origin]) -> str:
     letter = entry.letter
     parts = [
         str(entry.position),
-        _format_time(entry.buried_at),
+        _format_time(entry.written_at),
         describe_origin(letter.origin),
         entry.client_id or "-",
         letter.field or "-",
@@ -50,7 +50,7 @@ def to_json(
     letter = entry.letter
     document: dict[str, Any] = {
         "position": str(entry.position),
-        "time": _format_time(entry.buried_at),
+        "time": _format_time(entry.written_at),
         "topic": letter.origin_topic,
         "partition": letter.origin_partition,
         "offset": letter.origin_offset,

@@ -192,14 +192,14 @@ def _run(
 
 
 def _print(row: "ReplayRow", report: "ReplayReport", as_json: bool) -> None:
-    from stream.replay.window import describe_extents
+    from stream.replay.window import describe_ranges
 
     if as_json:
         typer.echo(json.dumps(_to_json(row, report)))
     else:
-        topic = report.extents[0].topic
+        topic = report.ranges[0].topic
         refused = sum(one.count for one in report.refused.values())
-        typer.echo(f"read {report.read:,} records of {topic}: {describe_extents(report.extents)}")
+        typer.echo(f"read {report.read:,} records of {topic}: {describe_ranges(report.ranges)}")
         typer.echo(
             f"stored {report.stored:,}, known by their messageID {report.known:,}, "
             f"filtered out {report.filtered:,}, refused {refused:,}"
@@ -215,9 +215,9 @@ def _print(row: "ReplayRow", report: "ReplayReport", as_json: bool) -> None:
 
 def _to_json(row: "ReplayRow", report: "ReplayReport") -> dict[str, Any]:
     return {
-        "topic": report.extents[0].topic,
+        "topic": report.ranges[0].topic,
         "partitions": [
-            {"partition": one.part, "from": one.low, "to": one.high} for one in report.extents
+            {"partition": one.partition, "from": one.low, "to": one.high} for one in report.ranges
         ],
         "read": report.read,
         "stored": report.stored,

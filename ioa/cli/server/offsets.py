@@ -60,13 +60,13 @@ def reset_offsets(
     from server_classifier.store.database import writing
     from server_classifier.store.positions import reset_position
     from stream.kafka.connection import connect_admin
-    from stream.kafka.offsets import read_extents
+    from stream.kafka.offsets import read_ranges
 
     kafka = load_settings(config, kafka={"bootstrap_servers": bootstrap, "prefix": prefix}).kafka
-    extents = read_extents(connect_admin(kafka), topic)
-    chosen = [one for one in extents if partition in (None, one.part)]
+    ranges = read_ranges(connect_admin(kafka), topic)
+    chosen = [one for one in ranges if partition in (None, one.partition)]
     if not chosen:
-        raise StreamError(f"{topic} has no partition {partition}, only 0 to {len(extents) - 1}")
+        raise StreamError(f"{topic} has no partition {partition}, only 0 to {len(ranges) - 1}")
     owner = f"ioa server offsets reset ({socket.gethostname()}, process {os.getpid()})"
     with server_database(config, database) as engine, writing(engine) as connection:
         for one in chosen:
@@ -78,7 +78,7 @@ def reset_offsets(
                 owner=owner,
                 now=datetime.now(UTC),
             )
-    parts = ", ".join(str(one.part) for one in chosen)
+    parts = ", ".join(str(one.partition) for one in chosen)
     typer.echo(f"{topic} is read from {to} on in partition {parts}")
 
 

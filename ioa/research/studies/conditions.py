@@ -34,7 +34,7 @@ def read_conditions() -> Conditions:
     return Conditions(
         machine=f"{platform.machine()}, {platform.system()}",
         versions={"python": platform.python_version()} | versions,
-        commit=_read_commit(Path(__file__).parents[2]),
+        commit=_read_commit(Path(__file__).parents[3]),
     )
 
 

@@ -9,10 +9,10 @@ from client_autoencoder.exchanges.messages import MessageMaker
 from client_autoencoder.exchanges.service import ask
 from client_autoencoder.outbox.entries import Limits
 from client_autoencoder.outbox.outbox import Outbox
-from client_autoencoder.outbox.relay import Courier
+from client_autoencoder.outbox.relay import OutboxRelay
 from client_autoencoder.privacy.mechanism import NoPrivatizer
 from schemas.wire import avro_form
-from stream.exchange.reply_client import Relay
+from stream.exchange.reply_client import ReplyClient
 from stream.kafka.settings import KafkaSettings
 from tests.support.images import draw_images
 
@@ -32,12 +32,12 @@ def test_a_clock_set_back_does_not_keep_questions(encoder_directory: Path, tmp_p
     tenths = (tick / 10 for tick in range(200))  # it ends, so that nothing waits for ever
     with (
         Outbox(tmp_path / "a.db", owner=CLIENT, limits=Limits(), clock=lambda: 0.0) as outbox,
-        Relay(NOBODY, CLIENT) as relay,
+        ReplyClient(NOBODY, CLIENT) as reply_client,
     ):
         report = ask(
             [draw_images(3, side=9)],
             maker,
-            Courier(outbox, relay, tenths.__next__),
+            OutboxRelay(outbox, reply_client, tenths.__next__),
             timeout=1.0,
             in_flight=2,
             on_progress=lambda sent, done: None,

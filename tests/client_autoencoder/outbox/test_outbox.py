@@ -15,8 +15,8 @@ from client_autoencoder.errors import OutboxError, OutboxFull, OutboxInUse
 from client_autoencoder.outbox.entries import Limits, Outcome
 from client_autoencoder.outbox.outbox import Outbox
 from client_autoencoder.outbox.reading import read_status
-from stream.exchange.outgoing_record import Letter
-from tests.support.outgoing_records import make_letters
+from stream.exchange.outgoing_record import OutgoingRecord
+from tests.support.outgoing_records import make_records
 
 ROOM = 2**20
 
@@ -49,26 +49,28 @@ def outbox(path: Path, clock: Clock) -> Iterator[Outbox]:
         yield opened
 
 
-def put(outbox: Outbox, count: int) -> list[Letter]:
-    letters = make_letters(count)
+def put(outbox: Outbox, count: int) -> list[OutgoingRecord]:
+    letters = make_records(count)
     outbox.put(letters, [f"{number}.png" for number in range(count)])
     return letters
 
 
-def ids(letters: list[Letter]) -> list[str]:
+def ids(letters: list[OutgoingRecord]) -> list[str]:
     return [letter.message_id for letter in letters]
 
 
 def test_a_letter_comes_back_byte_for_byte_and_in_order(outbox: Outbox) -> None:
-    odd = Letter("a", "t", b"\x00\xff", [("x", None), ("y", bytes(range(256)))], b"\xff\x00", 5.0)
-    letters = [odd, *put(outbox, 0), *make_letters(3)]
+    odd = OutgoingRecord(
+        "a", "t", b"\x00\xff", [("x", None), ("y", bytes(range(256)))], b"\xff\x00", 5.0
+    )
+    letters = [odd, *put(outbox, 0), *make_records(3)]
     outbox.put(letters, ["one", "two", "three", "four"])
     assert [one.letter for one in outbox.take_queued(0, 10, ROOM)] == letters
     assert [one.letter for one in outbox.take_queued(2, 1, ROOM)] == letters[2:3]
 
 
 def test_what_is_taken_at_once_is_bounded_by_its_bytes(outbox: Outbox) -> None:
-    letters = make_letters(10, size=1000)
+    letters = make_records(10, size=1000)
     outbox.put(letters, ["x"] * 10)
     assert len(outbox.take_queued(0, 10, 2500)) == 3
 
@@ -115,8 +117,8 @@ def test_an_answer_takes_a_letter_off_whatever_its_state(outbox: Outbox, path: P
 def test_a_question_is_ended_by_a_reply_and_what_is_learned_from_by_an_acknowledgement(
     outbox: Outbox, clock: Clock
 ) -> None:
-    learning = make_letters(2)
-    questions = make_letters(2, deadline=clock.now + 5)
+    learning = make_records(2)
+    questions = make_records(2, deadline=clock.now + 5)
     outbox.put([*learning, *questions], ["a", "b", "c", "d"])
     replies = [Outcome(one, "answered") for one in ids(learning + questions[:1])]
     stored = [Outcome(one, "acknowledged") for one in ids(learning[:1] + questions)]
@@ -140,7 +142,7 @@ def test_numbers_are_never_used_again(outbox: Outbox) -> None:
 def test_letters_past_their_deadline_go_and_are_counted(
     outbox: Outbox, clock: Clock, path: Path
 ) -> None:
-    outbox.put(make_letters(2, deadline=clock.now + 5), ["a", "b"])
+    outbox.put(make_records(2, deadline=clock.now + 5), ["a", "b"])
     put(outbox, 1)
     assert outbox.expire() == []
     clock.now += 5
@@ -171,7 +173,7 @@ def test_everything_is_there_after_the_file_was_closed(path: Path, clock: Clock)
 
 
 def test_a_full_outbox_refuses_all_of_a_batch_and_says_what_to_do(path: Path, clock: Clock) -> None:
-    letters = make_letters(10)
+    letters = make_records(10)
     room = sum(letter.size for letter in letters) - 1
     with open_outbox(path, clock, Limits(size=room)) as outbox:
         with pytest.raises(OutboxFull, match=r"bytes are permitted.*client\.outbox_mib"):
@@ -250,12 +252,12 @@ def test_letters_for_one_cluster_are_not_for_another(path: Path, clock: Clock) -
 
 def test_expired_letters_hold_no_owner_and_no_cluster(path: Path, clock: Clock) -> None:
     with open_outbox(path, clock) as outbox:
-        outbox.put(make_letters(1, deadline=clock.now + 5), ["a"])
+        outbox.put(make_records(1, deadline=clock.now + 5), ["a"])
         outbox.bind("first")
     clock.now += 15
     with Outbox(path, owner="other", limits=Limits(), clock=clock) as outbox:
         assert outbox.counts.waiting == 0
-        outbox.put(make_letters(1, deadline=clock.now + 5), ["b"])
+        outbox.put(make_records(1, deadline=clock.now + 5), ["b"])
         outbox.bind("second")
         clock.now += 5
         assert [one.name for one in outbox.expire()] == ["a", "b"]
@@ -317,7 +319,7 @@ def test_a_full_disk_takes_nothing_new_and_keeps_what_was_there(
     # The limit of SQLite itself: the same error as a disk without room.
     limit_pages(outbox, 1)
     with pytest.raises(OutboxFull, match=r"disk of outbox .* is full"):
-        outbox.put(make_letters(200, size=1000), ["x"] * 200)
+        outbox.put(make_records(200, size=1000), ["x"] * 200)
     assert outbox.counts.queued == 5
     limit_pages(outbox, 1_000_000)
     put(outbox, 1)

@@ -18,7 +18,7 @@ from ioa.run.children_health import ChildrenHealth, choose_addresses
 from ioa.run.supervisor import SERVICES
 from server_classifier.errors import AddressUnusable
 from server_classifier.operations.monitor import make_app, serve
-from stream.health import LONGEST_TURN_SECONDS, Fault
+from stream.health import LONGEST_SILENCE_SECONDS, Fault
 from tests.support.probe import Probe, find_free_address
 from tests.support.waiting import LONG
 
@@ -93,7 +93,7 @@ def test_a_child_that_hangs_is_told_and_one_that_is_starting_is_not() -> None:
     with serve(address, make_app(CollectorRegistry(), alive=hangs, ready=list)):
         addresses = {"ingest": address, "train": find_free_address()}
         children = ChildrenHealth(addresses, monotonic)
-        assert [fault.what for fault in children.find_standstill()] == ["ingest: loop"]
+        assert [fault.what for fault in children.find_liveness_faults()] == ["ingest: loop"]
         assert [fault.what for fault in children.find_faults()] == ["train"]
 
 
@@ -108,18 +108,18 @@ class Clock:
 def test_a_child_that_stays_silent_hangs_unless_it_is_started_again() -> None:
     clock, address = Clock(), find_free_address()
     children = ChildrenHealth({"train": address}, clock)
-    assert children.find_standstill() == []
+    assert children.find_liveness_faults() == []
     children.note_start("train")
-    clock.time += LONGEST_TURN_SECONDS - 1
-    assert children.find_standstill() == []
+    clock.time += LONGEST_SILENCE_SECONDS - 1
+    assert children.find_liveness_faults() == []
     clock.time += 1
-    assert [fault.what for fault in children.find_standstill()] == ["train"]
+    assert [fault.what for fault in children.find_liveness_faults()] == ["train"]
     children.note_start("train")
-    assert children.find_standstill() == []
-    clock.time += LONGEST_TURN_SECONDS
+    assert children.find_liveness_faults() == []
+    clock.time += LONGEST_SILENCE_SECONDS
     with serve(address, make_app(CollectorRegistry(), alive=list, ready=list)):
-        assert children.find_standstill() == []
-    assert children.find_standstill() == []
+        assert children.find_liveness_faults() == []
+    assert children.find_liveness_faults() == []
 
 
 def test_silence_is_told_since_the_start_or_since_the_last_answer() -> None:
@@ -131,6 +131,6 @@ def test_silence_is_told_since_the_start_or_since_the_last_answer() -> None:
     with serve(address, make_app(CollectorRegistry(), alive=list, ready=list)):
         clock.time += 2
         assert children.find_faults() == []
-    assert children.find_standstill() == []  # notes the silence, too
+    assert children.find_liveness_faults() == []  # notes the silence, too
     clock.time += 4
     assert [fault.seconds for fault in children.find_faults()] == [4]

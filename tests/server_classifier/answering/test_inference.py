@@ -20,8 +20,8 @@ from server_classifier.store.database import writing
 from server_classifier.store.latents.training_set import TrainingSet
 from server_classifier.versions.trainer import describe_training
 from stream.exchange.message_ids import make_message_id
-from stream.exchange.outgoing_record import Letter, make_letter
-from stream.exchange.reply_client import Relay
+from stream.exchange.outgoing_record import OutgoingRecord, make_record
+from stream.exchange.reply_client import ReplyClient
 from stream.kafka.settings import KafkaSettings
 from tests.support.server import LATENT_DIM, NOW, RunningServer, run_server
 from tests.support.waiting import wait_until
@@ -33,16 +33,16 @@ def test_what_has_no_finite_answer_spoils_none_of_its_neighbours(
     kafka: str, topic_prefix: str, tmp_path: Path
 ) -> None:
     settings = KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
-    with run_server(settings, tmp_path) as server, Relay(settings, CLIENT) as relay:
+    with run_server(settings, tmp_path) as server, ReplyClient(settings, CLIENT) as reply_client:
         server.register(CLIENT)
         version = store_classifier_of_zero(server)
-        relay.connect(30.0)
+        reply_client.connect(30.0)
         letters = [ask_about(server, value) for value in (0.0, 1.0, 0.0)]
-        relay.send(letters)
+        reply_client.send(letters)
         answers: dict[str | None, Answer] = {}
 
         def all_answered() -> bool:
-            answers.update({one.in_reply_to: one for one in relay.look(0.1).answers})
+            answers.update({one.in_reply_to: one for one in reply_client.look(0.1).answers})
             return len(answers) == len(letters)
 
         wait_until(all_answered, "not all are answered")
@@ -79,7 +79,7 @@ def store_classifier_of_zero(server: RunningServer) -> str:
         )
 
 
-def ask_about(server: RunningServer, value: float) -> Letter:
+def ask_about(server: RunningServer, value: float) -> OutgoingRecord:
     message = LatentMessage(
         CLIENT,
         "",
@@ -89,4 +89,4 @@ def ask_about(server: RunningServer, value: float) -> Letter:
         make_message_id(int(time.time() * 1000), secrets.token_bytes(10)),
         server.encoder_id,
     )
-    return make_letter(message, avro_form.CONTENT_TYPE, server.topics)
+    return make_record(message, avro_form.CONTENT_TYPE, server.topics)

@@ -21,7 +21,7 @@ from server_classifier.store.database import writing
 from server_classifier.store.registry.entries import add_client
 from stream.errors import RecordTooLarge
 from stream.exchange.message_ids import make_message_id
-from stream.exchange.outgoing_record import make_letter
+from stream.exchange.outgoing_record import make_record
 from stream.kafka.settings import KafkaSettings
 from tests.support.damaged_headers import find_librdkafka, send_damaged_header
 from tests.support.postgres import DATABASES
@@ -395,4 +395,4 @@ def test_a_20_mb_message_is_refused_at_the_client(server: RunningServer) -> None
         CLIENT, "hand", value, "learning", datetime.now(UTC), new_id(), server.encoder_id
     )
     with pytest.raises(RecordTooLarge, match=r"takes 20,000,\d\d\d bytes, .* permits 1,048,576"):
-        make_letter(message, avro_form.CONTENT_TYPE, server.topics)
+        make_record(message, avro_form.CONTENT_TYPE, server.topics)

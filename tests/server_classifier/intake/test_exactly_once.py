@@ -28,7 +28,7 @@ from server_classifier.store.registry.entries import add_client, add_encoder
 from stream.errors import DeliveryFailed, PartitionLost
 from stream.exchange.responder import Responder
 from stream.kafka.consumer import RecordConsumer
-from stream.kafka.offsets import Extent, read_extents
+from stream.kafka.offsets import OffsetRange, read_ranges
 from stream.kafka.producer import Publisher
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
@@ -136,9 +136,9 @@ class Deployment:
         with reading(self.engine) as connection:
             return {row.part: row.next_offset for row in list_positions(connection)}
 
-    def extents(self) -> list[Extent]:
+    def ranges(self) -> list[OffsetRange]:
         admin = AdminClient(self.kafka.client_config())
-        return read_extents(admin, self.topics.learning.name)
+        return read_ranges(admin, self.topics.learning.name)
 
 
 @pytest.fixture
@@ -191,7 +191,7 @@ def test_after_a_crash_before_kafkas_commit_the_position_is_the_databases(
     load.flush()
     assert deployment.ingest_until(load).exact
     assert len(deployment.taken) == sum(deployment.positions().values()) - read
-    assert sum(one.high for one in deployment.extents()) == sum(deployment.positions().values())
+    assert sum(one.high for one in deployment.ranges()) == sum(deployment.positions().values())
     assert read_committed(deployment) == sum(deployment.positions().values())
 
 
@@ -225,7 +225,7 @@ def test_two_ingesters_of_one_partition_fence_each_other_and_rows_stay_exact(
     assert tally.exact, tally
     assert "was taken over by test" in deployment.fenced[0]
     # Nothing was read by both: a batch counts only for whom it was committed.
-    assert len(deployment.taken) == sum(one.high for one in deployment.extents())
+    assert len(deployment.taken) == sum(one.high for one in deployment.ranges())
 
 
 class LastAnswerFails(Responder):
@@ -287,7 +287,7 @@ def test_a_database_that_goes_away_is_waited_for(
     assert tally.exact, tally
     assert tally.sent > 1000
     assert deployment.fenced == []
-    assert len(deployment.taken) == sum(one.high for one in deployment.extents())
+    assert len(deployment.taken) == sum(one.high for one in deployment.ranges())
 
 
 def reset(deployment: Deployment, to: str) -> None:
@@ -312,7 +312,7 @@ def test_records_deleted_unread_are_an_error_until_the_operator_accepts_it(
     assert deployment.ingest_until(send(deployment, 200)).exact
     read = deployment.positions()
     send(deployment, 200)
-    ends = [TopicPartition(topic, one.part, one.high - 5) for one in deployment.extents()]
+    ends = [TopicPartition(topic, one.part, one.high - 5) for one in deployment.ranges()]
     admin = AdminClient(deployment.kafka.client_config())
     for future in admin.delete_records(ends).values():
         future.result()

@@ -26,7 +26,7 @@ from server_classifier.store.latents.training_set import TrainingSet, read_train
 from server_classifier.store.positions import list_positions
 from server_classifier.store.replays import refuse_live
 from server_classifier.store.tables import latent
-from stream.kafka.offsets import read_extents
+from stream.kafka.offsets import read_ranges
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import Topics
 from stream.replay.pacing import read_paced
@@ -111,7 +111,7 @@ def test_the_live_server_does_not_notice_a_replay(
         with reading(server.engine) as connection:
             positions = {one.part: one.next_offset for one in list_positions(connection)}
         admin = AdminClient({"bootstrap.servers": kafka})
-        ends = {one.part: one.high for one in read_extents(admin, server.topics.learning.name)}
+        ends = {one.part: one.high for one in read_ranges(admin, server.topics.learning.name)}
         assert positions == ends
         wait_until(lambda: read_committed(admin, topic_prefix) == ends, "Kafka's offsets lag")
         groups = {one.group_id for one in admin.list_consumer_groups().result().valid}
@@ -190,10 +190,10 @@ def test_a_paced_replay_keeps_the_distances_in_time(replayer: Replayer, other: s
         now += seconds
         waits.append(seconds)
 
-    read = lambda extents: read_paced(  # noqa: E731
-        source, extents, speed=0.5, clock=lambda: now, sleep=sleep
+    read = lambda ranges: read_paced(  # noqa: E731
+        source, ranges, speed=0.5, clock=lambda: now, sleep=sleep
     )
-    times = [one.timestamp for batch in read(source.extents) for one in batch]
+    times = [one.timestamp for batch in read(source.ranges) for one in batch]
     assert times == sorted(times)
     assert len(times) == 6
     assert sum(waits) == pytest.approx((times[-1] - times[0]) / 1000 / 0.5, abs=1e-3)

@@ -14,7 +14,7 @@ from stream.archive.manifest import ArchiveError
 from stream.archive.source import ArchiveSource
 from stream.archive.writing import write_archive
 from stream.errors import StreamError
-from stream.kafka.offsets import Extent
+from stream.kafka.offsets import OffsetRange
 from stream.kafka.topics import Topics, create_topics, delete_topics
 from stream.replay.window import Window
 from tests.support.ingestion import Ingestion
@@ -37,10 +37,10 @@ def test_offsets_that_retention_has_deleted_are_named_and_an_archive_replaces_th
     whole, _ = replayer.run(f"sqlite:///{tmp_path / 'whole.db'}")
     write_archive(tmp_path / "archive", replayer.open(), {}, now=NOW)
     write_archive(tmp_path / "short", replayer.open(Window(None, 10)), {}, now=NOW)
-    extents = replayer.open().extents
+    ranges = replayer.open().ranges
 
     def delete_and_die(_: int) -> None:
-        delete(live, [one._replace(low=one.high - 3) for one in extents])
+        delete(live, [one._replace(low=one.high - 3) for one in ranges])
         raise Killed
 
     source = replayer.open()
@@ -54,10 +54,10 @@ def test_offsets_that_retention_has_deleted_are_named_and_an_archive_replaces_th
     assert row.digest == whole.digest
 
 
-def delete(live: Ingestion, extents: list[Extent]) -> None:
-    """Delete what lies before the extents, as retention does."""
+def delete(live: Ingestion, ranges: list[OffsetRange]) -> None:
+    """Delete what lies before the ranges, as retention does."""
     admin = AdminClient(live.kafka.client_config())
-    ends = [TopicPartition(one.topic, one.part, one.low) for one in extents]
+    ends = [TopicPartition(one.topic, one.partition, one.low) for one in ranges]
     for future in admin.delete_records(ends).values():
         future.result()
 

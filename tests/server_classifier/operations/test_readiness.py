@@ -15,7 +15,7 @@ from schemas.vector import Vector
 from schemas.wire import json_form
 from stream.broker.embedded import EmbeddedBroker
 from stream.exchange.message_ids import make_message_id
-from stream.exchange.outgoing_record import make_letter
+from stream.exchange.outgoing_record import make_record
 from stream.kafka.settings import KafkaSettings
 from tests.support.load import Load, wait_for_rows
 from tests.support.postgres import Postgres
@@ -117,7 +117,7 @@ def make_records(server: RunningServer, count: int) -> list[tuple[bytes, Headers
         message = LatentMessage(
             CLIENT, "hand", value, "learning", NOW, message_id, server.encoder_id
         )
-        letter = make_letter(message, json_form.CONTENT_TYPE, server.topics)
+        letter = make_record(message, json_form.CONTENT_TYPE, server.topics)
         records.append((letter.value, letter.headers))
     return records
 

@@ -14,15 +14,15 @@ from server_classifier.store.positions import (
     reset_position,
     take_position,
 )
-from stream.kafka.offsets import Extent
+from stream.kafka.offsets import OffsetRange
 from tests.server_classifier.stored import NOW, make_row
 
-EXTENT = Extent("ioa.learning", 2, "topic-id-1", low=10, high=500)
+EXTENT = OffsetRange("ioa.learning", 2, "topic-id-1", low=10, high=500)
 
 
-def take(engine: Engine, extent: Extent = EXTENT, owner: str = "first") -> Position:
+def take(engine: Engine, offset_range: OffsetRange = EXTENT, owner: str = "first") -> Position:
     with writing(engine) as connection:
-        return take_position(connection, extent, owner=owner)
+        return take_position(connection, offset_range, owner=owner)
 
 
 def hold(engine: Engine) -> HeldPositions:
@@ -86,7 +86,7 @@ def test_a_position_beside_the_one_expected_fences_the_reader(engine: Engine) ->
 
 
 @pytest.mark.parametrize(
-    ("extent", "reason"),
+    ("offset_range", "reason"),
     [
         pytest.param(
             EXTENT._replace(log_id="topic-id-2", low=0, high=3),
@@ -107,19 +107,19 @@ def test_a_position_beside_the_one_expected_fences_the_reader(engine: Engine) ->
     ],
 )
 def test_a_position_that_kafka_does_not_hold_is_an_error(
-    engine: Engine, extent: Extent, reason: str
+    engine: Engine, offset_range: OffsetRange, reason: str
 ) -> None:
     held = move(engine, take(engine), 13)
     with pytest.raises(PositionError, match=reason) as raised:
-        hold(engine).take([extent], lambda: [extent])
+        hold(engine).take([offset_range], lambda: [offset_range])
     text = str(raised.value)
     assert text.startswith("ioa.learning[2] was read up to offset 13, but ")
     assert "`ioa server offsets reset --topic ioa.learning --partition 2 --to earliest`" in text
     with reading(engine) as connection:
         assert [one.next_offset for one in list_positions(connection)] == [held.next_offset]
     with writing(engine) as connection:
-        reset_position(connection, extent, extent.high, owner="operator", now=NOW)
-    assert take(engine, extent).next_offset == extent.high
+        reset_position(connection, offset_range, offset_range.high, owner="operator", now=NOW)
+    assert take(engine, offset_range).next_offset == offset_range.high
 
 
 def test_what_another_has_read_since_kafka_was_asked_is_not_lost(engine: Engine) -> None:

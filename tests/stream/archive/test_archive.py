@@ -14,7 +14,7 @@ from stream.archive.manifest import MANIFEST, UNFINISHED, ArchiveError, Gap, rea
 from stream.archive.source import ArchiveSource
 from stream.archive.writing import write_archive
 from stream.errors import StreamError
-from stream.kafka.offsets import Extent
+from stream.kafka.offsets import OffsetRange
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import Topics, create_topics, delete_topics
 from stream.replay.window import Window
@@ -87,7 +87,7 @@ def test_the_manifest_says_which_topic_it_is(settings: KafkaSettings, folder: Pa
     write(folder, settings)
     kafka, source = open_kafka(settings), ArchiveSource(folder, Window())
     assert (source.cluster_id, source.topic) == (kafka.cluster_id, kafka.topic)
-    assert source.extents == kafka.extents
+    assert source.ranges == kafka.ranges
     assert source.registry == REGISTRY
 
 
@@ -179,7 +179,7 @@ def test_a_reader_may_go_on_where_it_stopped(settings: KafkaSettings, folder: Pa
     send(settings, list(number_bodies(20)), partition=1)
     write(folder, settings)
     source = ArchiveSource(folder, Window())
-    rest = [one._replace(low=min(one.high, 15)) for one in source.extents]
+    rest = [one._replace(low=min(one.high, 15)) for one in source.ranges]
     assert [one.offset for batch in source.read(rest) for one in batch] == [15, 16, 17, 18, 19]
 
 
@@ -189,9 +189,9 @@ def test_a_window_outside_is_refused(settings: KafkaSettings, learning: str, fol
     send(settings, list(number_bodies(4)), partition=0)
     write(folder, settings)
     with pytest.raises(StreamError, match=r"it holds \[0\] offsets 8 to 11"):
-        _ = ArchiveSource(folder, Window(5, None)).extents
+        _ = ArchiveSource(folder, Window(5, None)).ranges
     with pytest.raises(StreamError, match="holds nothing from 500"):
-        _ = ArchiveSource(folder, Window(500, None)).extents
+        _ = ArchiveSource(folder, Window(500, None)).ranges
 
 
 def test_a_gap_is_refused_or_noted(settings: KafkaSettings, learning: str, folder: Path) -> None:
@@ -323,8 +323,8 @@ from stream.replay.window import Window
 from tests.support.archives import NOW
 
 class Mortal(KafkaSource):
-    def read(self, extents):
-        yield from super().read(extents)
+    def read(self, ranges):
+        yield from super().read(ranges)
         os.kill(os.getpid(), signal.SIGKILL)
 
 archive_parts.PIECE_RECORDS, archive_parts.PART_RECORDS = 3, 10
@@ -372,7 +372,7 @@ def test_an_extent_reaches_behind_kafkas_own_records(
         producer.commit_transaction(20)
         write(folder, settings)
     source = ArchiveSource(folder, Window())
-    assert source.extents[2] == Extent(learning, 2, source.extents[2].log_id, 0, 4)
+    assert source.ranges[2] == OffsetRange(learning, 2, source.ranges[2].log_id, 0, 4)
     assert [one.offset for one in read_archive(folder)[2]] == [0, 2]
     assert write(folder, settings).parts == []
     assert verify_archive(folder).findings == []

@@ -87,7 +87,7 @@ def test_a_damaged_part_is_named_and_nothing_is_given_out(
     assert words in finding
     source = ArchiveSource(folder, Window())
     with pytest.raises(ArchiveError, match=SECOND):
-        next(source.read(source.extents))
+        next(source.read(source.ranges))
 
 
 def test_a_part_that_is_not_needed_may_be_damaged(folder: Path) -> None:

@@ -16,7 +16,7 @@ from stream.exchange.codec import find_first_offset, identify_sender
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import Topics
-from tests.support.dead_letters import bury, make_letter, read_topic
+from tests.support.dead_letters import make_dead_letter, publish_dead_letters, read_topic
 from tests.support.topics import change_config, delete_records, make_topics, send_raw
 
 NOW = 1_760_000_000.0
@@ -46,8 +46,11 @@ def at(*offsets: int) -> list[Position]:
 
 
 def test_a_survey_tells_everything_but_the_bodies(settings: KafkaSettings) -> None:
-    buried = [make_letter(settings, 7), make_letter(settings, 8, field=None, headers=[], value=b"")]
-    bury(settings, buried)
+    buried = [
+        make_dead_letter(settings, 7),
+        make_dead_letter(settings, 8, field=None, headers=[], value=b""),
+    ]
+    publish_dead_letters(settings, buried)
     survey = DeadLetters(settings).survey()
     assert [one.letter for one in survey.entries] == [replace(one, value=None) for one in buried]
     assert [one.position for one in survey.entries] == at(0, 1)
@@ -56,19 +59,19 @@ def test_a_survey_tells_everything_but_the_bodies(settings: KafkaSettings) -> No
 
 def test_a_client_written_from_the_paper_is_found_in_the_body(settings: KafkaSettings) -> None:
     body = b'{"message": {"clientID": "app2"}}'
-    bury(settings, [make_letter(settings, headers=[], value=body)])
+    publish_dead_letters(settings, [make_dead_letter(settings, headers=[], value=body)])
     assert DeadLetters(settings).survey().entries[0].client_id == "app2"
 
 
 def test_reading_brings_the_bodies_of_those_that_are_wanted(settings: KafkaSettings) -> None:
-    buried = [make_letter(settings, number, value=b"%d" % number) for number in range(4)]
-    bury(settings, buried)
+    buried = [make_dead_letter(settings, number, value=b"%d" % number) for number in range(4)]
+    publish_dead_letters(settings, buried)
     found = list(DeadLetters(settings).read(at(1, 3)))
     assert [one.letter for one in found] == [buried[1], buried[3]]
 
 
 def test_what_is_no_dead_letter_is_told_apart(settings: KafkaSettings, dead_letters: str) -> None:
-    letter = make_letter(settings)
+    letter = make_dead_letter(settings)
     damaged = [*letter.to_headers()[:-1], (names.ORIGIN_TIMESTAMP, b"yesterday")]
     values = [(b"x", []), (b"x", damaged), (b"x", letter.to_headers())]
     send_raw(settings.bootstrap_servers, dead_letters, values)  # type: ignore[arg-type]
@@ -95,8 +98,8 @@ def test_what_is_no_position_is_refused(text: str) -> None:
 def test_the_original_bytes_key_and_headers_go_to_where_they_came_from(
     settings: KafkaSettings, learning: str
 ) -> None:
-    letter = make_letter(settings, 7)
-    bury(settings, [letter])
+    letter = make_dead_letter(settings, 7)
+    publish_dead_letters(settings, [letter])
     report = take_turn(settings).send(at(0))
     assert (report.sent, report.refused) == (at(0), {})
     (record,) = read_topic(settings, learning)
@@ -105,7 +108,7 @@ def test_the_original_bytes_key_and_headers_go_to_where_they_came_from(
 
 
 def test_a_dead_letter_is_sent_again_once(settings: KafkaSettings, learning: str) -> None:
-    bury(settings, [make_letter(settings, 1), make_letter(settings, 2)])
+    publish_dead_letters(settings, [make_dead_letter(settings, 1), make_dead_letter(settings, 2)])
     assert take_turn(settings).send(at(0)).sent == at(0)
     turn = take_turn(settings)
     assert [one.position for one in turn.find_unsent()] == at(1)
@@ -120,7 +123,7 @@ def test_of_two_dead_letters_of_one_record_one_is_sent(
     settings: KafkaSettings, learning: str
 ) -> None:
     """As after a crash between burying and the commit behind it."""
-    bury(settings, [make_letter(settings, 1), make_letter(settings, 1)])
+    publish_dead_letters(settings, [make_dead_letter(settings, 1), make_dead_letter(settings, 1)])
     turn = take_turn(settings)
     assert len(turn.find_unsent()) == 1
     report = turn.send(at(0, 1))
@@ -129,20 +132,22 @@ def test_of_two_dead_letters_of_one_record_one_is_sent(
 
 
 def test_a_topic_that_was_made_again_has_other_records(settings: KafkaSettings) -> None:
-    bury(settings, [make_letter(settings, 1), make_letter(settings, 1, origin_timestamp=5)])
+    publish_dead_letters(
+        settings, [make_dead_letter(settings, 1), make_dead_letter(settings, 1, origin_timestamp=5)]
+    )
     assert take_turn(settings).send(at(0, 1)).sent == at(0, 1)
 
 
 def test_what_fails_again_is_a_new_dead_letter_with_the_first_identity(
     settings: KafkaSettings, learning: str
 ) -> None:
-    first = make_letter(settings, 1, origin_partition=0, headers=[])
-    bury(settings, [first])
+    first = make_dead_letter(settings, 1, origin_partition=0, headers=[])
+    publish_dead_letters(settings, [first])
     send_raw(settings.bootstrap_servers, learning, [(b"other", [])] * 5)
     take_turn(settings).send(at(0))
     (again,) = (one for one in read_topic(settings, learning) if one.value == first.value)
     second = replace(first, origin_offset=again.offset, headers=again.headers)
-    bury(settings, [second])
+    publish_dead_letters(settings, [second])
     turn = take_turn(settings)
     (unsent,) = turn.find_unsent()
     turn.send([unsent.position])
@@ -179,7 +184,9 @@ def test_nobody_takes_the_id_of_an_older_message() -> None:
 def test_a_forged_dead_letter_makes_us_write_nowhere(
     settings: KafkaSettings, changes: dict[str, object], reason: str
 ) -> None:
-    bury(settings, [make_letter(settings, **changes), make_letter(settings, 5)])
+    publish_dead_letters(
+        settings, [make_dead_letter(settings, **changes), make_dead_letter(settings, 5)]
+    )
     report = take_turn(settings).send(at(0, 1))
     assert report.sent == at(1), "the other one is sent"
     assert [*report.refused] == at(0)
@@ -189,7 +196,9 @@ def test_a_forged_dead_letter_makes_us_write_nowhere(
 def test_own_topics_that_clients_do_not_write_are_no_target(
     settings: KafkaSettings, dead_letters: str
 ) -> None:
-    bury(settings, [make_letter(settings, origin_topic=dead_letters, origin_partition=0)])
+    publish_dead_letters(
+        settings, [make_dead_letter(settings, origin_topic=dead_letters, origin_partition=0)]
+    )
     assert take_turn(settings).send(at(0)).sent == []
     assert len(read_topic(settings, dead_letters)) == 1
 
@@ -201,15 +210,17 @@ def test_a_question_is_sent_while_somebody_waits(
     service = Topics(settings.prefix).service.name
     deadline = str(int(NOW * 1000) + milliseconds).encode()
     headers = [(names.DEADLINE, deadline)]
-    bury(settings, [make_letter(settings, origin_topic=service, headers=headers)])
+    publish_dead_letters(
+        settings, [make_dead_letter(settings, origin_topic=service, headers=headers)]
+    )
     take_turn(settings).send(at(0))
     assert len(read_topic(settings, service)) == sent
 
 
 def test_what_is_not_there_is_said_with_what_is(settings: KafkaSettings, dead_letters: str) -> None:
-    bury(settings, [make_letter(settings, number) for number in range(3)])
+    publish_dead_letters(settings, [make_dead_letter(settings, number) for number in range(3)])
     delete_records(settings.bootstrap_servers, dead_letters, 3)
-    bury(settings, [make_letter(settings, 3)])
+    publish_dead_letters(settings, [make_dead_letter(settings, 3)])
     take_turn(settings).send(at(3))
     report = take_turn(settings).send([*at(1, 4, 99), Position(7, 0)])
     assert report.refused[Position(0, 1)].startswith("is not there; the topic holds 0:3 to 0:")
@@ -219,7 +230,7 @@ def test_what_is_not_there_is_said_with_what_is(settings: KafkaSettings, dead_le
 
 
 def test_who_began_earlier_sends_nothing(settings: KafkaSettings, learning: str) -> None:
-    bury(settings, [make_letter(settings)])
+    publish_dead_letters(settings, [make_dead_letter(settings)])
     slow, fast = take_turn(settings), take_turn(settings)
     assert fast.send(at(0)).sent == at(0)
     with pytest.raises(DeliveryFailed, match=r"sending stopped before 0:0 .* somebody else"):
@@ -230,7 +241,7 @@ def test_who_began_earlier_sends_nothing(settings: KafkaSettings, learning: str)
 def test_only_who_was_ousted_is_asked_for_another_operator(
     settings: KafkaSettings, learning: str
 ) -> None:
-    bury(settings, [make_letter(settings, value=bytes(1000))])
+    publish_dead_letters(settings, [make_dead_letter(settings, value=bytes(1000))])
     turn = take_turn(settings)
     change_config(settings.bootstrap_servers, learning, "max.message.bytes", "500")
     with pytest.raises(DeliveryFailed, match="sending stopped before 0:0") as raised:
@@ -261,7 +272,7 @@ def test_killed_half_way_it_is_sent_once_by_the_next(
     settings: KafkaSettings, learning: str
 ) -> None:
     """Record and note have reached the broker, but their transaction was not committed."""
-    bury(settings, [make_letter(settings)])
+    publish_dead_letters(settings, [make_dead_letter(settings)])
     command = [sys.executable, "-c", KILLED, settings.bootstrap_servers, settings.prefix]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == -signal.SIGKILL, result.stderr

@@ -8,24 +8,24 @@ import pytest
 
 from client_autoencoder.outbox.entries import Limits, Outcome
 from client_autoencoder.outbox.outbox import Outbox
-from stream.exchange.outgoing_record import Letter
+from stream.exchange.outgoing_record import OutgoingRecord
 from stream.kafka.settings import KafkaSettings
 from tests.support.commands import run, run_client
 from tests.support.encoders import train_encoder
 from tests.support.images import draw_images, write_class_folders
-from tests.support.outgoing_records import make_letters
+from tests.support.outgoing_records import make_records
 
 CLIENT = "radiology-1"
 NOBODY = "127.0.0.1:1"
 
 
 @pytest.fixture
-def letters() -> list[Letter]:
-    return make_letters(4)
+def letters() -> list[OutgoingRecord]:
+    return make_records(4)
 
 
 @pytest.fixture
-def directory(tmp_path: Path, letters: list[Letter]) -> Path:
+def directory(tmp_path: Path, letters: list[OutgoingRecord]) -> Path:
     """An outbox with one refused, one delivered and two queued letters, and a skipped file."""
     path = tmp_path / "outbox" / f"{CLIENT}.db"
     owner = f"client {CLIENT} with topics ioa.*"
@@ -54,7 +54,7 @@ def test_the_status_counts_and_gives_reasons(options: tuple[object, ...]) -> Non
 
 
 def test_the_status_as_json_names_every_refusal(
-    options: tuple[object, ...], letters: list[Letter]
+    options: tuple[object, ...], letters: list[OutgoingRecord]
 ) -> None:
     status = json.loads(run("client", "status", *options, "--json").stdout)
     assert (status["client_id"], status["refused"], status["oldest"]) == (
@@ -68,7 +68,7 @@ def test_the_status_as_json_names_every_refusal(
 
 
 def test_what_waits_is_listed_without_its_content(
-    options: tuple[object, ...], letters: list[Letter]
+    options: tuple[object, ...], letters: list[OutgoingRecord]
 ) -> None:
     lines = run("client", "outbox", "list", *options).stdout.splitlines()
     assert [line.split()[:2] for line in lines] == [
@@ -82,7 +82,7 @@ def test_what_waits_is_listed_without_its_content(
 
 
 def test_an_export_holds_the_exact_bytes(
-    options: tuple[object, ...], letters: list[Letter], tmp_path: Path
+    options: tuple[object, ...], letters: list[OutgoingRecord], tmp_path: Path
 ) -> None:
     target = tmp_path / "waiting.jsonl"
     result = run("client", "outbox", "export", target, *options)
@@ -96,7 +96,7 @@ def test_an_export_holds_the_exact_bytes(
 
 
 def test_messages_are_dropped_only_when_that_is_meant(
-    options: tuple[object, ...], letters: list[Letter]
+    options: tuple[object, ...], letters: list[OutgoingRecord]
 ) -> None:
     refused = run("client", "outbox", "discard", *options)
     assert refused.returncode == 1

@@ -12,7 +12,7 @@ from ioa.cli.main import app
 from stream.errors import StreamError
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import Topics
-from tests.support.dead_letters import bury, make_letter, read_topic
+from tests.support.dead_letters import make_dead_letter, publish_dead_letters, read_topic
 from tests.support.topics import make_topics
 
 Run = Callable[..., Result]
@@ -35,7 +35,7 @@ def run(settings: KafkaSettings) -> Run:
 
 
 def test_letters_are_listed_the_newest_last(settings: KafkaSettings, run: Run) -> None:
-    bury(settings, [make_letter(settings, number) for number in range(3)])
+    publish_dead_letters(settings, [make_dead_letter(settings, number) for number in range(3)])
     result = run("list", "--limit", "2")
     learning = Topics(settings.prefix).learning.name
     assert [line.split()[::2][:2] for line in result.stdout.splitlines()] == [
@@ -47,8 +47,8 @@ def test_letters_are_listed_the_newest_last(settings: KafkaSettings, run: Run) -
 
 
 def test_letters_are_chosen_by_field_and_client(settings: KafkaSettings, run: Run) -> None:
-    other = make_letter(settings, 1, field="value", headers=[("ioa-client", b"other")])
-    bury(settings, [make_letter(settings), other])
+    other = make_dead_letter(settings, 1, field="value", headers=[("ioa-client", b"other")])
+    publish_dead_letters(settings, [make_dead_letter(settings), other])
 
     def list_positions(*options: str) -> list[str]:
         found = json.loads(run("list", *options, "--json").stdout)
@@ -64,7 +64,10 @@ def test_what_clients_wrote_does_not_reach_the_terminal_raw(
     settings: KafkaSettings, run: Run
 ) -> None:
     evil = "\x1b[2J\r\nioa: all is well [bold]"
-    bury(settings, [make_letter(settings, reason=evil, value=evil.encode(), headers=[(evil, b"")])])
+    publish_dead_letters(
+        settings,
+        [make_dead_letter(settings, reason=evil, value=evil.encode(), headers=[(evil, b"")])],
+    )
     assert len(run("list").stdout.splitlines()) == 1
     for text in (run("list").stdout, run("show", "0:0", "--body").stdout):
         assert "\x1b" not in text
@@ -73,7 +76,9 @@ def test_what_clients_wrote_does_not_reach_the_terminal_raw(
 
 
 def test_the_body_is_shown_on_request_only(settings: KafkaSettings, run: Run) -> None:
-    bury(settings, [make_letter(settings, value=b"patient 7"), make_letter(settings, 1)])
+    publish_dead_letters(
+        settings, [make_dead_letter(settings, value=b"patient 7"), make_dead_letter(settings, 1)]
+    )
     assert "patient 7" not in run("list").stdout + run("show", "0:0").stdout
     assert "body" not in json.loads(run("show", "0:0", "--json").stdout)
     assert run("show", "0:0", "--body").stdout.endswith("body\npatient 7\n")
@@ -83,7 +88,7 @@ def test_the_body_is_shown_on_request_only(settings: KafkaSettings, run: Run) ->
 
 
 def test_a_letter_is_shown_with_its_headers(settings: KafkaSettings, run: Run) -> None:
-    bury(settings, [make_letter(settings)])
+    publish_dead_letters(settings, [make_dead_letter(settings)])
     lines = run("show", "0:0").stdout.splitlines()
     assert "header        ioa-client: radiology-1" in lines
     assert "header        empty: -" in lines
@@ -91,7 +96,7 @@ def test_a_letter_is_shown_with_its_headers(settings: KafkaSettings, run: Run) -
 
 
 def test_all_are_sent_again_after_a_question(settings: KafkaSettings, run: Run) -> None:
-    bury(settings, [make_letter(settings, number) for number in range(150)])
+    publish_dead_letters(settings, [make_dead_letter(settings, number) for number in range(150)])
     refused = run("retry", "--all", answer="n\n")
     assert refused.exit_code == 1
     assert "Send 150 dead letters again?" in refused.stderr
@@ -107,7 +112,7 @@ def test_all_are_sent_again_after_a_question(settings: KafkaSettings, run: Run) 
 
 
 def test_what_was_not_sent_is_exit_code_1(settings: KafkaSettings, run: Run) -> None:
-    bury(settings, [make_letter(settings)])
+    publish_dead_letters(settings, [make_dead_letter(settings)])
     result = run("retry", "0:0", "0:9", "--json")
     assert result.exit_code == 1
     report = json.loads(result.stdout)

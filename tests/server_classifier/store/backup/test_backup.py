@@ -29,11 +29,11 @@ from server_classifier.store.migrate import migrate
 from server_classifier.store.positions import move_position, take_position
 from server_classifier.store.registry.entries import add_client
 from server_classifier.store.tables import latent, metadata
-from stream.kafka.offsets import Extent
+from stream.kafka.offsets import OffsetRange
 from tests.server_classifier.stored import NOW, make_row
 from tests.support.postgres import DATABASES
 
-EXTENT = Extent("ioa.learning", 0, "log", low=0, high=1_000_000)
+EXTENT = OffsetRange("ioa.learning", 0, "log", low=0, high=1_000_000)
 EXTREMES = make_row(0, label="Lungenödem \N{HOSPITAL}", value=bytes(range(256)), image_id="a:b")
 
 

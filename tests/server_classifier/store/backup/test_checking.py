@@ -14,7 +14,7 @@ from server_classifier.store.migrate import migrate
 from server_classifier.store.positions import move_position, take_position
 from server_classifier.store.registry.entries import add_client
 from server_classifier.store.tables import client, position
-from stream.kafka.offsets import Extent
+from stream.kafka.offsets import OffsetRange
 from tests.server_classifier.stored import NOW, make_row
 from tests.support.postgres import DATABASES
 
@@ -22,10 +22,10 @@ from tests.support.postgres import DATABASES
 @pytest.fixture
 def sound(engine: Engine) -> Engine:
     """Three latents at offsets 0 to 2, and the position behind them."""
-    extent = Extent("ioa.learning", 0, "log", low=0, high=3)
+    offset_range = OffsetRange("ioa.learning", 0, "log", low=0, high=3)
     with writing(engine) as connection:
         add_client(connection, client_id="north-1", site="north", default_encoder=None, now=NOW)
-        held = take_position(connection, extent, owner="test")
+        held = take_position(connection, offset_range, owner="test")
         move_position(connection, held, 3, now=NOW)
         insert_latents(connection, [make_row(number) for number in range(3)])
     return engine

@@ -12,7 +12,7 @@ from ioa.research.papers.one_shot_latents.results import NoResult, read_results
 from ioa.research.papers.one_shot_latents.summary import render_summary
 from ioa.research.reporting.markdown import format_mean
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[5]
 RESULTS = ROOT / "experiments" / "results"
 SHOWN = sorted(RESULTS.glob("003-mnist-*.json")) + sorted(RESULTS.glob("003-digits-*.json"))
 
