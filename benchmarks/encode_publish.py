@@ -53,10 +53,10 @@ from ioa.cli.client.setup import open_relay
 from ioa.settings import Settings
 from schemas.models.encoder_manifest import TrainingData
 from schemas.wire import avro_form
+from stream.artefacts.encoder_files import read_encoder
 from stream.broker.embedded import EmbeddedBroker
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import Topics, create_topics
-from stream.models.encoder_files import read_encoder
 
 CLIENT = "radiology-1"
 OURS, TORCH, SINGLY = "encode + publish", "encode + publish, torch", "encode + publish, one by one"

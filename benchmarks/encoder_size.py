@@ -33,7 +33,7 @@ from ioa.research.lab.parts import Parts
 from ioa.research.papers.one_shot_latents.division import divide
 from ioa.research.papers.one_shot_latents.plan import Plan
 from schemas.models.encoder_manifest import TrainingData
-from stream.models.encoder_files import MANIFEST, ONNX
+from stream.artefacts.encoder_files import MANIFEST, ONNX
 
 COLUMNS = {
     "bytes": Column("bytes", better="less"),

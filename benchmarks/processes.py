@@ -33,10 +33,10 @@ from client_autoencoder.encoders.training import TrainingOptions, train
 from schemas.models.encoder_manifest import TrainingData
 from server_classifier.store.database import reading, writing
 from server_classifier.store.registry.entries import add_encoder
+from stream.artefacts.encoder_files import read_encoder
 from stream.broker.daemon import read_status, stop_daemon
 from stream.exchange.reply_client import ReplyClient
 from stream.kafka.settings import KafkaSettings
-from stream.models.encoder_files import read_encoder
 from tests.support.images import CLASSES, draw_images
 from tests.support.probe import Probe, find_free_address
 from tests.support.server import NOW, make_manifest, store_classifier

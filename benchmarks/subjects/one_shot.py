@@ -31,12 +31,12 @@ from schemas.messages.message import Acknowledgement, LatentMessage
 from schemas.models.encoder_manifest import TrainingData
 from schemas.quantiser import dequantise
 from schemas.wire import avro_form
+from stream.artefacts.encoder_files import MANIFEST, ONNX
 from stream.exchange.codec import encode
 from stream.exchange.message_ids import make_message_id
 from stream.exchange.outgoing_record import OutgoingRecord, make_record
 from stream.kafka.producer import make_headers
 from stream.kafka.topics import Topics
-from stream.models.encoder_files import MANIFEST, ONNX
 
 LATENT_DIM = 64
 _FORM = avro_form.CONTENT_TYPE

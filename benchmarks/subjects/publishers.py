@@ -15,10 +15,10 @@ from client_autoencoder.encoders.autoencoder import Encoder as TorchModel
 from client_autoencoder.encoders.runtime import BATCH, Encoder
 from client_autoencoder.images.batches import ImageBatch
 from schemas.wire.registry import load_schema
+from stream.artefacts.encoder_files import EncoderFiles
 from stream.exchange.message_ids import make_message_id
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import Topics
-from stream.models.encoder_files import EncoderFiles
 
 Latents = NDArray[np.float32]
 Pixels = NDArray[np.float32]

@@ -14,8 +14,9 @@ from torch import nn
 
 from client_autoencoder.encoders.autoencoder import AutoencoderConfig, Decoder, draw_weights
 from client_autoencoder.encoders.reconstruction import Scores, score
-from client_autoencoder.encoders.training import TrainingOptions, fit, one_thread, run
+from client_autoencoder.encoders.training import TrainingOptions, fit, run
 from client_autoencoder.images.batches import Pixels
+from stream.threads import one_thread
 
 Latents = NDArray[np.float32]
 
@@ -55,13 +56,13 @@ class ReconstructionAttack:
         draw_weights(decoder, generator)
         attacker = nn.Sequential(_Standardiser(latents), decoder)
         # gradients even where the caller has switched them off, else the attack is silently weak
-        with one_thread(), torch.enable_grad():
+        with one_thread(torch), torch.enable_grad():
             fit(attacker, (latents, images), options or TrainingOptions(), generator)
         return cls(attacker, public_images.mean(axis=0))
 
     def restore(self, latents: Latents) -> Pixels:
         """Return the images [N, 1, H, W] in 0..1 that latents [N, D] most likely stand for."""
-        with one_thread():
+        with one_thread(torch):
             restored: Pixels = run(self._decoder, torch.from_numpy(latents)).numpy()
         return restored.clip(0.0, 1.0)
 

@@ -27,7 +27,7 @@ from schemas.models.encoder_manifest import (
     QuantiserRange,
     TrainingData,
 )
-from stream.models.encoder_files import MANIFEST, ONNX, read_encoder, sha256_of
+from stream.artefacts.encoder_files import MANIFEST, ONNX, read_encoder, sha256_of
 
 ARCHITECTURE = "conv-autoencoder"
 ENCODER_WEIGHTS = "encoder.safetensors"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from client_autoencoder.errors import ClientError
 from schemas.models.encoder_manifest import EncoderManifest
 from schemas.quantiser import quantise
-from stream.models.encoder_files import EncoderFiles, read_encoder
+from stream.artefacts.encoder_files import EncoderFiles, read_encoder
 
 BATCH = 64  # larger batches encode no faster and take more memory
 

@@ -5,8 +5,7 @@ With the same images, generator seed, torch version and machine type the weights
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +20,7 @@ from client_autoencoder.encoders.int8_weights import WeightType, round_weights
 from client_autoencoder.encoders.reconstruction import Scores, score
 from client_autoencoder.errors import ClientError
 from client_autoencoder.images.batches import Pixels
+from stream.threads import one_thread
 
 _FEWEST_EPOCHS, _MOST_EPOCHS = 5, 200
 _USEFUL_STEPS = 1500  # about 10 passes over 5,000 images; small sets are passed more often
@@ -99,7 +99,7 @@ def train(
     started = time.perf_counter()
     training, held_out = _hold_out(torch.from_numpy(images), options.held_out, generator)
     candidates: list[tuple[Autoencoder, Scores]] = []
-    with one_thread():
+    with one_thread(torch):
         while len(candidates) < options.attempts:
             model = Autoencoder(config, generator)
             fit(model, (training, training), options, generator, on_epoch)
@@ -161,17 +161,6 @@ def fit(
 def run(model: torch.nn.Module, inputs: Tensor) -> Tensor:
     """Return ``model(inputs)`` of any number of inputs, in batches, without gradients."""
     return torch.cat([model(batch) for batch in torch.split(inputs, _BATCH_WITHOUT_GRADIENT)])
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Run PyTorch on one thread: faster for small layers, and the same bits every time."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _hold_out(images: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -8,8 +8,7 @@ earlier.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,6 +24,7 @@ from server_classifier.heads.dropout import Dropout
 from server_classifier.heads.network_stack import NetworkStack, widen
 from server_classifier.heads.perceptron import LatentClassifier
 from server_classifier.heads.settings import TrainingSettings
+from stream.threads import one_thread
 
 SMALLEST_SCALE = 1e-6  # a latent that varies less than this is a constant and stays unscaled
 
@@ -113,7 +113,7 @@ def fit_stack(
     """
     _check(values, targets)
     started = time.perf_counter()
-    with _one_thread():
+    with one_thread(torch):
         latents = torch.from_numpy(np.ascontiguousarray(values, np.float32))
         spread = latents.std(dim=0, correction=0)
         mean, scale = latents.mean(dim=0), torch.where(spread > SMALLEST_SCALE, spread, 1.0)
@@ -208,14 +208,3 @@ class _Descent:
         """Follow the gradients once."""
         self._adam.step()
         self._schedule.step()
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keep torch to one thread inside: two are slower on batches this small, and repeat less."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

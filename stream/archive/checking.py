@@ -16,7 +16,7 @@ from stream.archive.manifest import (
     read_manifest,
     read_unfinished,
 )
-from stream.models.encoder_files import sha256_of
+from stream.artefacts.encoder_files import sha256_of
 
 OnProgress = Callable[[int, int], None]
 """Takes how many records are checked and how many there are."""

@@ -13,9 +13,9 @@ from server_classifier.store.classifiers import latest_versions
 from server_classifier.store.database import ensure_current, open_database, reading, writing
 from server_classifier.store.latents.rows import count_latents
 from server_classifier.store.registry.entries import add_client, add_encoder
+from stream.artefacts.encoder_files import read_encoder
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import Topics, create_topics
-from stream.models.encoder_files import read_encoder
 from tests.support.processes import IoaProcess
 from tests.support.server import NOW
 

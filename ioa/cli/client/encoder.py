@@ -100,7 +100,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Check the files of an encoder and print what it is. Example: ioa encoder show encoder/"""
-    from stream.models.encoder_files import read_encoder
+    from stream.artefacts.encoder_files import read_encoder
 
     manifest = read_encoder(directory).manifest
     if as_json:

@@ -185,7 +185,7 @@ def add_encoder(
     """Accept latents of an encoder. Example: ioa server encoder add encoder/"""
     from server_classifier.store.database import writing
     from server_classifier.store.registry.entries import add_encoder
-    from stream.models.encoder_files import read_encoder
+    from stream.artefacts.encoder_files import read_encoder
 
     manifest = read_encoder(directory).manifest
     with server_database(config, database) as engine, writing(engine) as connection:

@@ -26,11 +26,11 @@ from server_classifier.store.classifiers import list_classifiers
 from server_classifier.store.database import ensure_current, open_database, reading, writing
 from server_classifier.store.latents.rows import count_latents, count_latents_by_client
 from server_classifier.store.registry.entries import add_client, add_encoder
+from stream.artefacts.encoder_files import read_encoder
 from stream.broker.embedded import EmbeddedBroker
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import Topics, create_topics
 from stream.lifetime import bind_to_parent
-from stream.models.encoder_files import read_encoder
 
 _STOP_SECONDS = 20.0
 

@@ -12,7 +12,7 @@ from client_autoencoder.encoders.runtime import Encoder
 from client_autoencoder.errors import ClientError
 from client_autoencoder.images.batches import ImageBatch
 from schemas.quantiser import dequantise
-from stream.models.encoder_files import ArtefactError, read_encoder
+from stream.artefacts.encoder_files import ArtefactError, read_encoder
 
 LIGHT_CLIENT = """
 import json, sys, time

@@ -8,11 +8,11 @@ from client_autoencoder.encoders.autoencoder import AutoencoderConfig
 from client_autoencoder.encoders.training import (
     TrainedAutoencoder,
     TrainingOptions,
-    one_thread,
     train,
 )
 from client_autoencoder.errors import ClientError
 from client_autoencoder.images.batches import ImageBatch
+from stream.threads import one_thread
 
 SMALL = AutoencoderConfig(9, 9, 4, hidden=16)
 
@@ -90,6 +90,6 @@ def test_too_few_images(public_images: ImageBatch, count: int) -> None:
 
 def test_the_number_of_threads_is_given_back() -> None:
     before = torch.get_num_threads()
-    with one_thread():
+    with one_thread(torch):
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == before

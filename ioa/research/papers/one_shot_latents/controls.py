@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from client_autoencoder.encoders.autoencoder import Autoencoder, AutoencoderConfig
 from client_autoencoder.encoders.runtime import Encoder
-from client_autoencoder.encoders.training import one_thread, run
+from client_autoencoder.encoders.training import run
 from client_autoencoder.images.augmentation import augment_batches
 from client_autoencoder.images.batches import ImageBatch, read_batches
 from client_autoencoder.images.sources import open_source
@@ -31,6 +31,7 @@ from ioa.research.papers.one_shot_latents.services import (
     encoder_of_client,
 )
 from server_classifier.heads.settings import TrainingSettings
+from stream.threads import one_thread
 
 Values = NDArray[np.float32]
 Labels = list[str | None]
@@ -86,7 +87,7 @@ class Controls:
         model = Autoencoder(config, torch.Generator().manual_seed(self._seed)).eval()
 
         def encode(images: Values) -> Values:
-            with one_thread():
+            with one_thread(torch):
                 latents: Values = run(model.encoder, torch.from_numpy(images)).numpy()
             return latents
 

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from client_autoencoder.encoders.files import load_autoencoder
 from client_autoencoder.encoders.runtime import Encoder
-from client_autoencoder.encoders.training import one_thread, run
+from client_autoencoder.encoders.training import run
 from ioa.research.lab.controls import released_latents
+from stream.threads import one_thread
 
 Images = NDArray[np.float32]
 
@@ -25,7 +26,7 @@ def restore(
     for out, share in zip(encoders, np.array_split(images, len(encoders)), strict=True):
         released = released_latents(Encoder.load(directory / out), share, dtype)
         decoder = load_autoencoder(directory / out).decoder
-        with one_thread():
+        with one_thread(torch):
             restored.append(run(decoder, torch.from_numpy(released)).numpy().clip(0.0, 1.0))
         latents.append(released)
     return np.concatenate(latents), np.concatenate(restored)

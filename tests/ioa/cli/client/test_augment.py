@@ -20,8 +20,8 @@ from server_classifier.store.database import reading, writing
 from server_classifier.store.registry.entries import add_encoder
 from server_classifier.store.tables import latent
 from server_classifier.versions.trainer import Trainer
+from stream.artefacts.encoder_files import read_encoder
 from stream.kafka.settings import KafkaSettings
-from stream.models.encoder_files import read_encoder
 from tests.support.commands import Ran, run_client
 from tests.support.encoders import train_encoder
 from tests.support.images import CLASSES, draw_images, write_class_folders

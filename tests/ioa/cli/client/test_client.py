@@ -8,8 +8,8 @@ import pytest
 
 from server_classifier.store.database import writing
 from server_classifier.store.registry.entries import add_encoder
+from stream.artefacts.encoder_files import read_encoder
 from stream.kafka.settings import KafkaSettings
-from stream.models.encoder_files import read_encoder
 from tests.support.commands import Ran, run_client
 from tests.support.encoders import train_encoder
 from tests.support.images import draw_images, write_class_folders

@@ -13,7 +13,7 @@ from schemas.models.encoder_manifest import (
     QuantiserRange,
     TrainingData,
 )
-from stream.models.encoder_files import ArtefactError, read_encoder, sha256_of
+from stream.artefacts.encoder_files import ArtefactError, read_encoder, sha256_of
 
 ONNX_BYTES = b"the graph" * 50_000
 

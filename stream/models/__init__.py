@@ -1,1 +1,0 @@
-"""Files of models on disk, checked against the sums in their manifest."""
