@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from benchmarks.learning_load import SHAPES, Shape, fill_topic
 from benchmarks.measurement import Column, Measurement, make_parser, report
 from ioa.run.garbage_collector import relieve_collector
-from stream.archive.files import OPTIONS, to_table
+from stream.archive.parquet_form import OPTIONS, to_table
 from stream.archive.source import ArchiveSource
 from stream.archive.writing import write_archive
 from stream.broker.embedded import EmbeddedBroker

@@ -1,16 +1,17 @@
-"""What a service knows of its own health, and the rules that make a verdict of it."""
+"""What a service knows of its own health, and the rules for what is a fault."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 DEPENDENCIES = ("database", "kafka", "kafka-writes")
-"""What a service may wait for; ``kafka-writes`` is a cluster that is there but takes nothing."""
+"""What a service may wait for; ``kafka-writes`` is a cluster that answers but takes no records."""
 
 PATIENCE_SECONDS = 30.0
 """How long a partition or a batch may stand still before the service is not ready."""
 
 LONGEST_SILENCE_SECONDS = 300.0
-"""How long one turn of the loop may take: more than all its timeouts after each other."""
+"""How long one turn of the loop may take: longer than all its timeouts together."""
 
 Partition = tuple[str, int]
 
@@ -48,6 +49,15 @@ class Progress:
             return None
         return max(0, self.end - self.position)
 
+    def see_end(self, end: int, now: float) -> "Progress":
+        """Return this with the end that is seen now, unless that is negative."""
+        if end < 0:
+            return self
+        if self.end_then is None:
+            return replace(self, end=end, end_then=end)
+        grown = self.grew_at is None and end > self.end_then
+        return replace(self, end=end, grew_at=now if grown else self.grew_at)
+
 
 @dataclass(frozen=True, slots=True)
 class Condition:
@@ -83,152 +93,119 @@ class Fault:
 
 
 class Health:
-    """Takes notes of the one thread that does a service's work.
+    """Notes of the one thread that does a service's work, and what follows from them.
 
     Args:
         clock: seconds that never go back.
+
+    Attributes:
+        condition: all that is known now. It is replaced and never changed, since other threads
+            read it.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._heard_at = clock()
-        self._preparing_since: float | None = clock()
-        self._begun = False
-        self._batch_since: float | None = None
-        self._waiting: Wait | None = None
-        self._cut_off: Wait | None = None
-        # These two are replaced and never changed, because others read them meanwhile.
-        self._waits: Mapping[str, int] = {}
-        self._progress: Mapping[Partition, Progress] = {}
-
-    @property
-    def condition(self) -> Condition:
-        """All that is known now; any thread may ask."""
-        return Condition(
-            self._heard_at,
-            self._preparing_since,
-            self._begun,
-            self._batch_since,
-            self._waiting,
-            self._cut_off,
-            self._waits,
-            self._progress,
-        )
+        self.condition = Condition(heard_at=clock(), preparing_since=clock())
 
     def find_faults(self) -> list[Fault]:
-        """Return why the service is not ready now; any thread may ask."""
-        return find_faults(self.condition, self._clock())
+        """Return why the service is not ready now; nothing where it is. Any thread may ask.
+
+        What is waited for explains everything else, so the rest is only looked at without it.
+        """
+        condition, now = self.condition, self._clock()
+        waits = [wait for wait in (condition.waiting, condition.cut_off) if wait is not None]
+        if waits:
+            return [Fault(wait.dependency, wait.reason, now - wait.since) for wait in waits]
+        if condition.preparing_since is not None:
+            seconds = now - condition.preparing_since
+            return [Fault("start", "it has not begun its work, or has no partitions yet", seconds)]
+        faults = []
+        if condition.batch_since is not None and now - condition.batch_since >= PATIENCE_SECONDS:
+            seconds = now - condition.batch_since
+            faults.append(Fault("batch", "the batch in hand is not finished", seconds))
+        for (topic, number), progress in condition.progress.items():
+            if progress.grew_at is not None and now - progress.grew_at >= PATIENCE_SECONDS:
+                handled = "nothing of it is handled yet"
+                if progress.position is not None:
+                    handled = f"stands at offset {progress.position}"
+                reason = f"{handled} while its end grew to {progress.end}"
+                faults.append(Fault(f"{topic}[{number}]", reason, now - progress.grew_at))
+        return faults
 
     def find_liveness_faults(self) -> list[Fault]:
-        """Return why the service is not alive now; any thread may ask."""
-        return find_liveness_faults(self.condition, self._clock())
+        """Return that the loop hangs, where it does. Any thread may ask.
+
+        Waiting for a dependency is no hanging. Before the work first begins, a migration may take
+        as long as it likes.
+        """
+        seconds = self._clock() - self.condition.heard_at
+        if not self.condition.begun or seconds < LONGEST_SILENCE_SECONDS:
+            return []
+        return [Fault("loop", "gives no sign of life; start the process again", seconds)]
 
     def heartbeat(self) -> None:
         """Give a sign of life."""
-        self._heard_at = self._clock()
+        self._note(heard_at=self._clock())
 
     def prepare(self) -> None:
         """Note that there is nothing to work on until ``begin``."""
-        if self._preparing_since is None:
-            self._preparing_since = self._clock()
-        self._batch_since = None
-        self._progress = {}
+        since = self.condition.preparing_since
+        self._note(
+            preparing_since=self._clock() if since is None else since, batch_since=None, progress={}
+        )
 
     def begin(self, positions: Mapping[Partition, int | None] | None = None) -> None:
-        """Note that the work begins, and where reading goes on."""
-        self._progress = {one: Progress(at) for one, at in (positions or {}).items()}
-        self._preparing_since = None
-        self.heartbeat()
-        self._begun = True
+        """Note that the work begins, and the position in each partition."""
+        progress = {partition: Progress(at) for partition, at in (positions or {}).items()}
+        self._note(progress=progress, preparing_since=None, heard_at=self._clock(), begun=True)
 
     def wait_for(self, dependency: str, reason: str) -> None:
         """Note that the loop waits, once for each try; this, too, is a sign of life."""
-        self._waiting = self._make_wait(self._waiting, dependency, reason)
-        self.heartbeat()
+        wait = self._make_wait(self.condition.waiting, dependency, reason)
+        self._note(waiting=wait, heard_at=self._clock())
 
     def mark_recovered(self) -> None:
         """Note that the loop has got what it waited for, or needs not wait."""
-        self._waiting = None
-        self.heartbeat()
+        self._note(waiting=None, heard_at=self._clock())
 
     def lose_kafka(self, reason: str) -> None:
         """Note that the consumer group cannot be reached."""
-        self._cut_off = self._make_wait(self._cut_off, "kafka", reason)
+        self._note(cut_off=self._make_wait(self.condition.cut_off, "kafka", reason))
 
     def regain_kafka(self) -> None:
         """Note that the consumer group can be reached."""
-        self._cut_off = None
+        self._note(cut_off=None)
 
     def take_batch(self) -> None:
         """Note that a batch is being handled from now on."""
-        self._batch_since = self._clock()
+        self._note(batch_since=self._clock())
 
     def finish_batch(self, positions: Mapping[Partition, int]) -> None:
         """Note that a batch was handled, up to these positions."""
-        known = self._progress
-        moved = {one: Progress(at, known[one].end) for one, at in positions.items() if one in known}
-        self._progress = {**known, **moved}
-        self._batch_since = None
+        progress = dict(self.condition.progress)
+        for partition, position in positions.items():
+            if partition in progress:
+                progress[partition] = Progress(position, progress[partition].end)
+        self._note(progress=progress, batch_since=None)
         self.mark_recovered()
 
     def see_ends(self, ends: Mapping[Partition, int]) -> None:
         """Note where partitions end; negative numbers and foreign partitions mean nothing."""
-        now, known = self._clock(), self._progress
-        self._progress = {one: _see_end(known[one], ends.get(one, -1), now) for one in known}
+        now = self._clock()
+        self._note(
+            progress={
+                partition: progress.see_end(ends.get(partition, -1), now)
+                for partition, progress in self.condition.progress.items()
+            }
+        )
+
+    def _note(self, **changes: Any) -> None:
+        self.condition = replace(self.condition, **changes)
 
     def _make_wait(self, before: Wait | None, dependency: str, reason: str) -> Wait:
+        """Return the wait that goes on, or count a new one."""
         if before is not None and before.dependency == dependency:
-            return Wait(dependency, reason, before.since)
-        self._waits = {**self._waits, dependency: self._waits.get(dependency, 0) + 1}
+            return replace(before, reason=reason)
+        waits = self.condition.waits
+        self._note(waits={**waits, dependency: waits.get(dependency, 0) + 1})
         return Wait(dependency, reason, self._clock())
-
-
-def _see_end(known: Progress, end: int, now: float) -> Progress:
-    if end < 0:
-        return known
-    if known.end_then is None:
-        return replace(known, end=end, end_then=end)
-    grown = known.grew_at is None and end > known.end_then
-    return replace(known, end=end, grew_at=now if grown else known.grew_at)
-
-
-def find_faults(condition: Condition, now: float) -> list[Fault]:
-    """Return what keeps a service from its work; nothing where it is ready.
-
-    What is waited for explains everything else, so the rest is only looked at without it.
-    """
-    waits = [wait for wait in (condition.waiting, condition.cut_off) if wait is not None]
-    if waits:
-        return [Fault(wait.dependency, wait.reason, now - wait.since) for wait in waits]
-    if condition.preparing_since is not None:
-        seconds = now - condition.preparing_since
-        return [Fault("start", "it has not begun its work, or has no partitions yet", seconds)]
-    faults = [] if condition.batch_since is None else _find_slow_batch(now - condition.batch_since)
-    for (topic, part), known in condition.progress.items():
-        if known.grew_at is not None and now - known.grew_at >= PATIENCE_SECONDS:
-            reason = f"{_describe_place(known)} while its end grew to {known.end}"
-            faults.append(Fault(f"{topic}[{part}]", reason, now - known.grew_at))
-    return faults
-
-
-def _describe_place(known: Progress) -> str:
-    if known.position is None:
-        return "nothing of it is handled yet"
-    return f"stands at offset {known.position}"
-
-
-def _find_slow_batch(seconds: float) -> list[Fault]:
-    if seconds < PATIENCE_SECONDS:
-        return []
-    return [Fault("batch", "the batch in hand is not finished", seconds)]
-
-
-def find_liveness_faults(condition: Condition, now: float) -> list[Fault]:
-    """Return that the loop hangs, where it does; waiting for a dependency is no hanging.
-
-    Before the work first begins, a migration may take as long as it likes.
-    """
-    seconds = now - condition.heard_at
-    if not condition.begun or seconds < LONGEST_SILENCE_SECONDS:
-        return []
-    return [Fault("loop", "gives no sign of life; start the process again", seconds)]

@@ -27,7 +27,8 @@ from schemas.models.encoder_manifest import (
     QuantiserRange,
     TrainingData,
 )
-from stream.artefacts.encoder_files import MANIFEST, ONNX, read_encoder, sha256_of
+from stream.artefacts.checksums import sha256_of
+from stream.artefacts.encoder_files import MANIFEST, ONNX, read_encoder
 
 ARCHITECTURE = "conv-autoencoder"
 ENCODER_WEIGHTS = "encoder.safetensors"

@@ -77,7 +77,7 @@ def run_ingest(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> N
     )
     watch = DatabaseWatch(context.engine, context.monitor.health, time.monotonic)
     consumer = context.make_consumer(
-        context.topics.learning, group="ingest", batch_size=_BATCH_SIZE, place=positions.take
+        context.topics.learning, group="ingest", batch_size=_BATCH_SIZE, find_starts=positions.take
     )
     structlog.get_logger().info("ready")
     with closing(context):

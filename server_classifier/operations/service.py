@@ -17,10 +17,11 @@ from server_classifier.settings import ServerSettings
 from server_classifier.store.database import current_revision, ensure_current, open_database
 from server_classifier.store.errors import StoreError, StoreUnavailable
 from server_classifier.store.replays import refuse_replay
+from stream.dead_letters.writer import DeadLetterWriter
 from stream.exchange.responder import Responder
 from stream.health import Health
 from stream.kafka.connection import backoff, read_cluster_id, wait_for_cluster
-from stream.kafka.consumer import Handle, Place, RecordConsumer
+from stream.kafka.consumer import FindStarts, Handle, RecordConsumer
 from stream.kafka.producer import Publisher
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
@@ -54,21 +55,23 @@ class ServiceContext:
 
     def make_responder(self, *, linger_ms: int = 0) -> Responder:
         """Return a responder with a producer of its own; see ``Publisher``."""
+        publisher = Publisher(
+            self.kafka,
+            delivery_timeout=_DELIVERY_SECONDS,
+            linger_ms=linger_ms,
+            only_failures=True,
+        )
+        on_written = count_dead_letters(self.monitor.registry).inc
         return Responder(
-            Publisher(
-                self.kafka,
-                delivery_timeout=_DELIVERY_SECONDS,
-                linger_ms=linger_ms,
-                only_failures=True,
-            ),
+            publisher,
             self.topics,
+            dead_letter=DeadLetterWriter(publisher, self.topics, on_written).write,
             clock=time.time,
             random=secrets.token_bytes,
-            on_dead_letter=count_dead_letters(self.monitor.registry).inc,
         )
 
     def make_consumer(
-        self, topic: Topic, *, group: str, batch_size: int, place: Place | None = None
+        self, topic: Topic, *, group: str, batch_size: int, find_starts: FindStarts | None = None
     ) -> RecordConsumer:
         """Return this process's member of the consumer group ``<prefix>.<group>``."""
         return RecordConsumer(
@@ -77,7 +80,7 @@ class ServiceContext:
             group=f"{self.kafka.prefix}.{group}",
             instance=self.settings.instance,
             batch_size=batch_size,
-            place=place,
+            find_starts=find_starts,
             health=self.monitor.health,
         )
 

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from stream.archive.files import survey_part
+from stream.archive.files import find_file_ranges
 from stream.archive.manifest import (
     MANIFEST,
     UNFINISHED,
     ArchiveError,
+    ArchiveFile,
     ArchiveManifest,
-    Part,
     read_manifest,
     read_unfinished,
 )
-from stream.artefacts.encoder_files import sha256_of
+from stream.artefacts.checksums import sha256_of
 
 OnProgress = Callable[[int, int], None]
 """Takes how many records are checked and how many there are."""
@@ -24,7 +24,7 @@ OnProgress = Callable[[int, int], None]
 
 @dataclass(slots=True)
 class Report:
-    """What was found; ``manifest`` is None where it cannot be read."""
+    """The findings; ``manifest`` is None where it cannot be read."""
 
     manifest: ArchiveManifest | None = None
     findings: list[str] = field(default_factory=list)
@@ -39,68 +39,69 @@ def verify_archive(folder: Path, on_progress: OnProgress = lambda *_: None) -> R
         report.findings.append(str(error))
         return report
     done = 0
-    for part in manifest.parts:
+    for file in manifest.files:
         try:
-            check_part(folder, part)
-            _check_content(folder, part)
+            check_file(folder, file)
+            _check_content(folder, file)
         except ArchiveError as error:
             report.findings.append(str(error))
-        done += part.records
+        done += file.records
         on_progress(done, manifest.records)
     report.findings += _find_strangers(folder, manifest)
     return report
 
 
-def check_part(folder: Path, part: Part) -> None:
-    """Compare a part file with its sum.
+def check_file(folder: Path, file: ArchiveFile) -> None:
+    """Compare a file with its size and sum.
 
     Raises:
         ArchiveError: it is missing, or not what was written; the text names the file.
     """
-    file = folder / part.name
-    held = f"the {part.records:,} records in it"
+    path = folder / file.name
+    content = f"the {file.records:,} records in it"
     try:
-        size, found = file.stat().st_size, sha256_of(file)
+        size, actual = path.stat().st_size, sha256_of(path)
     except FileNotFoundError as error:
-        raise ArchiveError(f"{file} is missing, and {held}: restore it from a copy") from error
+        raise ArchiveError(f"{path} is missing, and {content}: restore it from a copy") from error
     except OSError as error:
-        raise ArchiveError(f"{file} cannot be read ({error.strerror})") from error
-    if size != part.size:
+        raise ArchiveError(f"{path} cannot be read ({error.strerror})") from error
+    if size != file.size:
         raise ArchiveError(
-            f"{file} has {size:,} bytes, not {part.size:,}; {held} cannot be trusted: restore it "
-            "from a copy"
+            f"{path} has {size:,} bytes, not {file.size:,}; {content} cannot be trusted: restore "
+            "it from a copy"
         )
-    if found != part.sha256:
+    if actual != file.sha256:
         raise ArchiveError(
-            f"{file} was changed: its sha256 is {found}, not {part.sha256}; {held} cannot be "
+            f"{path} was changed: its sha256 is {actual}, not {file.sha256}; {content} cannot be "
             "trusted: restore it from a copy"
         )
 
 
-def _check_content(folder: Path, part: Part) -> None:
+def _check_content(folder: Path, file: ArchiveFile) -> None:
     """Compare counts, offsets and times, which the sum does not say to be right."""
-    file = folder / part.name
+    path = folder / file.name
     try:
-        held = survey_part(file)
+        ranges = find_file_ranges(path)
     except (ArchiveError, pa.ArrowException) as error:
-        raise ArchiveError(f"{file}: {error}") from error
-    for one in part.stretches:
-        found = held.pop(one.partition, None)
-        if found is None and one.records == 0:
+        raise ArchiveError(f"{path}: {error}") from error
+    for stated in file.ranges:
+        actual = ranges.pop(stated.partition, None)
+        if actual is None and stated.records == 0:
             continue
-        if found is None or not (
-            (found.records, found.earliest, found.latest) == (one.records, one.earliest, one.latest)
-            and one.low <= found.low
-            and found.high <= one.high
+        if actual is None or not (
+            (actual.records, actual.earliest, actual.latest)
+            == (stated.records, stated.earliest, stated.latest)
+            and stated.low <= actual.low
+            and actual.high <= stated.high
         ):
-            raise ArchiveError(f"{file} holds {found}, where {MANIFEST} says {one}")
-    if held:
-        raise ArchiveError(f"{file} holds partitions {sorted(held)}, which {MANIFEST} leaves out")
+            raise ArchiveError(f"{path} holds {actual}, where {MANIFEST} says {stated}")
+    if ranges:
+        raise ArchiveError(f"{path} holds partitions {sorted(ranges)}, which {MANIFEST} leaves out")
 
 
 def _find_strangers(folder: Path, manifest: ArchiveManifest) -> Iterator[str]:
     unfinished = read_unfinished(folder) or manifest
-    known = {MANIFEST, *(part.name for part in (*manifest.parts, *unfinished.parts))}
-    for file in sorted(folder.iterdir()):
-        if file.name not in known and not file.name.endswith(UNFINISHED):
-            yield f"{file} is not part of the archive: {MANIFEST} does not name it; move it away"
+    named = {MANIFEST, *(file.name for file in (*manifest.files, *unfinished.files))}
+    for path in sorted(folder.iterdir()):
+        if path.name not in named and not path.name.endswith(UNFINISHED):
+            yield f"{path} is not part of the archive: {MANIFEST} does not name it; move it away"

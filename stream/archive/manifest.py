@@ -1,12 +1,12 @@
-"""The manifest of an archive: which topic it holds, and the sum and the offsets of every part file.
+"""The manifest of an archive: which topic it holds, and the sum and offset ranges of every file.
+
+In its JSON, files are called ``parts`` and their ranges ``stretches``.
 
 * ArchiveError
 """
 
 import hashlib
 import json
-import os
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -22,11 +22,11 @@ MANIFEST = "manifest.json"
 UNFINISHED = ".unfinished"
 """Ends the name of a file that an interrupted run leaves behind; nothing of it counts."""
 
-_STRICT = ConfigDict(extra="forbid", strict=True)
+_STRICT = ConfigDict(extra="forbid", strict=True, validate_by_name=True)
 
 Count = Annotated[int, Field(ge=0)]
 Sum = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-PartName = Annotated[str, Field(pattern=r"^part-[0-9]{6,9}\.parquet$")]
+FileName = Annotated[str, Field(pattern=r"^part-[0-9]{6,9}\.parquet$")]
 
 
 class ArchiveError(StreamError):
@@ -34,40 +34,37 @@ class ArchiveError(StreamError):
 
 
 @dataclass(frozen=True, slots=True, config=_STRICT)
-class Stretch:
-    """What a part file holds of a partition: offsets from ``low`` up to, but not with, ``high``.
+class ArchivedRange:
+    """An ``OffsetRange`` as the manifest writes it, which names its topic only once."""
+
+    partition: Count
+    low: Count
+    high: Count
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
+class FileRange(ArchivedRange):
+    """What a file holds of a partition.
 
     There may be fewer records than offsets: Kafka's own, at the end of a transaction, are not kept.
     ``earliest`` and ``latest`` are the broker's times of the records, in milliseconds since the
     Unix epoch; None where there are no records.
     """
 
-    partition: Count
-    low: Count
-    high: Count
     records: Count
     earliest: int | None
     latest: int | None
 
 
 @dataclass(frozen=True, slots=True, config=_STRICT)
-class Gap:
-    """Offsets that were deleted from Kafka before they were archived."""
-
-    partition: Count
-    low: Count
-    high: Count
-
-
-@dataclass(frozen=True, slots=True, config=_STRICT)
-class Part:
+class ArchiveFile:
     """One Parquet file; ``size`` is in bytes."""
 
-    name: PartName
+    name: FileName
     sha256: Sum
     size: Count
     records: Count
-    stretches: tuple[Stretch, ...]
+    ranges: Annotated[tuple[FileRange, ...], Field(alias="stretches")]
 
 
 @dataclass(frozen=True, slots=True, config=_STRICT)
@@ -76,7 +73,8 @@ class ArchiveManifest:
 
     Attributes:
         log_id: Kafka's id of the topic (KIP-516), as in ``OffsetRange``.
-        parts: in the order in which they were written.
+        files: in the order in which they were written.
+        gaps: what was deleted from Kafka before it was archived.
         registry: the encoders and clients that were registered, for whoever replays.
         since: the time at which the archive was told to begin, if it was one.
     """
@@ -86,8 +84,8 @@ class ArchiveManifest:
     log_id: str
     created_at: datetime
     extended_at: datetime
-    parts: tuple[Part, ...]
-    gaps: tuple[Gap, ...]
+    files: Annotated[tuple[ArchiveFile, ...], Field(alias="parts")]
+    gaps: tuple[ArchivedRange, ...]
     registry: dict[str, Any]
     since: datetime | None = None
     format: Literal["ioa-archive/1"] = FORMAT
@@ -100,66 +98,61 @@ class ArchiveManifest:
             ArchiveError: it is cut off, changed, of another version, or its offsets do not join.
         """
         document = _parse(text)
-        if (found := document.get("format")) != FORMAT:
-            raise ArchiveError(f"its format is {found!r}, and this program reads {FORMAT!r}")
+        if (version := document.get("format")) != FORMAT:
+            raise ArchiveError(f"its format is {version!r}, and this program reads {FORMAT!r}")
         stated = document.pop("sha256", None)
         plain = _to_canonical(document)
         if stated != (actual := hashlib.sha256(plain).hexdigest()):
             raise ArchiveError(f"it was changed: its content has sha256 {actual}, not {stated}")
         try:
-            manifest = _ADAPTER.validate_json(plain)
+            manifest = _ADAPTER.validate_json(plain, by_name=False, by_alias=True)
         except ValidationError as error:
             fault = error.errors()[0]
             raise ArchiveError(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}") from error
-        manifest.join_stretches()
+        _ = manifest.ranges  # raises where they do not join
         return manifest
 
     def to_json(self) -> bytes:
         """Return it for people to read, with the sum of its content."""
-        document = json.loads(_ADAPTER.dump_json(self))
+        document = json.loads(_ADAPTER.dump_json(self, by_alias=True))
         total = hashlib.sha256(_to_canonical(document)).hexdigest()
         return json.dumps(document | {"sha256": total}, indent=1, sort_keys=True).encode()
 
     @property
     def records(self) -> int:
-        """How many records there are in all parts."""
-        return sum(part.records for part in self.parts)
+        """How many records there are in all files."""
+        return sum(file.records for file in self.files)
 
     @property
     def size(self) -> int:
-        """Bytes of all parts."""
-        return sum(part.size for part in self.parts)
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
 
     @property
     def ranges(self) -> list[OffsetRange]:
-        """What is held of each partition, by number; gaps lie within."""
-        return [
-            OffsetRange(self.topic, partition, self.log_id, low, high)
-            for partition, (low, high) in sorted(self.join_stretches().items())
-        ]
-
-    def join_stretches(self) -> Mapping[int, tuple[int, int]]:
-        """Return the first offset of each partition, and the one behind its last.
+        """What is held of each partition, by number; gaps lie within.
 
         Raises:
-            ArchiveError: a part does not begin where the one before it, or a gap, ends, or its
+            ArchiveError: a file does not begin where the one before it, or a gap, ends, or its
                 numbers of records differ.
         """
         gaps = {(gap.partition, gap.low): gap.high for gap in self.gaps}
-        ends: dict[int, tuple[int, int]] = {}
-        for part in self.parts:
-            if part.records != (records := sum(one.records for one in part.stretches)):
-                raise ArchiveError(f"{part.name} has {part.records:,} records, or {records:,}")
-            for one in part.stretches:
-                low, end = ends.get(one.partition, (one.low, one.low))
-                end = gaps.get((one.partition, end), end)
-                if not end == one.low <= one.high:
+        joined: dict[int, OffsetRange] = {}
+        for file in self.files:
+            if file.records != (records := sum(added.records for added in file.ranges)):
+                raise ArchiveError(f"{file.name} has {file.records:,} records, or {records:,}")
+            for added in file.ranges:
+                partition = added.partition
+                first = OffsetRange(self.topic, partition, self.log_id, added.low, added.low)
+                before = joined.get(partition, first)
+                end = gaps.get((partition, before.high), before.high)
+                if not end == added.low <= added.high:
                     raise ArchiveError(
-                        f"{part.name} has offsets {one.low:,} to {one.high:,} of partition "
-                        f"{one.partition}, and the parts before it end at {end:,}"
+                        f"{file.name} has offsets {added.low:,} to {added.high:,} of partition "
+                        f"{partition}, and the parts before it end at {end:,}"
                     )
-                ends[one.partition] = low, one.high
-        return ends
+                joined[partition] = before._replace(high=added.high)
+        return [joined[partition] for partition in sorted(joined)]
 
 
 _ADAPTER = TypeAdapter(ArchiveManifest)
@@ -171,9 +164,9 @@ def read_manifest(folder: Path) -> ArchiveManifest:
     Raises:
         ArchiveError: names the file and what is wrong with it.
     """
-    file = folder / MANIFEST
+    path = folder / MANIFEST
     try:
-        return ArchiveManifest.from_json(file.read_bytes())
+        return ArchiveManifest.from_json(path.read_bytes())
     except OSError as error:
         raise ArchiveError(
             f"{folder} is not an archive: {MANIFEST} cannot be read ({error.strerror}); name a "
@@ -181,7 +174,7 @@ def read_manifest(folder: Path) -> ArchiveManifest:
         ) from error
     except ArchiveError as error:
         raise ArchiveError(
-            f"{file} cannot be used: {error}; restore this file or the archive from a copy"
+            f"{path} cannot be used: {error}; restore this file or the archive from a copy"
         ) from error
 
 
@@ -191,28 +184,6 @@ def read_unfinished(folder: Path) -> ArchiveManifest | None:
         return ArchiveManifest.from_json((folder / f"{MANIFEST}{UNFINISHED}").read_bytes())
     except (FileNotFoundError, ArchiveError):
         return None
-
-
-def write_file(file: Path, content: bytes | memoryview) -> None:
-    """Write a file that its owner alone may read, and wait for the disk.
-
-    Raises:
-        OSError: it cannot be written; what was is left behind.
-    """
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as target:
-        target.write(content)
-        target.flush()
-        os.fsync(target.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _parse(text: bytes) -> dict[str, Any]:

@@ -1,13 +1,19 @@
-"""An archive as a source of records, for whatever reads them from Kafka otherwise."""
+"""An archive as a source of records, for whatever otherwise reads them from Kafka."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from stream.archive.checking import check_part
-from stream.archive.files import Bounds, find_offset, read_records
-from stream.archive.manifest import ArchiveError, Gap, Part, Stretch, read_manifest
+from stream.archive.checking import check_file
+from stream.archive.files import find_offset, read_records
+from stream.archive.manifest import (
+    ArchivedRange,
+    ArchiveError,
+    ArchiveFile,
+    FileRange,
+    read_manifest,
+)
 from stream.kafka.offsets import OffsetRange
 from stream.kafka.record import Record
 from stream.replay.window import Window, cut_ranges
@@ -39,81 +45,79 @@ class ArchiveSource:
         """What of the window is in the archive; times are those of the broker then.
 
         Raises:
-            ArchiveError: a part that was needed to find a time is missing or damaged.
+            ArchiveError: a file that was needed to find a time is missing or damaged.
             StreamError: the archive begins after the window does, or holds nothing of it.
         """
         manifest = self._manifest
         return cut_ranges(manifest.ranges, self._window, self._find_time, manifest.since)
 
     @property
-    def gaps(self) -> list[Gap]:
+    def gaps(self) -> list[ArchivedRange]:
         """What of the window was deleted from Kafka before it was archived."""
-        bounds = {one.partition: (one.low, one.high) for one in self.ranges}
+        window = {wanted.partition: wanted for wanted in self.ranges}
         return [
-            one
-            for one in self._manifest.gaps
-            if one.low < bounds[one.partition][1] and bounds[one.partition][0] < one.high
+            gap
+            for gap in self._manifest.gaps
+            if gap.low < window[gap.partition].high and window[gap.partition].low < gap.high
         ]
 
     def read(self, ranges: Sequence[OffsetRange]) -> Iterator[Sequence[Record]]:
-        """Yield batches of the records in ``ranges``, once all parts that hold them were checked.
+        """Yield batches of the records in ``ranges``, once all files that hold them were checked.
 
         Raises:
-            ArchiveError: a part is missing or damaged, or the archive does not reach that far;
+            ArchiveError: a file is missing or damaged, or the archive does not reach that far;
                 nothing was yielded then.
         """
         self._refuse_outside(ranges)
         needed = [
-            (part, bounds)
-            for part in self._manifest.parts
-            if (bounds := _overlap(part.stretches, ranges))
+            (file, overlap)
+            for file in self._manifest.files
+            if (overlap := _overlap(file.ranges, ranges))
         ]
-        for part, _ in needed:
-            self._check(part)
-        for part, bounds in needed:
-            yield from read_records(self._folder / part.name, bounds)
+        for file, _ in needed:
+            self._check(file)
+        for file, overlap in needed:
+            yield from read_records(self._folder / file.name, overlap)
 
     def _refuse_outside(self, ranges: Sequence[OffsetRange]) -> None:
         """Raise ArchiveError for what a replay that was begun elsewhere wants beyond this."""
-        held = {(one.partition, one.log_id): one for one in self._manifest.ranges}
-        for one in ranges:
-            mine = held.get((one.partition, one.log_id), one._replace(low=0, high=0))
-            if one.low < one.high and not mine.low <= one.low < one.high <= mine.high:
+        archived = {(held.partition, held.log_id): held for held in self._manifest.ranges}
+        for wanted in ranges:
+            held = archived.get((wanted.partition, wanted.log_id), wanted._replace(low=0, high=0))
+            if wanted.low < wanted.high and not held.low <= wanted.low < wanted.high <= held.high:
                 raise ArchiveError(
-                    f"of {one.topic}[{one.partition}] (id {one.log_id}) offsets {one.low} to "
-                    f"{one.high - 1} are wanted, and the archive {self._folder} has "
-                    f"{mine.low} to {mine.high - 1}; bring it up to date with `ioa archive write`"
+                    f"of {wanted.topic}[{wanted.partition}] (id {wanted.log_id}) offsets "
+                    f"{wanted.low} to {wanted.high - 1} are wanted, and the archive "
+                    f"{self._folder} has {held.low} to {held.high - 1}; bring it up to date with "
+                    "`ioa archive write`"
                 )
 
     def _find_time(self, milliseconds: int) -> dict[int, int]:
+        """Return the first offset of each partition at this time or later; its end without one."""
         return {
-            one.partition: self._find_time_in(one, milliseconds) for one in self._manifest.ranges
+            held.partition: self._find_time_in(held, milliseconds) for held in self._manifest.ranges
         }
 
-    def _find_time_in(self, offset_range: OffsetRange, milliseconds: int) -> int:
-        for part in self._manifest.parts:
-            for one in part.stretches:
-                if one.partition == offset_range.partition and (one.latest or -1) >= milliseconds:
-                    self._check(part)
-                    return find_offset(
-                        self._folder / part.name, offset_range.partition, milliseconds
-                    )
-        return offset_range.high
+    def _find_time_in(self, held: OffsetRange, milliseconds: int) -> int:
+        for file in self._manifest.files:
+            for offsets in file.ranges:
+                if offsets.partition == held.partition and (offsets.latest or -1) >= milliseconds:
+                    self._check(file)
+                    return find_offset(self._folder / file.name, held.partition, milliseconds)
+        return held.high
 
-    def _check(self, part: Part) -> None:
-        if part.name not in self._checked:
-            check_part(self._folder, part)
-            self._checked.add(part.name)
+    def _check(self, file: ArchiveFile) -> None:
+        if file.name not in self._checked:
+            check_file(self._folder, file)
+            self._checked.add(file.name)
 
 
-def _overlap(stretches: Iterable[Stretch], ranges: Iterable[OffsetRange]) -> dict[int, Bounds]:
-    """Return what of the ranges lies in the stretches, by partition."""
-    wanted = {one.partition: one for one in ranges}
-    found = {}
-    for one in stretches:
-        offset_range = wanted.get(one.partition)
-        if offset_range is not None and one.records:
-            low, high = max(one.low, offset_range.low), min(one.high, offset_range.high)
-            if low < high:
-                found[one.partition] = (low, high)
-    return found
+def _overlap(held: Iterable[FileRange], wanted: Sequence[OffsetRange]) -> list[OffsetRange]:
+    """Return what of the wanted ranges lies in those that a file holds records of."""
+    by_partition = {file_range.partition: file_range for file_range in held if file_range.records}
+    cut = [
+        offsets._replace(low=max(mine.low, offsets.low), high=min(mine.high, offsets.high))
+        for offsets in wanted
+        if (mine := by_partition.get(offsets.partition)) is not None
+    ]
+    return [offsets for offsets in cut if offsets.low < offsets.high]

@@ -1,4 +1,12 @@
-"""Writing an archive: all that comes after what it holds already, or nothing."""
+"""Writing an archive: everything after what it holds already, or nothing.
+
+1. New files are written under names that end with ``.unfinished``, and so is the manifest.
+2. Once all of them are on the disk, the files get their names.
+3. The manifest gets its name last: only now does the archive hold what is new.
+
+After a crash between two of these, ``_recover`` removes what was written or finishes the renaming.
+Files that no manifest names are therefore never taken for what a crash left, and never removed.
+"""
 
 import fcntl
 import os
@@ -9,19 +17,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from stream.archive.files import PartWriter
+from stream.archive.files import FileWriter
 from stream.archive.manifest import (
     MANIFEST,
     UNFINISHED,
+    ArchivedRange,
     ArchiveError,
+    ArchiveFile,
     ArchiveManifest,
-    Gap,
-    Part,
     read_manifest,
     read_unfinished,
-    sync_folder,
-    write_file,
 )
+from stream.artefacts.atomic_file import sync, write_private
 from stream.replay.source import RecordSource
 
 OnProgress = Callable[[int, int], None]
@@ -34,12 +41,12 @@ class Written:
 
     Attributes:
         manifest: of the whole archive.
-        parts: those that are new.
+        files: those that are new.
         removed: names of files that an interrupted run had left.
     """
 
     manifest: ArchiveManifest
-    parts: list[Part]
+    files: list[ArchiveFile]
     removed: list[str]
 
 
@@ -55,8 +62,8 @@ def write_archive(
 ) -> Written:
     """Make an archive of what a source has, or add what an archive does not hold yet.
 
-    The manifest comes last: after a crash, a full disk or any error the archive is as it was. It
-    stays so, registry included, where there is nothing to add.
+    After a crash, a full disk or any error the archive is as it was. It stays so, registry
+    included, where there is nothing to add.
 
     Args:
         registry: what is registered now; kept as it is.
@@ -74,23 +81,23 @@ def write_archive(
         starts, gaps = _choose_starts(before, source)
         if gaps and not allow_gap:
             raise ArchiveError(_describe_gaps(gaps, folder))
-        parts = _write_parts(folder, source, starts, on_progress)
-        if not parts:
+        files = _write_files(folder, source, starts, on_progress)
+        if not files:
             _refuse_empty(before, folder)
             return Written(before, [], removed)
         after = replace(
             before,
             extended_at=now,
-            parts=(*before.parts, *parts),
+            files=(*before.files, *files),
             gaps=(*before.gaps, *gaps),
             registry=registry,
         )
-        _publish(folder, after, parts)
-    return Written(after, parts, removed)
+        _publish(folder, after, files)
+    return Written(after, files, removed)
 
 
 def is_archive(folder: Path) -> bool:
-    """Tell whether there is a manifest to which can be added."""
+    """Tell whether the folder has the manifest of an archive."""
     return (folder / MANIFEST).exists()
 
 
@@ -131,7 +138,7 @@ def _locked(folder: Path) -> Iterator[None]:
 def _find_archive(
     folder: Path, source: RecordSource, now: datetime, since: datetime | None
 ) -> ArchiveManifest:
-    """Return the manifest to go on from, without parts for a new archive."""
+    """Return the manifest to go on from; that of a new archive names no files."""
     topic, log_id = source.ranges[0].topic, source.ranges[0].log_id
     if not is_archive(folder):
         _refuse_strangers(folder)
@@ -149,7 +156,7 @@ def _find_archive(
 
 
 def _refuse_strangers(folder: Path) -> None:
-    names = sorted(one.name for one in folder.iterdir() if not one.name.endswith(UNFINISHED))
+    names = sorted(path.name for path in folder.iterdir() if not path.name.endswith(UNFINISHED))
     if names:
         raise ArchiveError(
             f"{folder} holds {names[0]} and no {MANIFEST}: name a new or an empty folder, or "
@@ -160,89 +167,89 @@ def _refuse_strangers(folder: Path) -> None:
 def _recover(folder: Path) -> list[str]:
     """Finish what was interrupted after its manifest was written, and remove what else is left."""
     begun = read_unfinished(folder)
-    if begun is not None and all(_is_there(folder, part) for part in begun.parts):
-        _give_names(folder, begun.parts)
-    found = [
-        file
+    if begun is not None and all(_is_there(folder, file) for file in begun.files):
+        _give_names(folder, begun.files)
+    leftovers = [
+        path
         for pattern in ("part-*.parquet", MANIFEST)
-        for file in folder.glob(pattern + UNFINISHED)
+        for path in folder.glob(pattern + UNFINISHED)
     ]
-    for file in found:
-        file.unlink()
-    return sorted(file.name for file in found)
+    for path in leftovers:
+        path.unlink()
+    return sorted(path.name for path in leftovers)
 
 
-def _is_there(folder: Path, part: Part) -> bool:
-    return any((folder / f"{part.name}{ending}").exists() for ending in ("", UNFINISHED))
+def _is_there(folder: Path, file: ArchiveFile) -> bool:
+    return any((folder / f"{file.name}{ending}").exists() for ending in ("", UNFINISHED))
 
 
 def _choose_starts(
     before: ArchiveManifest, source: RecordSource
-) -> tuple[dict[int, int], list[Gap]]:
+) -> tuple[dict[int, int], list[ArchivedRange]]:
     """Return where reading begins in each partition, and what is missing before that."""
-    held = before.join_stretches()
+    ends = {archived.partition: archived.high for archived in before.ranges}
     starts, gaps = {}, []
-    for one in source.ranges:
+    for held in source.ranges:
         # A partition that came after the archive was begun is wanted from its first record on.
-        _, end = held.get(one.partition, (0, 0 if before.parts else one.low))
-        if one.low > end:
-            gaps.append(Gap(one.partition, end, one.low))
-        starts[one.partition] = max(end, one.low)
+        end = ends.get(held.partition, 0 if before.files else held.low)
+        if held.low > end:
+            gaps.append(ArchivedRange(held.partition, end, held.low))
+        starts[held.partition] = max(end, held.low)
     return starts, gaps
 
 
-def _describe_gaps(gaps: Iterable[Gap], folder: Path) -> str:
-    places = "; ".join(
-        f"partition {one.partition} is archived up to offset {one.low:,}, and Kafka holds "
-        f"{one.high:,} and later"
-        for one in gaps
+def _describe_gaps(gaps: Iterable[ArchivedRange], folder: Path) -> str:
+    missing = "; ".join(
+        f"partition {gap.partition} is archived up to offset {gap.low:,}, and Kafka holds "
+        f"{gap.high:,} and later"
+        for gap in gaps
     )
     return (
-        f"records were deleted before they came into {folder}: {places}. --allow-gap goes on "
+        f"records were deleted before they came into {folder}: {missing}. --allow-gap goes on "
         "without them and notes it"
     )
 
 
 def _refuse_empty(before: ArchiveManifest, folder: Path) -> None:
-    if not before.parts:
+    if not before.files:
         raise ArchiveError(
             f"{before.topic} holds no records there: there is nothing to make {folder} of"
         )
 
 
-def _write_parts(
+def _write_files(
     folder: Path, source: RecordSource, starts: Mapping[int, int], on_progress: OnProgress
-) -> list[Part]:
+) -> list[ArchiveFile]:
     rest = [
-        one._replace(low=starts[one.partition], high=max(starts[one.partition], one.high))
-        for one in source.ranges
+        held._replace(low=starts[held.partition], high=max(starts[held.partition], held.high))
+        for held in source.ranges
     ]
-    total, done = sum(one.high - one.low for one in rest), 0
-    writer = PartWriter(folder, _next_number(folder), starts)
+    total, done = sum(missing.high - missing.low for missing in rest), 0
+    writer = FileWriter(folder, _next_number(folder), starts)
     on_progress(done, total)
     for batch in source.read(rest):
         writer.add(batch)
         done += len(batch)
         on_progress(done, total)
-    return writer.finish({one.partition: one.high for one in rest})
+    return writer.finish({missing.partition: missing.high for missing in rest})
 
 
 def _next_number(folder: Path) -> int:
-    """Return a number that no part file has, those included that no manifest names."""
-    names = (file.name.removeprefix("part-").split(".")[0] for file in folder.glob("part-*"))
+    """Return a number that no file has, those included that no manifest names."""
+    names = (path.name.removeprefix("part-").split(".")[0] for path in folder.glob("part-*"))
     return max((int(name) for name in names if name.isdecimal()), default=0) + 1
 
 
-def _publish(folder: Path, manifest: ArchiveManifest, parts: Iterable[Part]) -> None:
+def _publish(folder: Path, manifest: ArchiveManifest, files: Iterable[ArchiveFile]) -> None:
     """Write the manifest, the last that needs room; from then on a crash changes nothing."""
-    write_file(folder / f"{MANIFEST}{UNFINISHED}", manifest.to_json())
-    _give_names(folder, parts)
+    write_private(folder / f"{MANIFEST}{UNFINISHED}", manifest.to_json())
+    _give_names(folder, files)
 
 
-def _give_names(folder: Path, parts: Iterable[Part]) -> None:
-    for name in (part.name for part in parts):
-        if (unfinished := folder / f"{name}{UNFINISHED}").exists():
-            unfinished.rename(folder / name)
-    sync_folder(folder)
+def _give_names(folder: Path, files: Iterable[ArchiveFile]) -> None:
+    for file in files:
+        if (unfinished := folder / f"{file.name}{UNFINISHED}").exists():
+            unfinished.rename(folder / file.name)
+    sync(folder)
     (folder / f"{MANIFEST}{UNFINISHED}").replace(folder / MANIFEST)
-    sync_folder(folder)
+    sync(folder)

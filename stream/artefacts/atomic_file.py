@@ -53,7 +53,7 @@ def write_private(path: Path, content: bytes | memoryview) -> None:
     """Write a file that its owner alone may read, and wait for the disk.
 
     Raises:
-        OSError: it cannot be written; a part of it is left behind.
+        OSError: it cannot be written; what was written stays behind.
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:

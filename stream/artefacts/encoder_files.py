@@ -1,27 +1,19 @@
-"""The files of an encoder on disk, checked against the sums in its manifest before they are loaded.
+"""The files of an encoder on disk, checked against the sums in its manifest before use."""
 
-* ArtefactError
-"""
-
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.errors import SchemaError
 from schemas.models.encoder_manifest import EncoderManifest
-from stream.errors import StreamError
+from stream.artefacts.checksums import ArtefactError, check_sum
 
 MANIFEST = "manifest.json"
 ONNX = "encoder.onnx"
 
 
-class ArtefactError(StreamError):
-    """A file of an encoder is missing, unreadable, or not the file its manifest names."""
-
-
 @dataclass(frozen=True, slots=True)
 class EncoderFiles:
-    """A checked encoder directory. Only the files the manifest names have been checked.
+    """A checked encoder directory. Only the files that the manifest names have been checked.
 
     Of those, only the ONNX file is sure to be there: clients need no other.
     """
@@ -41,43 +33,13 @@ def read_encoder(directory: Path) -> EncoderFiles:
     Of these only the ONNX file must be there.
 
     Raises:
-        ArtefactError: names the file and, where they differ, the expected and the found sum.
+        ArtefactError: names the file and, where they differ, the expected and the actual sum.
     """
     manifest = _read_manifest(directory / MANIFEST)
     for name, expected in manifest.files.items():
         if name == ONNX or (directory / name).exists():
             check_sum(directory / name, expected)
     return EncoderFiles(directory, manifest)
-
-
-def check_sum(path: Path, expected: str) -> None:
-    """Compare the sha256 of a file with ``expected`` (hex).
-
-    Raises:
-        ArtefactError: they differ, or the file cannot be read.
-    """
-    try:
-        found = sha256_of(path)
-    except OSError as error:
-        raise ArtefactError(
-            f"{path} is named by {MANIFEST} but cannot be read: {error.strerror}; "
-            "copy the whole encoder directory again"
-        ) from error
-    if found != expected:
-        raise ArtefactError(
-            f"{path} is not the file its manifest names: expected sha256 {expected}, "
-            f"found {found}; copy the whole encoder directory again"
-        )
-
-
-def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file in hex, reading it in pieces.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read_manifest(path: Path) -> EncoderManifest:

@@ -5,9 +5,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from stream.broker.class_path import Announce
 from stream.broker.embedded import prepare_jvm
 from stream.broker.errors import BrokerError
-from stream.broker.jars import Announce
 from stream.broker.launch import STOP_SECONDS, answers, launch
 from stream.broker.pidfile import find_broker, forget_pid
 from stream.broker.properties import read_ports

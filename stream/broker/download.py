@@ -1,6 +1,5 @@
 """Fetching locked jars through jgo, which knows the public Maven repository and its layout."""
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from tempfile import TemporaryDirectory
 import requests
 from jgo.maven import MavenContext
 
+from stream.artefacts.atomic_file import replace_atomically
 from stream.broker.errors import BrokerError, explaining_disk
 from stream.broker.jars import Jar
 
@@ -42,9 +42,9 @@ def _fetch_jar(context: MavenContext, repository: Path, jar: Jar) -> None:
             f"what arrived for {jar.name} is not the file this project was tested with (its sha256 "
             f"is not {jar.sha256}): try again, or copy the true file to {target}"
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # A rename: a second process that fetches at the same time never sees half a jar.
-    os.replace(fetched, target)
+    # A second process that fetches at the same time never sees half a jar.
+    with replace_atomically(target) as draft:
+        fetched.replace(draft)
 
 
 @contextmanager

@@ -6,8 +6,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from stream.broker.class_path import Announce, verified_class_path
 from stream.broker.errors import BrokerError
-from stream.broker.jars import Announce, default_repository, verified_class_path
+from stream.broker.jars import default_repository
 from stream.broker.jvm import Jvm, find_java
 from stream.broker.launch import ORDERLY_EXITS, RunningBroker, explain_death, launch, stop
 from stream.broker.startup_cache import with_startup_cache
@@ -20,10 +21,10 @@ def prepare_jvm(
     repository: Path | None = None,
     cache_folder: Path | None = None,
 ) -> Jvm:
-    """Java, the verified jars and the start-up cache; fetches and makes what is missing.
+    """Return Java with the verified jars and the start-up cache; fetch and make what is missing.
 
     Args:
-        announce: told in a sentence before something takes seconds.
+        announce: receives a sentence before something takes seconds.
         repository: where the jars lie; Maven's local repository by default.
         cache_folder: where the start-up cache lies; ``~/.cache/ioa`` by default.
 

@@ -5,12 +5,12 @@ the directory may be moved, and may have any name.
 """
 
 import base64
-import os
 import socket
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+from stream.artefacts.atomic_file import write_atomically
 from stream.broker.errors import BrokerError, PortTaken
 
 HOST = "127.0.0.1"
@@ -134,8 +134,9 @@ def write_settings(directory: Path, ports: Ports) -> None:
     properties = SERVER_PROPERTIES.format(
         host=HOST, client=ports.client, controller=ports.controller, fixed=fixed
     )
-    _write_whole(directory / PROPERTIES, properties)
-    _write_whole(directory / LOG_SETTINGS, LOG4J2_XML)
+    # Whole: on a full disk the old file stays instead of half a new one.
+    write_atomically(directory / PROPERTIES, properties.encode())
+    write_atomically(directory / LOG_SETTINGS, LOG4J2_XML.encode())
 
 
 def write_identity(directory: Path) -> None:
@@ -146,9 +147,8 @@ def write_identity(directory: Path) -> None:
     path = directory / IDENTITY
     if path.exists():
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
     identity = f"version=1\nnode.id=1\ncluster.id={_random_id()}\ndirectory.id={_random_id()}\n"
-    _write_whole(path, identity)
+    write_atomically(path, identity.encode())
 
 
 def _random_id() -> str:
@@ -156,13 +156,6 @@ def _random_id() -> str:
     while (text := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("="))[0] == "-":
         pass
     return text
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write through a rename: on a full disk the old file stays instead of half a new one."""
-    draft = path.with_suffix(".new")
-    draft.write_text(text, encoding="ascii")
-    os.replace(draft, path)
 
 
 def _read_properties(path: Path) -> dict[str, str]:

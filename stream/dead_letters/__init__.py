@@ -1,1 +1,1 @@
-"""The dead-letter topic: reading it, and sending its records again."""
+"""The dead-letter topic: what cannot be used is written there, read by people, and sent again."""

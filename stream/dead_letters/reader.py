@@ -1,4 +1,4 @@
-"""What lies on the dead-letter topic: dead letters, and notes of those that were sent again."""
+"""Reading the dead-letter topic: dead letters, and notes of those that were sent again."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -6,18 +6,19 @@ from typing import NamedTuple
 
 from schemas.errors import SchemaError
 from schemas.messages.dead_letter import DeadLetter, Origin
+from stream.dead_letters.writer import format_origin
 from stream.errors import StreamError, TopicMissing
 from stream.exchange.codec import identify_sender
 from stream.kafka.connection import connect_admin, read_cluster_id
 from stream.kafka.offsets import OffsetRange, read_ranges
-from stream.kafka.range_reader import read_span
+from stream.kafka.range_reader import read_records
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import Topics
 
 
 class Position(NamedTuple):
-    """A place on the dead-letter topic, written ``0:41``."""
+    """A partition and an offset of the dead-letter topic, written ``0:41``."""
 
     partition: int
     offset: int
@@ -40,7 +41,7 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One dead letter as it lies on the topic.
+    """One dead letter on the topic.
 
     Attributes:
         written_at: milliseconds since the Unix epoch, by the broker's clock.
@@ -59,13 +60,13 @@ class Entry:
 
 
 @dataclass(slots=True)
-class Survey:
-    """All of the topic, without the bodies.
+class Scan:
+    """All that is on the topic, without the bodies.
 
     Attributes:
         entries: the dead letters, oldest first within a partition.
-        notes: the positions of notes, and what each says was sent again.
-        damaged: the positions of what is neither, and why.
+        notes: what was sent again, by the position of the note that says so.
+        damaged: why a record is neither of these, by its position.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -74,12 +75,12 @@ class Survey:
 
     @property
     def positions(self) -> set[Position]:
-        """Where the dead letters lie."""
+        """The positions of the dead letters."""
         return {entry.position for entry in self.entries}
 
     @property
     def sent_again(self) -> set[Origin]:
-        """The origins of the dead letters that were sent again."""
+        """The origins of those that were sent again."""
         return set(self.notes.values())
 
     def select(self, *, field: str | None = None, client: str | None = None) -> list[Entry]:
@@ -91,8 +92,8 @@ class Survey:
         ]
 
 
-class DeadLetters:
-    """The dead-letter topic from its beginning to where it ended when this was made.
+class DeadLetterReader:
+    """Reads the dead-letter topic from its beginning to its end when this was made.
 
     Raises:
         KafkaUnavailable: no broker answers.
@@ -108,54 +109,52 @@ class DeadLetters:
         self._cluster_id = read_cluster_id(admin)
         self._ranges = read_ranges(admin, topic)
 
-    def survey(self) -> Survey:
+    def scan(self) -> Scan:
         """Read everything and keep all but the bodies."""
-        survey = Survey()
-        for record in read_span(self._settings, self._ranges):
+        scan = Scan()
+        for record in read_records(self._settings, self._ranges):
             position = Position(record.partition, record.offset)
             if (origin := Origin.from_note(record.headers)) is not None:
-                survey.notes[position] = origin
+                scan.notes[position] = origin
                 continue
             try:
-                entry = self._open(record)
+                entry = self._decode(record)
             except SchemaError as error:
-                survey.damaged[position] = str(error)
+                scan.damaged[position] = str(error)
             else:
-                survey.entries.append(replace(entry, letter=replace(entry.letter, value=None)))
-        return survey
+                scan.entries.append(replace(entry, letter=replace(entry.letter, value=None)))
+        return scan
 
     def read(self, positions: Sequence[Position]) -> Iterator[Entry]:
-        """Yield dead letters with their bodies; ``survey`` has said that they are there."""
+        """Yield dead letters with their bodies, at positions that ``scan`` has found."""
         wanted = set(positions)
-        for record in read_span(self._settings, self._narrow(wanted)):
+        for record in read_records(self._settings, self._narrow(wanted)):
             if (record.partition, record.offset) in wanted:
-                yield self._open(record)
+                yield self._decode(record)
 
-    def explain_absence(self, position: Position, survey: Survey) -> str:
+    def explain_absence(self, position: Position, scan: Scan) -> str:
         """Say why there is no dead letter at a position."""
-        if (damage := survey.damaged.get(position)) is not None:
+        if (damage := scan.damaged.get(position)) is not None:
             return f"is no dead letter: {damage}"
-        if (origin := survey.notes.get(position)) is not None:
-            return f"notes that {describe_origin(origin)} was sent again"
+        if (origin := scan.notes.get(position)) is not None:
+            return f"notes that {format_origin(origin)} was sent again"
         kept = ", ".join(
-            f"{one.partition}:{one.low} to {one.partition}:{one.high - 1}" for one in self._held
+            f"{number}:{low} to {number}:{high - 1}"
+            for _, number, _, low, high in self._ranges
+            if low < high
         )
         return f"is not there; the topic holds {kept or 'nothing'}"
-
-    @property
-    def _held(self) -> list[OffsetRange]:
-        return [one for one in self._ranges if one.low < one.high]
 
     def _narrow(self, wanted: set[Position]) -> list[OffsetRange]:
         """Return the ranges from the first to the last wanted position of each partition."""
         narrowed = []
-        for one in self._ranges:
-            offsets = [offset for part, offset in wanted if part == one.partition]
+        for held in self._ranges:
+            offsets = [offset for partition, offset in wanted if partition == held.partition]
             if offsets:
-                narrowed.append(one._replace(low=min(offsets), high=max(offsets) + 1))
+                narrowed.append(held._replace(low=min(offsets), high=max(offsets) + 1))
         return narrowed
 
-    def _open(self, record: Record) -> Entry:
+    def _decode(self, record: Record) -> Entry:
         if record.headers_damaged:
             raise SchemaError("the name of a header is not UTF-8")
         letter = DeadLetter.from_headers(record.key, record.value, record.headers)
@@ -173,8 +172,3 @@ class DeadLetters:
 def to_record(letter: DeadLetter) -> Record:
     """Return the record as it stood where it came from."""
     return Record(*letter.origin, letter.key, letter.value, letter.headers)
-
-
-def describe_origin(origin: Origin) -> str:
-    """Return an origin as logs name it: ``ioa.learning[2]@41``."""
-    return f"{origin.topic}[{origin.partition}]@{origin.offset}"

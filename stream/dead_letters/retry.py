@@ -1,11 +1,11 @@
 """Sending dead letters again, each once, whatever crashes and however many operators do it.
 
 The record and the note that it was sent go out in one Kafka transaction (KIP-98): readers see both
-or neither. All who do this share a transactional id. Whoever begins ends the transactions of those
-before it, and reads the notes only then; so no two can send the same dead letter.
+or neither. All retries share a transactional id. A retry that begins ends the transactions of those
+before it, and reads the notes only then. So no two can send the same dead letter.
 
 The record goes to the partition it came from with its bytes, key and headers, and one header more:
-the offset at which it stood, from which a message without an id gets its id again.
+the offset at which it stood first, from which a message without an id gets the same id again.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,7 +19,8 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from schemas.errors import SchemaError
 from schemas.messages import headers as names
 from schemas.messages.dead_letter import Headers
-from stream.dead_letters.reader import DeadLetters, Entry, Position, describe_origin, to_record
+from stream.dead_letters.reader import DeadLetterReader, Entry, Position, to_record
+from stream.dead_letters.writer import format_origin
 from stream.errors import DeliveryFailed, RecordTooLarge
 from stream.exchange.codec import find_first_offset, read_deadline
 from stream.kafka.connection import ErrorWatch, connect_admin
@@ -28,11 +29,11 @@ from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import Topics
 
-_AT_ONCE = 100
-_SECONDS = 30.0
+_BATCH_SIZE = 100
+_TRANSACTION_SECONDS = 30.0
 
-# What the broker says to whom another turn has ended.
-_OUSTED = (
+# The answers of the broker to a retry that a later one has ended.
+_FENCED = (
     KafkaError._FENCED,  # noqa: SLF001
     KafkaError.PRODUCER_FENCED,
     KafkaError.INVALID_PRODUCER_EPOCH,
@@ -41,17 +42,17 @@ _OUSTED = (
 
 @dataclass(slots=True)
 class RetryReport:
-    """What was sent again, and what not, with the reason."""
+    """What was sent again, and why the rest was not."""
 
     sent: list[Position] = field(default_factory=list)
     refused: dict[Position, str] = field(default_factory=dict)
 
 
-class Retrying:
-    """One operator's turn to send dead letters again.
+class DeadLetterRetry:
+    """Sends dead letters again until another one is made.
 
     Args:
-        clock: seconds since the Unix epoch; a question nobody waits for is not sent again.
+        clock: seconds since the Unix epoch. A question whose deadline has passed is not sent again.
 
     Raises:
         KafkaUnavailable: no broker answers.
@@ -72,15 +73,16 @@ class Retrying:
         self._watch = ErrorWatch(settings.bootstrap_servers)
         self._producer = Producer(_configure(settings) | {"error_cb": self._watch})
         with self._explaining("sending did not begin"):
-            self._producer.init_transactions(_SECONDS)
-        self._letters = DeadLetters(settings)
-        self.survey = self._letters.survey()
-        self._sent_again = self.survey.sent_again
+            self._producer.init_transactions(_TRANSACTION_SECONDS)
+        self._reader = DeadLetterReader(settings)
+        self._scan = self._reader.scan()
+        self._sent_again = self._scan.sent_again
 
     def find_unsent(self, *, field: str | None = None, client: str | None = None) -> list[Entry]:
         """Return one dead letter of each record that was never sent again, by field and client."""
-        found = {one.letter.origin: one for one in self.survey.select(field=field, client=client)}
-        return [one for origin, one in found.items() if origin not in self._sent_again]
+        selected = self._scan.select(field=field, client=client)
+        by_origin = {entry.letter.origin: entry for entry in selected}
+        return [entry for origin, entry in by_origin.items() if origin not in self._sent_again]
 
     def send(self, positions: Sequence[Position], *, force: bool = False) -> RetryReport:
         """Send dead letters again.
@@ -90,15 +92,15 @@ class Retrying:
 
         Raises:
             DeliveryFailed: a broker did not take some, or another operator began. The batches
-                before stay sent; a new turn knows which.
+                before stay sent; the next retry knows which.
         """
         report = RetryReport()
-        known = self.survey.positions
+        known = self._scan.positions
         for position in positions:
             if position not in known:
-                report.refused[position] = self._letters.explain_absence(position, self.survey)
-        entries = self._letters.read([one for one in positions if one in known])
-        for batch in _cut(self._select(entries, force, report), _AT_ONCE):
+                report.refused[position] = self._reader.explain_absence(position, self._scan)
+        entries = self._reader.read([position for position in positions if position in known])
+        for batch in _cut(self._select(entries, force, report), _BATCH_SIZE):
             self._send_batch(batch)
             report.sent += [entry.position for entry in batch]
         for position in known.intersection(positions) - {*report.sent, *report.refused}:
@@ -122,7 +124,7 @@ class Retrying:
         if target is None:
             return f"came from {origin.topic!r}; only {' and '.join(self._targets)} are written to"
         if not 0 <= origin.partition < self._partitions.get(origin.topic, 0):
-            return f"came from {describe_origin(origin)}, a partition that is not there any more"
+            return f"came from {format_origin(origin)}, a partition that is not there any more"
         if origin in self._sent_again and not force:
             return "was sent again already"
         record = to_record(entry.letter)
@@ -133,7 +135,7 @@ class Retrying:
         except RecordTooLarge as error:
             return str(error)
         except SchemaError:
-            return None  # which the service will say as well
+            return None  # the service that reads it will refuse it
         if deadline is not None and deadline < self._clock():
             return "is a question for whose answer nobody waits any more"
         return None
@@ -142,10 +144,11 @@ class Retrying:
         with self._explaining(f"sending stopped before {batch[0].position}"):
             self._producer.begin_transaction()
             for entry in batch:
-                self._send_one(entry)
-            self._producer.commit_transaction(_SECONDS)
+                self._produce(entry)
+            self._producer.commit_transaction(_TRANSACTION_SECONDS)
 
-    def _send_one(self, entry: Entry) -> None:
+    def _produce(self, entry: Entry) -> None:
+        """Queue the record and the note that it was sent."""
         record = to_record(entry.letter)
         self._producer.produce(
             record.topic,
@@ -172,16 +175,16 @@ class Retrying:
         try:
             yield
         except KafkaException as error:
-            with suppress(KafkaException):  # where nothing was begun, or another took our place
-                self._producer.abort_transaction(_SECONDS)
+            with suppress(KafkaException):  # where nothing was begun, or another retry began
+                self._producer.abort_transaction(_TRANSACTION_SECONDS)
             raise self._explain(error.args[0], consequence) from error
 
     def _explain(self, error: KafkaError, consequence: str) -> DeliveryFailed:
         question = "Does somebody else send dead letters again at this moment? "
-        if error.code() not in _OUSTED:
+        if error.code() not in _FENCED:
             question = ""
-            with suppress(KafkaException):  # of which the caller has just heard
-                self._producer.poll(0)  # which tells the watch
+            with suppress(KafkaException):  # the caller knows it already
+                self._producer.poll(0)  # calls the watch
             self._watch.raise_if_hopeless()
         return DeliveryFailed(
             f"{consequence} ({error.str()}). {question}"
@@ -192,7 +195,7 @@ class Retrying:
 def _configure(settings: KafkaSettings) -> dict[str, Any]:
     config: dict[str, Any] = {
         "transactional.id": f"{settings.prefix}.dead-letters.retry",
-        # As long as this, readers of the topics wait for us if we are killed half way.
+        # Readers of the topics wait as long as this if we are killed half way.
         "transaction.timeout.ms": 10_000,
         "message.max.bytes": 80 * 2**20,
     }
@@ -200,9 +203,9 @@ def _configure(settings: KafkaSettings) -> dict[str, Any]:
 
 
 def _add_first_offset(record: Record) -> Headers:
-    """Return the record's headers and before them where it stood first: of two, the first counts.
+    """Return the record's headers and, before them, the one with the offset where it stood first.
 
-    It may have been sent again before, and then has that header already.
+    Of two such headers the first counts. A record that was sent again before has one already.
     """
     first = str(find_first_offset(record))
     if record.header(names.FIRST_OFFSET) == first:

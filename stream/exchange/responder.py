@@ -1,4 +1,4 @@
-"""The server's side of request and reply: answers in the form in which they were asked."""
+"""The server's side of request and reply: answers in the form of the message that they answer."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -32,10 +32,10 @@ _LONGEST_CORRELATION_ID = 128
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _QueuedAnswer:
     """An answer that is ready to be sent.
 
-    ``question`` is set where it becomes a dead letter if nobody can be told.
+    ``question`` is set where it becomes a dead letter if its sender cannot be told.
     """
 
     topic: Topic
@@ -46,8 +46,8 @@ class _Waiting:
 
 
 @dataclass(slots=True)
-class _Stencil:
-    """What the acknowledgements of one batch have in common, with the two ids left open."""
+class _Template:
+    """What the acknowledgements of one batch have in common, with placeholders for two ids."""
 
     topic: Topic
     value: bytes
@@ -55,14 +55,14 @@ class _Stencil:
 
 
 class Responder:
-    """Sends answers and dead letters, and knows when they arrived.
+    """Sends answers and dead letters, and waits until they are delivered.
 
     Args:
-        publisher: used by this responder alone.
+        publisher: used by this responder and ``dead_letter`` alone.
         topics: the deployment's topics.
+        dead_letter: queues a dead letter on ``publisher``; ``flush`` sends it, too.
         clock: seconds since the Unix epoch.
         random: returns that many random bytes, for message ids.
-        on_dead_letter: called for each dead letter.
     """
 
     def __init__(
@@ -70,47 +70,31 @@ class Responder:
         publisher: Publisher,
         topics: Topics,
         *,
+        dead_letter: Callable[[Record, SchemaError], None],
         clock: Callable[[], float],
         random: Callable[[int], bytes],
-        on_dead_letter: Callable[[], None] = lambda: None,
     ) -> None:
+        self.dead_letter = dead_letter
         self._publisher = publisher
         self._topics = topics
         self._clock = clock
         self._random = random
-        self._waiting: list[_Waiting] = []
-        # Random, so that no label can look like them.
-        self._open_id, self._open_reply = self._make_id(), self._make_id()
-        self._on_dead_letter = on_dead_letter
-        self._lost: list[str] = []
+        self._queued: list[_QueuedAnswer] = []
+        # The placeholders are random, so that no label can look like them.
+        self._any_id, self._any_in_reply_to = self._make_id(), self._make_id()
+        self._failed: list[str] = []
         self._unanswerable: list[tuple[Record, SchemaError]] = []
         self._log = structlog.get_logger()
-
-    def dead_letter(self, record: Record, error: SchemaError) -> None:
-        """Queue a dead letter; the log names its origin and field only.
-
-        The reason quotes what was sent, which may be a patient's data and belongs into no log.
-        """
-        self._log.warning(
-            "dead letter",
-            origin=f"{record.topic}[{record.partition}]@{record.offset}",
-            field=error.field,
-        )
-        self._on_dead_letter()
-        letter = record.to_dead_letter(error)
-        self._publisher.publish(
-            self._topics.dead_letters, letter.value, key=letter.key, headers=letter.to_headers()
-        )
 
     def answer(self, record: Record, answer: Answer, *, paper_only: bool = False) -> None:
         """Queue an answer to ``record`` on the reply topic of the client that it names.
 
-        The topic follows from the client's id and from nothing that the record asks for, so that
-        no client can make the server write elsewhere.
+        The topic follows from the client's id and from nothing that the record asks for. So no
+        client can make the server write elsewhere.
         """
         content_type = _choose_form(record)
         answer.message_id = self._make_id()
-        one = _Waiting(
+        queued = _QueuedAnswer(
             self._topics.replies(answer.client_id),
             key=(answer.in_reply_to or "").encode(),
             value=encode(strip_to_paper(answer) if paper_only else answer, content_type),
@@ -123,47 +107,48 @@ class Responder:
             ),
             question=record if isinstance(answer, Reply) else None,
         )
-        refuse_too_large(one.topic, measure_record(one.key, one.value, one.headers))
-        self._waiting.append(one)
+        size = measure_record(queued.key, queued.value, queued.headers)
+        refuse_too_large(queued.topic, size)
+        self._queued.append(queued)
 
     def acknowledge(self, messages: Iterable[Received], now: datetime) -> None:
         """Queue an acknowledgement of each message; as ``answer``, at a third of the cost.
 
-        Those of one client and label differ only in their ids, so one is written and the others
-        are copies: a batch has thousands.
+        Those of one client and label differ only in their ids. So one of them is encoded, and the
+        others are copies: a batch has thousands.
         """
-        stencils: dict[tuple[str, str, str, bool], _Stencil] = {}
+        templates: dict[tuple[str, str, str, bool], _Template] = {}
         for received in messages:
             message, record = received.message, received.record
             form = _choose_form(record)
             kind = (message.client_id, message.label, form, received.paper_only)
-            stencil = stencils.get(kind)
-            if stencil is None:
-                stencil = stencils[kind] = self._cut_stencil(*kind, now)
-            self._waiting.append(self._fill(stencil, record, message.message_id or ""))
+            template = templates.get(kind)
+            if template is None:
+                template = templates[kind] = self._make_template(*kind, now)
+            self._queued.append(self._fill(template, record, message.message_id or ""))
 
-    def _cut_stencil(
+    def _make_template(
         self, client_id: str, label: str, form: str, paper_only: bool, now: datetime
-    ) -> _Stencil:
-        whole = Acknowledgement(client_id, label, now, self._open_reply, self._open_id)
-        return _Stencil(
+    ) -> _Template:
+        example = Acknowledgement(client_id, label, now, self._any_in_reply_to, self._any_id)
+        return _Template(
             self._topics.replies(client_id),
-            encode(strip_to_paper(whole) if paper_only else whole, form),
+            encode(strip_to_paper(example) if paper_only else example, form),
             make_headers(KIND=KIND_NAMES[Acknowledgement], CLIENT=client_id, CONTENT_TYPE=form),
         )
 
-    def _fill(self, stencil: _Stencil, record: Record, in_reply_to: str) -> _Waiting:
-        reply, own = in_reply_to.encode(), self._make_id().encode()
-        value = stencil.value.replace(self._open_reply.encode(), reply)
-        wanted = _read_correlation_id(record)
-        return _Waiting(
-            stencil.topic,
-            key=reply,
-            value=value.replace(self._open_id.encode(), own),
+    def _fill(self, template: _Template, record: Record, in_reply_to: str) -> _QueuedAnswer:
+        reply_to, own_id = in_reply_to.encode(), self._make_id().encode()
+        value = template.value.replace(self._any_in_reply_to.encode(), reply_to)
+        correlation = _read_correlation_id(record)
+        return _QueuedAnswer(
+            template.topic,
+            key=reply_to,
+            value=value.replace(self._any_id.encode(), own_id),
             headers=[
-                *stencil.headers,
-                (headers.MESSAGE_ID, own),
-                (headers.CORRELATION_ID, reply if wanted is None else wanted.encode()),
+                *template.headers,
+                (headers.MESSAGE_ID, own_id),
+                (headers.CORRELATION_ID, reply_to if correlation is None else correlation.encode()),
             ],
             question=None,
         )
@@ -177,47 +162,49 @@ class Responder:
             DeliveryFailed: the broker did not take something; all of it may be sent again.
         """
         # In one go: records sent one by one would each wake up librdkafka's thread.
-        waiting, self._waiting = self._waiting, []
-        self._lost, self._unanswerable = [], []  # of a failed flush, all of which is sent again
-        for one in waiting:
+        queued, self._queued = self._queued, []
+        self._failed, self._unanswerable = [], []  # of a failed flush, all of which is sent again
+        for answer in queued:
             self._publisher.produce(
-                one.topic.name,
-                one.value,
-                key=one.key,
-                headers=one.headers,
-                on_delivered=partial(self._note, one),
+                answer.topic.name,
+                answer.value,
+                key=answer.key,
+                headers=answer.headers,
+                on_delivered=partial(self._note_delivery, answer),
             )
         self._publisher.flush()
         for record, error in self._unanswerable:
             self.dead_letter(record, error)
         if self._unanswerable:
             self._publisher.flush()
-        if self._lost:
-            raise DeliveryFailed("; ".join(dict.fromkeys(self._lost)))
+        if self._failed:
+            raise DeliveryFailed("; ".join(dict.fromkeys(self._failed)))
 
     def _make_id(self) -> str:
         return make_message_id(int(self._clock() * 1000), self._random(10))
 
-    def _note(self, one: _Waiting, error: KafkaError | None, _: KafkaMessage | None) -> None:
+    def _note_delivery(
+        self, answer: _QueuedAnswer, error: KafkaError | None, _: KafkaMessage | None
+    ) -> None:
         if error is None:
             return
-        topic = one.topic.name
+        topic = answer.topic.name
         if error.code() not in _UNREACHABLE:
-            self._lost.append(f"{topic}: {error.str()}")
+            self._failed.append(f"{topic}: {error.str()}")
             return
         reason = f"{topic} cannot be written ({error.str()}); register the client again"
         self._log.error("a client cannot be answered", topic=topic, error=error.str())
-        if one.question is not None:
-            self._unanswerable.append((one.question, SchemaError(reason, "clientID")))
+        if answer.question is not None:
+            self._unanswerable.append((answer.question, SchemaError(reason, "clientID")))
 
 
 def _choose_form(record: Record) -> str:
-    """Return the form in which its sender is answered: that of the record."""
+    """Return the content type of the answer: that of the record."""
     avro = record.header(headers.CONTENT_TYPE) == avro_form.CONTENT_TYPE
     return avro_form.CONTENT_TYPE if avro else json_form.CONTENT_TYPE
 
 
 def _read_correlation_id(record: Record) -> str | None:
-    """Return what the sender wants repeated, unless it is so long that it would fill the answer."""
-    wanted = record.header(headers.CORRELATION_ID)
-    return wanted if wanted is not None and len(wanted) <= _LONGEST_CORRELATION_ID else None
+    """Return the sender's correlation id, unless it is so long that it would fill the answer."""
+    text = record.header(headers.CORRELATION_ID)
+    return text if text is not None and len(text) <= _LONGEST_CORRELATION_ID else None

@@ -1,11 +1,12 @@
-"""Reaching the cluster: errors in words, early, and waiting where a service should wait."""
+"""Reaching the cluster: errors in words and early, and waiting where a service should wait."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event
 from time import monotonic
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import Message as KafkaMessage
 from confluent_kafka.admin import AdminClient
 
 from stream.errors import KafkaRefused, KafkaUnavailable, StreamError
@@ -19,12 +20,11 @@ _HOPELESS = {
     KafkaError.FENCED_INSTANCE_ID: "gave this process's place to another one of the same name; "
     "start each with an --instance of its own. A broker that was killed may also have forgotten "
     "that this one was restarted shortly before; then start it again",
-    # What every later call says once a client has met such an error: it never works again.
+    # Every later call of a client that has met such an error says this: it never works again.
     KafkaError._FATAL: "ended this process's session; start it again",
 }
 
-# What reading does not get over by itself. librdkafka marks no consumer error as retriable, so the
-# list names those that last; whatever else is reported passes.
+# Errors of a consumer that last. librdkafka marks no consumer error as retriable; all others pass.
 _LASTING = (
     KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -44,14 +44,14 @@ UNDELIVERABLE = (
     KafkaError.INVALID_RECORD,
     KafkaError.POLICY_VIOLATION,
 )
-"""Codes of records that are not taken however often they are sent; a person must mend it."""
+"""Codes of records that no broker takes, however often they are sent; a person must mend it."""
 
 
 class ErrorWatch:
-    """Takes librdkafka's ``error_cb`` and raises in the calling thread what cannot heal.
+    """An ``error_cb`` of librdkafka's that raises in the calling thread what cannot heal.
 
     Args:
-        report: told of errors that may heal, such as a broker that is away, now and then:
+        report: receives errors that may heal, such as a broker that is away, now and then:
             librdkafka repeats them with every attempt to connect, up to twenty times a second.
         clock: seconds that never go back.
     """
@@ -85,7 +85,7 @@ class ErrorWatch:
 
 
 def _find_cause(error: KafkaError) -> int:
-    """Return the code of an error; of a fatal one, of what librdkafka names in its text only."""
+    """Return the code of an error; of a fatal one, the code that only its text names."""
     if error.code() == KafkaError._FATAL:
         for code in _HOPELESS:
             if code != KafkaError._FATAL and KafkaError(code).str() in error.str():
@@ -97,6 +97,20 @@ def raise_if_lasting(error: KafkaError, topic: str) -> None:
     """Raise StreamError for an error of a consumer that does not pass by itself."""
     if error.fatal() or error.code() in _LASTING:
         raise StreamError(f"cannot read {topic}: {error.str()}")
+
+
+def poll_batch(
+    consumer: Consumer, size: int, timeout: float, watch: ErrorWatch
+) -> list[KafkaMessage]:
+    """Return up to ``size`` messages, waiting up to ``timeout`` seconds for the first.
+
+    Raises:
+        KafkaRefused: the broker refuses us for good.
+    """
+    # consume(n, t) waits for n messages or all of t; so wait for one, then take what is there.
+    first = consumer.poll(timeout)
+    watch.raise_if_hopeless()
+    return [] if first is None else [first, *consumer.consume(size - 1, 0)]
 
 
 @contextmanager

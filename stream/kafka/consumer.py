@@ -1,10 +1,14 @@
-"""The one consumer loop of every service.
+"""The one consumer loop of every service. What happens to a batch, in this order:
 
-The order is fixed: the handler's effects (dead letters delivered, rows committed, answers sent),
-then the offsets. A crash between the two repeats records, and handlers make repetition harmless.
+1. Its records are polled.
+2. The handler's effects: dead letters delivered, rows committed, answers delivered.
+3. Its offsets are committed to Kafka: at least every half second, before partitions are revoked,
+   and at the end. Nobody waits for the answer.
+
+A crash between 2 and 3 repeats records, and handlers make repetition harmless.
 
 A handler that keeps positions of its own, in the transaction of what it writes, says where each
-partition begins (``place``). Kafka's offsets then only tell others how far it is.
+partition starts (``find_starts``). Kafka's offsets then only show others how far it is.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,16 +25,17 @@ from confluent_kafka.admin import AdminClient
 
 from stream.errors import DependencyDown, KafkaRefused, KafkaUnavailable, PartitionLost
 from stream.health import Health, Partition
-from stream.kafka.connection import ErrorWatch, backoff, raise_if_lasting
+from stream.kafka.connection import ErrorWatch, backoff, poll_batch, raise_if_lasting
 from stream.kafka.offsets import OffsetRange, TopicWatch, read_ranges
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
 
 Handle = Callable[[Sequence[Record]], None]
-Place = Callable[[Sequence[OffsetRange], Callable[[], Sequence[OffsetRange]]], Mapping[int, int]]
-"""Returns the offset at which each of some partitions begins, by number.
-
-It takes what Kafka holds of them, and what asks Kafka once more.
+FindStarts = Callable[
+    [Sequence[OffsetRange], Callable[[], Sequence[OffsetRange]]], Mapping[int, int]
+]
+"""Takes the ranges that Kafka holds of partitions, and a function that reads these again; returns
+the offset at which each partition starts, by number.
 """
 
 _POLL_SECONDS = 0.1
@@ -38,7 +43,7 @@ _COMMIT_SECONDS = 0.5
 _QUEUED_MESSAGES = 5_000  # of each partition
 _QUEUED_KILOBYTES = 4_096
 _STATISTICS_SECONDS = 1.0
-_LEAVE_SECONDS = 5.0  # then a cluster that does not answer is left without a word
+_CLOSE_SECONDS = 5.0  # then a cluster that does not answer is left without leaving the group
 _LOST_SECONDS = 1.0  # in which the group tells a process that was away who reads what now
 
 
@@ -50,9 +55,9 @@ class RecordConsumer:
     processes of one group.
 
     Args:
-        place: asked whenever partitions are assigned, and again after ``PartitionLost``. Without
-            it, reading goes on at the group's offsets in Kafka.
-        health: told what the loop does; without it nobody is.
+        find_starts: called whenever partitions are assigned, and again after ``PartitionLost``.
+            Without it, reading goes on at the group's offsets in Kafka.
+        health: receives the loop's progress; optional.
     """
 
     def __init__(
@@ -63,35 +68,35 @@ class RecordConsumer:
         group: str,
         instance: str,
         batch_size: int,
-        place: Place | None = None,
+        find_starts: FindStarts | None = None,
         health: Health | None = None,
     ) -> None:
         self._settings = settings
         self._topic = topic
         self._batch_size = batch_size
-        self._place = place
+        self._find_starts = find_starts
         self._health = health or Health(monotonic)
         self._admin: AdminClient | None = None
-        self._unplaced: list[int] = []
+        self._without_start: list[int] = []  # partitions that are assigned, but not read yet
         self._topic_watch: TopicWatch | None = None
         self._log = structlog.get_logger().bind(topic=topic, group=group)
         self._watch = ErrorWatch(
             settings.bootstrap_servers,
             report=lambda reason: self._log.warning("Kafka is in trouble", error=reason),
         )
-        self._due: dict[Partition, int] = {}
-        self._in_hand: set[Partition] = set()  # of the batch, as far as they are still ours
+        self._uncommitted: dict[Partition, int] = {}
+        self._batch_partitions: set[Partition] = set()  # as far as they are still ours
         self._committed_at = 0.0
         config: dict[str, Any] = {
             "group.id": group,
             "group.instance.id": f"{group}-{instance}",
             "enable.auto.commit": False,
             # A position that Kafka does not hold is never replaced by a guess: that would skip.
-            "auto.offset.reset": "earliest" if place is None else "error",
+            "auto.offset.reset": "earliest" if find_starts is None else "error",
             "session.timeout.ms": 6000,
             # The default of 1 s leaves the CPU idle while records wait.
             "fetch.queue.backoff.ms": 2,
-            # What waits in memory, beside the batch in hand, when much waits in Kafka.
+            # What is prefetched into memory, beside the batch in hand.
             "queued.min.messages": _QUEUED_MESSAGES,
             "queued.max.messages.kbytes": _QUEUED_KILOBYTES,
             "isolation.level": "read_committed",
@@ -112,8 +117,8 @@ class RecordConsumer:
         """Consume until ``stop`` is set, then commit and leave.
 
         Args:
-            handle: takes a batch; it is called again with the same list on DependencyDown, and
-                what it does not want after PartitionLost is dropped.
+            handle: takes a batch. After DependencyDown it is called again with the same list;
+                after PartitionLost the batch is dropped.
             stop: ends the loop after the batch in hand.
             when_idle: called about ten times a second while no records come.
 
@@ -130,28 +135,28 @@ class RecordConsumer:
         try:
             while not stop.is_set():
                 self._health.heartbeat()
-                if self._unplaced:
-                    self._begin(stop)
+                if self._without_start:
+                    self._start_partitions(stop)
                 elif records := self._poll():
                     self._handle(handle, records, stop)
                 else:
                     when_idle()
                 if self._topic_watch is not None and self._topic_watch.was_recreated():
-                    self._look_again()
-                if self._due and monotonic() - self._committed_at > _COMMIT_SECONDS:
+                    self._restart_partitions()
+                if self._uncommitted and monotonic() - self._committed_at > _COMMIT_SECONDS:
                     self._commit()
             self._commit()
         finally:
-            self._leave()
+            self._close()
 
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        parts = [one.partition for one in partitions]
-        self._log.info("partitions assigned", partitions=parts)
-        if self._place is not None and parts:
-            # Asking for positions may take long, and must not hold the group up: begin later.
-            self._set_aside(parts)
+        numbers = [partition.partition for partition in partitions]
+        self._log.info("partitions assigned", partitions=numbers)
+        if self._find_starts is not None and numbers:
+            # Finding the starts may take long, and must not hold the group up: start later.
+            self._hold_back(numbers)
         else:
-            self._health.begin({(self._topic, part): None for part in parts})
+            self._health.begin({(self._topic, number): None for number in numbers})
 
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         """Commit what was handled, so that whoever reads these partitions next goes on there.
@@ -159,21 +164,24 @@ class RecordConsumer:
         librdkafka gives the partitions back when this commit is answered.
         """
         self._commit()
-        self._let_go(partitions)
+        self._forget(partitions)
 
     def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         """Commit nothing: another member may be further already."""
-        self._let_go(partitions)
+        self._forget(partitions)
 
-    def _let_go(self, partitions: list[TopicPartition]) -> None:
-        gone = {(one.topic, one.partition) for one in partitions}
-        self._due = {one: offset for one, offset in self._due.items() if one not in gone}
-        self._in_hand -= gone
-        self._unplaced = []
+    def _forget(self, partitions: list[TopicPartition]) -> None:
+        for partition in partitions:
+            self._uncommitted.pop((partition.topic, partition.partition), None)
+            self._batch_partitions.discard((partition.topic, partition.partition))
+        self._without_start = []
         self._health.prepare()
 
     def _on_statistics(self, text: str) -> None:
-        """Note what librdkafka knows without asking anybody, once a second."""
+        """Note whether the group is reached and where partitions end, once a second.
+
+        librdkafka knows it without asking; its errors never say that all is well again.
+        """
         statistics = orjson.loads(text)
         if statistics["cgrp"]["state"] == "up":
             self._health.regain_kafka()
@@ -184,23 +192,22 @@ class RecordConsumer:
             )
         known = statistics["topics"].get(self._topic, {}).get("partitions", {})
         # Up to the last stable offset: an open transaction of somebody else cannot be read.
-        self._health.see_ends(
-            {(self._topic, int(part)): values["ls_offset"] for part, values in known.items()}
-        )
+        ends = {(self._topic, int(number)): held["ls_offset"] for number, held in known.items()}
+        self._health.see_ends(ends)
 
-    def _set_aside(self, parts: list[int]) -> None:
+    def _hold_back(self, partitions: list[int]) -> None:
         """Keep the partitions as a member of the group, but read nothing of them yet."""
-        self._unplaced = parts
+        self._without_start = partitions
         self._consumer.assign([])
         self._health.prepare()
 
-    def _begin(self, stop: Event) -> None:
-        """Begin to read the assigned partitions where ``place`` says."""
+    def _start_partitions(self, stop: Event) -> None:
+        """Read the assigned partitions from where ``find_starts`` says."""
         for delay in backoff():
-            if stop.is_set() or not self._unplaced:
+            if stop.is_set() or not self._without_start:
                 return
             try:
-                starts = self._ask_starts(self._unplaced)
+                starts = self._read_starts(self._without_start)
             except KafkaRefused:
                 raise
             except (DependencyDown, KafkaUnavailable) as error:
@@ -210,39 +217,34 @@ class RecordConsumer:
                 self._wait(delay, stop)
                 continue
             self._log.info("reading begins", offsets=starts)
-            self._unplaced = []
+            self._without_start = []
             self._consumer.assign([TopicPartition(self._topic, *start) for start in starts.items()])
             self._health.mark_recovered()
-            begun = {(self._topic, part): start for part, start in starts.items()}
-            self._due.update(begun)  # a process that was killed may have committed less
-            self._health.begin(begun)
+            started = {(self._topic, number): offset for number, offset in starts.items()}
+            self._uncommitted.update(started)  # a process that was killed may have committed less
+            self._health.begin(started)
             return
 
-    def _ask_starts(self, parts: list[int]) -> dict[int, int]:
-        assert self._place is not None  # noqa: S101 - only then are partitions set aside
+    def _read_starts(self, partitions: list[int]) -> dict[int, int]:
+        assert self._find_starts is not None  # noqa: S101 - only then are partitions held back
         if self._admin is None:
             self._admin = AdminClient(self._settings.client_config() | {"error_cb": self._watch})
-        look = partial(read_ranges, self._admin, self._topic, parts)
-        ranges = look()
-        starts = dict(self._place(ranges, look))
+        read = partial(read_ranges, self._admin, self._topic, partitions)
+        ranges = read()
+        starts = dict(self._find_starts(ranges, read))
         self._topic_watch = TopicWatch(self._admin, ranges[0], monotonic)
         return starts
 
     def _poll(self) -> list[Record]:
-        # consume(n, t) waits for n records or all of t; so wait for one, then take what is there.
-        first = self._consumer.poll(_POLL_SECONDS)
-        self._watch.raise_if_hopeless()
-        if first is None:
-            return []
-        rest = self._consumer.consume(self._batch_size - 1, 0)
-        return [Record.from_kafka(message) for message in [first, *rest] if self._usable(message)]
+        messages = poll_batch(self._consumer, self._batch_size, _POLL_SECONDS, self._watch)
+        return [Record.from_kafka(message) for message in messages if self._is_record(message)]
 
-    def _usable(self, message: KafkaMessage) -> bool:
+    def _is_record(self, message: KafkaMessage) -> bool:
         error = message.error()
         if error is None:
             return True
-        if self._place is not None and error.code() == KafkaError._AUTO_OFFSET_RESET:
-            self._look_again()  # where our position is not in Kafka, ``place`` says so
+        if self._find_starts is not None and error.code() == KafkaError._AUTO_OFFSET_RESET:
+            self._restart_partitions()  # ``find_starts`` explains why Kafka lacks our position
             return False
         self._watch(error)  # losing the membership is reported here, not to error_cb
         self._watch.raise_if_hopeless()
@@ -252,7 +254,7 @@ class RecordConsumer:
     def _handle(self, handle: Handle, records: list[Record], stop: Event) -> None:
         self._health.take_batch()
         ends = {(record.topic, record.partition): record.offset + 1 for record in records}
-        self._in_hand = set(ends)
+        self._batch_partitions = set(ends)
         for delay in backoff():
             try:
                 handle(records)
@@ -260,7 +262,7 @@ class RecordConsumer:
             except PartitionLost as error:
                 self._log.error("batch dropped", error=str(error), records=len(records))
                 self._health.finish_batch({})
-                self._look_again()
+                self._restart_partitions()
                 self._wait(_LOST_SECONDS, stop)
                 return
             except DependencyDown as error:
@@ -270,14 +272,14 @@ class RecordConsumer:
             if stop.is_set():
                 return  # not handled, so not committed: read again at the next start
         # What was taken away meanwhile is another's: our older offsets would move the group back.
-        handled = {one: ends[one] for one in self._in_hand}
-        self._due.update(handled)
+        handled = {partition: ends[partition] for partition in self._batch_partitions}
+        self._uncommitted.update(handled)
         self._health.finish_batch(handled)
 
-    def _look_again(self) -> None:
-        """Drop what was read and ask for the positions again."""
+    def _restart_partitions(self) -> None:
+        """Drop what was read, and find the starts again."""
         if assigned := self._consumer.assignment():
-            self._set_aside([one.partition for one in assigned])
+            self._hold_back([partition.partition for partition in assigned])
 
     def _wait(self, seconds: float, stop: Event) -> None:
         """Stay in the group while waiting; paused partitions deliver nothing."""
@@ -287,19 +289,19 @@ class RecordConsumer:
             self._health.heartbeat()
             # Each time: a rebalance hands out partitions that are not paused.
             assigned = self._consumer.assignment()
-            paused |= {one.partition: one for one in assigned}
+            paused |= {partition.partition: partition for partition in assigned}
             self._consumer.pause(assigned)
             message = self._consumer.poll(_POLL_SECONDS)
             self._watch.raise_if_hopeless()
-            if message is not None and self._usable(message):
+            if message is not None and self._is_record(message):
                 record = Record.from_kafka(message)
                 self._consumer.seek(TopicPartition(record.topic, record.partition, record.offset))
         # Also what was taken away meanwhile: it would come back as paused as it left, for ever.
         self._consumer.resume([*paused.values()])
 
     def _commit(self) -> None:
-        """Ask for the offsets to be kept; waiting for it would stop us whenever Kafka is away."""
-        due, self._due = self._due, {}
+        """Commit without waiting for the answer, which would stop us whenever Kafka is away."""
+        due, self._uncommitted = self._uncommitted, {}
         self._committed_at = monotonic()
         if due:
             offsets = [TopicPartition(*partition, offset) for partition, offset in due.items()]
@@ -314,10 +316,10 @@ class RecordConsumer:
         if error is not None:
             self._watch(error)
 
-    def _leave(self) -> None:
-        """Close the consumer, which waits for the answers to its commits, even for ever."""
+    def _close(self) -> None:
+        """Leave the group, but do not wait for ever for the answers to the last commits."""
         closing = Thread(target=self._consumer.close, daemon=True)
         closing.start()
-        closing.join(_LEAVE_SECONDS)
+        closing.join(_CLOSE_SECONDS)
         if closing.is_alive():
             self._log.warning("left without Kafka's answer; the last records may be read again")

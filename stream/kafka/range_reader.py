@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
 from stream.errors import KafkaUnavailable
-from stream.kafka.connection import ErrorWatch, raise_if_lasting
+from stream.kafka.connection import ErrorWatch, poll_batch, raise_if_lasting
 from stream.kafka.offsets import OffsetRange
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
@@ -19,8 +19,8 @@ _PATIENCE_SECONDS = 30.0
 _BATCH_SIZE = 5_000
 
 
-def read_span(settings: KafkaSettings, ranges: Sequence[OffsetRange]) -> Iterator[Record]:
-    """Yield the records of a topic's ranges one by one; see ``read_batches``."""
+def read_records(settings: KafkaSettings, ranges: Sequence[OffsetRange]) -> Iterator[Record]:
+    """Yield the records of a topic's ranges that were not deleted; see ``read_batches``."""
     return chain.from_iterable(read_batches(settings, ranges, when_deleted="earliest"))
 
 
@@ -30,69 +30,58 @@ def read_batches(
     *,
     when_deleted: Literal["earliest", "error"],
 ) -> Iterator[Sequence[Record]]:
-    """Yield the records of a topic's ranges, in order within each partition, committed ones only.
+    """Yield the committed records of a topic's ranges, in order within each partition.
 
     No offset is committed, and what comes later is not read.
 
     Args:
-        when_deleted: what to do where the next record is gone: go on at the ``earliest`` that is
-            left, or raise an ``error``.
+        when_deleted: what to do where the next record was deleted: go on at the ``earliest`` that
+            is left, or raise an ``error``.
 
     Raises:
         KafkaUnavailable: nothing arrives for half a minute.
         StreamError: the topic cannot be read.
     """
-    ends = {one.partition: one.high for one in ranges if one.low < one.high}
+    unread = [wanted for wanted in ranges if wanted.low < wanted.high]
+    ends = {wanted.partition: wanted.high for wanted in unread}
     watch = ErrorWatch(settings.bootstrap_servers)
     consumer = Consumer(_configure(settings, watch) | {"auto.offset.reset": when_deleted})
     try:
-        consumer.assign(
-            [
-                TopicPartition(one.topic, one.partition, one.low)
-                for one in ranges
-                if one.partition in ends
-            ]
-        )
+        consumer.assign([TopicPartition(topic, number, low) for topic, number, _, low, _ in unread])
         heard_at = monotonic()
         while ends:
-            messages = _poll(consumer)
-            watch.raise_if_hopeless()
-            batch, finished = _sort(messages, ends)
+            messages = poll_batch(consumer, _BATCH_SIZE, _POLL_SECONDS, watch)
+            batch, finished = _separate(messages, ends)
             if batch or finished:
                 heard_at = monotonic()
             else:
                 _refuse_silence(monotonic() - heard_at, watch, settings)
             if batch:
                 yield batch
-            for part in finished:
-                del ends[part]
+            for number in finished:
+                del ends[number]
                 # What is still written to it would hide that the others are silent.
-                consumer.incremental_unassign([TopicPartition(ranges[0].topic, part)])
+                consumer.incremental_unassign([TopicPartition(ranges[0].topic, number)])
     finally:
         consumer.close()
 
 
-def _poll(consumer: Consumer) -> list[KafkaMessage]:
-    first = consumer.poll(_POLL_SECONDS)
-    return [] if first is None else [first, *consumer.consume(_BATCH_SIZE - 1, 0)]
-
-
-def _sort(
+def _separate(
     messages: Sequence[KafkaMessage], ends: Mapping[int, int]
 ) -> tuple[list[Record], set[int]]:
     """Return the records below ``ends``, and the partitions that were read up to there."""
     records, finished = [], set()
     for message in messages:
-        part, offset, error = message.partition() or 0, message.offset() or 0, message.error()
-        end = ends.get(part, -1)
+        number, offset, error = message.partition() or 0, message.offset() or 0, message.error()
+        end = ends.get(number, -1)
         if error is not None and error.code() != KafkaError._PARTITION_EOF:
             raise_if_lasting(error, message.topic() or "")
             continue
         if error is None and offset < end:
             records.append(Record.from_kafka(message))
         # The last record may be one of Kafka's own, which only the end of the partition tells.
-        if part in ends and offset + (error is None) >= end:
-            finished.add(part)
+        if number in ends and offset + (error is None) >= end:
+            finished.add(number)
     return records, finished
 
 
@@ -102,7 +91,7 @@ def _configure(settings: KafkaSettings, watch: ErrorWatch) -> dict[str, Any]:
         "enable.auto.commit": False,
         "enable.partition.eof": True,
         "fetch.queue.backoff.ms": 2,  # the default of 1 s leaves the CPU idle
-        "queued.max.messages.kbytes": 16_384,  # what waits in memory beside the batch in hand
+        "queued.max.messages.kbytes": 16_384,  # prefetched into memory beside the batch in hand
         "isolation.level": "read_committed",
         "error_cb": watch,
     }

@@ -1,12 +1,11 @@
-"""A Kafka record at our border: bytes, headers and where they stood."""
+"""A Kafka record at our border: bytes, headers and position."""
 
 from dataclasses import dataclass, field
 from operator import methodcaller
 
 from confluent_kafka import Message as KafkaMessage
 
-from schemas.errors import SchemaError
-from schemas.messages.dead_letter import DeadLetter, Headers
+from schemas.messages.dead_letter import Headers
 
 # message.headers() returns a result and leaves an exception set when a name is not UTF-8. Python
 # checks for that in calls made from C, as methodcaller's are, but not in its own optimised ones.
@@ -48,20 +47,6 @@ class Record:
             self._by_name = dict(reversed(self.headers))  # of equal names, the first counts
         value = self._by_name.get(name)
         return value.decode("ascii") if value is not None and value.isascii() else None
-
-    def to_dead_letter(self, error: SchemaError) -> DeadLetter:
-        """Keep the record and add why it could not be used."""
-        return DeadLetter(
-            error.reason,
-            error.field,
-            self.topic,
-            self.partition,
-            self.offset,
-            self.timestamp,
-            self.key,
-            self.value,
-            self.headers,
-        )
 
 
 def _read_headers(message: KafkaMessage) -> Headers | None:

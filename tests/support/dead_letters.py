@@ -7,7 +7,7 @@ from confluent_kafka.admin import AdminClient
 
 from schemas.messages.dead_letter import DeadLetter
 from stream.kafka.offsets import OffsetRange, read_ranges
-from stream.kafka.range_reader import read_span
+from stream.kafka.range_reader import read_records
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import Topics
@@ -56,4 +56,4 @@ def read_topic(settings: KafkaSettings, topic: str) -> list[Record]:
         lambda: all(map(is_settled, read_ranges(admin, topic))), f"{topic} has open transactions"
     )
     consumer.close()
-    return list(read_span(settings, read_ranges(admin, topic)))
+    return list(read_records(settings, read_ranges(admin, topic)))

@@ -78,7 +78,7 @@ def write(
         server={"database_url": database},
     )
     written = _copy(folder, settings, window, now, allow_gap=allow_gap, quiet=as_json)
-    added = sum(part.records for part in written.parts)
+    added = sum(file.records for file in written.files)
     if as_json:
         facts = {"added": added, "removed": written.removed}
         typer.echo(json.dumps(facts | _to_json(written.manifest)))
@@ -86,7 +86,7 @@ def write(
     for name in written.removed:
         typer.echo(f"removed {name}, which an interrupted run had left")
     _print(written.manifest)
-    typer.echo(f"added {added:,} records; files: {len(written.parts)}")
+    typer.echo(f"added {added:,} records; files: {len(written.files)}")
 
 
 @app.command()
@@ -148,7 +148,7 @@ def _copy(
 
 def _print(manifest: "ArchiveManifest") -> None:
     typer.echo(
-        f"{manifest.topic}: {manifest.records:,} records in {len(manifest.parts)} files, "
+        f"{manifest.topic}: {manifest.records:,} records in {len(manifest.files)} files, "
         f"{manifest.size:,} bytes"
     )
     for one in manifest.ranges:
@@ -166,7 +166,7 @@ def _to_json(manifest: "ArchiveManifest") -> dict[str, Any]:
         "topic": manifest.topic,
         "log_id": manifest.log_id,
         "records": manifest.records,
-        "files": len(manifest.parts),
+        "files": len(manifest.files),
         "bytes": manifest.size,
         "extents": [
             {"partition": one.partition, "low": one.low, "high": one.high}

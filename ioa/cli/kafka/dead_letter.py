@@ -37,10 +37,10 @@ def list_letters(
     A reason may quote what was sent. Example: ioa dead-letters list --field label
     """
     from ioa.cli.kafka.dead_letter_reports import describe_entry, to_json
-    from stream.dead_letters.reader import DeadLetters
+    from stream.dead_letters.reader import DeadLetterReader
 
     kafka = load_settings(config, kafka={"bootstrap_servers": bootstrap, "prefix": prefix}).kafka
-    survey = DeadLetters(kafka).survey()
+    survey = DeadLetterReader(kafka).scan()
     found = sorted(survey.select(field=field, client=client), key=lambda one: one.written_at)
     sent, shown = survey.sent_again, found[-limit:]
     if as_json:
@@ -70,12 +70,12 @@ def show(
     Example: ioa dead-letters show 0:41 --body
     """
     from ioa.cli.kafka.dead_letter_reports import print_letter, to_json
-    from stream.dead_letters.reader import DeadLetters, Position
+    from stream.dead_letters.reader import DeadLetterReader, Position
 
     wanted = Position.parse(position)
     kafka = load_settings(config, kafka={"bootstrap_servers": bootstrap, "prefix": prefix}).kafka
-    letters = DeadLetters(kafka)
-    survey = letters.survey()
+    letters = DeadLetterReader(kafka)
+    survey = letters.scan()
     if wanted not in survey.positions:
         raise StreamError(f"{wanted} {letters.explain_absence(wanted, survey)}")
     (entry,) = letters.read([wanted])
@@ -115,7 +115,7 @@ def retry(
     import time
 
     from stream.dead_letters.reader import Position
-    from stream.dead_letters.retry import Retrying
+    from stream.dead_letters.retry import DeadLetterRetry
 
     if every == bool(positions):
         raise typer.BadParameter("name positions, or --all")
@@ -123,7 +123,7 @@ def retry(
         raise typer.BadParameter("--field and --client-id belong to --all")
     wanted = [Position.parse(text) for text in positions or ()]
     kafka = load_settings(config, kafka={"bootstrap_servers": bootstrap, "prefix": prefix}).kafka
-    turn = Retrying(kafka, time.time)
+    turn = DeadLetterRetry(kafka, time.time)
     if every:
         wanted = [one.position for one in turn.find_unsent(field=field, client=client)]
         if wanted and not yes:

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 def describe_entry(entry: "Entry", sent_again: Set[Origin]) -> str:
     """Return one line about a dead letter."""
-    from stream.dead_letters.reader import describe_origin
+    from stream.dead_letters.writer import format_origin
 
     letter = entry.letter
     parts = [
         str(entry.position),
         _format_time(entry.written_at),
-        describe_origin(letter.origin),
+        format_origin(letter.origin),
         entry.client_id or "-",
         letter.field or "-",
         letter.reason,

@@ -19,7 +19,8 @@ from client_autoencoder.encoders.training import TrainedAutoencoder
 from client_autoencoder.errors import ClientError
 from client_autoencoder.images.batches import ImageBatch
 from schemas.models.encoder_manifest import TrainingData
-from stream.artefacts.encoder_files import ArtefactError, read_encoder
+from stream.artefacts.checksums import ArtefactError
+from stream.artefacts.encoder_files import read_encoder
 
 DATA = TrainingData("made", "a" * 64, images=150, origin="private")
 # The sum of the file that this made before there were int8 weights.

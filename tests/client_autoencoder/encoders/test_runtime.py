@@ -12,7 +12,8 @@ from client_autoencoder.encoders.runtime import Encoder
 from client_autoencoder.errors import ClientError
 from client_autoencoder.images.batches import ImageBatch
 from schemas.quantiser import dequantise
-from stream.artefacts.encoder_files import ArtefactError, read_encoder
+from stream.artefacts.checksums import ArtefactError
+from stream.artefacts.encoder_files import read_encoder
 
 LIGHT_CLIENT = """
 import json, sys, time

@@ -25,6 +25,7 @@ from server_classifier.store.database import ensure_current, open_database, read
 from server_classifier.store.errors import PositionError
 from server_classifier.store.positions import list_positions
 from server_classifier.store.registry.entries import add_client, add_encoder
+from stream.dead_letters.writer import DeadLetterWriter
 from stream.errors import DeliveryFailed, PartitionLost
 from stream.exchange.responder import Responder
 from stream.kafka.consumer import RecordConsumer
@@ -66,7 +67,10 @@ class Deployment:
 
     def make_responder(self, kind: type[Responder] = Responder) -> Responder:
         publisher = Publisher(self.kafka)
-        return kind(publisher, self.topics, clock=time.time, random=token_bytes)
+        dead_letter = DeadLetterWriter(publisher, self.topics).write
+        return kind(
+            publisher, self.topics, dead_letter=dead_letter, clock=time.time, random=token_bytes
+        )
 
     def ingest(
         self,
@@ -103,7 +107,7 @@ class Deployment:
             group=f"{self.kafka.prefix}.ingest-{name}",
             instance="0",
             batch_size=500,
-            place=positions.take,
+            find_starts=positions.take,
         )
         consumer.run(handle, stop)
 

@@ -8,9 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from stream.archive import files as archive_parts
+from stream.archive import files as archive_files
 from stream.archive.checking import verify_archive
-from stream.archive.manifest import MANIFEST, UNFINISHED, ArchiveError, Gap, read_manifest
+from stream.archive.manifest import (
+    MANIFEST,
+    UNFINISHED,
+    ArchivedRange,
+    ArchiveError,
+    read_manifest,
+)
 from stream.archive.source import ArchiveSource
 from stream.archive.writing import write_archive
 from stream.errors import StreamError
@@ -51,9 +57,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive_parts, "PIECE_RECORDS", 3)
-    monkeypatch.setattr(archive_parts, "PART_RECORDS", 10)
+def small_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive_files, "GROUP_RECORDS", 3)
+    monkeypatch.setattr(archive_files, "FILE_RECORDS", 10)
 
 
 def test_every_kind_of_record_comes_back_byte_for_byte(
@@ -98,13 +104,13 @@ def test_others_may_not_read_it(settings: KafkaSettings, folder: Path) -> None:
     assert [file.name for file in folder.iterdir() if file.stat().st_mode & 0o077] == []
 
 
-@pytest.mark.usefixtures("small_parts")
+@pytest.mark.usefixtures("small_files")
 def test_what_came_later_is_added(settings: KafkaSettings, folder: Path) -> None:
     for count in (25, 1, 40):
         send(settings, list(number_bodies(count)))
-        assert sum(part.records for part in write(folder, settings).parts) == count
+        assert sum(file.records for file in write(folder, settings).files) == count
     manifest = read_manifest(folder)
-    assert [part.records for part in manifest.parts] == [12, 12, 1, 1, 12, 12, 12, 4]
+    assert [file.records for file in manifest.files] == [12, 12, 1, 1, 12, 12, 12, 4]
     assert read_archive(folder) == read_kafka(settings)
     assert verify_archive(folder).findings == []
 
@@ -113,11 +119,11 @@ def test_without_anything_new_it_stays(settings: KafkaSettings, folder: Path) ->
     send(settings, KINDS)
     write(folder, settings)
     before = list_files(folder)
-    assert write(folder, settings).parts == []
+    assert write(folder, settings).files == []
     assert list_files(folder) == before
 
 
-@pytest.mark.usefixtures("small_parts")
+@pytest.mark.usefixtures("small_files")
 def test_windows_hold_what_kafka_has_in_them(settings: KafkaSettings, folder: Path) -> None:
     for _ in range(3):
         send(settings, list(number_bodies(24)))
@@ -168,8 +174,8 @@ def test_after_a_crash_between_two_renamings_it_goes_on(
     manifest.write_bytes(before)
     assert verify_archive(folder).findings == []
     assert read_archive(folder) == held
-    part = read_manifest(folder).parts[0].name  # as if this renaming had not happened either
-    (folder / part).rename(folder / f"{part}{UNFINISHED}")
+    name = read_manifest(folder).files[0].name  # as if this renaming had not happened either
+    (folder / name).rename(folder / f"{name}{UNFINISHED}")
     write(folder, settings)
     assert verify_archive(folder).findings == []
     assert read_archive(folder) == read_kafka(settings)
@@ -205,10 +211,10 @@ def test_a_gap_is_refused_or_noted(settings: KafkaSettings, learning: str, folde
         write(folder, settings)
     assert list_files(folder) == before
     written = write(folder, settings, allow_gap=True)
-    assert written.manifest.gaps == (Gap(0, 5, 10),)
+    assert written.manifest.gaps == (ArchivedRange(0, 5, 10),)
     assert [one.offset for one in read_archive(folder)[0]] == [0, 1, 2, 3, 4, 10, 11, 12, 13, 14]
     assert verify_archive(folder).findings == []
-    assert ArchiveSource(folder, Window()).gaps == [Gap(0, 5, 10)]
+    assert ArchiveSource(folder, Window()).gaps == [ArchivedRange(0, 5, 10)]
     assert ArchiveSource(folder, Window(10, None)).gaps == []
 
 
@@ -314,7 +320,7 @@ def _make_noise(count: int, size: int) -> list[bytes]:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from stream import archive_parts
+from stream.archive import files
 from stream.archive.writing import write_archive
 from stream.replay.kafka_source import KafkaSource
 from stream.kafka.settings import KafkaSettings
@@ -327,7 +333,7 @@ class Mortal(KafkaSource):
         yield from super().read(ranges)
         os.kill(os.getpid(), signal.SIGKILL)
 
-archive_parts.PIECE_RECORDS, archive_parts.PART_RECORDS = 3, 10
+files.GROUP_RECORDS, files.FILE_RECORDS = 3, 10
 settings = KafkaSettings(bootstrap_servers=sys.argv[1], prefix=sys.argv[2])
 source = Mortal(settings, Topics(settings.prefix).learning.name, Window())
 write_archive(Path(sys.argv[3]), source, {}, now=NOW)
@@ -357,7 +363,7 @@ def test_a_killed_writer_leaves_what_was_there(
     assert verify_archive(folder).findings == []
 
 
-def test_an_extent_reaches_behind_kafkas_own_records(
+def test_a_range_reaches_behind_kafkas_own_records(
     settings: KafkaSettings, learning: str, folder: Path
 ) -> None:
     """The end of a transaction takes an offset; what follows it is not missing anything."""
@@ -374,5 +380,5 @@ def test_an_extent_reaches_behind_kafkas_own_records(
     source = ArchiveSource(folder, Window())
     assert source.ranges[2] == OffsetRange(learning, 2, source.ranges[2].log_id, 0, 4)
     assert [one.offset for one in read_archive(folder)[2]] == [0, 2]
-    assert write(folder, settings).parts == []
+    assert write(folder, settings).files == []
     assert verify_archive(folder).findings == []

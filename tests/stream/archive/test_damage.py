@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.archive import files as archive_parts
+from stream.archive import files as archive_files
 from stream.archive.checking import verify_archive
 from stream.archive.manifest import ArchiveError, ArchiveManifest
 from stream.archive.source import ArchiveSource
@@ -26,13 +26,13 @@ SECOND = "part-000002.parquet"
 
 @pytest.fixture(scope="module")
 def original(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """The files of an archive of 40 records in four parts."""
+    """The files of an archive of 40 records in four files."""
     settings = make_topics(kafka, "damage")
     send(settings, list(number_bodies(40)), partition=0)
     folder = tmp_path_factory.mktemp("archives") / "archive"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(archive_parts, "PIECE_RECORDS", 5)
-        patch.setattr(archive_parts, "PART_RECORDS", 10)
+        patch.setattr(archive_files, "GROUP_RECORDS", 5)
+        patch.setattr(archive_files, "FILE_RECORDS", 10)
         write(folder, settings)
     return list_files(folder)
 
@@ -78,7 +78,7 @@ def test_a_sound_archive_has_no_findings(folder: Path) -> None:
         (Path.unlink, "is missing, and the 10 records in it"),
     ],
 )
-def test_a_damaged_part_is_named_and_nothing_is_given_out(
+def test_a_damaged_file_is_named_and_nothing_is_given_out(
     folder: Path, damage: Callable[[Path], None], words: str
 ) -> None:
     damage(folder / SECOND)
@@ -90,7 +90,7 @@ def test_a_damaged_part_is_named_and_nothing_is_given_out(
         next(source.read(source.ranges))
 
 
-def test_a_part_that_is_not_needed_may_be_damaged(folder: Path) -> None:
+def test_a_file_that_is_not_needed_may_be_damaged(folder: Path) -> None:
     flip(folder / "part-000001.parquet")
     assert sum(map(len, read_archive(folder, Window(35, None)).values())) == 5
 
@@ -160,7 +160,7 @@ def test_a_manifest_that_says_something_else_is_refused(
         ArchiveSource(folder, Window())
 
 
-def test_a_manifest_with_other_counts_than_a_part_is_found(folder: Path) -> None:
+def test_a_manifest_with_other_counts_than_a_file_is_found(folder: Path) -> None:
     def change(document: dict[str, object]) -> None:
         document["parts"][1]["stretches"][0]["latest"] += 1  # type: ignore[index]
 

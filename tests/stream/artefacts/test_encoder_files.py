@@ -13,7 +13,8 @@ from schemas.models.encoder_manifest import (
     QuantiserRange,
     TrainingData,
 )
-from stream.artefacts.encoder_files import ArtefactError, read_encoder, sha256_of
+from stream.artefacts.checksums import ArtefactError, sha256_of
+from stream.artefacts.encoder_files import read_encoder
 
 ONNX_BYTES = b"the graph" * 50_000
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from stream.broker.class_path import verified_class_path
 from stream.broker.download import fetch_jars
 from stream.broker.errors import BrokerError
-from stream.broker.jars import default_repository, read_lock, verified_class_path
+from stream.broker.jars import default_repository, read_lock
 from stream.broker.jvm import find_java
 from tests.support.maven_proxy import Interceptor, intercept_maven
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from schemas.messages import headers as names
-from stream.dead_letters.reader import DeadLetters, Position
-from stream.dead_letters.retry import Retrying
+from stream.dead_letters.reader import DeadLetterReader, Position
+from stream.dead_letters.retry import DeadLetterRetry
 from stream.errors import DeliveryFailed, StreamError, TopicMissing
 from stream.exchange.codec import find_first_offset, identify_sender
 from stream.kafka.record import Record
@@ -37,37 +37,37 @@ def dead_letters(settings: KafkaSettings) -> str:
     return Topics(settings.prefix).dead_letters.name
 
 
-def take_turn(settings: KafkaSettings) -> Retrying:
-    return Retrying(settings, lambda: NOW)
+def begin_retry(settings: KafkaSettings) -> DeadLetterRetry:
+    return DeadLetterRetry(settings, lambda: NOW)
 
 
 def at(*offsets: int) -> list[Position]:
     return [Position(0, offset) for offset in offsets]
 
 
-def test_a_survey_tells_everything_but_the_bodies(settings: KafkaSettings) -> None:
-    buried = [
+def test_a_scan_tells_everything_but_the_bodies(settings: KafkaSettings) -> None:
+    letters = [
         make_dead_letter(settings, 7),
         make_dead_letter(settings, 8, field=None, headers=[], value=b""),
     ]
-    publish_dead_letters(settings, buried)
-    survey = DeadLetters(settings).survey()
-    assert [one.letter for one in survey.entries] == [replace(one, value=None) for one in buried]
-    assert [one.position for one in survey.entries] == at(0, 1)
-    assert [(one.client_id, one.size) for one in survey.entries] == [("radiology-1", 6), (None, 0)]
+    publish_dead_letters(settings, letters)
+    scan = DeadLetterReader(settings).scan()
+    assert [one.letter for one in scan.entries] == [replace(one, value=None) for one in letters]
+    assert [one.position for one in scan.entries] == at(0, 1)
+    assert [(one.client_id, one.size) for one in scan.entries] == [("radiology-1", 6), (None, 0)]
 
 
 def test_a_client_written_from_the_paper_is_found_in_the_body(settings: KafkaSettings) -> None:
     body = b'{"message": {"clientID": "app2"}}'
     publish_dead_letters(settings, [make_dead_letter(settings, headers=[], value=body)])
-    assert DeadLetters(settings).survey().entries[0].client_id == "app2"
+    assert DeadLetterReader(settings).scan().entries[0].client_id == "app2"
 
 
 def test_reading_brings_the_bodies_of_those_that_are_wanted(settings: KafkaSettings) -> None:
-    buried = [make_dead_letter(settings, number, value=b"%d" % number) for number in range(4)]
-    publish_dead_letters(settings, buried)
-    found = list(DeadLetters(settings).read(at(1, 3)))
-    assert [one.letter for one in found] == [buried[1], buried[3]]
+    letters = [make_dead_letter(settings, number, value=b"%d" % number) for number in range(4)]
+    publish_dead_letters(settings, letters)
+    found = list(DeadLetterReader(settings).read(at(1, 3)))
+    assert [one.letter for one in found] == [letters[1], letters[3]]
 
 
 def test_what_is_no_dead_letter_is_told_apart(settings: KafkaSettings, dead_letters: str) -> None:
@@ -75,10 +75,10 @@ def test_what_is_no_dead_letter_is_told_apart(settings: KafkaSettings, dead_lett
     damaged = [*letter.to_headers()[:-1], (names.ORIGIN_TIMESTAMP, b"yesterday")]
     values = [(b"x", []), (b"x", damaged), (b"x", letter.to_headers())]
     send_raw(settings.bootstrap_servers, dead_letters, values)  # type: ignore[arg-type]
-    survey = DeadLetters(settings).survey()
-    assert sorted(survey.damaged) == at(0, 1)
-    assert [one.position for one in survey.entries] == at(2)
-    report = take_turn(settings).send(at(0))
+    scan = DeadLetterReader(settings).scan()
+    assert sorted(scan.damaged) == at(0, 1)
+    assert [one.position for one in scan.entries] == at(2)
+    report = begin_retry(settings).send(at(0))
     assert (report.sent, [*report.refused]) == ([], at(0))
     assert "is no dead letter: the last headers are not" in report.refused[Position(0, 0)]
 
@@ -86,7 +86,7 @@ def test_what_is_no_dead_letter_is_told_apart(settings: KafkaSettings, dead_lett
 def test_a_missing_topic_is_named(settings: KafkaSettings) -> None:
     elsewhere = settings.model_copy(update={"prefix": "nobody"})
     with pytest.raises(TopicMissing, match=r"nobody\.dead-letters"):
-        DeadLetters(elsewhere)
+        DeadLetterReader(elsewhere)
 
 
 @pytest.mark.parametrize("text", ["", "41", "0:", ":1", "a:1", "0:-1", "0:1:2"])
@@ -100,7 +100,7 @@ def test_the_original_bytes_key_and_headers_go_to_where_they_came_from(
 ) -> None:
     letter = make_dead_letter(settings, 7)
     publish_dead_letters(settings, [letter])
-    report = take_turn(settings).send(at(0))
+    report = begin_retry(settings).send(at(0))
     assert (report.sent, report.refused) == (at(0), {})
     (record,) = read_topic(settings, learning)
     assert (record.key, record.value, record.partition) == (letter.key, letter.value, 2)
@@ -109,24 +109,24 @@ def test_the_original_bytes_key_and_headers_go_to_where_they_came_from(
 
 def test_a_dead_letter_is_sent_again_once(settings: KafkaSettings, learning: str) -> None:
     publish_dead_letters(settings, [make_dead_letter(settings, 1), make_dead_letter(settings, 2)])
-    assert take_turn(settings).send(at(0)).sent == at(0)
-    turn = take_turn(settings)
-    assert [one.position for one in turn.find_unsent()] == at(1)
-    report = turn.send(at(0, 1))
+    assert begin_retry(settings).send(at(0)).sent == at(0)
+    retry = begin_retry(settings)
+    assert [one.position for one in retry.find_unsent()] == at(1)
+    report = retry.send(at(0, 1))
     assert (report.sent, report.refused) == (at(1), {Position(0, 0): "was sent again already"})
     assert len(read_topic(settings, learning)) == 2
-    assert take_turn(settings).send(at(0), force=True).sent == at(0)
+    assert begin_retry(settings).send(at(0), force=True).sent == at(0)
     assert len(read_topic(settings, learning)) == 3
 
 
 def test_of_two_dead_letters_of_one_record_one_is_sent(
     settings: KafkaSettings, learning: str
 ) -> None:
-    """As after a crash between burying and the commit behind it."""
+    """As after a crash between the dead letter and the commit after it."""
     publish_dead_letters(settings, [make_dead_letter(settings, 1), make_dead_letter(settings, 1)])
-    turn = take_turn(settings)
-    assert len(turn.find_unsent()) == 1
-    report = turn.send(at(0, 1))
+    retry = begin_retry(settings)
+    assert len(retry.find_unsent()) == 1
+    report = retry.send(at(0, 1))
     assert (report.sent, [*report.refused]) == (at(0), at(1))
     assert len(read_topic(settings, learning)) == 1
 
@@ -135,7 +135,7 @@ def test_a_topic_that_was_made_again_has_other_records(settings: KafkaSettings) 
     publish_dead_letters(
         settings, [make_dead_letter(settings, 1), make_dead_letter(settings, 1, origin_timestamp=5)]
     )
-    assert take_turn(settings).send(at(0, 1)).sent == at(0, 1)
+    assert begin_retry(settings).send(at(0, 1)).sent == at(0, 1)
 
 
 def test_what_fails_again_is_a_new_dead_letter_with_the_first_identity(
@@ -144,13 +144,13 @@ def test_what_fails_again_is_a_new_dead_letter_with_the_first_identity(
     first = make_dead_letter(settings, 1, origin_partition=0, headers=[])
     publish_dead_letters(settings, [first])
     send_raw(settings.bootstrap_servers, learning, [(b"other", [])] * 5)
-    take_turn(settings).send(at(0))
+    begin_retry(settings).send(at(0))
     (again,) = (one for one in read_topic(settings, learning) if one.value == first.value)
     second = replace(first, origin_offset=again.offset, headers=again.headers)
     publish_dead_letters(settings, [second])
-    turn = take_turn(settings)
-    (unsent,) = turn.find_unsent()
-    turn.send([unsent.position])
+    retry = begin_retry(settings)
+    (unsent,) = retry.find_unsent()
+    retry.send([unsent.position])
     *_, last = read_topic(settings, learning)
     assert last.headers == [(names.FIRST_OFFSET, b"1")]
     original = Record(learning, 0, 1, 0, first.key, first.value, [])
@@ -187,7 +187,7 @@ def test_a_forged_dead_letter_makes_us_write_nowhere(
     publish_dead_letters(
         settings, [make_dead_letter(settings, **changes), make_dead_letter(settings, 5)]
     )
-    report = take_turn(settings).send(at(0, 1))
+    report = begin_retry(settings).send(at(0, 1))
     assert report.sent == at(1), "the other one is sent"
     assert [*report.refused] == at(0)
     assert re.search(reason, report.refused[Position(0, 0)])
@@ -199,7 +199,7 @@ def test_own_topics_that_clients_do_not_write_are_no_target(
     publish_dead_letters(
         settings, [make_dead_letter(settings, origin_topic=dead_letters, origin_partition=0)]
     )
-    assert take_turn(settings).send(at(0)).sent == []
+    assert begin_retry(settings).send(at(0)).sent == []
     assert len(read_topic(settings, dead_letters)) == 1
 
 
@@ -213,7 +213,7 @@ def test_a_question_is_sent_while_somebody_waits(
     publish_dead_letters(
         settings, [make_dead_letter(settings, origin_topic=service, headers=headers)]
     )
-    take_turn(settings).send(at(0))
+    begin_retry(settings).send(at(0))
     assert len(read_topic(settings, service)) == sent
 
 
@@ -221,45 +221,45 @@ def test_what_is_not_there_is_said_with_what_is(settings: KafkaSettings, dead_le
     publish_dead_letters(settings, [make_dead_letter(settings, number) for number in range(3)])
     delete_records(settings.bootstrap_servers, dead_letters, 3)
     publish_dead_letters(settings, [make_dead_letter(settings, 3)])
-    take_turn(settings).send(at(3))
-    report = take_turn(settings).send([*at(1, 4, 99), Position(7, 0)])
+    begin_retry(settings).send(at(3))
+    report = begin_retry(settings).send([*at(1, 4, 99), Position(7, 0)])
     assert report.refused[Position(0, 1)].startswith("is not there; the topic holds 0:3 to 0:")
     assert "was sent again" in report.refused[Position(0, 4)]
     assert "is not there" in report.refused[Position(0, 99)]
     assert "is not there" in report.refused[Position(7, 0)]
 
 
-def test_who_began_earlier_sends_nothing(settings: KafkaSettings, learning: str) -> None:
+def test_a_retry_that_began_earlier_sends_nothing(settings: KafkaSettings, learning: str) -> None:
     publish_dead_letters(settings, [make_dead_letter(settings)])
-    slow, fast = take_turn(settings), take_turn(settings)
+    slow, fast = begin_retry(settings), begin_retry(settings)
     assert fast.send(at(0)).sent == at(0)
     with pytest.raises(DeliveryFailed, match=r"sending stopped before 0:0 .* somebody else"):
         slow.send(at(0))
     assert len(read_topic(settings, learning)) == 1
 
 
-def test_only_who_was_ousted_is_asked_for_another_operator(
+def test_only_a_fenced_retry_asks_about_another_operator(
     settings: KafkaSettings, learning: str
 ) -> None:
     publish_dead_letters(settings, [make_dead_letter(settings, value=bytes(1000))])
-    turn = take_turn(settings)
+    retry = begin_retry(settings)
     change_config(settings.bootstrap_servers, learning, "max.message.bytes", "500")
     with pytest.raises(DeliveryFailed, match="sending stopped before 0:0") as raised:
-        turn.send(at(0))
+        retry.send(at(0))
     assert "somebody else" not in str(raised.value)
 
 
 KILLED = """
 import os, signal, sys
 from stream.dead_letters.reader import Position
-from stream.dead_letters.retry import Retrying
+from stream.dead_letters.retry import DeadLetterRetry
 from stream.kafka.settings import KafkaSettings
 
-class Killed(Retrying):
+class Killed(DeadLetterRetry):
     def _send_batch(self, batch):
         self._producer.begin_transaction()
         for entry in batch:
-            self._send_one(entry)
+            self._produce(entry)
         self._producer.flush()
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -276,9 +276,9 @@ def test_killed_half_way_it_is_sent_once_by_the_next(
     command = [sys.executable, "-c", KILLED, settings.bootstrap_servers, settings.prefix]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == -signal.SIGKILL, result.stderr
-    assert DeadLetters(settings).survey().notes == {}, "what is not committed is not read"
-    turn = take_turn(settings)
-    assert [one.position for one in turn.find_unsent()] == at(0)
-    assert turn.send(at(0)).sent == at(0)
+    assert DeadLetterReader(settings).scan().notes == {}, "what is not committed is not read"
+    retry = begin_retry(settings)
+    assert [one.position for one in retry.find_unsent()] == at(0)
+    assert retry.send(at(0)).sent == at(0)
     assert len(read_topic(settings, learning)) == 1
-    assert take_turn(settings).find_unsent() == []
+    assert begin_retry(settings).find_unsent() == []

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from schemas.errors import SchemaError
 from schemas.messages.message import Reply
+from stream.dead_letters.writer import DeadLetterWriter
 from stream.errors import DeliveryFailed
 from stream.exchange.responder import Responder
 from stream.kafka.producer import Publisher
@@ -21,12 +22,19 @@ MESSAGE_ID = "018f4d2e-7c1a-7bcd-8ef0-123456789abc"
 def test_after_a_failed_flush_everything_goes_once(kafka: str, topic_prefix: str) -> None:
     settings = KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
     topics = Topics(topic_prefix)
-    responder = Responder(Publisher(settings), topics, clock=time.time, random=secrets.token_bytes)
+    publisher = Publisher(settings)
+    responder = Responder(
+        publisher,
+        topics,
+        dead_letter=DeadLetterWriter(publisher, topics).write,
+        clock=time.time,
+        random=secrets.token_bytes,
+    )
     bad = Record(topics.service.name, 0, 7, 0, None, b"junk", [])
     question = Record(topics.service.name, 0, 8, 0, None, b"{}", [])
 
     def respond() -> bool:
-        responder.publish_dead_letters(bad, SchemaError("is junk"))
+        responder.dead_letter(bad, SchemaError("is junk"))
         reply = Reply("nobody", "", datetime.now(UTC), MESSAGE_ID, error="no model yet")
         responder.answer(question, reply)
         try:

@@ -260,7 +260,7 @@ def test_offsets_that_a_killed_process_did_not_commit_are_where_the_next_one_beg
         group=f"{settings.prefix}.test",
         instance="0",
         batch_size=100,
-        place=lambda ranges, _: {offset_range.partition: 1 for offset_range in ranges},
+        find_starts=lambda ranges, _: {offset_range.partition: 1 for offset_range in ranges},
     )
     reading = Thread(target=consumer.run, args=(lambda _: None, stop))
     reading.start()

@@ -1,0 +1,59 @@
+"""Writing dead letters: the record unchanged, the reason and where it stood as headers."""
+
+from collections.abc import Callable
+
+import structlog
+
+from schemas.errors import SchemaError
+from schemas.messages.dead_letter import DeadLetter, Origin
+from stream.kafka.producer import Publisher
+from stream.kafka.record import Record
+from stream.kafka.topics import Topics
+
+
+class DeadLetterWriter:
+    """Queues dead letters on a publisher that others share; who shares it, flushes it.
+
+    Args:
+        on_written: called for each dead letter.
+    """
+
+    def __init__(
+        self, publisher: Publisher, topics: Topics, on_written: Callable[[], None] = lambda: None
+    ) -> None:
+        self._publisher = publisher
+        self._topic = topics.dead_letters
+        self._on_written = on_written
+        self._log = structlog.get_logger()
+
+    def write(self, record: Record, error: SchemaError) -> None:
+        """Queue a dead letter; the log names its origin and field only.
+
+        The reason quotes what was sent, which may be a patient's data and belongs into no log.
+        """
+        letter = to_dead_letter(record, error)
+        self._log.warning("dead letter", origin=format_origin(letter.origin), field=error.field)
+        self._on_written()
+        self._publisher.publish(
+            self._topic, letter.value, key=letter.key, headers=letter.to_headers()
+        )
+
+
+def to_dead_letter(record: Record, error: SchemaError) -> DeadLetter:
+    """Keep the record and add why it cannot be used."""
+    return DeadLetter(
+        error.reason,
+        error.field,
+        record.topic,
+        record.partition,
+        record.offset,
+        record.timestamp,
+        record.key,
+        record.value,
+        record.headers,
+    )
+
+
+def format_origin(origin: Origin) -> str:
+    """Return an origin as logs name it: ``ioa.learning[2]@41``."""
+    return f"{origin.topic}[{origin.partition}]@{origin.offset}"
