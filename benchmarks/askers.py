@@ -149,7 +149,7 @@ class RelayAsker:
         last: dict[str, Answer] = {}
         self._send(tally, in_flight)
         while tally.is_open:
-            answers = self._reply_client.look(PATIENCE_SECONDS).answers
+            answers = self._reply_client.poll(PATIENCE_SECONDS).answers
             if not answers:
                 raise TimeoutError("no answer comes")
             last |= {one.in_reply_to or "": one for one in answers}

@@ -59,7 +59,7 @@ class ShortReplyClient(ReplyClient):
     def send(self, letters: Iterable[OutgoingRecord]) -> None:
         self._sent += [letter.message_id for letter in letters]
 
-    def look(self, timeout: float) -> Arrivals:
+    def poll(self, timeout: float) -> Arrivals:
         now = datetime.now(UTC)
         answers: list[Answer] = [
             Acknowledgement(CLIENT, "hand", now, one) for one in self._delivered

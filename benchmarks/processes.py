@@ -167,7 +167,7 @@ class Site:
             def are_all_there() -> bool:
                 # A killed process may have left questions that are answered once more.
                 unanswered.difference_update(
-                    one.in_reply_to for one in reply_client.look(0.0).answers
+                    one.in_reply_to for one in reply_client.poll(0.0).answers
                 )
                 return not unanswered
 

@@ -117,7 +117,7 @@ def ask(
         sent = time.perf_counter()
         reply_client.send([letter])
         while not any(
-            one.in_reply_to == letter.message_id for one in reply_client.look(1.0).answers
+            one.in_reply_to == letter.message_id for one in reply_client.poll(1.0).answers
         ):
             pass
         taken.append(time.perf_counter() - sent)

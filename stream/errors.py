@@ -40,7 +40,7 @@ class DeliveryFailed(StreamError):
 
 
 class DependencyDown(StreamError):
-    """Something a record handler needs is away; the same records are tried again later.
+    """Something that a record handler needs is away; the same records are tried again later.
 
     Args:
         dependency: one of ``stream.health.DEPENDENCIES``.
@@ -52,4 +52,4 @@ class DependencyDown(StreamError):
 
 
 class PartitionLost(StreamError):
-    """Another process reads this partition now; the records in hand are its to handle."""
+    """Another process reads this partition now, and handles the records in hand."""

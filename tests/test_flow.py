@@ -77,7 +77,7 @@ def exchange(server: RunningServer, letter: OutgoingRecord) -> Reply:
     with ReplyClient(server.kafka, CLIENT) as reply_client:
         reply_client.connect(5.0)
         reply_client.send([letter])
-        while not (answers := reply_client.look(1.0).answers):
+        while not (answers := reply_client.poll(1.0).answers):
             pass
     assert isinstance(answers[0], Reply)
     return answers[0]

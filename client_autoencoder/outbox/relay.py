@@ -129,7 +129,7 @@ class OutboxRelay:
             self.expire()
         if self._is_connected():
             self._send_what_waits(overdue=look_around)
-        arrivals = self.reply_client.look(timeout)
+        arrivals = self.reply_client.poll(timeout)
         for message_id in (*arrivals.delivered, *arrivals.undelivered):
             self._under_way -= self._sizes.pop(message_id, 0)
         if arrivals.undelivered:

@@ -1,12 +1,12 @@
 """Looking for damage in an archive: every file against the manifest, and the manifest itself."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 
-from stream.archive.files import find_file_ranges
+from stream.archive.files import OnProgress, find_file_ranges
 from stream.archive.manifest import (
     MANIFEST,
     UNFINISHED,
@@ -17,9 +17,6 @@ from stream.archive.manifest import (
     read_unfinished,
 )
 from stream.artefacts.checksums import sha256_of
-
-OnProgress = Callable[[int, int], None]
-"""Takes how many records are checked and how many there are."""
 
 
 @dataclass(slots=True)

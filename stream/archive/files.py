@@ -1,7 +1,7 @@
 """The files of an archive: Parquet that holds records of any partition, in order within each."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,9 @@ FILE_BYTES = 32 * 2**20
 GROUP_RECORDS = 10_000
 GROUP_BYTES = 8 * 2**20  # of bodies and headers
 """A row group of a file has as many; they are converted at once."""
+
+OnProgress = Callable[[int, int], None]
+"""Receives how many records are done, and how many there are or, with Kafka's own, may be."""
 
 _POSITION = ["partition", "offset", "timestamp"]
 
@@ -194,7 +197,7 @@ def _join(before: FileRange, after: FileRange) -> FileRange:
             f"offset {after.low:,} of partition {after.partition} comes after {before.high - 1:,}"
         )
     times = (before.earliest, before.latest, after.earliest, after.latest)
-    known = [time for time in times if time is not None]
+    known = [moment for moment in times if moment is not None]
     return FileRange(
         before.partition,
         before.low,

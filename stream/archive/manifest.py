@@ -97,7 +97,12 @@ class ArchiveManifest:
         Raises:
             ArchiveError: it is cut off, changed, of another version, or its offsets do not join.
         """
-        document = _parse(text)
+        try:
+            document = json.loads(text)
+        except ValueError as error:
+            raise ArchiveError(f"it is cut off or no JSON ({error})") from error
+        if not isinstance(document, dict):
+            raise ArchiveError("it is no JSON object")
         if (version := document.get("format")) != FORMAT:
             raise ArchiveError(f"its format is {version!r}, and this program reads {FORMAT!r}")
         stated = document.pop("sha256", None)
@@ -184,16 +189,6 @@ def read_unfinished(folder: Path) -> ArchiveManifest | None:
         return ArchiveManifest.from_json((folder / f"{MANIFEST}{UNFINISHED}").read_bytes())
     except (FileNotFoundError, ArchiveError):
         return None
-
-
-def _parse(text: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise ArchiveError(f"it is cut off or no JSON ({error})") from error
-    if not isinstance(document, dict):
-        raise ArchiveError("it is no JSON object")
-    return document
 
 
 def _to_canonical(document: dict[str, Any]) -> bytes:

@@ -1,23 +1,23 @@
 """Writing an archive: everything after what it holds already, or nothing.
 
-1. New files are written under names that end with ``.unfinished``, and so is the manifest.
-2. Once all of them are on the disk, the files get their names.
-3. The manifest gets its name last: only now does the archive hold what is new.
+1. New files, and then the manifest, are written under names that end with ``.unfinished``.
+2. The files get their names.
+3. The manifest gets its name: only now does the archive hold what is new.
 
-After a crash between two of these, ``_recover`` removes what was written or finishes the renaming.
-Files that no manifest names are therefore never taken for what a crash left, and never removed.
+So after a crash ``_recover`` removes what was written or finishes the renaming, and never takes
+another's file, which no manifest names, for what a crash left behind.
 """
 
 import fcntl
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from stream.archive.files import FileWriter
+from stream.archive.files import FileWriter, OnProgress
 from stream.archive.manifest import (
     MANIFEST,
     UNFINISHED,
@@ -30,9 +30,6 @@ from stream.archive.manifest import (
 )
 from stream.artefacts.atomic_file import sync, write_private
 from stream.replay.source import RecordSource
-
-OnProgress = Callable[[int, int], None]
-"""Takes how many records are done and how many there are; some of these may be Kafka's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +79,11 @@ def write_archive(
         if gaps and not allow_gap:
             raise ArchiveError(_describe_gaps(gaps, folder))
         files = _write_files(folder, source, starts, on_progress)
+        if not (files or before.files):
+            raise ArchiveError(
+                f"{before.topic} holds no records there: there is nothing to make {folder} of"
+            )
         if not files:
-            _refuse_empty(before, folder)
             return Written(before, [], removed)
         after = replace(
             before,
@@ -92,7 +92,9 @@ def write_archive(
             gaps=(*before.gaps, *gaps),
             registry=registry,
         )
-        _publish(folder, after, files)
+        # The last that needs room; from then on a crash changes nothing.
+        write_private(folder / f"{MANIFEST}{UNFINISHED}", after.to_json())
+        _give_names(folder, files)
     return Written(after, files, removed)
 
 
@@ -103,7 +105,7 @@ def is_archive(folder: Path) -> bool:
 
 @contextmanager
 def _opened(folder: Path) -> Iterator[None]:
-    """Make a folder for its owner alone and lock it; at the end, remove it if nothing is in it."""
+    """Make a folder for its owner alone and lock it; remove it in the end if it is empty."""
     try:
         is_new = not folder.exists()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -166,9 +168,9 @@ def _refuse_strangers(folder: Path) -> None:
 
 def _recover(folder: Path) -> list[str]:
     """Finish what was interrupted after its manifest was written, and remove what else is left."""
-    begun = read_unfinished(folder)
-    if begun is not None and all(_is_there(folder, file) for file in begun.files):
-        _give_names(folder, begun.files)
+    unfinished = read_unfinished(folder)
+    if unfinished is not None and all(_is_there(folder, file) for file in unfinished.files):
+        _give_names(folder, unfinished.files)
     leftovers = [
         path
         for pattern in ("part-*.parquet", MANIFEST)
@@ -210,13 +212,6 @@ def _describe_gaps(gaps: Iterable[ArchivedRange], folder: Path) -> str:
     )
 
 
-def _refuse_empty(before: ArchiveManifest, folder: Path) -> None:
-    if not before.files:
-        raise ArchiveError(
-            f"{before.topic} holds no records there: there is nothing to make {folder} of"
-        )
-
-
 def _write_files(
     folder: Path, source: RecordSource, starts: Mapping[int, int], on_progress: OnProgress
 ) -> list[ArchiveFile]:
@@ -238,12 +233,6 @@ def _next_number(folder: Path) -> int:
     """Return a number that no file has, those included that no manifest names."""
     names = (path.name.removeprefix("part-").split(".")[0] for path in folder.glob("part-*"))
     return max((int(name) for name in names if name.isdecimal()), default=0) + 1
-
-
-def _publish(folder: Path, manifest: ArchiveManifest, files: Iterable[ArchiveFile]) -> None:
-    """Write the manifest, the last that needs room; from then on a crash changes nothing."""
-    write_private(folder / f"{MANIFEST}{UNFINISHED}", manifest.to_json())
-    _give_names(folder, files)
 
 
 def _give_names(folder: Path, files: Iterable[ArchiveFile]) -> None:

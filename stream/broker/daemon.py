@@ -1,4 +1,4 @@
-"""A Kafka broker that outlives the command that started it, and is found again by its directory."""
+"""A Kafka broker that outlives the command that started it and is found by its directory."""
 
 import logging
 import time
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class BrokerStatus:
-    """What is known of the broker of a directory; `pid` is None when none runs."""
+    """The broker of a directory; `pid` is None when none runs."""
 
     directory: Path
     pid: int | None = None
@@ -38,7 +38,7 @@ def start_daemon(
 
 
 def read_status(directory: Path) -> BrokerStatus:
-    """Look whether the broker of this directory runs and answers."""
+    """Tell whether the broker of this directory runs and answers."""
     process = find_broker(directory)
     ports = read_ports(directory) if process else None
     if process is None or ports is None:
@@ -48,13 +48,12 @@ def read_status(directory: Path) -> BrokerStatus:
 
 
 def stop_daemon(directory: Path) -> bool:
-    """Stop the broker of this directory in order; False when none runs.
+    """Stop the broker of this directory in order; return False when none runs.
 
     Raises:
         BrokerError: it does not end; it is not killed, because it may be writing.
     """
-    process = find_broker(directory)
-    if process is None:
+    if (process := find_broker(directory)) is None:
         return False
     process.terminate()
     deadline = time.monotonic() + STOP_SECONDS

@@ -1,4 +1,4 @@
-"""Fetching locked jars through jgo, which knows the public Maven repository and its layout."""
+"""Downloading the locked jars through jgo, which knows the public Maven repository."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -3,7 +3,6 @@
 import atexit
 import logging
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from stream.broker.class_path import Announce, verified_class_path
@@ -100,10 +99,5 @@ class EmbeddedBroker:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()

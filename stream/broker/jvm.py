@@ -35,18 +35,18 @@ class Jvm:
     extra_flags: tuple[str, ...] = ()
 
     def with_flag(self, flag: str) -> "Jvm":
-        """The same with one more flag."""
+        """Return the same with another flag."""
         return replace(self, extra_flags=(*self.extra_flags, flag))
 
     def command(self) -> list[str]:
-        """Arguments that run a broker in the current directory."""
+        """Return the command that runs a broker in the current directory."""
         class_path = os.pathsep.join(map(str, self.class_path))
         flags = (*FLAGS, *self.extra_flags, "-cp", class_path)
         return [str(self.java), *flags, "kafka.Kafka", PROPERTIES]
 
 
 def find_java() -> Path:
-    """The Java that pip installed.
+    """Return the Java that pip installed.
 
     Raises:
         BrokerError: the extra `broker` is not installed.

@@ -34,7 +34,7 @@ READY_SECONDS = 60.0
 STOP_SECONDS = 30.0
 START_ATTEMPTS = 3
 FULL_DISK = 2**20
-"""Free bytes below which a broker is taken to have died of it."""
+"""With fewer free bytes than this, a full disk is named as the cause of a broker's death."""
 
 ORDERLY_EXITS = (0, 128 + signal.SIGTERM)
 
@@ -53,8 +53,8 @@ class RunningBroker:
 def launch(directory: Path, jvm: Jvm, *, port: int | None = None, owned: bool) -> RunningBroker:
     """Start a broker on the data of `directory` and return once it answers.
 
-    Without `port` the ports of the last start are used again; ports that nobody chose are replaced
-    when another program has taken them meanwhile.
+    Without `port` the ports of the last start are used again. Ports that no person chose are
+    replaced when another program has taken them meanwhile.
 
     Args:
         directory: made when it is missing; its topics and offsets are kept between starts.
@@ -98,7 +98,7 @@ def stop(broker: RunningBroker, seconds: float = STOP_SECONDS) -> None:
 
 
 def answers(directory: Path, ports: Ports, timeout: float = 1.0) -> bool:
-    """Whether the broker of this directory, and not another one, answers at its port.
+    """Tell whether the broker of this directory, and not another one, answers at its port.
 
     Args:
         timeout: seconds to wait for a reply once the port is open.
@@ -113,24 +113,25 @@ def answers(directory: Path, ports: Ports, timeout: float = 1.0) -> bool:
 
 
 def explain_death(directory: Path, exit_code: int) -> BrokerError:
-    """The error for a broker that ended by itself, with the last lines it wrote."""
-    lines = _last_lines(directory)
-    text = "\n  ".join(lines) or "(nothing)"
+    """Return the error for a broker that ended by itself, with the last lines it wrote."""
+    text = "\n  ".join(_read_last_lines(directory)) or "(nothing)"
     if taken := re.search(r"bind to \S+:(\d+): Address already in use", text):
         return PortTaken(int(taken[1]))
     advice = "mend what it names and start again"
-    # Looked up, not read: a log on a full disk ends before it says why.
+    # Measured, not read from the log: on a full disk that ends before it says why.
     if shutil.disk_usage(directory).free < FULL_DISK:
         advice = f"free some space for {directory} and start again"
+    end = f"ended with exit code {exit_code}"
+    if exit_code < 0:
+        end = f"was killed by {signal.Signals(-exit_code).name}"
     return BrokerError(
-        f"the broker in {directory} {_name_end(exit_code)}: {advice}. "
+        f"the broker in {directory} {end}: {advice}. "
         f"It last wrote (more in {directory / LOG}):\n  {text}"
     )
 
 
 def _refuse_second(directory: Path) -> None:
-    running = find_broker(directory)
-    if running is not None:
+    if (running := find_broker(directory)) is not None:
         raise BrokerError(
             f"process {running.pid} already runs the broker of {directory}: "
             "use that one, stop it, or name another directory"
@@ -183,18 +184,11 @@ def _await_ready(broker: RunningBroker) -> None:
     )
 
 
-def _name_end(exit_code: int) -> str:
-    if exit_code < 0:
-        return f"was killed by {signal.Signals(-exit_code).name}"
-    return f"ended with exit code {exit_code}"
-
-
-def _last_lines(directory: Path, count: int = 6) -> list[str]:
-    """What the last start wrote, errors first of all, without stack traces."""
-    texts = [directory / CONSOLE, directory / LOG]
+def _read_last_lines(directory: Path, count: int = 6) -> list[str]:
+    """Return the end of what the last start wrote: only errors where there are any, no traces."""
     lines = [
         line
-        for path in texts
+        for path in (directory / CONSOLE, directory / LOG)
         if path.exists()
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines()
         if line and not line.startswith(("\t", "WARNING:", "["))

@@ -1,4 +1,4 @@
-"""Which process runs the broker of a directory: `broker.pid`, believed only after a look."""
+"""Which process runs the broker of a directory: the one in `broker.pid`, if that is a Kafka."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,13 +38,21 @@ def forget_stale_pid(directory: Path) -> None:
 
 
 def find_broker(directory: Path) -> "psutil.Process | None":
-    """The live broker of this directory.
+    """Return the live broker of this directory.
 
     A number is not enough, because the system reuses it: the process must be a Kafka whose working
     directory is this one.
     """
-    pid = _read_pid(directory)
-    return None if pid is None else _kafka_process(pid, directory.resolve())
+    if (pid := _read_pid(directory)) is None:
+        return None
+    with needing_extra():
+        import psutil
+    try:
+        process = psutil.Process(pid)
+        is_ours = "kafka.Kafka" in process.cmdline() and Path(process.cwd()) == directory.resolve()
+    except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+        return None
+    return process if is_ours else None
 
 
 def _read_pid(directory: Path) -> int | None:
@@ -52,14 +60,3 @@ def _read_pid(directory: Path) -> int | None:
         return int((directory / NAME).read_text(encoding="ascii"))
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
-
-
-def _kafka_process(pid: int, directory: Path) -> "psutil.Process | None":
-    with needing_extra():
-        import psutil
-    try:
-        process = psutil.Process(pid)
-        ours = "kafka.Kafka" in process.cmdline() and Path(process.cwd()) == directory
-    except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-        return None
-    return process if ours else None

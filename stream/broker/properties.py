@@ -1,7 +1,7 @@
 """What a broker's directory holds: properties, log settings, identity and ports.
 
-Everything inside names its neighbours by relative paths, because the broker runs in its directory:
-the directory may be moved, and may have any name.
+All paths inside are relative, and the broker runs in its directory. So the directory may be moved,
+and may have any name.
 """
 
 import base64
@@ -85,7 +85,7 @@ class Ports:
 
 
 def choose_ports(client: int | None = None) -> Ports:
-    """Free ports for the controller and, unless it is given, for clients."""
+    """Return free ports for the controller and, unless it is given, for clients."""
     with socket.socket() as first, socket.socket() as second:
         first.bind((HOST, 0))
         second.bind((HOST, 0))
@@ -97,7 +97,7 @@ def refuse_taken(ports: Ports) -> None:
     """Raise PortTaken when another program listens on one of the ports."""
     for port in (ports.client, ports.controller):
         with socket.socket() as probe:
-            # As Java does: connections of the last start that still linger are no hindrance.
+            # As Java does: connections of the last start that still linger do not matter.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((HOST, port))
@@ -106,10 +106,10 @@ def refuse_taken(ports: Ports) -> None:
 
 
 def read_ports(directory: Path) -> Ports | None:
-    """The ports of the last start in this directory, or None before the first.
+    """Return the ports of the last start in this directory; None before the first.
 
     Raises:
-        BrokerError: the directory belongs to a Kafka that is none of ours.
+        BrokerError: the directory belongs to a Kafka that is not ours.
     """
     path = directory / PROPERTIES
     if not path.exists():
@@ -124,7 +124,7 @@ def read_ports(directory: Path) -> Ports | None:
 
 
 def read_cluster_id(directory: Path) -> str:
-    """The cluster id in the directory's `meta.properties`."""
+    """Return the cluster id in the directory's `meta.properties`."""
     return _read_properties(directory / IDENTITY)["cluster.id"]
 
 
@@ -140,9 +140,9 @@ def write_settings(directory: Path, ports: Ports) -> None:
 
 
 def write_identity(directory: Path) -> None:
-    """Format a fresh directory: what Kafka's StorageTool does, without its 0.8 s of Java.
+    """Format a new directory as Kafka's StorageTool does, without its 0.8 s of Java.
 
-    A directory that was formatted before keeps its identity and so its data.
+    A directory that was formatted before keeps its identity, and so its data.
     """
     path = directory / IDENTITY
     if path.exists():
@@ -152,7 +152,7 @@ def write_identity(directory: Path) -> None:
 
 
 def _random_id() -> str:
-    """Kafka's form of a UUID: 22 characters of base64url, never with ``-`` in front."""
+    """Return Kafka's form of a UUID: 22 characters of base64url, never with ``-`` in front."""
     while (text := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("="))[0] == "-":
         pass
     return text

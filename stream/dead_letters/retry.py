@@ -71,7 +71,14 @@ class DeadLetterRetry:
             name: len(present[name].partitions) for name in self._targets if name in present
         }
         self._watch = ErrorWatch(settings.bootstrap_servers)
-        self._producer = Producer(_configure(settings) | {"error_cb": self._watch})
+        config: dict[str, Any] = {
+            "transactional.id": f"{settings.prefix}.dead-letters.retry",
+            # Readers of the topics wait as long as this if we are killed half way.
+            "transaction.timeout.ms": 10_000,
+            "message.max.bytes": 80 * 2**20,
+            "error_cb": self._watch,
+        }
+        self._producer = Producer(config | settings.client_config())
         with self._explaining("sending did not begin"):
             self._producer.init_transactions(_TRANSACTION_SECONDS)
         self._reader = DeadLetterReader(settings)
@@ -100,7 +107,8 @@ class DeadLetterRetry:
             if position not in known:
                 report.refused[position] = self._reader.explain_absence(position, self._scan)
         entries = self._reader.read([position for position in positions if position in known])
-        for batch in _cut(self._select(entries, force, report), _BATCH_SIZE):
+        sendable = self._select(entries, force, report)
+        while batch := list(islice(sendable, _BATCH_SIZE)):
             self._send_batch(batch)
             report.sent += [entry.position for entry in batch]
         for position in known.intersection(positions) - {*report.sent, *report.refused}:
@@ -177,29 +185,16 @@ class DeadLetterRetry:
         except KafkaException as error:
             with suppress(KafkaException):  # where nothing was begun, or another retry began
                 self._producer.abort_transaction(_TRANSACTION_SECONDS)
-            raise self._explain(error.args[0], consequence) from error
-
-    def _explain(self, error: KafkaError, consequence: str) -> DeliveryFailed:
-        question = "Does somebody else send dead letters again at this moment? "
-        if error.code() not in _FENCED:
-            question = ""
-            with suppress(KafkaException):  # the caller knows it already
-                self._producer.poll(0)  # calls the watch
-            self._watch.raise_if_hopeless()
-        return DeliveryFailed(
-            f"{consequence} ({error.str()}). {question}"
-            "`ioa dead-letters list` shows what was sent again"
-        )
-
-
-def _configure(settings: KafkaSettings) -> dict[str, Any]:
-    config: dict[str, Any] = {
-        "transactional.id": f"{settings.prefix}.dead-letters.retry",
-        # Readers of the topics wait as long as this if we are killed half way.
-        "transaction.timeout.ms": 10_000,
-        "message.max.bytes": 80 * 2**20,
-    }
-    return config | settings.client_config()
+            question = "Does somebody else send dead letters again at this moment? "
+            if error.args[0].code() not in _FENCED:
+                question = ""
+                with suppress(KafkaException):  # the same error again
+                    self._producer.poll(0)  # calls the watch
+                self._watch.raise_if_hopeless()
+            raise DeliveryFailed(
+                f"{consequence} ({error.args[0].str()}). {question}"
+                "`ioa dead-letters list` shows what was sent again"
+            ) from error
 
 
 def _add_first_offset(record: Record) -> Headers:
@@ -211,8 +206,3 @@ def _add_first_offset(record: Record) -> Headers:
     if record.header(names.FIRST_OFFSET) == first:
         return record.headers
     return [(names.FIRST_OFFSET, first.encode()), *record.headers]
-
-
-def _cut(entries: Iterator[Entry], size: int) -> Iterator[list[Entry]]:
-    while batch := list(islice(entries, size)):
-        yield batch

@@ -31,27 +31,22 @@ class DeadLetterWriter:
 
         The reason quotes what was sent, which may be a patient's data and belongs into no log.
         """
-        letter = to_dead_letter(record, error)
+        letter = DeadLetter(
+            error.reason,
+            error.field,
+            record.topic,
+            record.partition,
+            record.offset,
+            record.timestamp,
+            record.key,
+            record.value,
+            record.headers,
+        )
         self._log.warning("dead letter", origin=format_origin(letter.origin), field=error.field)
         self._on_written()
         self._publisher.publish(
             self._topic, letter.value, key=letter.key, headers=letter.to_headers()
         )
-
-
-def to_dead_letter(record: Record, error: SchemaError) -> DeadLetter:
-    """Keep the record and add why it cannot be used."""
-    return DeadLetter(
-        error.reason,
-        error.field,
-        record.topic,
-        record.partition,
-        record.offset,
-        record.timestamp,
-        record.key,
-        record.value,
-        record.headers,
-    )
 
 
 def format_origin(origin: Origin) -> str:

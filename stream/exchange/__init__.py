@@ -1,1 +1,1 @@
-"""Request and reply over topics: messages to records and back, and answers to their askers."""
+"""Request and reply over topics: messages to records and back, on both sides."""

@@ -1,5 +1,6 @@
-"""Messages to bytes and back; the ``content-type`` header chooses the form, JSON if absent."""
+"""Messages to bytes and back; the ``content-type`` header chooses the form, JSON without it."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from schemas.errors import SchemaError
@@ -42,7 +43,7 @@ class Received:
 
 @dataclass(slots=True)
 class Sender:
-    """Whom to answer about a refused record; ``client_id`` is None where that is not certain."""
+    """The sender of a refused record; ``client_id`` is None where it is not certain."""
 
     client_id: str | None
     message_id: str
@@ -89,7 +90,7 @@ def decode_latent(record: Record, *, mode: Mode, cluster_id: str) -> Received:
 
 
 def read_deadline(record: Record) -> float | None:
-    """Return until when an answer is wanted, in seconds since the Unix epoch; None for always.
+    """Return until when an answer is wanted, in seconds since the Unix epoch; None for ever.
 
     Raises:
         SchemaError: the header is not such a time.
@@ -119,18 +120,19 @@ def decode_answer(record: Record) -> Answer:
 
 
 def identify_sender(record: Record, cluster_id: str) -> Sender:
-    """Read from a refused record whom to tell about it, from its headers and its body.
+    """Find who sent a refused record, from its headers and its body.
 
-    Where the two name different clients nobody is told: else a client could have another answered.
+    Where the two name different clients the sender is not certain: otherwise a client could make
+    the server write to another one.
     """
-    body = _read_loosely(record)
+    body = _read_body(record)
     client_id = _agree("clientID", record.header(headers.CLIENT), body.get("clientID"))
     message_id = _agree("messageID", record.header(headers.MESSAGE_ID), body.get("messageID"))
     return Sender(client_id, message_id or _position_id(record, cluster_id), message_id is None)
 
 
 def strip_to_paper(answer: Answer) -> Answer:
-    """Leave the paper's three fields, ``inReplyTo`` and, where there is one, the error."""
+    """Return the paper's three fields, ``inReplyTo`` and, where there is one, the error."""
     plain = type(answer)(answer.client_id, answer.label, answer.timestamp, answer.in_reply_to)
     if isinstance(plain, Reply | Refusal) and isinstance(answer, Reply | Refusal):
         return replace(plain, error=answer.error)
@@ -138,10 +140,10 @@ def strip_to_paper(answer: Answer) -> Answer:
 
 
 def find_first_offset(record: Record) -> int:
-    """Return where a record stood before an operator sent it again; otherwise its offset.
+    """Return the offset of a record before an operator sent it again; otherwise its own.
 
-    So it keeps its id, and is stored once though a replay reads it at both places. Only what lies
-    before it counts, and the id also depends on the bytes: nobody can take that of another message.
+    So it keeps its id, and is stored once though a replay reads it at both offsets. Only an offset
+    before its own counts, and the id also depends on the bytes: nobody can take another message's.
     """
     stated = record.header(headers.FIRST_OFFSET)
     if stated is None or not stated.isdigit() or len(stated) > _OFFSET_DIGITS:
@@ -160,26 +162,24 @@ def _check_envelope(record: Record, message: LatentMessage) -> None:
         (headers.CLIENT, message.client_id),
         (headers.MESSAGE_ID, message.message_id),
     ):
-        found = record.header(name)
-        if found is not None and found != stated:
-            raise SchemaError(f"says {shorten(found)}, the message {shorten(stated)}", name)
+        header = record.header(name)
+        if header is not None and header != stated:
+            raise SchemaError(f"says {shorten(header)}, the message {shorten(stated)}", name)
 
 
 def _agree(field: str, *stated: object) -> str | None:
     """Return the one valid value among those stated; None where there is none or two differ."""
-    valid = {value for value in stated if isinstance(value, str) and _is_valid(field, value)}
+    valid = set()
+    for value in stated:
+        if isinstance(value, str):
+            with suppress(SchemaError):
+                check_name(field, value)
+                valid.add(value)
     return valid.pop() if len(valid) == 1 else None
 
 
-def _is_valid(field: str, value: str) -> bool:
-    try:
-        check_name(field, value)
-    except SchemaError:
-        return False
-    return True
-
-
-def _read_loosely(record: Record) -> dict[str, object]:
+def _read_body(record: Record) -> dict[str, object]:
+    """Return the fields of a message without validating them; none where that is not possible."""
     raw = record.value or b""
     try:
         if record.header(headers.CONTENT_TYPE) == avro_form.CONTENT_TYPE:

@@ -24,8 +24,9 @@ def derive_message_id(
 ) -> str:
     """Return the UUIDv5 of a record's position and bytes.
 
-    The same record read twice has the same id, two equal images have two. The bytes keep apart what
-    stands at one position of a topic that was made again, and whoever claims to be an older record.
+    A record that is read twice keeps its id, and two equal images have two. The bytes distinguish
+    records at one position of a topic that was made again. They also keep a record that claims an
+    older one's position from getting its id.
     """
     digest = hashlib.sha256(value).hexdigest()
     return str(uuid.uuid5(_NAMESPACE, f"{cluster_id}/{topic}/{partition}/{offset}/{digest}"))

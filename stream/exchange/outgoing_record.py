@@ -1,4 +1,4 @@
-"""A message ready to be sent: its exact bytes and its envelope, the same however often it goes."""
+"""A message ready to be sent: its bytes and headers, the same however often it is sent."""
 
 from dataclasses import dataclass, field
 
@@ -16,7 +16,7 @@ class OutgoingRecord:
 
     Attributes:
         deadline: seconds since the Unix epoch after which no answer is wanted; also in the headers.
-        size: bytes that it takes, about the same in a file, in memory and on the wire.
+        size: in bytes, about the same in a file, in memory and on the wire.
     """
 
     message_id: str
@@ -34,7 +34,7 @@ class OutgoingRecord:
 def make_record(
     message: LatentMessage, content_type: str, topics: Topics, *, deadline: float | None = None
 ) -> OutgoingRecord:
-    """Write a message that has a ``message_id`` as the record of its mode's topic.
+    """Return a message that has a ``message_id`` as a record for the topic of its mode.
 
     Raises:
         SchemaError: the message breaks the contract.
@@ -52,6 +52,6 @@ def make_record(
         DEADLINE=None if deadline is None else str(int(deadline * 1000)),
         CONTENT_TYPE=content_type,
     )
-    letter = OutgoingRecord(message.message_id, topic.name, key, headers, value, deadline)
-    refuse_too_large(topic, letter.size)
-    return letter
+    record = OutgoingRecord(message.message_id, topic.name, key, headers, value, deadline)
+    refuse_too_large(topic, record.size)
+    return record

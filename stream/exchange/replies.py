@@ -1,10 +1,10 @@
-"""Reading a client's own reply topic."""
+"""Reading the answers on a client's own reply topic."""
 
 import time
+from contextlib import suppress
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
-from confluent_kafka.admin import ClusterMetadata
 
 from schemas.errors import SchemaError
 from schemas.messages.message import Answer
@@ -15,14 +15,15 @@ from stream.kafka.connection import (
     backoff,
     explain_absence,
     explaining_kafka,
+    poll_batch,
     raise_if_lasting,
 )
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import Topics
 
-_MOST_AT_ONCE = 1000
-_LOOK_UP_SECONDS = 10.0
+_BATCH_SIZE = 1000
+_REQUEST_SECONDS = 10.0
 _BUSY_SECONDS = 30.0
 
 
@@ -46,10 +47,9 @@ class ReplyReader:
     def open(self, timeout: float, *, since: float | None = None) -> str | None:
         """Find the topic, start to read it, and return the cluster's id where it has one.
 
-        May be tried again after KafkaUnavailable.
-
-        Without ``since`` reading starts where the topic ends now. So it must be opened before
-        anything is sent: a consumer that resolves "latest" later would miss the first answers.
+        It may be called again after KafkaUnavailable. Without ``since`` reading starts at the
+        topic's present end. So call it before anything is sent: a consumer that resolves "latest"
+        later would miss the first answers.
 
         Args:
             timeout: seconds to wait for a broker.
@@ -60,7 +60,11 @@ class ReplyReader:
             KafkaRefused: the broker refuses us.
             TopicMissing: the operator has not registered this client.
         """
-        cluster = self._describe_cluster(timeout)
+        try:
+            cluster = self._consumer.list_topics(timeout=timeout)
+        except KafkaException as error:
+            self._consumer.poll(0)  # calls the watch
+            raise explain_absence(self._where, self._watch, error) from error
         if self._topic not in cluster.topics:
             raise TopicMissing(
                 f"there is no topic {self._topic}: client {self._client_id!r} is not registered. "
@@ -69,40 +73,30 @@ class ReplyReader:
         with explaining_kafka():
             start = TopicPartition(self._topic, 0, self._find_start(since))
             self._consumer.assign([start])
-        return cluster.cluster_id
+        cluster_id: str | None = cluster.cluster_id
+        return cluster_id
 
     def read(self, timeout: float) -> list[Answer]:
         """Return the answers at hand, waiting up to ``timeout`` seconds for the first.
 
-        Records that are no answers are passed over.
+        Records that are no answers are skipped.
 
         Raises:
             KafkaRefused: the broker refuses us for good.
             StreamError: the topic cannot be read any more.
         """
-        first = self._consumer.poll(timeout)
-        self._watch.raise_if_hopeless()
-        if first is None:
-            return []
         answers = []
-        for message in [first, *self._consumer.consume(_MOST_AT_ONCE, 0)]:
+        for message in poll_batch(self._consumer, _BATCH_SIZE, timeout, self._watch):
             if (error := message.error()) is not None:
                 raise_if_lasting(error, self._topic)
-            elif (answer := _decode(Record.from_kafka(message))) is not None:
-                answers.append(answer)
+                continue
+            with suppress(SchemaError):
+                answers.append(decode_answer(Record.from_kafka(message)))
         return answers
 
     def close(self) -> None:
         """Leave the topic."""
         self._consumer.close()
-
-    def _describe_cluster(self, timeout: float) -> ClusterMetadata:
-        try:
-            cluster: ClusterMetadata = self._consumer.list_topics(timeout=timeout)
-        except KafkaException as error:
-            self._consumer.poll(0)
-            raise explain_absence(self._where, self._watch, error) from error
-        return cluster
 
     def _find_start(self, since: float | None) -> int:
         partition = TopicPartition(self._topic, 0)
@@ -110,26 +104,19 @@ class ReplyReader:
         if since is None:
             return end
         partition.offset = max(int(since * 1000), 0)
-        (found,) = self._consumer.offsets_for_times([partition], timeout=_LOOK_UP_SECONDS)
-        return found.offset if found.offset >= 0 else end
+        (start,) = self._consumer.offsets_for_times([partition], timeout=_REQUEST_SECONDS)
+        return start.offset if start.offset >= 0 else end
 
     def _find_end(self, partition: TopicPartition) -> int:
-        """Return the offset after the newest reply; a busy broker may not tell at once."""
-        give_up = time.monotonic() + _BUSY_SECONDS
+        """Return the offset after the newest reply; a busy broker is asked again."""
+        deadline = time.monotonic() + _BUSY_SECONDS
         delays = backoff()
         while True:
             try:
-                ends = self._consumer.get_watermark_offsets(partition, timeout=_LOOK_UP_SECONDS)
-                return int(ends[1])
+                marks = self._consumer.get_watermark_offsets(partition, timeout=_REQUEST_SECONDS)
+                return int(marks[1])
             except KafkaException as error:
                 raise_if_lasting(error.args[0], self._topic)
-                if time.monotonic() >= give_up:
+                if time.monotonic() >= deadline:
                     raise
             time.sleep(next(delays))
-
-
-def _decode(record: Record) -> Answer | None:
-    try:
-        return decode_answer(record)
-    except SchemaError:
-        return None

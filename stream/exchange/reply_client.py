@@ -1,4 +1,4 @@
-"""Sending letters and reading answers over a connection that may be away for any time."""
+"""The client's side of request and reply, over a connection that may be away for any time."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,11 +19,11 @@ from stream.kafka.topics import Topics
 
 @dataclass(slots=True)
 class Arrivals:
-    """What came of one look.
+    """What arrived between two polls.
 
     Attributes:
         delivered: message ids that a broker took.
-        undelivered: message ids that none took; they may be sent again.
+        undelivered: message ids that no broker took; they may be sent again.
         failure: why sending again is of no use, where that is so.
     """
 
@@ -34,13 +34,13 @@ class Arrivals:
 
 
 class ReplyClient:
-    """One client's way to the server and back; making one needs no broker.
+    """Sends one client's messages and reads its answers; making one needs no broker.
 
-    After the first ``connect`` a broker that goes away is found again by itself; letters sent
+    After the first ``connect`` a broker that goes away is found again without help. Records sent
     meanwhile are reported as undelivered after ``delivery_timeout`` seconds, to be sent again.
 
     Args:
-        linger_ms: see ``Publisher``; nobody waits for one letter to be learned from.
+        linger_ms: see ``Publisher``; a learning message may wait, a question should not.
     """
 
     def __init__(
@@ -68,19 +68,19 @@ class ReplyClient:
         """Start to read answers; see ``ReplyReader.open`` for arguments, result and errors."""
         return self._replies.open(timeout, since=since)
 
-    def send(self, letters: Iterable[OutgoingRecord]) -> None:
-        """Hand letters to the connection; ``look`` tells what became of each."""
-        for letter in letters:
+    def send(self, records: Iterable[OutgoingRecord]) -> None:
+        """Queue records; ``poll`` tells what became of each."""
+        for record in records:
             self._publisher.produce(
-                letter.topic,
-                letter.value,
-                key=letter.key,
-                headers=letter.headers,
-                on_delivered=partial(self._note_delivery, letter),
+                record.topic,
+                record.value,
+                key=record.key,
+                headers=record.headers,
+                on_delivered=partial(self._note_delivery, record),
             )
 
-    def look(self, timeout: float) -> Arrivals:
-        """Return what arrived since the last look, waiting up to ``timeout`` seconds for answers.
+    def poll(self, timeout: float) -> Arrivals:
+        """Return what arrived since the last poll, waiting up to ``timeout`` seconds for answers.
 
         Raises:
             KafkaRefused: the broker refuses us for good.
@@ -92,13 +92,12 @@ class ReplyClient:
         return arrivals
 
     def _note_delivery(
-        self, letter: OutgoingRecord, error: KafkaError | None, _: KafkaMessage | None
+        self, record: OutgoingRecord, error: KafkaError | None, _: KafkaMessage | None
     ) -> None:
         if error is None:
-            self._arrivals.delivered.append(letter.message_id)
+            self._arrivals.delivered.append(record.message_id)
             return
-        self._arrivals.undelivered.append(letter.message_id)
+        self._arrivals.undelivered.append(record.message_id)
         if error.code() in UNDELIVERABLE:
-            self._arrivals.failure = (
-                f"{letter.topic} does not take {letter.message_id}: {error.str()}"
-            )
+            reason = f"{record.topic} does not take {record.message_id}: {error.str()}"
+            self._arrivals.failure = reason

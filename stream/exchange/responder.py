@@ -33,7 +33,7 @@ _LONGEST_CORRELATION_ID = 128
 
 @dataclass(slots=True)
 class _QueuedAnswer:
-    """An answer that is ready to be sent.
+    """An answer that is ready to be sent, or a template of one.
 
     ``question`` is set where it becomes a dead letter if its sender cannot be told.
     """
@@ -42,16 +42,7 @@ class _QueuedAnswer:
     key: bytes
     value: bytes
     headers: Headers
-    question: Record | None
-
-
-@dataclass(slots=True)
-class _Template:
-    """What the acknowledgements of one batch have in common, with placeholders for two ids."""
-
-    topic: Topic
-    value: bytes
-    headers: list[tuple[str, bytes | None]]
+    question: Record | None = None
 
 
 class Responder:
@@ -117,7 +108,7 @@ class Responder:
         Those of one client and label differ only in their ids. So one of them is encoded, and the
         others are copies: a batch has thousands.
         """
-        templates: dict[tuple[str, str, str, bool], _Template] = {}
+        templates: dict[tuple[str, str, str, bool], _QueuedAnswer] = {}
         for received in messages:
             message, record = received.message, received.record
             form = _choose_form(record)
@@ -129,15 +120,17 @@ class Responder:
 
     def _make_template(
         self, client_id: str, label: str, form: str, paper_only: bool, now: datetime
-    ) -> _Template:
+    ) -> _QueuedAnswer:
+        """Return an acknowledgement with placeholders for its two ids."""
         example = Acknowledgement(client_id, label, now, self._any_in_reply_to, self._any_id)
-        return _Template(
+        return _QueuedAnswer(
             self._topics.replies(client_id),
+            b"",
             encode(strip_to_paper(example) if paper_only else example, form),
             make_headers(KIND=KIND_NAMES[Acknowledgement], CLIENT=client_id, CONTENT_TYPE=form),
         )
 
-    def _fill(self, template: _Template, record: Record, in_reply_to: str) -> _QueuedAnswer:
+    def _fill(self, template: _QueuedAnswer, record: Record, in_reply_to: str) -> _QueuedAnswer:
         reply_to, own_id = in_reply_to.encode(), self._make_id().encode()
         value = template.value.replace(self._any_in_reply_to.encode(), reply_to)
         correlation = _read_correlation_id(record)
@@ -150,7 +143,6 @@ class Responder:
                 (headers.MESSAGE_ID, own_id),
                 (headers.CORRELATION_ID, reply_to if correlation is None else correlation.encode()),
             ],
-            question=None,
         )
 
     def flush(self) -> None:

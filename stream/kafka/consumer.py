@@ -40,9 +40,6 @@ the offset at which each partition starts, by number.
 
 _POLL_SECONDS = 0.1
 _COMMIT_SECONDS = 0.5
-_QUEUED_MESSAGES = 5_000  # of each partition
-_QUEUED_KILOBYTES = 4_096
-_STATISTICS_SECONDS = 1.0
 _CLOSE_SECONDS = 5.0  # then a cluster that does not answer is left without leaving the group
 _LOST_SECONDS = 1.0  # in which the group tells a process that was away who reads what now
 
@@ -97,22 +94,18 @@ class RecordConsumer:
             # The default of 1 s leaves the CPU idle while records wait.
             "fetch.queue.backoff.ms": 2,
             # What is prefetched into memory, beside the batch in hand.
-            "queued.min.messages": _QUEUED_MESSAGES,
-            "queued.max.messages.kbytes": _QUEUED_KILOBYTES,
+            "queued.min.messages": 5_000,  # of each partition
+            "queued.max.messages.kbytes": 4_096,
             "isolation.level": "read_committed",
             "error_cb": self._watch,
             "on_commit": self._on_commit,
-            "statistics.interval.ms": int(1000 * _STATISTICS_SECONDS),
+            "statistics.interval.ms": 1000,
             "stats_cb": self._on_statistics,
         }
         self._consumer = Consumer({**config, **settings.client_config()})
 
     def run(
-        self,
-        handle: Handle,
-        stop: Event,
-        *,
-        when_idle: Callable[[], None] = lambda: None,
+        self, handle: Handle, stop: Event, *, when_idle: Callable[[], None] = lambda: None
     ) -> None:
         """Consume until ``stop`` is set, then commit and leave.
 
@@ -196,7 +189,7 @@ class RecordConsumer:
         self._health.see_ends(ends)
 
     def _hold_back(self, partitions: list[int]) -> None:
-        """Keep the partitions as a member of the group, but read nothing of them yet."""
+        """Keep the partitions, as a member of the group, but read nothing of them yet."""
         self._without_start = partitions
         self._consumer.assign([])
         self._health.prepare()
@@ -213,7 +206,7 @@ class RecordConsumer:
             except (DependencyDown, KafkaUnavailable) as error:
                 self._log.error("waiting for positions", error=str(error), seconds=delay)
                 self._health.wait_for(error.dependency, str(error))
-                self._admin = None  # a new one connects anew
+                self._admin = None  # the next try connects anew
                 self._wait(delay, stop)
                 continue
             self._log.info("reading begins", offsets=starts)
@@ -271,7 +264,7 @@ class RecordConsumer:
                 self._wait(delay, stop)
             if stop.is_set():
                 return  # not handled, so not committed: read again at the next start
-        # What was taken away meanwhile is another's: our older offsets would move the group back.
+        # Not of partitions that were taken away meanwhile: that would move the group back.
         handled = {partition: ends[partition] for partition in self._batch_partitions}
         self._uncommitted.update(handled)
         self._health.finish_batch(handled)
@@ -296,7 +289,7 @@ class RecordConsumer:
             if message is not None and self._is_record(message):
                 record = Record.from_kafka(message)
                 self._consumer.seek(TopicPartition(record.topic, record.partition, record.offset))
-        # Also what was taken away meanwhile: it would come back as paused as it left, for ever.
+        # Also those that were taken away meanwhile: they would stay paused when they come back.
         self._consumer.resume([*paused.values()])
 
     def _commit(self) -> None:
@@ -308,7 +301,7 @@ class RecordConsumer:
             try:
                 self._consumer.commit(offsets=offsets, asynchronous=True)
             except KafkaException as error:
-                self._on_commit(error.args[0], offsets)
+                self._watch(error.args[0])
             self._watch.raise_if_hopeless()
 
     def _on_commit(self, error: KafkaError | None, _: list[TopicPartition]) -> None:

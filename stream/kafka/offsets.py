@@ -1,4 +1,4 @@
-"""What Kafka holds of a topic: which topic it is, and from where to where its partitions reach."""
+"""What Kafka holds of a topic: the topic's id, and the offset range of each partition."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
@@ -9,16 +9,16 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from stream.kafka.connection import explaining_kafka
 
-_SECONDS = 10.0
-_LOOK_SECONDS = 5.0
-_NO_TOPIC_ID = "A" * 22  # what a broker before Kafka 2.8 says
+_REQUEST_SECONDS = 10.0
+_CHECK_SECONDS = 5.0
+_NO_TOPIC_ID = "A" * 22  # of a broker before Kafka 2.8
 
 
 class OffsetRange(NamedTuple):
-    """What is in a partition: offsets from ``low`` up to, but not with, ``high``.
+    """Offsets of a partition from ``low`` up to, but not with, ``high``.
 
-    ``log_id`` is Kafka's id of the topic (KIP-516), another one after the topic was deleted and
-    made again; on brokers without such ids it is the cluster's.
+    ``log_id`` is Kafka's id of the topic (KIP-516). A topic that was deleted and made again has
+    another one. On brokers without such ids it is the cluster's.
     """
 
     topic: str
@@ -30,46 +30,47 @@ class OffsetRange(NamedTuple):
 
 @explaining_kafka()
 def read_ranges(
-    admin: AdminClient, topic: str, parts: Iterable[int] | None = None
+    admin: AdminClient, topic: str, partitions: Iterable[int] | None = None
 ) -> list[OffsetRange]:
-    """Return the ranges of the partitions ``parts``, or of all, by number.
+    """Return what these partitions hold, or all of them, by number.
 
     Raises:
         KafkaUnavailable: the cluster does not answer, or there is no such topic.
     """
     names = TopicCollection([topic])
-    described = admin.describe_topics(names, request_timeout=_SECONDS)[topic].result()
-    wanted = sorted(parts) if parts is not None else range(len(described.partitions))
-    lows = list_offsets(admin, topic, wanted, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
-    highs = list_offsets(admin, topic, wanted, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+    described = admin.describe_topics(names, request_timeout=_REQUEST_SECONDS)[topic].result()
+    numbers = range(len(described.partitions)) if partitions is None else sorted(partitions)
+    lows = list_offsets(admin, topic, numbers, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+    highs = list_offsets(admin, topic, numbers, OffsetSpec.latest())  # type: ignore[no-untyped-call]
     log_id = str(described.topic_id)
     if log_id == _NO_TOPIC_ID:
-        log_id = str(admin.list_topics(topic, timeout=_SECONDS).cluster_id)
-    return [OffsetRange(topic, part, log_id, lows[part], highs[part]) for part in wanted]
+        log_id = str(admin.list_topics(topic, timeout=_REQUEST_SECONDS).cluster_id)
+    return [OffsetRange(topic, number, log_id, lows[number], highs[number]) for number in numbers]
 
 
 def list_offsets(
-    admin: AdminClient, topic: str, parts: Iterable[int], spec: OffsetSpec
+    admin: AdminClient, topic: str, partitions: Iterable[int], spec: OffsetSpec
 ) -> dict[int, int]:
     """Return an offset of each partition, by number; -1 where nothing is as late as ``spec`` says.
 
-    The latest is the end of what can be read now: nobody waits for an open transaction.
+    The latest is the end of what can be read now. A reader that is to stop there would otherwise
+    wait for somebody's open transaction.
 
     Raises:
         KafkaException: the cluster does not answer.
     """
     futures = admin.list_offsets(
-        {TopicPartition(topic, part): spec for part in parts},
+        {TopicPartition(topic, number): spec for number in partitions},
         isolation_level=IsolationLevel.READ_COMMITTED,
-        request_timeout=_SECONDS,
+        request_timeout=_REQUEST_SECONDS,
     )
-    return {partition.partition: found.result().offset for partition, found in futures.items()}
+    return {partition.partition: future.result().offset for partition, future in futures.items()}
 
 
 class TopicWatch:
     """Notices that a topic was deleted and made again, without ever waiting for an answer.
 
-    A reader would go on at its old position in the new topic and skip what lies before it.
+    librdkafka would read on at the old offset in the new topic, and skip what lies before it.
     """
 
     def __init__(
@@ -80,19 +81,19 @@ class TopicWatch:
         self._log_id = offset_range.log_id
         self._clock = clock
         self._asked_at = clock()
-        self._question: Future[Any] | None = None
+        self._answer: Future[Any] | None = None
 
     def was_recreated(self) -> bool:
-        """Tell whether the topic's id has changed, as far as is known; cheap to ask always."""
-        if self._question is None:
-            if self._clock() - self._asked_at > _LOOK_SECONDS:
+        """Tell whether the topic's id has changed, as far as is known; cheap enough for a loop."""
+        if self._answer is None:
+            if self._clock() - self._asked_at > _CHECK_SECONDS:
                 self._asked_at = self._clock()
                 names = TopicCollection([self._topic])
-                self._question = self._admin.describe_topics(names)[self._topic]
+                self._answer = self._admin.describe_topics(names)[self._topic]
             return False
-        if not self._question.done():
+        if not self._answer.done():
             return False
-        answered, self._question = self._question, None
-        if answered.exception() is not None:
-            return False  # away, or no such topic: reading notices that itself
-        return str(answered.result().topic_id) not in (self._log_id, _NO_TOPIC_ID)
+        answer, self._answer = self._answer, None
+        if answer.exception() is not None:
+            return False  # away, or no such topic: whoever reads notices that
+        return str(answer.result().topic_id) not in (self._log_id, _NO_TOPIC_ID)

@@ -1,4 +1,4 @@
-"""Publishing records: idempotent, acknowledged by the broker, refused early when too large."""
+"""Publishing records: idempotent, acknowledged by the broker, and refused early if too large."""
 
 from collections.abc import Callable
 from functools import partial
@@ -16,7 +16,7 @@ from stream.kafka.topics import Topic
 
 OnDelivered = Callable[[KafkaError | None, KafkaMessage | None], None]
 
-# What Kafka's batch and record format (version 2) adds to key, value and headers, at most.
+# Bytes that Kafka's batch and record format (version 2) adds to key, value and headers, at most.
 _BATCH_OVERHEAD = 61
 _RECORD_OVERHEAD = 36
 _HEADER_OVERHEAD = 10
@@ -27,9 +27,9 @@ class Publisher:
     """A producer whose every record ends in a delivery report.
 
     Args:
-        linger_ms: how long a record may wait for others to travel with. 0 sends it at once:
+        linger_ms: how long a record may wait for others of its batch. 0 sends it at once:
             librdkafka's default of 5 ms would be four fifths of a round trip. A service that
-            flushes whole batches waits, else each request carries a few records only.
+            flushes whole batches should wait, or each request carries only a few records.
         only_failures: leave out the reports of records that arrived; ``flush`` still waits for
             them. A report costs a tenth of storing a message.
     """
@@ -48,9 +48,8 @@ class Publisher:
             "acks": "all",
             "linger.ms": linger_ms,
             "delivery.timeout.ms": int(delivery_timeout * 1000),
-            # What stands around a latent is about the same in every message: of those that travel
-            # together, 444 bytes with 64 int8 become 133. zstd makes it 107, but takes 70 us more
-            # of the processor for one that travels alone.
+            # All but the latent is about the same in every message: in a batch, 444 bytes with 64
+            # int8 become 133. zstd makes it 107, but takes 70 us more for a message sent alone.
             "compression.type": "lz4",
             "delivery.report.only.error": only_failures,
             # A topic that does not exist is reported after this time instead of 30 s.
@@ -92,13 +91,13 @@ class Publisher:
         on_delivered: OnDelivered | None = None,
     ) -> None:
         """Queue one record whose size was checked before; as ``publish``."""
-        report = on_delivered or partial(self._note, topic)
+        report = on_delivered or partial(self._note_failure, topic)
         while True:
             try:
                 self._producer.produce(topic, value, key, on_delivery=report, headers=list(headers))
                 return
             except KafkaException as error:
-                # Known to be undeliverable: a topic that is not there. Reported like any failure.
+                # Undeliverable, such as to a topic that is not there: reported like any failure.
                 report(error.args[0], None)
                 return
             except BufferError:
@@ -134,7 +133,7 @@ class Publisher:
         if failed:
             raise DeliveryFailed("; ".join(dict.fromkeys(failed)))
 
-    def _note(self, topic: str, error: KafkaError | None, _: KafkaMessage | None) -> None:
+    def _note_failure(self, topic: str, error: KafkaError | None, _: KafkaMessage | None) -> None:
         if error is not None:
             self._failed.append(f"{topic}: {error.str()}")
 

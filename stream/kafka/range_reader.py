@@ -45,7 +45,17 @@ def read_batches(
     unread = [wanted for wanted in ranges if wanted.low < wanted.high]
     ends = {wanted.partition: wanted.high for wanted in unread}
     watch = ErrorWatch(settings.bootstrap_servers)
-    consumer = Consumer(_configure(settings, watch) | {"auto.offset.reset": when_deleted})
+    config: dict[str, Any] = {
+        "group.id": f"{settings.prefix}.reader",  # librdkafka wants a name; nobody joins
+        "auto.offset.reset": when_deleted,
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        "fetch.queue.backoff.ms": 2,  # the default of 1 s leaves the CPU idle
+        "queued.max.messages.kbytes": 16_384,  # prefetched into memory beside the batch in hand
+        "isolation.level": "read_committed",
+        "error_cb": watch,
+    }
+    consumer = Consumer(config | settings.client_config())
     try:
         consumer.assign([TopicPartition(topic, number, low) for topic, number, _, low, _ in unread])
         heard_at = monotonic()
@@ -54,8 +64,11 @@ def read_batches(
             batch, finished = _separate(messages, ends)
             if batch or finished:
                 heard_at = monotonic()
-            else:
-                _refuse_silence(monotonic() - heard_at, watch, settings)
+            elif monotonic() - heard_at > _PATIENCE_SECONDS:
+                raise KafkaUnavailable(
+                    f"the broker at {settings.bootstrap_servers} sends nothing any more "
+                    f"({watch.last or 'no error was reported'}); run the command again"
+                )
             if batch:
                 yield batch
             for number in finished:
@@ -83,24 +96,3 @@ def _separate(
         if number in ends and offset + (error is None) >= end:
             finished.add(number)
     return records, finished
-
-
-def _configure(settings: KafkaSettings, watch: ErrorWatch) -> dict[str, Any]:
-    config: dict[str, Any] = {
-        "group.id": f"{settings.prefix}.reader",  # librdkafka wants a name; nobody joins
-        "enable.auto.commit": False,
-        "enable.partition.eof": True,
-        "fetch.queue.backoff.ms": 2,  # the default of 1 s leaves the CPU idle
-        "queued.max.messages.kbytes": 16_384,  # prefetched into memory beside the batch in hand
-        "isolation.level": "read_committed",
-        "error_cb": watch,
-    }
-    return config | settings.client_config()
-
-
-def _refuse_silence(seconds: float, watch: ErrorWatch, settings: KafkaSettings) -> None:
-    if seconds > _PATIENCE_SECONDS:
-        raise KafkaUnavailable(
-            f"the broker at {settings.bootstrap_servers} sends nothing any more "
-            f"({watch.last or 'no error was reported'}); run the command again"
-        )

@@ -7,8 +7,8 @@ from confluent_kafka import Message as KafkaMessage
 
 from schemas.messages.dead_letter import Headers
 
-# message.headers() returns a result and leaves an exception set when a name is not UTF-8. Python
-# checks for that in calls made from C, as methodcaller's are, but not in its own optimised ones.
+# Where a name is not UTF-8, message.headers() returns a result and leaves an exception set. Python
+# checks for that in calls from C, such as methodcaller's, but not in its own optimised ones.
 _call_headers = methodcaller("headers")
 
 
@@ -29,7 +29,11 @@ class Record:
     @classmethod
     def from_kafka(cls, message: KafkaMessage) -> "Record":
         """Convert a message that carries no error."""
-        headers = _read_headers(message)
+        headers: Headers | None
+        try:
+            headers = _call_headers(message) or []
+        except (SystemError, UnicodeDecodeError):
+            headers = None  # a name is not UTF-8, which confluent_kafka cannot read
         return cls(
             message.topic() or "",
             message.partition() or 0,
@@ -47,12 +51,3 @@ class Record:
             self._by_name = dict(reversed(self.headers))  # of equal names, the first counts
         value = self._by_name.get(name)
         return value.decode("ascii") if value is not None and value.isascii() else None
-
-
-def _read_headers(message: KafkaMessage) -> Headers | None:
-    """Return the headers; None where a name is not UTF-8, which confluent_kafka cannot read."""
-    try:
-        headers: Headers = _call_headers(message) or []
-    except (SystemError, UnicodeDecodeError):
-        return None
-    return headers

@@ -29,9 +29,9 @@ class KafkaSettings(BaseModel):
         return self
 
     def client_config(self) -> dict[str, Any]:
-        """Return what every librdkafka client of ours is made with.
+        """Return the configuration that all our librdkafka clients share.
 
-        A broker that comes back is found again within half a second.
+        A broker that comes back is found within half a second.
         """
         return {
             "bootstrap.servers": self.bootstrap_servers,

@@ -5,13 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import (
-    AdminClient,
-    ConfigResource,
-    NewTopic,
-    OffsetSpec,
-    ResourceType,
-)
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
 
 from stream.errors import StreamError
 from stream.kafka.connection import connect_admin, explaining_kafka
@@ -59,7 +53,7 @@ class Topics:
         self.classifiers = self._topic(
             "classifiers", "encoderID", "trainer", "compacted", _COMPACT, limit=16 * _MIB
         )
-        # A dead letter is a whole record of any other topic plus the reason.
+        # A dead letter is a whole record of any other topic and the reason.
         self.dead_letters = self._topic(
             "dead-letters",
             "original key",
@@ -90,7 +84,7 @@ class Topics:
     ) -> Topic:
         config = cleanup | {
             "max.message.bytes": str(limit),
-            # The client's clock is payload, never what retention or replay by time goes by.
+            # Retention and replay by time never go by a client's clock.
             "message.timestamp.type": "LogAppendTime",
         }
         return Topic(f"{self.prefix}.{suffix}", key, written_by, kept, partitions, config)
@@ -115,8 +109,8 @@ def create_topics(
     """
     admin = admin or connect_admin(settings)
     present = admin.list_topics(timeout=10).topics
-    wanted = {topic.name: topic for topic in topics if topic.name not in present}
-    if not wanted:
+    missing = {topic.name: topic for topic in topics if topic.name not in present}
+    if not missing:
         return []
     futures = admin.create_topics(
         [
@@ -126,7 +120,7 @@ def create_topics(
                 settings.replication_factor,
                 config=_configure(topic, settings),
             )
-            for topic in wanted.values()
+            for topic in missing.values()
         ]
     )
     created = []
@@ -138,7 +132,7 @@ def create_topics(
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise StreamError(f"cannot create {name}: {error.args[0].str()}") from error
     if created:
-        _wait_for_leaders(admin, [wanted[name] for name in created])
+        _wait_for_leaders(admin, [missing[name] for name in created])
     return created
 
 
@@ -147,8 +141,7 @@ def find_drift(settings: KafkaSettings, topics: Iterable[Topic]) -> list[str]:
     """Say in words how the cluster's topics differ from the table."""
     admin = connect_admin(settings)
     present = admin.list_topics(timeout=10).topics
-    drift = []
-    existing = []
+    drift, existing = [], []
     for topic in topics:
         if topic.name not in present:
             drift.append(f"{topic.name} is missing; `ioa topics create` makes it")
@@ -157,18 +150,18 @@ def find_drift(settings: KafkaSettings, topics: Iterable[Topic]) -> list[str]:
         partitions = present[topic.name].partitions
         if len(partitions) < topic.partitions:
             drift.append(f"{topic.name} has {len(partitions)} partitions, not {topic.partitions}")
-        copies = min((len(one.replicas) for one in partitions.values()), default=0)
+        copies = min((len(partition.replicas) for partition in partitions.values()), default=0)
         if copies < settings.replication_factor:
             drift.append(f"{topic.name} has {copies} replicas, not {settings.replication_factor}")
-    return drift + _find_config_drift(admin, settings, existing)
-
-
-@explaining_kafka()
-def delete_topics(settings: KafkaSettings, names: Iterable[str]) -> None:
-    """Delete topics and wait for it."""
-    admin = connect_admin(settings)  # kept: its futures never end once it is collected
-    for future in admin.delete_topics(list(names)).values():
-        future.result()
+    stated = {topic.name: _configure(topic, settings) for topic in existing}
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name in stated]
+    described = admin.describe_configs(resources) if resources else {}
+    for resource, future in described.items():
+        actual = future.result()
+        for key, value in stated[resource.name].items():
+            if actual[key].value != value:
+                drift.append(f"{resource.name} has {key}={actual[key].value}, not {value}")
+    return drift
 
 
 @explaining_kafka()
@@ -179,32 +172,16 @@ def list_topic_names(settings: KafkaSettings) -> list[str]:
 
 
 def _configure(topic: Topic, settings: KafkaSettings) -> dict[str, str]:
-    """Return the table's settings of a topic and what the operator says of every topic."""
+    """Return the table's settings of a topic and the operator's for every topic."""
     if settings.min_insync_replicas is None:
         return topic.config
     return topic.config | {"min.insync.replicas": str(settings.min_insync_replicas)}
 
 
-def _find_config_drift(
-    admin: AdminClient, settings: KafkaSettings, topics: list[Topic]
-) -> list[str]:
-    if not topics:
-        return []
-    wanted = {topic.name: _configure(topic, settings) for topic in topics}
-    resources = [ConfigResource(ResourceType.TOPIC, name) for name in wanted]
-    drift = []
-    for resource, future in admin.describe_configs(resources).items():
-        actual = future.result()
-        for key, value in wanted[resource.name].items():
-            if actual[key].value != value:
-                drift.append(f"{resource.name} has {key}={actual[key].value}, not {value}")
-    return drift
-
-
 def _wait_for_leaders(admin: AdminClient, topics: list[Topic]) -> None:
     """Wait until the leader of every partition answers.
 
-    Metadata names a leader a moment before it takes requests; so each is asked for its end offset.
+    Metadata names a leader a moment before it takes requests. So each is asked for its end offset.
     """
     partitions = {
         TopicPartition(topic.name, number): OffsetSpec.latest()  # type: ignore[no-untyped-call]
@@ -224,5 +201,5 @@ def _wait_for_leaders(admin: AdminClient, topics: list[Topic]) -> None:
                     f"({error.args[0].str()}); look at the broker's log"
                 ) from error
             time.sleep(0.02)
-            # The client keeps what it knew of these topics before they were there; ask anew.
+            # The client caches that there were no such topics; this makes it ask again.
             admin.list_topics(timeout=_LEADER_SECONDS)

@@ -41,25 +41,25 @@ class KafkaSource:
             KafkaUnavailable: the broker is away.
             StreamError: records were deleted, or the topic was made again, before or meanwhile.
         """
-        self._refuse_loss(ranges)
+        self._refuse_deleted(ranges)
         yield from read_batches(self._settings, ranges, when_deleted="error")
-        self._refuse_another(read_ranges(self._admin, self.topic), ranges)
+        self._refuse_recreated(read_ranges(self._admin, self.topic), ranges)
 
-    def _refuse_loss(self, wanted: Sequence[OffsetRange]) -> None:
+    def _refuse_deleted(self, wanted: Sequence[OffsetRange]) -> None:
         held = read_ranges(self._admin, self.topic)
-        self._refuse_another(held, wanted)
-        first = {one.partition: one.low for one in held}
-        if any(one.low < min(one.high, first[one.partition]) for one in wanted):
+        self._refuse_recreated(held, wanted)
+        first = {partition.partition: partition.low for partition in held}
+        if any(low < min(high, first[number]) for _, number, _, low, high in wanted):
             raise StreamError(
                 f"of {self.topic} there are still to be read {describe_ranges(wanted)}, but some "
                 f"of that was deleted; Kafka holds {describe_ranges(held)}. An archive may hold "
                 "more (--archive)"
             )
 
-    def _refuse_another(self, held: Sequence[OffsetRange], wanted: Sequence[OffsetRange]) -> None:
+    def _refuse_recreated(self, held: Sequence[OffsetRange], wanted: Sequence[OffsetRange]) -> None:
         """Raise StreamError where ``held`` is of another topic of the same name."""
-        ids = {one.log_id for one in wanted}
-        if ids != {one.log_id for one in held}:
+        ids = {partition.log_id for partition in wanted}
+        if ids != {partition.log_id for partition in held}:
             raise StreamError(
                 f"{self.topic} was deleted and made again (its id is now {held[0].log_id}, not "
                 f"{', '.join(ids)}): what was read until now is of the topic that is gone. Replay "

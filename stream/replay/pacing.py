@@ -1,4 +1,4 @@
-"""Reading with the distances in time that the records had when the broker took them."""
+"""Reading records at the pace at which the broker once took them."""
 
 from collections.abc import Callable, Iterator, Sequence
 from heapq import merge
@@ -26,10 +26,10 @@ def read_paced(
         sleep: waits for so many seconds.
     """
     # Each partition by itself: read together, one would run ahead of the others.
-    parts = [chain.from_iterable(source.read([one])) for one in ranges]
+    partitions = [chain.from_iterable(source.read([partition])) for partition in ranges]
     began: float | None = None
     batch: list[Record] = []
-    for record in merge(*parts, key=_when):
+    for record in merge(*partitions, key=_when):
         moment = record.timestamp / 1000 / speed
         if began is None:
             began = clock() - moment

@@ -1,4 +1,4 @@
-"""Where a bounded stretch of a topic is read from: Kafka itself, or an archive of it."""
+"""Where the offset ranges of a topic are read from: Kafka itself, or an archive of it."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -30,11 +30,11 @@ class RecordSource(Protocol):
         ...
 
     def read(self, ranges: Sequence[OffsetRange]) -> Iterator[Sequence[Record]]:
-        """Yield batches of what lies in ``ranges``, in order within each partition.
+        """Yield batches of the records in ``ranges``, in order within each partition.
 
-        A reader that goes on names the rest of what ``ranges`` once gave.
+        A reader that goes on later names the rest of the ranges that it once got.
 
         Raises:
-            StreamError: what is wanted cannot be read, or is not what it was.
+            StreamError: the records cannot be read, or are not those of before.
         """
         ...

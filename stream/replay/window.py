@@ -1,4 +1,4 @@
-"""Which stretch of a topic is meant: two texts of a person, offsets or times, to ranges."""
+"""A window of a topic: two texts of a person, offsets or times, become offset ranges."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -14,8 +14,8 @@ Bound = int | datetime
 """An offset in each partition, or a time by the broker's clock."""
 
 FindTime = Callable[[int], Mapping[int, int]]
-"""Takes milliseconds since the Unix epoch and returns the first offset of each partition that is
-not older, or the partition's end."""
+"""Takes milliseconds since the Unix epoch; returns the first offset of each partition that is not
+older, or the partition's end."""
 
 
 class Window(NamedTuple):
@@ -70,9 +70,9 @@ def describe_bound(bound: Bound) -> str:
 
 @explaining_kafka()
 def find_window(admin: AdminClient, topic: str, window: Window) -> list[OffsetRange]:
-    """Return which offsets of each partition lie in a window now; some may hold none.
+    """Return the offsets of each partition that lie in a window now; some ranges may be empty.
 
-    Times are found by the broker's own index, so they need a topic with LogAppendTime.
+    Times are found in the broker's own index, so they need a topic with LogAppendTime.
 
     Raises:
         StreamError: some of it was deleted already, or there is nothing in it.
@@ -88,7 +88,7 @@ def cut_ranges(
     find_time: FindTime,
     complete_since: datetime | None = None,
 ) -> list[OffsetRange]:
-    """Return what of ``held`` lies in a window, where ``find_time`` looks up its times.
+    """Return what of ``held`` lies in a window.
 
     Args:
         complete_since: the time from which on nothing is missing, where that is known.
@@ -96,16 +96,16 @@ def cut_ranges(
     Raises:
         StreamError: some of it was deleted already, or there is nothing in it.
     """
-    starts: Mapping[int, int] = {one.partition: one.low for one in held}
-    if window.since is not None:
-        starts = _locate(held, window.since, find_time)
-        if not _is_complete(window.since, complete_since):
-            _refuse_deleted(held, starts, window.since)
-    ends: Mapping[int, int] = {one.partition: one.high for one in held}
-    if window.until is not None:
-        ends = _locate(held, window.until, find_time)
-    ranges = [_cut(one, starts[one.partition], ends[one.partition]) for one in held]
-    if not any(one.low < one.high for one in ranges):
+    starts = _locate(held, window.since, find_time)
+    if window.since is not None and not _is_complete(window.since, complete_since):
+        _refuse_deleted(held, starts, window.since)
+    ends = _locate(held, window.until, find_time)
+    ranges = []
+    for topic, number, log_id, low, high in held:
+        end = max(low, min(ends.get(number, high), high))
+        start = min(max(starts.get(number, low), low), end)
+        ranges.append(OffsetRange(topic, number, log_id, start, end))
+    if not any(wanted.low < wanted.high for wanted in ranges):
         raise StreamError(
             f"{held[0].topic} holds nothing from {window}; it holds {describe_ranges(held)}"
         )
@@ -113,38 +113,28 @@ def cut_ranges(
 
 
 def describe_ranges(ranges: Sequence[OffsetRange]) -> str:
-    """Return where partitions that hold anything begin and end: ``[0] offsets 3 to 41``."""
-    parts = [
-        f"[{one.partition}] offsets {one.low} to {one.high - 1}" for one in ranges if _size(one)
-    ]
-    return ", ".join(parts) or "no records"
+    """Return the first and the last offset of what is not empty: ``[0] offsets 3 to 41``."""
+    full = [held for held in ranges if held.low < held.high]
+    texts = (f"[{held.partition}] offsets {held.low} to {held.high - 1}" for held in full)
+    return ", ".join(texts) or "no records"
 
 
-def _size(offset_range: OffsetRange) -> int:
-    return offset_range.high - offset_range.low
-
-
-def _cut(offset_range: OffsetRange, start: int, end: int) -> OffsetRange:
-    high = max(offset_range.low, min(end, offset_range.high))
-    return offset_range._replace(low=min(max(start, offset_range.low), high), high=high)
-
-
-def _locate(held: Sequence[OffsetRange], bound: Bound, find_time: FindTime) -> Mapping[int, int]:
-    """Return the first offset at or after a bound, by partition; the end where there is none."""
-    if isinstance(bound, int):
-        return {one.partition: bound for one in held}
-    return find_time(int(bound.timestamp() * 1000))
+def _locate(
+    held: Sequence[OffsetRange], bound: Bound | None, find_time: FindTime
+) -> Mapping[int, int]:
+    """Return the first offset at or after a bound, by partition; nothing without a bound."""
+    if isinstance(bound, datetime):
+        return find_time(int(bound.timestamp() * 1000))
+    return {} if bound is None else {partition.partition: bound for partition in held}
 
 
 def _find_time(
     admin: AdminClient, held: Sequence[OffsetRange], milliseconds: int
 ) -> dict[int, int]:
+    ends = {partition.partition: partition.high for partition in held}
     moment = OffsetSpec.for_timestamp(milliseconds)
-    found = list_offsets(admin, held[0].topic, [one.partition for one in held], moment)
-    return {
-        one.partition: one.high if found[one.partition] < 0 else found[one.partition]
-        for one in held
-    }
+    offsets = list_offsets(admin, held[0].topic, ends, moment)
+    return {number: ends[number] if offset < 0 else offset for number, offset in offsets.items()}
 
 
 def _is_complete(since: Bound, complete_since: datetime | None) -> bool:
@@ -154,10 +144,11 @@ def _is_complete(since: Bound, complete_since: datetime | None) -> bool:
 def _refuse_deleted(held: Sequence[OffsetRange], starts: Mapping[int, int], since: Bound) -> None:
     """Raise StreamError where records from ``since`` on are gone, or may be.
 
-    What a deleted record's time was is not known. So a time must lie behind the first one kept.
+    The time of a deleted record is not known, and others of the window may be gone. So a time must
+    lie behind the first record that is kept.
     """
     first = 0 if isinstance(since, int) else 1
-    if all(one.low == 0 or starts[one.partition] >= one.low + first for one in held):
+    if all(low == 0 or starts[number] >= low + first for _, number, _, low, _ in held):
         return
     raise StreamError(
         f"of {held[0].topic} from {describe_bound(since)} on, records are missing, or may be; it "

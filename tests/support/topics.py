@@ -28,6 +28,13 @@ def make_topics(bootstrap: str, prefix: str) -> KafkaSettings:
     return settings
 
 
+def delete_topics(settings: KafkaSettings, names: Sequence[str]) -> None:
+    """Delete topics and wait for it."""
+    admin = AdminClient(settings.client_config())  # kept: without it its futures never end
+    for future in admin.delete_topics(list(names)).values():
+        future.result()
+
+
 def send_raw(
     bootstrap: str,
     topic: str,

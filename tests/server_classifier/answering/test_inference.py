@@ -42,7 +42,7 @@ def test_what_has_no_finite_answer_spoils_none_of_its_neighbours(
         answers: dict[str | None, Answer] = {}
 
         def all_answered() -> bool:
-            answers.update({one.in_reply_to: one for one in reply_client.look(0.1).answers})
+            answers.update({one.in_reply_to: one for one in reply_client.poll(0.1).answers})
             return len(answers) == len(letters)
 
         wait_until(all_answered, "not all are answered")

@@ -33,12 +33,12 @@ from stream.kafka.offsets import OffsetRange, read_ranges
 from stream.kafka.producer import Publisher
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics, create_topics, delete_topics
+from stream.kafka.topics import Topics, create_topics
 from tests.support.load import Load, wait_for_rows
 from tests.support.postgres import Postgres
 from tests.support.server import NOW, make_manifest
 from tests.support.tally import Tally
-from tests.support.topics import read_new, send_raw
+from tests.support.topics import delete_topics, read_new, send_raw
 from tests.support.waiting import wait_until
 
 CLIENT = "radiology-1"

@@ -15,7 +15,7 @@ from stream.archive.source import ArchiveSource
 from stream.archive.writing import write_archive
 from stream.errors import StreamError
 from stream.kafka.offsets import OffsetRange
-from stream.kafka.topics import Topics, create_topics, delete_topics
+from stream.kafka.topics import Topics, create_topics
 from stream.replay.window import Window
 from tests.support.ingestion import Ingestion
 from tests.support.replays import (
@@ -27,6 +27,7 @@ from tests.support.replays import (
     read_in_pieces,
 )
 from tests.support.server import NOW
+from tests.support.topics import delete_topics
 
 
 def test_offsets_that_retention_has_deleted_are_named_and_an_archive_replaces_them(

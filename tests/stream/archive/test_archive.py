@@ -22,7 +22,7 @@ from stream.archive.writing import write_archive
 from stream.errors import StreamError
 from stream.kafka.offsets import OffsetRange
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics, create_topics, delete_topics
+from stream.kafka.topics import Topics, create_topics
 from stream.replay.window import Window
 from tests.support.archives import (
     KINDS,
@@ -38,7 +38,7 @@ from tests.support.archives import (
 )
 from tests.support.damaged_headers import find_librdkafka, send_damaged_header
 from tests.support.tmpfs import mount_tmpfs
-from tests.support.topics import delete_records, make_topics
+from tests.support.topics import delete_records, delete_topics, make_topics
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import pytest
 from stream.errors import KafkaUnavailable
 from stream.kafka.connection import connect_admin
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics, create_topics, delete_topics, find_drift, list_topic_names
-from tests.support.topics import change_config
+from stream.kafka.topics import Topics, create_topics, find_drift, list_topic_names
+from tests.support.topics import change_config, delete_topics
 
 
 def test_topics_are_created_once_and_are_as_the_table_says(kafka: str, topic_prefix: str) -> None:
