@@ -170,11 +170,7 @@ def find_offset(path: Path, partition: int, milliseconds: int) -> int:
 
 
 def _find_ranges(rows: pa.Table | pa.RecordBatch) -> Iterator[FileRange]:
-    """Yield what there is of each partition, from the first record's offset on.
-
-    Raises:
-        ArchiveError: the records are not in order.
-    """
+    """Yield the range of each partition; raise ArchiveError where records are not in order."""
     partitions, offsets = (rows[name].to_numpy() for name in ("partition", "offset"))
     times = rows["timestamp"].cast(pa.int64()).to_numpy()
     for partition in np.unique(partitions):
@@ -187,11 +183,7 @@ def _find_ranges(rows: pa.Table | pa.RecordBatch) -> Iterator[FileRange]:
 
 
 def _join(before: FileRange, after: FileRange) -> FileRange:
-    """Return two ranges of a partition as one.
-
-    Raises:
-        ArchiveError: the second begins before the first one's end.
-    """
+    """Return two ranges of a partition as one; raise ArchiveError where they overlap."""
     if after.low < before.high:
         raise ArchiveError(
             f"offset {after.low:,} of partition {after.partition} comes after {before.high - 1:,}"

@@ -95,10 +95,10 @@ class ArchiveSource:
     def _find_time(self, milliseconds: int) -> dict[int, int]:
         """Return the first offset of each partition at this time or later; its end without one."""
         return {
-            held.partition: self._find_time_in(held, milliseconds) for held in self._manifest.ranges
+            held.partition: self._find_offset(held, milliseconds) for held in self._manifest.ranges
         }
 
-    def _find_time_in(self, held: OffsetRange, milliseconds: int) -> int:
+    def _find_offset(self, held: OffsetRange, milliseconds: int) -> int:
         for file in self._manifest.files:
             for offsets in file.ranges:
                 if offsets.partition == held.partition and (offsets.latest or -1) >= milliseconds:

@@ -1,1 +1,1 @@
-"""The dead-letter topic: what cannot be used is written there, read by people, and sent again."""
+"""Records that cannot be decoded or used: written to the dead-letter topic, read, sent again."""

@@ -71,8 +71,8 @@ class Responder:
         self._clock = clock
         self._random = random
         self._queued: list[_QueuedAnswer] = []
-        # The placeholders are random, so that no label can look like them.
-        self._any_id, self._any_in_reply_to = self._make_id(), self._make_id()
+        # Random, so that no label can look like a placeholder.
+        self._id_placeholder, self._reply_to_placeholder = self._make_id(), self._make_id()
         self._failed: list[str] = []
         self._unanswerable: list[tuple[Record, SchemaError]] = []
         self._log = structlog.get_logger()
@@ -98,8 +98,7 @@ class Responder:
             ),
             question=record if isinstance(answer, Reply) else None,
         )
-        size = measure_record(queued.key, queued.value, queued.headers)
-        refuse_too_large(queued.topic, size)
+        refuse_too_large(queued.topic, measure_record(queued.key, queued.value, queued.headers))
         self._queued.append(queued)
 
     def acknowledge(self, messages: Iterable[Received], now: datetime) -> None:
@@ -122,7 +121,8 @@ class Responder:
         self, client_id: str, label: str, form: str, paper_only: bool, now: datetime
     ) -> _QueuedAnswer:
         """Return an acknowledgement with placeholders for its two ids."""
-        example = Acknowledgement(client_id, label, now, self._any_in_reply_to, self._any_id)
+        ids = (self._reply_to_placeholder, self._id_placeholder)
+        example = Acknowledgement(client_id, label, now, *ids)
         return _QueuedAnswer(
             self._topics.replies(client_id),
             b"",
@@ -132,12 +132,12 @@ class Responder:
 
     def _fill(self, template: _QueuedAnswer, record: Record, in_reply_to: str) -> _QueuedAnswer:
         reply_to, own_id = in_reply_to.encode(), self._make_id().encode()
-        value = template.value.replace(self._any_in_reply_to.encode(), reply_to)
+        value = template.value.replace(self._reply_to_placeholder.encode(), reply_to)
         correlation = _read_correlation_id(record)
         return _QueuedAnswer(
             template.topic,
             key=reply_to,
-            value=value.replace(self._any_id.encode(), own_id),
+            value=value.replace(self._id_placeholder.encode(), own_id),
             headers=[
                 *template.headers,
                 (headers.MESSAGE_ID, own_id),
@@ -155,7 +155,7 @@ class Responder:
         """
         # In one go: records sent one by one would each wake up librdkafka's thread.
         queued, self._queued = self._queued, []
-        self._failed, self._unanswerable = [], []  # of a failed flush, all of which is sent again
+        self._failed, self._unanswerable = [], []  # a failed flush leaves some; all is sent again
         for answer in queued:
             self._publisher.produce(
                 answer.topic.name,

@@ -70,7 +70,7 @@ def test_every_kind_of_record_comes_back_byte_for_byte(
     written = write(folder, settings)
     found = read_archive(folder)
     assert found == read_kafka(settings)
-    stored = [(one.key, one.value, one.headers) for one in found[0]]
+    stored = [(record.key, record.value, record.headers) for record in found[0]]
     assert stored == [*KINDS, *KINDS, KINDS[0]]
     assert written.manifest.records == 11
     assert verify_archive(folder).findings == []
@@ -128,7 +128,7 @@ def test_windows_hold_what_kafka_has_in_them(settings: KafkaSettings, folder: Pa
     for _ in range(3):
         send(settings, list(number_bodies(24)))
     write(folder, settings)
-    times = sorted(one.timestamp for found in read_kafka(settings).values() for one in found)
+    times = sorted(record.timestamp for found in read_kafka(settings).values() for record in found)
     first, early, late = (
         datetime.fromtimestamp(times[at] / 1000, UTC) for at in (0, len(times) // 3, -10)
     )
@@ -150,7 +150,7 @@ def test_an_archive_that_begins_at_a_time_has_all_from_then_on(
     settings: KafkaSettings, folder: Path
 ) -> None:
     send(settings, list(number_bodies(8)))
-    (last,) = [max(one.timestamp for found in read_kafka(settings).values() for one in found)]
+    (last,) = [max(record.timestamp for found in read_kafka(settings).values() for record in found)]
     since = datetime.fromtimestamp((last + 1) / 1000, UTC)
     send(settings, list(number_bodies(8)))
     window = Window(since, None)
@@ -185,8 +185,9 @@ def test_a_reader_may_go_on_where_it_stopped(settings: KafkaSettings, folder: Pa
     send(settings, list(number_bodies(20)), partition=1)
     write(folder, settings)
     source = ArchiveSource(folder, Window())
-    rest = [one._replace(low=min(one.high, 15)) for one in source.ranges]
-    assert [one.offset for batch in source.read(rest) for one in batch] == [15, 16, 17, 18, 19]
+    rest = [held._replace(low=min(held.high, 15)) for held in source.ranges]
+    offsets = [record.offset for batch in source.read(rest) for record in batch]
+    assert offsets == [15, 16, 17, 18, 19]
 
 
 def test_a_window_outside_is_refused(settings: KafkaSettings, learning: str, folder: Path) -> None:
@@ -212,7 +213,8 @@ def test_a_gap_is_refused_or_noted(settings: KafkaSettings, learning: str, folde
     assert list_files(folder) == before
     written = write(folder, settings, allow_gap=True)
     assert written.manifest.gaps == (ArchivedRange(0, 5, 10),)
-    assert [one.offset for one in read_archive(folder)[0]] == [0, 1, 2, 3, 4, 10, 11, 12, 13, 14]
+    offsets = [record.offset for record in read_archive(folder)[0]]
+    assert offsets == [0, 1, 2, 3, 4, 10, 11, 12, 13, 14]
     assert verify_archive(folder).findings == []
     assert ArchiveSource(folder, Window()).gaps == [ArchivedRange(0, 5, 10)]
     assert ArchiveSource(folder, Window(10, None)).gaps == []
@@ -227,7 +229,7 @@ def test_what_retention_took_before_the_first_write_is_no_gap(
     write(folder, settings)
     send(settings, list(number_bodies(2)), partition=0)
     assert write(folder, settings).manifest.gaps == ()
-    assert [one.offset for one in read_archive(folder)[0]] == [5, 6]
+    assert [record.offset for record in read_archive(folder)[0]] == [5, 6]
 
 
 def test_a_topic_that_was_made_again_is_refused(
@@ -292,7 +294,7 @@ def test_a_full_disk_leaves_what_was_there(settings: KafkaSettings, tmp_path: Pa
         send(settings, KINDS)
         write(folder, settings)
         before = list_files(folder)
-        random = [(None, bytes(one), []) for one in _make_noise(60, 100_000)]
+        random = [(None, bytes(body), []) for body in _make_noise(60, 100_000)]
         send(settings, random)
         with pytest.raises(ArchiveError, match="No space left on device"):
             write(folder, settings)
@@ -304,7 +306,7 @@ def test_a_full_disk_leaves_what_was_there(settings: KafkaSettings, tmp_path: Pa
 
 
 def test_a_full_disk_leaves_no_new_folder(settings: KafkaSettings, tmp_path: Path) -> None:
-    send(settings, [(None, bytes(one), []) for one in _make_noise(30, 100_000)])
+    send(settings, [(None, bytes(body), []) for body in _make_noise(30, 100_000)])
     with mount_tmpfs(tmp_path / "disk", 1):
         with pytest.raises(ArchiveError, match="No space left on device"):
             write(tmp_path / "disk" / "archive", settings)
@@ -379,6 +381,6 @@ def test_a_range_reaches_behind_kafkas_own_records(
         write(folder, settings)
     source = ArchiveSource(folder, Window())
     assert source.ranges[2] == OffsetRange(learning, 2, source.ranges[2].log_id, 0, 4)
-    assert [one.offset for one in read_archive(folder)[2]] == [0, 2]
+    assert [record.offset for record in read_archive(folder)[2]] == [0, 2]
     assert write(folder, settings).files == []
     assert verify_archive(folder).findings == []

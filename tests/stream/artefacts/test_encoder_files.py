@@ -50,8 +50,8 @@ def test_one_changed_byte_names_file_and_both_sums(directory: Path) -> None:
     found = sha256_of(directory / "encoder.onnx")
     with pytest.raises(ArtefactError) as caught:
         read_encoder(directory)
-    for part in ("encoder.onnx", expected, found):
-        assert part in str(caught.value)
+    for words in ("encoder.onnx", expected, found):
+        assert words in str(caught.value)
 
 
 def test_a_file_that_is_not_the_first_is_checked_too(directory: Path) -> None:

@@ -51,7 +51,7 @@ def test_a_changed_jar_is_refused_with_its_place_and_remedy(jars: Path, tmp_path
     with pytest.raises(BrokerError) as failure:
         verified_class_path(tmp_path)
 
-    assert all(part in str(failure.value) for part in (SMALL.name, str(changed.parent), "delete"))
+    assert all(words in str(failure.value) for words in (SMALL.name, str(changed.parent), "delete"))
 
 
 def test_without_network_and_jars_the_ways_out_are_named(

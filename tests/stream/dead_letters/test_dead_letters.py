@@ -52,9 +52,12 @@ def test_a_scan_tells_everything_but_the_bodies(settings: KafkaSettings) -> None
     ]
     publish_dead_letters(settings, letters)
     scan = DeadLetterReader(settings).scan()
-    assert [one.letter for one in scan.entries] == [replace(one, value=None) for one in letters]
-    assert [one.position for one in scan.entries] == at(0, 1)
-    assert [(one.client_id, one.size) for one in scan.entries] == [("radiology-1", 6), (None, 0)]
+    without_bodies = [replace(letter, value=None) for letter in letters]
+    assert [entry.letter for entry in scan.entries] == without_bodies
+    assert [entry.position for entry in scan.entries] == at(0, 1)
+    first, second = scan.entries
+    assert (first.client_id, first.size) == ("radiology-1", 6)
+    assert (second.client_id, second.size) == (None, 0)
 
 
 def test_a_client_written_from_the_paper_is_found_in_the_body(settings: KafkaSettings) -> None:
@@ -67,7 +70,7 @@ def test_reading_brings_the_bodies_of_those_that_are_wanted(settings: KafkaSetti
     letters = [make_dead_letter(settings, number, value=b"%d" % number) for number in range(4)]
     publish_dead_letters(settings, letters)
     found = list(DeadLetterReader(settings).read(at(1, 3)))
-    assert [one.letter for one in found] == [letters[1], letters[3]]
+    assert [entry.letter for entry in found] == [letters[1], letters[3]]
 
 
 def test_what_is_no_dead_letter_is_told_apart(settings: KafkaSettings, dead_letters: str) -> None:
@@ -77,7 +80,7 @@ def test_what_is_no_dead_letter_is_told_apart(settings: KafkaSettings, dead_lett
     send_raw(settings.bootstrap_servers, dead_letters, values)  # type: ignore[arg-type]
     scan = DeadLetterReader(settings).scan()
     assert sorted(scan.damaged) == at(0, 1)
-    assert [one.position for one in scan.entries] == at(2)
+    assert [entry.position for entry in scan.entries] == at(2)
     report = begin_retry(settings).send(at(0))
     assert (report.sent, [*report.refused]) == ([], at(0))
     assert "is no dead letter: the last headers are not" in report.refused[Position(0, 0)]
@@ -111,7 +114,7 @@ def test_a_dead_letter_is_sent_again_once(settings: KafkaSettings, learning: str
     publish_dead_letters(settings, [make_dead_letter(settings, 1), make_dead_letter(settings, 2)])
     assert begin_retry(settings).send(at(0)).sent == at(0)
     retry = begin_retry(settings)
-    assert [one.position for one in retry.find_unsent()] == at(1)
+    assert [entry.position for entry in retry.find_unsent()] == at(1)
     report = retry.send(at(0, 1))
     assert (report.sent, report.refused) == (at(1), {Position(0, 0): "was sent again already"})
     assert len(read_topic(settings, learning)) == 2
@@ -145,7 +148,7 @@ def test_what_fails_again_is_a_new_dead_letter_with_the_first_identity(
     publish_dead_letters(settings, [first])
     send_raw(settings.bootstrap_servers, learning, [(b"other", [])] * 5)
     begin_retry(settings).send(at(0))
-    (again,) = (one for one in read_topic(settings, learning) if one.value == first.value)
+    (again,) = (record for record in read_topic(settings, learning) if record.value == first.value)
     second = replace(first, origin_offset=again.offset, headers=again.headers)
     publish_dead_letters(settings, [second])
     retry = begin_retry(settings)
@@ -278,7 +281,7 @@ def test_killed_half_way_it_is_sent_once_by_the_next(
     assert result.returncode == -signal.SIGKILL, result.stderr
     assert DeadLetterReader(settings).scan().notes == {}, "what is not committed is not read"
     retry = begin_retry(settings)
-    assert [one.position for one in retry.find_unsent()] == at(0)
+    assert [entry.position for entry in retry.find_unsent()] == at(0)
     assert retry.send(at(0)).sent == at(0)
     assert len(read_topic(settings, learning)) == 1
     assert begin_retry(settings).find_unsent() == []

@@ -46,4 +46,5 @@ def test_after_a_failed_flush_everything_goes_once(kafka: str, topic_prefix: str
     assert not respond()  # neither topic is there
     create_topics(settings, [topics.dead_letters])
     wait_until(respond, "nothing goes")  # the producer remembers for a while that there was none
-    assert [one.value for one in read_topic(settings, topics.dead_letters.name)] == [b"junk", b"{}"]
+    values = [record.value for record in read_topic(settings, topics.dead_letters.name)]
+    assert values == [b"junk", b"{}"]

@@ -211,8 +211,8 @@ def read_committed(settings: KafkaSettings) -> list[int]:
     topic = Topics(settings.prefix).learning
     consumer = Consumer({**settings.client_config(), "group.id": f"{settings.prefix}.test"})
     try:
-        parts = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
-        return [one.offset for one in consumer.committed(parts, timeout=30)]
+        partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
+        return [partition.offset for partition in consumer.committed(partitions, timeout=30)]
     finally:
         consumer.close()
 
@@ -331,7 +331,7 @@ class Watched:
 
     def wait_for(self, *blamed: str) -> None:
         """Wait until just these are blamed."""
-        self.wait_until(lambda: [one.what for one in self.health.find_faults()] == [*blamed])
+        self.wait_until(lambda: [fault.what for fault in self.health.find_faults()] == [*blamed])
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
         wait_until(condition, "its health is another")
@@ -339,8 +339,8 @@ class Watched:
 
 def test_a_handler_that_hangs_is_not_ready_and_its_lag_is_known(settings: KafkaSettings) -> None:
     watched, hold = Watched(), Event()
-    part = (Topics(settings.prefix).learning.name, 0)
-    read = lambda: watched.health.condition.progress[part]  # noqa: E731
+    partition = (Topics(settings.prefix).learning.name, 0)
+    read = lambda: watched.health.condition.progress[partition]  # noqa: E731
 
     def handle(_: Sequence[Record]) -> None:
         hold.wait(LONG)
@@ -383,7 +383,7 @@ def test_a_member_that_gets_no_partition_is_ready(settings: KafkaSettings) -> No
     with ExitStack() as stack:
         for number, member in enumerate(members):
             stack.enter_context(member.consuming(settings, lambda _: None, str(number)))
-        shares = lambda: sorted(len(one.health.condition.progress) for one in members)  # noqa: E731
+        shares = lambda: sorted(len(member.health.condition.progress) for member in members)  # noqa: E731
         members[0].wait_until(lambda: shares() == [0] + [1] * partitions)
         for member in members:
             member.wait_for()

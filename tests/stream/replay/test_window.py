@@ -58,8 +58,8 @@ def open_window(settings: KafkaSettings, window: Window) -> tuple[int, int]:
     """Return where the first partition is read; the others hold nothing."""
     source = KafkaSource(settings, Topics(settings.prefix).learning.name, window)
     first, *others = source.ranges
-    assert all(one.low == one.high for one in others)
-    read = [one.offset for batch in source.read(source.ranges) for one in batch]
+    assert all(other.low == other.high for other in others)
+    read = [record.offset for batch in source.read(source.ranges) for record in batch]
     assert read == [*range(first.low, first.high)]
     return first.low, first.high
 
