@@ -1,15 +1,17 @@
 """Make the files of this folder, with the code of version 0.1.0 and nothing else.
 
 They are what hospitals have on their disks, so a later version never makes them again; it only
-opens them. In a clone of the project whose ``.venv`` is that of 0.1.0:
+opens them. In a clone of the project, ``main``, whose ``.venv`` is that of 0.1.0:
 
     git worktree add ../old 5d3ae7a
     cp -r tests/version_0_1_0 ../old/tests/
     cd ../old
     PYTHONPATH=. ../main/.venv/bin/python -m tests.version_0_1_0.make /tmp/made
 
-``main`` is the clone; ``/tmp/made`` is new, and its files then replace those here. Ids, times and
-offsets differ each time, and ``facts.json`` says which they are; the golden values do not.
+It takes a minute. ``/tmp/made`` must be new, and its files then replace those here. Ids, times and
+offsets differ each time, and ``facts.json`` says which they are; the golden values do not. This
+file keeps the module names of 0.1.0, while ``golden.py`` follows the code as it moves: copy that as
+it was when the code was still of 0.1.0.
 """
 
 import json
@@ -24,7 +26,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
+import torch
+
 from client_autoencoder.encoder import Encoder
+from client_autoencoder.encoder_files import load_autoencoder
 from client_autoencoder.settings import ClientSettings
 from ioa.settings import Settings
 from server_classifier.store.registry_copy import read_registry
@@ -93,7 +98,7 @@ class Maker:
         """Store latents, train, store some more and answer; return the answers."""
         with run_server(self.kafka, self.out, labels=CLASSES) as server:
             self.run_plain("server", "encoder", "add", self.hospital.encoder)
-            server.register(CLIENT, default_encoder=self.describe_encoder()["encoder_id"])
+            server.register(CLIENT, default_encoder=Encoder.load(self.hospital.encoder).encoder_id)
             self.hospital.publish([draw_images(30)], timeout=LONG)
             self.train(server)
             self.run_plain(
@@ -172,10 +177,17 @@ class Maker:
         return {name: value for name, value in status.items() if isinstance(value, int)}
 
     def describe_encoder(self) -> dict[str, Any]:
-        """Return the encoder's id, and what it makes of three images."""
+        """Return the encoder's id, what it makes of three images, and the first one restored."""
         encoder = Encoder.load(self.hospital.encoder)
         latents = encoder.encode(draw_images(3, seed=9).images)
-        return {"encoder_id": encoder.encoder_id, "latents": latents.tolist()}
+        with torch.no_grad():
+            decoder = load_autoencoder(self.hospital.encoder).decoder
+            restored = decoder(torch.from_numpy(latents[:1]))[0, 0]
+        return {
+            "encoder_id": encoder.encoder_id,
+            "latents": latents.tolist(),
+            "restored": restored.tolist(),
+        }
 
     def run(self, *arguments: object) -> dict[str, Any]:
         """Run a command and return what it printed as JSON."""
