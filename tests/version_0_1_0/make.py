@@ -52,6 +52,7 @@ from tests.version_0_1_0.golden import (
     train_classifier,
     train_golden_encoder,
 )
+from tests.version_0_1_0.sums import sum_latents, sum_letters
 
 PREFIX = "v010"
 LONG_PAST = 1_767_225_600.0  # the first second of 2026, in UTC
@@ -92,6 +93,7 @@ class Maker:
             "dataset": self.run("dataset", "show", "bars-and-rings")["digest"],
             "outboxes": self.count_letters(),
             "replay": replayed,
+            "sums": self.sum_all(),
         }
 
     def fill_database(self) -> list[dict[str, Any]]:
@@ -171,10 +173,20 @@ class Maker:
 
     def count_letters(self) -> dict[str, int]:
         """Return what the outboxes have seen; of copies, for a look leaves files beside them."""
-        copies = self.scratch / "copies"
+        copies = self.scratch / "counted"
         shutil.copytree(self.hospital.directory, copies)
         status = self.run("client", "status", "--client-id", CLIENT, "--outbox", copies)
         return {name: value for name, value in status.items() if isinstance(value, int)}
+
+    def sum_all(self) -> dict[str, str]:
+        """Return sums of what waits and of all latents; of copies as well."""
+        copies = shutil.copytree(self.out, self.scratch / "summed")
+        exported = copies / "waiting.jsonl"
+        where = ("--client-id", CLIENT, "--outbox", copies / "outbox")
+        self.run("client", "outbox", "export", exported, *where)
+        databases = ("ioa.db", "replayed.db")
+        sums = {name: sum_latents(f"sqlite:///{copies / name}") for name in databases}
+        return sums | {"outbox": sum_letters(exported)}
 
     def describe_encoder(self) -> dict[str, Any]:
         """Return the encoder's id, what it makes of three images, and the first one restored."""

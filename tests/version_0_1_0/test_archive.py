@@ -7,6 +7,7 @@ from server_classifier.store.database import ensure_current, open_database, writ
 from server_classifier.store.registry_copy import RegistryCopy, add_registry
 from tests.support.commands import Ran, run
 from tests.version_0_1_0.made import CLIENT, FACTS, LEARNING, SITE, read_json
+from tests.version_0_1_0.sums import sum_latents
 
 REPLAYED = FACTS["replay"]
 
@@ -24,9 +25,11 @@ def test_a_replay_of_it_stores_the_same_latents(folder: Path, database_url: str)
 
 
 def test_a_replay_that_was_finished_is_not_done_again(folder: Path) -> None:
-    done = replay(folder, f"sqlite:///{folder / 'replayed.db'}")
+    replayed = f"sqlite:///{folder / 'replayed.db'}"
+    done = replay(folder, replayed)
     assert REPLAYED.items() <= read_json(done).items()
     assert "nothing is new" in done.stderr
+    assert sum_latents(replayed) == FACTS["sums"]["replayed.db"]
 
 
 def test_who_was_registered_is_registered_anew(folder: Path, tmp_path: Path) -> None:

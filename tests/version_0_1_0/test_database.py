@@ -11,6 +11,7 @@ from typing import Any
 from tests.support.commands import run
 from tests.support.waiting import LONG, wait_until
 from tests.version_0_1_0.made import CLIENT, FACTS, LEARNING, SITE, read_json
+from tests.version_0_1_0.sums import sum_latents
 
 Ask = Callable[..., Any]
 HELD = FACTS["database"]
@@ -45,6 +46,10 @@ def test_its_dataset_still_has_its_digest(ask_server: Ask) -> None:
     shown = ask_server("dataset", "show", "bars-and-rings")
     assert shown["digest_now"] == shown["digest"] == FACTS["dataset"]
     assert shown["counts"]["label"] == {"bar": 10, "ring": 10}
+
+
+def test_its_latents_are_what_they_were(database: str) -> None:
+    assert sum_latents(database) == FACTS["sums"]["ioa.db"]
 
 
 def test_a_backup_of_it_fills_another_kind_of_database(

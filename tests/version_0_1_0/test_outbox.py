@@ -16,6 +16,7 @@ from tests.support.images import draw_images
 from tests.support.server import run_server
 from tests.support.waiting import LONG
 from tests.version_0_1_0.made import CLIENT, FACTS, LEARNING, PREFIX, SITE, read_json
+from tests.version_0_1_0.sums import sum_letters
 
 COUNTS = FACTS["outboxes"]
 NOBODY = KafkaSettings(bootstrap_servers="127.0.0.1:1", prefix=PREFIX)
@@ -48,8 +49,9 @@ def test_what_waits_is_listed_and_exported(folder: Path) -> None:
     }
     deadlines = Counter(one["deadline"] and one["deadline"][:4] for one in letters)
     assert deadlines == {None: 9, "2100": 5, "2026": 1}
-    exported = read_json(run_client(*client, "export", folder / "waiting.jsonl", "--json"))
-    assert exported["messages"] == 15
+    exported = folder / "waiting.jsonl"
+    assert read_json(run_client(*client, "export", exported, "--json"))["messages"] == 15
+    assert sum_letters(exported) == FACTS["sums"]["outbox"]
 
 
 def test_what_waits_goes_to_its_own_cluster_only(folder: Path, kafka: str) -> None:
