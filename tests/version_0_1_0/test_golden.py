@@ -43,6 +43,7 @@ def test_a_classifier_is_the_classifier_of_then(same_machine: bool) -> None:
     assert not same_machine or trained == golden
 
 
+@pytest.mark.timeout(900)
 def test_the_experiment_gives_the_tables_of_then(same_machine: bool, tmp_path: Path) -> None:
     result, golden = run_experiment(tmp_path), GOLDEN["experiment"]
     assert leave_out_trained(result) == leave_out_trained(golden)
