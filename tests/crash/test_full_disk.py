@@ -12,8 +12,8 @@ from tests.support.broker import kill_broker
 from tests.support.deployment import Deployment
 from tests.support.ingestion import Ingestion, open_ingestion
 from tests.support.load import wait_for_rows
+from tests.support.message_counts import count_rows, list_sent
 from tests.support.postgres import run_postgres
-from tests.support.tally import count_rows, list_sent
 from tests.support.tmpfs import mount_tmpfs
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(600)]
@@ -28,10 +28,10 @@ def fill_and_free(ingestion: Ingestion, words: str, free: Callable[[], object]) 
         with load.running():
             process.wait_for(words)
         free()
-        tally = wait_for_rows(load, ingestion.engine)
+        counts = wait_for_rows(load, ingestion.engine)
         assert process.exit_code is None
-    print(tally)
-    assert tally.exact
+    print(counts)
+    assert counts.exact
 
 
 def test_a_full_disk_under_sqlite_is_waited_for(
@@ -85,8 +85,8 @@ def test_a_full_disk_at_the_client_loses_nothing_that_it_took(
         resize(32)
         drained = deployment.start("client", "outbox", "drain", "--json", client=CLIENT).finish()
         status = deployment.start("client", "status", "--json", client=CLIENT).finish()
-    tally = count_rows(deployment.engine, list_sent(deployment.kafka))
-    print(f"{tally}; acknowledged {status['acknowledged']} of {status['encoded']} taken")
+    counts = count_rows(deployment.engine, list_sent(deployment.kafka))
+    print(f"{counts}; acknowledged {status['acknowledged']} of {status['encoded']} taken")
     assert drained["waiting"] == 0
-    assert 0 < tally.sent == status["acknowledged"] == status["encoded"]
-    assert tally.exact
+    assert 0 < counts.sent == status["acknowledged"] == status["encoded"]
+    assert counts.exact

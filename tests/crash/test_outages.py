@@ -16,9 +16,9 @@ from client_autoencoder.errors import OutboxError
 from client_autoencoder.outbox.reading import read_status
 from stream.broker.embedded import EmbeddedBroker
 from tests.support.deployment import Deployment
+from tests.support.message_counts import count_rows, list_sent
 from tests.support.outages import Outage, broker_away
 from tests.support.processes import IoaProcess
-from tests.support.tally import count_rows, list_sent
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(1800)]
@@ -111,11 +111,11 @@ def publish_through(
         while any(client.exit_code is None for client in clients.values()):
             memory.watch(until=time.monotonic() + 1)
         reports = [client.finish() for client in clients.values()]
-    tally = count_rows(deployment.engine, list_sent(deployment.kafka))
-    print(f"{tally}, {meanwhile} of them encoded during an outage of {seconds:.0f} s")
+    counts = count_rows(deployment.engine, list_sent(deployment.kafka))
+    print(f"{counts}, {meanwhile} of them encoded during an outage of {seconds:.0f} s")
     print(memory)
-    assert tally.exact
-    assert tally.sent == sum(report["acknowledged"] for report in reports)
+    assert counts.exact
+    assert counts.sent == sum(report["acknowledged"] for report in reports)
     assert meanwhile > 0
     assert memory.growth < MOST_GROWTH
 

@@ -29,7 +29,7 @@ def test_who_was_taken_for_dead_is_fenced_when_it_comes_back(
             other.wait_for("batch ingested")
             os.kill(frozen.pid, signal.SIGCONT)
             frozen.wait_for("was taken over by ingest 1")
-        tally = wait_for_rows(load, ingestion.engine)
-    print(tally)
-    assert tally.sent > 1000
-    assert tally.exact, tally
+        counts = wait_for_rows(load, ingestion.engine)
+    print(counts)
+    assert counts.sent > 1000
+    assert counts.exact, counts
