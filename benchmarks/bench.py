@@ -102,7 +102,7 @@ class Bench:
 
 @contextmanager
 def open_bench() -> Iterator[Bench]:
-    """Start a broker and a PostgreSQL that waits for its disk."""
+    """Start a broker, and a PostgreSQL with fsync."""
     with ExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="ioa-bench-")))
         broker = running.enter_context(EmbeddedBroker(folder / "kafka", announce=print))

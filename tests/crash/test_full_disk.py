@@ -1,4 +1,4 @@
-"""A full disk at the server and at the client: said clearly, waited for, and nothing lost."""
+"""A full disk at the server and at the client is reported and waited for; nothing is lost."""
 
 import tempfile
 from collections.abc import Callable
@@ -22,7 +22,7 @@ CLIENT = "radiology-1"
 
 
 def fill_and_free(ingestion: Ingestion, words: str, free: Callable[[], object]) -> None:
-    """Ingest until the log names the full disk, make space, and see that all is stored."""
+    """Ingest until the log names the full disk, free space, and check that all is stored."""
     load = ingestion.make_load()
     with ingestion.start("full") as process:
         with load.running():
@@ -49,7 +49,7 @@ def test_a_full_disk_under_sqlite_is_waited_for(
 def test_a_full_disk_under_postgresql_is_waited_for(
     kafka: str, topic_prefix: str, tmp_path: Path
 ) -> None:
-    """PostgreSQL aborts when it can write no more of its log, and stays down until restarted."""
+    """PostgreSQL aborts when it cannot write its log, and stays down until it is restarted."""
     settings = KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
     with (
         tempfile.TemporaryDirectory(prefix="ioa-disk-") as disk,
@@ -71,7 +71,7 @@ def clients() -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_full_disk_at_the_client_loses_nothing_that_it_took(
+def test_a_full_disk_at_the_client_loses_no_message_of_the_outbox(
     deployment: Deployment, broker: EmbeddedBroker, image_file: Path
 ) -> None:
     outbox = deployment.directory / "outbox"

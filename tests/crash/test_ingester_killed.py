@@ -1,6 +1,6 @@
-"""``ioa server ingest`` killed at random moments under load: every message is stored once.
+"""``ioa server ingest`` is killed at random moments under load: every message is stored once.
 
-The controls switch one guarantee off each; were nothing found then, the tests would find nothing.
+Each control switches off one guarantee and must fail, which shows that the tests notice faults.
 """
 
 import random
@@ -28,9 +28,10 @@ def crash(
     begun: str = "reading begins",
     seconds: float = LONG,
 ) -> MessageCounts:
-    """Kill the ingester ``KILLS`` times under load, let one more finish, and count.
+    """Kill the ingester ``KILLS`` times under load, let a last one finish, and count.
 
-    Each kill comes at most half a second after the line ``begun``; rows have ``seconds`` to come.
+    Each kill comes at most half a second after ``begun`` is in the log. At the end, the test waits
+    at most ``seconds`` for the rows.
     """
     moments = random.Random(5)  # noqa: S311 - the same moments every time
     load = ingestion.make_load()

@@ -1,6 +1,6 @@
-"""Broker or database away for a while, while five clients publish: all arrives, memory is bounded.
+"""Five clients publish during an outage: all messages arrive and memory stays bounded.
 
-``pytest -m crash -rP --away-seconds 60 tests/crash/test_outages.py`` does it for longer.
+``pytest -m crash -rP --away-seconds 60 tests/crash/test_outages.py`` makes the outages longer.
 """
 
 import time
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.crash, pytest.mark.timeout(1800)]
 CLIENTS = tuple(f"radiology-{number}" for number in range(1, 6))
 IMAGES_A_SECOND = 400
 MOST_GROWTH = 128 * 2**20
-"""Bytes that a process may take more during an outage, however long that is."""
+"""Bytes by which a process may grow during an outage of any length."""
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def away_seconds(request: pytest.FixtureRequest) -> float:
 
 @pytest.fixture
 def data(image_file: Path, away_seconds: float, tmp_path: Path) -> Path:
-    """More images the longer the outage is, so that there is something to send all the time."""
+    """A file with enough images to send during the whole outage."""
     count = round(IMAGES_A_SECOND * away_seconds)
     with np.load(image_file) as images:
         many = {name: np.resize(images[name], (count, *images[name].shape[1:])) for name in images}
@@ -52,14 +52,14 @@ def data(image_file: Path, away_seconds: float, tmp_path: Path) -> Path:
 
 @dataclass
 class Memory:
-    """Resident bytes of processes by name: when they were first looked at, and at most."""
+    """Resident bytes of processes by name: at first, and at most."""
 
     processes: dict[str, IoaProcess | psutil.Process]
     first: dict[str, int] = field(default_factory=dict)
     most: dict[str, int] = field(default_factory=dict)
 
     def watch(self, until: float) -> None:
-        """Look at those that run, ten times a second."""
+        """Measure the running processes ten times a second."""
         while time.monotonic() < until:
             for name, process in self.processes.items():
                 with suppress(psutil.NoSuchProcess):
@@ -70,7 +70,7 @@ class Memory:
 
     @property
     def growth(self) -> int:
-        """The most that any of them took more than at first."""
+        """The largest growth of any process since the first measurement."""
         return max(self.most[name] - self.first[name] for name in self.first)
 
     def __str__(self) -> str:
@@ -80,7 +80,7 @@ class Memory:
 
 
 def count_encoded(deployment: Deployment, client: str) -> int:
-    """Return how many messages a client has put on its disk."""
+    """Return how many messages a client has put into its outbox."""
     try:
         return read_status(deployment.directory / "outbox" / f"{client}.db").encoded
     except OutboxError:  # it has not begun

@@ -1,4 +1,4 @@
-"""Creates topics, writes raw bytes and reads records, all without code of the product."""
+"""Topics of a deployment, written and read without the product's producers and consumers."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
