@@ -107,25 +107,23 @@ def config_of(manifest: EncoderManifest) -> AutoencoderConfig:
 def _write_files(
     directory: Path, trained: TrainedAutoencoder, data: TrainingData
 ) -> EncoderManifest:
-    model = trained.model
+    model, config = trained.model, trained.model.config
     save_file(model.encoder.state_dict(), directory / ENCODER_WEIGHTS)
     save_file(model.decoder.state_dict(), directory / DECODER_WEIGHTS)
-    (directory / ONNX).write_bytes(build_onnx(model.encoder, model.config, trained.weights))
+    (directory / ONNX).write_bytes(build_onnx(model.encoder, config, trained.weights))
     (directory / REPORT).write_text(json.dumps(_report(trained), indent=2) + "\n")
     manifest = EncoderManifest(
-        architecture=_architecture(model.config),
-        preprocessing=Preprocessing(1, model.config.height, model.config.width),
-        latent_dim=model.config.latent_dim,
+        architecture=Architecture(
+            ARCHITECTURE, config.maps, config.kernel, config.pool, config.hidden
+        ),
+        preprocessing=Preprocessing(1, config.height, config.width),
+        latent_dim=config.latent_dim,
         quantiser=_quantiser_range(trained),
         training_data=data,
         files={name: sha256_of(directory / name) for name in (ONNX, ENCODER_WEIGHTS)},
     )
     (directory / MANIFEST).write_text(manifest.to_json())
     return manifest
-
-
-def _architecture(config: AutoencoderConfig) -> Architecture:
-    return Architecture(ARCHITECTURE, config.maps, config.kernel, config.pool, config.hidden)
 
 
 def _quantiser_range(trained: TrainedAutoencoder) -> QuantiserRange:

@@ -67,7 +67,7 @@ class MessageMaker:
             )
 
     def _to_wire(self, latents: NDArray[np.float32]) -> NDArray[np.float32] | NDArray[np.int8]:
-        """Privatize, then quantise; noise may exceed the encoder's range, then it stays float32."""
+        """Privatize, then quantise, unless noise may have left the encoder's range."""
         released = self.privatizer.privatize(latents)
         if self._adds_noise or self.dtype == "float32":
             return released

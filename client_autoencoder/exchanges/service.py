@@ -1,8 +1,8 @@
 """Asks the server what images show: encode, put into an outbox, send, wait until a deadline.
 
 Questions have an outbox of their own, so that a client may ask while another of its processes
-publishes. Questions of a killed process are asked on until their deadline, and their answers are
-reported, too.
+publishes. Questions that a killed process left are still asked until their deadline, and their
+answers are reported, too.
 """
 
 from collections.abc import Iterable

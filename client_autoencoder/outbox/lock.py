@@ -45,7 +45,7 @@ class OutboxLock:
         except OSError as error:
             self._file.close()
             raise OutboxInUse(
-                f"outbox {database} is in use by process {read_holder(database) or 'unknown'}: "
+                f"outbox {database} is in use by process {_read_holder(database) or 'unknown'}: "
                 "wait until that ends; further processes need a client id of their own"
             ) from error
         self._write_holder()
@@ -61,7 +61,7 @@ class OutboxLock:
         self._file.flush()
 
 
-def read_holder(database: Path) -> int | None:
+def _read_holder(database: Path) -> int | None:
     """Return the id of the process that last held the lock, or None where none is written."""
     try:
         return int(_path_of(database).read_text())
