@@ -146,7 +146,7 @@ def send_through_outbox(path: Path, records: list[OutgoingRecord], batch: int) -
         relay.connect(1.0)
         for chunk in split(records, batch):
             relay.put(chunk, ["images/0001.png"] * len(chunk), timeout=1)
-            relay.work(0)
+            relay.poll(0)
         relay.drain(timeout=1)
         if (acknowledged := len(records) - outbox.counts.waiting) < len(records):
             raise SystemExit(f"only {acknowledged} of {len(records)} messages were acknowledged")

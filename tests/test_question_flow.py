@@ -11,7 +11,7 @@ from confluent_kafka import Message as KafkaMessage
 
 from client_autoencoder.errors import OutboxError, OutboxFull
 from client_autoencoder.outbox.entries import Limits
-from client_autoencoder.outbox.reading import list_letters, read_status
+from client_autoencoder.outbox.reading import list_waiting, read_status
 from client_autoencoder.outbox.relay import OutboxRelay
 from server_classifier.answering.inference import NO_MODEL
 from stream.exchange.outgoing_record import OutgoingRecord, make_record
@@ -108,7 +108,7 @@ def test_a_question_without_a_reply_is_asked_again_in_the_same_bytes(
 ) -> None:
     relay.put(make_questions(client, 1, seconds=60), ["a"], timeout=1)
     while read_status(client.questions).resent == 0:
-        relay.work(0.1)
+        relay.poll(0.1)
     first, second = read_asked(client)[:2]
     assert (first.key(), first.value()) == (second.key(), second.value())
     assert first.headers() == second.headers()
@@ -124,7 +124,7 @@ def test_questions_that_the_full_outbox_refused_are_not_sent(client: Client) -> 
             relay.put(questions, ["a", "b"], timeout=0.1)
         relay.put(questions[:1], ["a"], timeout=0.1)
         while relay.outbox.counts.delivered == 0:
-            relay.work(0.1)
+            relay.poll(0.1)
     assert [record.key().decode() for record in read_asked(client)] == [questions[0].message_id]
 
 
@@ -137,7 +137,7 @@ def test_waiting_questions_are_sent_before_new_ones(client: Client) -> None:
         relay.put(questions[2:], ["c"], timeout=1)
 
         def all_delivered() -> bool:
-            relay.work(0.1)
+            relay.poll(0.1)
             return relay.outbox.counts.delivered == 3
 
         wait_until(all_delivered, "not all are delivered")
@@ -147,7 +147,7 @@ def test_waiting_questions_are_sent_before_new_ones(client: Client) -> None:
 
 def test_a_second_answer_is_dropped(client: Client, relay: OutboxRelay) -> None:
     labels: list[str] = []
-    relay.note = lambda settled: labels.extend(entry.outcome.text for entry in settled)
+    relay.on_settled = lambda settled: labels.extend(entry.outcome.text for entry in settled)
     first, second = make_questions(client, 2, seconds=60)
     relay.put([first, second], ["first", "second"], timeout=1)
     reply(client, first.message_id, "ring", "bar")
@@ -165,7 +165,7 @@ def test_a_second_answer_is_dropped(client: Client, relay: OutboxRelay) -> None:
 def test_a_killed_client_gets_its_answers_by_draining(client: Client, tmp_path: Path) -> None:
     write_class_folders(tmp_path / "images", draw_images(6))
     kill_while_asking(client, tmp_path / "images")
-    waiting = {entry["name"]: entry["message_id"] for entry in list_letters(client.questions)}
+    waiting = {entry["name"]: entry["message_id"] for entry in list_waiting(client.questions)}
     assert len(waiting) == 4
     for name, message_id in waiting.items():
         reply(client, message_id, Path(name).parent.name)
@@ -214,4 +214,4 @@ def test_questions_for_one_cluster_are_not_sent_to_another(client: Client) -> No
         relay.outbox.bind("another-cluster")
         relay.put(make_questions(client, 1, seconds=60), ["a"], timeout=1)
         with pytest.raises(OutboxError, match="1 messages for Kafka cluster another-cluster"):
-            relay.work(0)
+            relay.poll(0)
