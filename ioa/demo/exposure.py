@@ -7,10 +7,10 @@ from typing import Any
 import torch
 
 from client_autoencoder.audit.reconstruction_attack import ReconstructionAttack
+from client_autoencoder.audit.released_latents import released_latents
 from client_autoencoder.encoders.files import load_autoencoder
 from client_autoencoder.encoders.runtime import Encoder
 from ioa.demo.picture import draw_demo
-from ioa.research.lab.controls import released_latents
 from ioa.research.lab.parts import Parts
 
 _SHOWN = 10

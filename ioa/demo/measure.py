@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from client_autoencoder.audit.released_latents import released_latents
 from client_autoencoder.encoders.runtime import Encoder
 from ioa.demo.exposure import measure_exposure
-from ioa.research.lab.controls import await_encoder, find_hits, flatten, released_latents
+from ioa.research.lab.controls import await_encoder, find_hits, flatten
 from ioa.research.lab.parts import Parts, read_parts
 
 

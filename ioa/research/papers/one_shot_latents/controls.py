@@ -16,13 +16,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from client_autoencoder.audit.released_latents import released_latents
 from client_autoencoder.encoders.autoencoder import Autoencoder, AutoencoderConfig
 from client_autoencoder.encoders.runtime import Encoder
 from client_autoencoder.encoders.training import run
 from client_autoencoder.images.augmentation import augment_batches
 from client_autoencoder.images.batches import ImageBatch, read_batches
 from client_autoencoder.images.sources import open_source
-from ioa.research.lab.controls import await_encoder, find_hits, flatten, released_latents
+from ioa.research.lab.controls import await_encoder, find_hits, flatten
 from ioa.research.lab.parts import CLIENTS, read_parts
 from ioa.research.papers.one_shot_latents.plan import Plan
 from ioa.research.papers.one_shot_latents.services import (

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from client_autoencoder.audit.released_latents import released_latents
 from client_autoencoder.encoders.files import load_autoencoder
 from client_autoencoder.encoders.runtime import Encoder
 from client_autoencoder.encoders.training import run
-from ioa.research.lab.controls import released_latents
 from stream.threads import one_thread
 
 Images = NDArray[np.float32]
