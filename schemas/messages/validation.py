@@ -7,7 +7,10 @@ from functools import lru_cache
 from typing import Any
 
 from schemas.errors import SchemaError
-from schemas.messages.message import Aggregate, LatentMessage, Message, Privacy, Refusal, Reply
+from schemas.messages.answers import Answer, Refusal, Reply
+from schemas.messages.latent import Aggregate, LatentMessage, Privacy
+
+Message = LatentMessage | Answer
 
 LABEL_MAX = 256
 LARGEST_COUNT = 2**31 - 1

@@ -10,20 +10,10 @@ from typing import Any, NamedTuple
 import fastavro
 
 from schemas.errors import SchemaError
+from schemas.messages.answers import ANSWER_NAMES, Acknowledgement, Answer, AnswerT, Refusal, Reply
 from schemas.messages.dead_letter import DeadLetter
-from schemas.messages.message import (
-    ANSWER_NAMES,
-    Acknowledgement,
-    Aggregate,
-    Answer,
-    AnswerT,
-    LatentMessage,
-    Message,
-    Privacy,
-    Refusal,
-    Reply,
-)
-from schemas.messages.validation import validate
+from schemas.messages.latent import Aggregate, LatentMessage, Privacy
+from schemas.messages.validation import Message, validate
 from schemas.vector import Vector
 from schemas.wire.registry import load_fingerprints, load_latent_halves, load_schema
 

@@ -15,19 +15,15 @@ import numpy as np
 import orjson
 
 from schemas.errors import SchemaError
-from schemas.messages.message import (
-    ANSWER_NAMES,
-    Acknowledgement,
-    Aggregate,
-    Answer,
-    AnswerT,
-    LatentMessage,
+from schemas.messages.answers import ANSWER_NAMES, Acknowledgement, Answer, AnswerT, Refusal, Reply
+from schemas.messages.latent import Aggregate, LatentMessage, Privacy
+from schemas.messages.validation import (
     Message,
-    Privacy,
-    Refusal,
-    Reply,
+    format_timestamp,
+    parse_timestamp,
+    shorten,
+    validate,
 )
-from schemas.messages.validation import format_timestamp, parse_timestamp, shorten, validate
 from schemas.vector import DTYPES, MOST_DIMENSIONS, Vector, read_dtype
 
 CONTENT_TYPE = "application/json"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from schemas.errors import SchemaError
-from schemas.messages.message import LatentMessage
+from schemas.messages.latent import LatentMessage
 from schemas.messages.validation import LEAST_QUERY_EPSILON, shorten
 from schemas.quantiser import dequantise
 from schemas.vector import Vector

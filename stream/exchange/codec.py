@@ -4,16 +4,9 @@ from dataclasses import dataclass, replace
 
 from schemas.errors import SchemaError
 from schemas.messages import headers
-from schemas.messages.message import (
-    Acknowledgement,
-    Answer,
-    LatentMessage,
-    Message,
-    Mode,
-    Refusal,
-    Reply,
-)
-from schemas.messages.validation import check_name, shorten
+from schemas.messages.answers import Acknowledgement, Answer, Refusal, Reply
+from schemas.messages.latent import LatentMessage, Mode
+from schemas.messages.validation import Message, check_name, shorten
 from schemas.wire import avro_form, json_form
 from stream.exchange.message_ids import derive_message_id
 from stream.kafka.record import Record

@@ -11,7 +11,7 @@ from confluent_kafka import Producer
 from sqlalchemy import Engine
 
 from schemas.messages import headers as names
-from schemas.messages.message import Aggregate, LatentMessage, Privacy
+from schemas.messages.latent import Aggregate, LatentMessage, Privacy
 from schemas.vector import Vector
 from schemas.wire import avro_form
 from stream.exchange.message_ids import make_message_id

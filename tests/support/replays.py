@@ -12,7 +12,7 @@ from confluent_kafka import Producer
 from sqlalchemy import Engine
 
 from schemas.messages import headers as names
-from schemas.messages.message import Aggregate, LatentMessage, Mode, Privacy
+from schemas.messages.latent import Aggregate, LatentMessage, Mode, Privacy
 from schemas.vector import Vector
 from schemas.wire import avro_form
 from server_classifier.intake.replay import Read, Replay

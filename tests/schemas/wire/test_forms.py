@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import SchemaError
+from schemas.messages.answers import Refusal, Reply
 from schemas.messages.dead_letter import DeadLetter
-from schemas.messages.message import LatentMessage, Message, Privacy, Refusal, Reply
+from schemas.messages.latent import LatentMessage, Privacy
+from schemas.messages.validation import Message
 from schemas.vector import Vector
 from schemas.wire import avro_form, json_form
 from schemas.wire.registry import SCHEMA_NAMES, load_schema

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from jsonschema import Draft202012Validator
 
-from schemas.messages.message import Message
+from schemas.messages.validation import Message
 from schemas.wire.json_form import encode_json
 from tests.support import messages
 

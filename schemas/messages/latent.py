@@ -1,13 +1,12 @@
-"""The messages between client and server (third seed, sections III-D and III-E), typed.
+"""The message from a client: one latent, to learn from or to be answered (section III-D).
 
-Field names on the wire are camelCase and fixed for ever; ``json_form`` and ``avro_form`` map them.
 Messages are not frozen: a frozen dataclass triples the time to decode one, and ingestion decodes
-every one. What many of them share is.
+every message. The parts that many messages share are frozen.
 """
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, TypeVar
+from typing import Literal
 
 import orjson
 
@@ -73,50 +72,3 @@ class LatentMessage:
     aggregate: Aggregate | None = None
     privacy: Privacy | None = None
     policy: str | None = None
-
-
-@dataclass(slots=True)
-class Answer:
-    """What every message from the server to a client says. Use one of the three below."""
-
-    client_id: str
-    label: str
-    timestamp: datetime
-    in_reply_to: str | None = None
-    message_id: str | None = None
-
-
-@dataclass(slots=True)
-class Reply(Answer):
-    """The answer to a service message. ``label`` is empty where ``error`` says why."""
-
-    encoder_id: str | None = None
-    model_version: str | None = None
-    probabilities: dict[str, float] | None = None
-    abstained: bool | None = None
-    error: str | None = None
-
-
-@dataclass(slots=True)
-class Acknowledgement(Answer):
-    """The learning message ``in_reply_to`` is in the database, under ``label``."""
-
-
-@dataclass(slots=True)
-class Refusal(Answer):
-    """The learning message ``in_reply_to`` went to the dead letters, because of ``error``."""
-
-    error: str | None = None
-    field: str | None = None
-
-
-Message = LatentMessage | Answer
-AnswerT = TypeVar("AnswerT", bound=Answer)
-ANSWER_NAMES = {
-    "client_id": "clientID",
-    "message_id": "messageID",
-    "in_reply_to": "inReplyTo",
-    "encoder_id": "encoderID",
-    "model_version": "modelVersion",
-}
-"""Fields of an answer whose name on the wire differs from that of the attribute."""
