@@ -1,7 +1,9 @@
-"""What is wrong with a message, and in which field.
+"""What is wrong with a message or a manifest, and in which field.
 
 * SchemaError
 """
+
+from typing import Any
 
 
 class SchemaError(ValueError):
@@ -16,3 +18,9 @@ class SchemaError(ValueError):
         super().__init__(reason if field is None else f"{field}: {reason}")
         self.reason = reason
         self.field = field
+
+
+def shorten(value: Any, limit: int = 60) -> str:
+    """Quote a value for an error message, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"

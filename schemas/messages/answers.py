@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import ClassVar, TypeVar
+
+from schemas.messages.fields import Field, FieldTable
 
 
 @dataclass(slots=True)
@@ -15,6 +17,14 @@ class Answer:
     in_reply_to: str | None = None
     message_id: str | None = None
 
+    FIELDS: ClassVar[FieldTable] = FieldTable(
+        Field("client_id", "clientID", str, required=True),
+        Field("label", "label", str, required=True),
+        Field("timestamp", "timestamp", str, required=True),
+        Field("in_reply_to", "inReplyTo", str),
+        Field("message_id", "messageID", str),
+    )
+
 
 @dataclass(slots=True)
 class Reply(Answer):
@@ -25,6 +35,15 @@ class Reply(Answer):
     probabilities: dict[str, float] | None = None
     abstained: bool | None = None
     error: str | None = None
+
+    FIELDS: ClassVar[FieldTable] = FieldTable(
+        *Answer.FIELDS.fields,
+        Field("encoder_id", "encoderID", str),
+        Field("model_version", "modelVersion", str),
+        Field("probabilities", "probabilities", dict),
+        Field("abstained", "abstained", bool),
+        Field("error", "error", str),
+    )
 
 
 @dataclass(slots=True)
@@ -39,13 +58,9 @@ class Refusal(Answer):
     error: str | None = None
     field: str | None = None
 
+    FIELDS: ClassVar[FieldTable] = FieldTable(
+        *Answer.FIELDS.fields, Field("error", "error", str), Field("field", "field", str)
+    )
+
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
-ANSWER_NAMES = {
-    "client_id": "clientID",
-    "message_id": "messageID",
-    "in_reply_to": "inReplyTo",
-    "encoder_id": "encoderID",
-    "model_version": "modelVersion",
-}
-"""Fields of an answer whose name on the wire differs from that of the attribute."""

@@ -8,12 +8,13 @@ those that were sent again.
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import orjson
 
 from schemas.errors import SchemaError
 from schemas.messages import headers as names
+from schemas.messages.fields import Field, FieldTable
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -77,6 +78,18 @@ class DeadLetter:
     value: bytes | None
     headers: Headers
 
+    FIELDS: ClassVar[FieldTable] = FieldTable(
+        Field("reason", "reason", str, required=True),
+        Field("field", "field", str),
+        Field("origin_topic", "originTopic", str, required=True),
+        Field("origin_partition", "originPartition", int, required=True),
+        Field("origin_offset", "originOffset", int, required=True),
+        Field("origin_timestamp", "originTimestamp", int, required=True),
+        Field("key", "key", str),
+        Field("value", "value", str),
+        Field("headers", "headers", list, required=True),
+    )
+
     @property
     def origin(self) -> Origin:
         """Where the record stood."""
@@ -115,18 +128,13 @@ class DeadLetter:
 
     def to_json(self) -> bytes:
         """Return a JSON object with bytes in base64."""
-        document = {
-            "reason": self.reason,
-            "field": self.field,
-            "originTopic": self.origin_topic,
-            "originPartition": self.origin_partition,
-            "originOffset": self.origin_offset,
-            "originTimestamp": self.origin_timestamp,
-            "key": _to_text(self.key),
-            "value": _to_text(self.value),
-            "headers": [{"name": name, "value": _to_text(value)} for name, value in self.headers],
-        }
-        return orjson.dumps(document)
+        record = self.FIELDS.to_record(self)
+        record["key"] = _to_text(self.key)
+        record["value"] = _to_text(self.value)
+        record["headers"] = [
+            {"name": name, "value": _to_text(value)} for name, value in self.headers
+        ]
+        return orjson.dumps(record)
 
     @classmethod
     def from_json(cls, raw: bytes) -> "DeadLetter":
@@ -137,17 +145,13 @@ class DeadLetter:
         """
         try:
             document = orjson.loads(raw)
-            return cls(
-                document["reason"],
-                document["field"],
-                document["originTopic"],
-                document["originPartition"],
-                document["originOffset"],
-                document["originTimestamp"],
-                _to_bytes(document["key"]),
-                _to_bytes(document["value"]),
-                [(header["name"], _to_bytes(header["value"])) for header in document["headers"]],
-            )
+            record = {name: document[name] for name in cls.FIELDS.kinds}
+            record["key"] = _to_bytes(record["key"])
+            record["value"] = _to_bytes(record["value"])
+            record["headers"] = [
+                (header["name"], _to_bytes(header["value"])) for header in record["headers"]
+            ]
+            return cls(*cls.FIELDS.to_arguments(record))
         except (ValueError, KeyError, TypeError) as error:
             raise SchemaError(f"is not an exported dead letter: {error!r}") from error
 

@@ -6,10 +6,11 @@ every message. The parts that many messages share are frozen.
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import ClassVar, Literal
 
 import orjson
 
+from schemas.messages.fields import Field, FieldTable
 from schemas.vector import Vector
 
 Mode = Literal["learning", "service"]
@@ -22,6 +23,10 @@ class Aggregate:
 
     kind: AggregateKind = "record"
     count: int = 1
+
+    FIELDS: ClassVar[FieldTable] = FieldTable(
+        Field("kind", "kind", str, required=True), Field("count", "count", int, required=True)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,18 @@ class Privacy:
     ledger_sequence: int | None = None
     ledger_head: str | None = None
     _json: str | None = field(default=None, init=False, repr=False, compare=False)
+
+    FIELDS: ClassVar[FieldTable] = FieldTable(
+        Field("mechanism", "mechanism", str, required=True),
+        Field("guarantee", "guarantee", bool),
+        Field("parameters", "parameters", dict),
+        Field("epsilon", "epsilon", float),
+        Field("delta", "delta", float),
+        Field("unit", "unit", str),
+        Field("adjacency", "adjacency", str),
+        Field("ledger_sequence", "ledgerSequence", int),
+        Field("ledger_head", "ledgerHead", str),
+    )
 
     def __hash__(self) -> int:
         return hash((self.mechanism, self.epsilon, self.delta))  # the parameters are a dict
@@ -72,3 +89,20 @@ class LatentMessage:
     aggregate: Aggregate | None = None
     privacy: Privacy | None = None
     policy: str | None = None
+
+    FIELDS: ClassVar[FieldTable] = FieldTable(
+        Field("client_id", "clientID", str, required=True),
+        Field("label", "label", str, required=True),
+        Field("value", "value", list, required=True),
+        Field("mode", "mode", str, required=True),
+        Field("timestamp", "timestamp", str, required=True),
+        Field("message_id", "messageID", str),
+        Field("encoder_id", "encoderID", str),
+        Field("value", "dtype", str),
+        Field("value", "shape", list),
+        Field("image_id", "imageID", str),
+        Field("subject", "subject", str),
+        Field("aggregate", "aggregate", dict),
+        Field("privacy", "privacy", dict),
+        Field("policy", "policy", str),
+    )

@@ -17,6 +17,8 @@ SCHEMA_NAMES = (
     "refusal.v1",
     "dead_letter.v1",
 )
+DECLARATION = ("aggregate", "privacy", "policy")
+"""The last fields of ``latent.v1``: what a site states about its latents, seldom changed."""
 
 
 class AvroSchema(NamedTuple):
@@ -39,10 +41,10 @@ def load_schema(name: str) -> AvroSchema:
 
 @cache
 def load_latent_halves() -> tuple[Any, Any]:
-    """Return ``latent.v1`` cut in two: what differs from message to message, and the rest."""
+    """Return ``latent.v1`` cut in two: the fields before the declaration, and the declaration."""
     source = orjson.loads(files("schemas").joinpath("latent.v1.avsc").read_bytes())
     fields = source["fields"]
-    cut = [field["name"] for field in fields].index("aggregate")
+    cut = [field["name"] for field in fields].index(DECLARATION[0])
     first, second = ({**source, "fields": part} for part in (fields[:cut], fields[cut:]))
     return fastavro.parse_schema(first), fastavro.parse_schema(second)
 
