@@ -121,7 +121,7 @@ def _write_files(
     (directory / REPORT).write_text(json.dumps(_report(trained), indent=2) + "\n")
     manifest = EncoderManifest(
         architecture=_architecture(model.config),
-        preprocessing=Preprocessing(1, model.config.height, model.config.width),
+        preprocessing=Preprocessing(1, model.config.height, model.config.width, "bilinear", "0..1"),
         latent_dim=model.config.latent_dim,
         quantiser=_quantiser_range(trained),
         training_data=data,
@@ -140,7 +140,7 @@ def _quantiser_range(trained: TrainedAutoencoder) -> QuantiserRange:
     low, high = np.quantile(trained.latents.astype(np.float64), _QUANTILES)
     if not low < high:
         raise ClientError("all images give the same latent; train on images that differ")
-    return QuantiserRange(float(low), float(high))
+    return QuantiserRange(float(low), float(high), "int8")
 
 
 def _report(trained: TrainedAutoencoder) -> dict[str, object]:
