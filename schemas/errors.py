@@ -11,7 +11,7 @@ class SchemaError(ValueError):
 
     Attributes:
         reason: what is wrong and what a correct value looks like.
-        field: the wire name of the field at fault (``message.value[3]``), or None for the whole.
+        field: the wire name of the field at fault, as ``value[3]``, or None for the whole.
     """
 
     def __init__(self, reason: str, field: str | None = None) -> None:
@@ -21,6 +21,6 @@ class SchemaError(ValueError):
 
 
 def shorten(value: Any, limit: int = 60) -> str:
-    """Quote a value for an error message, cut where it is long."""
+    """Quote a value for an error message, cut if it is long."""
     text = repr(value)
     return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"

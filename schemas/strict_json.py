@@ -54,7 +54,7 @@ def refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def describe(value: Any) -> str:
-    """Return a JSON value with the name of its type, cut where it is long."""
+    """Return a JSON value with the name of its type, cut if it is long."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     if isinstance(value, int | float):

@@ -1,4 +1,4 @@
-"""The messages from the server: replies, acknowledgements and refusals (section III-E)."""
+"""The messages from the server: replies, acknowledgements and refusals (paper, section III-E)."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from schemas.messages.fields import Field, FieldTable
 
 @dataclass(slots=True)
 class Answer:
-    """What every message from the server to a client says. Use one of the three below."""
+    """The fields of every answer; only its three kinds below are sent."""
 
     client_id: str
     label: str
@@ -28,7 +28,7 @@ class Answer:
 
 @dataclass(slots=True)
 class Reply(Answer):
-    """The answer to a service message. ``label`` is empty where ``error`` says why."""
+    """The answer to a service message. ``label`` is empty if ``error`` says why there is none."""
 
     encoder_id: str | None = None
     model_version: str | None = None

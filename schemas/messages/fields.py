@@ -8,11 +8,11 @@ class Field(NamedTuple):
     """A field on the wire.
 
     Attributes:
-        attribute: of the Python object. Several fields may hold parts of one attribute, as those of
-            a vector do; the constructor takes it under the name of the first.
+        attribute: of the Python object. Several fields may hold the parts of one attribute, such as
+            a vector. The constructor then takes the attribute under the name of the first.
         name: on the wire, fixed for ever.
         kind: the type in JSON; a float may be written without a point.
-        required: whether the JSON form must have the field. The Avro schemas say it for theirs.
+        required: whether the JSON form must have the field. The Avro form follows its schema.
     """
 
     attribute: str

@@ -1,4 +1,4 @@
-"""The message from a client: one latent, to learn from or to be answered (section III-D).
+"""The message from a client: one latent, to learn from or to be answered (paper, section III-D).
 
 Messages are not frozen: a frozen dataclass triples the time to decode one, and ingestion decodes
 every message. The parts that many messages share are frozen.
@@ -31,10 +31,10 @@ class Aggregate:
 
 @dataclass(frozen=True, slots=True)
 class Privacy:
-    """What the privatizer did to the vector, in the words of differential privacy.
+    """What the privatizer did to the vector, in the terms of differential privacy.
 
-    ``guarantee`` is true only where ``epsilon`` and ``delta`` hold for ``unit`` under
-    ``adjacency``; a mechanism used for research says false.
+    ``guarantee`` is true only if ``epsilon`` and ``delta`` hold for ``unit`` under ``adjacency``.
+    It is false for a mechanism used for research.
     """
 
     mechanism: str
@@ -64,7 +64,7 @@ class Privacy:
         return hash((self.mechanism, self.epsilon, self.delta))  # the parameters are a dict
 
     def to_json(self) -> str:
-        """Return all fields as the database keeps them."""
+        """Return all fields as JSON, the form that the database keeps."""
         if self._json is None:
             object.__setattr__(self, "_json", orjson.dumps(self).decode())
         return self._json or ""
@@ -74,7 +74,7 @@ class Privacy:
 class LatentMessage:
     """One latent from a client: to learn from (labelled) or to be answered (unlabelled).
 
-    ``message_id``, ``encoder_id`` and all below are None in a message written from the paper alone.
+    ``message_id``, ``encoder_id`` and all below are None in a message in the form of the paper.
     """
 
     client_id: str

@@ -1,4 +1,4 @@
-"""The rules every message keeps, whatever form it travelled in."""
+"""The rules that every message keeps in either form, JSON or Avro."""
 
 import math
 import re
@@ -15,7 +15,7 @@ Message = LatentMessage | Answer
 LABEL_MAX = 256
 LARGEST_COUNT = 2**31 - 1
 LEAST_QUERY_EPSILON = 8.0
-"""Noise of this epsilon or less makes the answer about one image little better than chance."""
+"""With noise of this epsilon or less, the answer about one image is hardly better than chance."""
 TEXT_MAX = 2_000
 _CLIENT_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}").fullmatch
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
@@ -38,32 +38,44 @@ _RULES = {
 
 
 def check_name(field: str, value: str) -> None:
-    """Raise SchemaError unless ``value`` has the form that ``field`` requires."""
+    """Check the form of an id or name.
+
+    Raises:
+        SchemaError: ``value`` does not have the form that ``field`` requires.
+    """
     matches, expected = _RULES[field]
     if matches(value) is None:
         raise SchemaError(f"{shorten(value)} is not {expected}", field)
 
 
-# The same few names and labels stand in nearly every message. Errors are not remembered.
+# Most messages repeat the same few names and labels. The cache keeps no errors.
 _check_frequent_name = lru_cache(maxsize=1024)(check_name)
 
 
 @lru_cache(maxsize=1024)
 def check_label(label: str) -> None:
-    """Raise SchemaError for a label that is too long, blank or holds control characters."""
+    """Check a label.
+
+    Raises:
+        SchemaError: it is too long, has blanks at its ends, control characters, or is not in NFC.
+    """
     if len(label) > LABEL_MAX:
         raise SchemaError(f"has {len(label)} characters, {LABEL_MAX} are allowed", "label")
     if not label.isprintable():
         raise SchemaError(f"{shorten(label)} holds control characters or odd spaces", "label")
     if not unicodedata.is_normalized("NFC", label):
-        # Else two labels that look the same would be two classes.
+        # Otherwise two labels that look the same would be two classes.
         raise SchemaError(f"{shorten(label)} is not in Unicode normal form C (NFC)", "label")
     if label != label.strip():
         raise SchemaError(f"{shorten(label)} begins or ends with a blank", "label")
 
 
 def parse_timestamp(text: str) -> datetime:
-    """Read the paper's ``YYYY-MM-DD HH:MM:SS`` as UTC."""
+    """Read ``YYYY-MM-DD HH:MM:SS``, the form that the paper prints, as UTC.
+
+    Raises:
+        SchemaError: the text is not such a time.
+    """
     try:
         if _TIMESTAMP(text) is None:
             raise ValueError(text)
@@ -75,12 +87,12 @@ def parse_timestamp(text: str) -> datetime:
 
 
 def format_timestamp(moment: datetime) -> str:
-    """Write a time the way the paper prints it, in UTC and whole seconds."""
+    """Write a time in the form that the paper prints, in UTC and whole seconds."""
     return moment.astimezone(UTC).isoformat(" ", "seconds")[:19]
 
 
 def cut_text(text: str) -> str:
-    """Return the text, cut where it is longer than a message may carry."""
+    """Return the text, cut if it is longer than a message may carry."""
     return text if len(text) <= TEXT_MAX else f"{text[: TEXT_MAX - 3]}..."
 
 

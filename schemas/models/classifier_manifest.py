@@ -1,4 +1,4 @@
-"""The manifest of a classifier, kept beside its ONNX file: its labels, and how it came about."""
+"""The manifest of a classifier: its labels, and how it was trained. Kept beside its ONNX file."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,14 +13,14 @@ FORMAT = "ioa-classifier/1"
 @with_config(ConfigDict(strict=True, alias_generator=name_on_wire))
 @dataclass(frozen=True, slots=True)
 class ClassifierManifest:
-    """One trained classifier; rows and seed tell how to train the same again.
+    """One trained classifier. With rows, seed and settings the same one can be trained again.
 
     Attributes:
         encoder_id: the encoder whose latents it takes.
         labels: of the outputs, in their order.
         latent_dim: the numbers of a latent.
         rows: latents it was trained on.
-        available: latents there were; more than ``rows`` where a sample was drawn.
+        available: latents in the database; more than ``rows`` if a sample was drawn.
         last_latent_id: the newest of them in the database.
         seed: of initial weights, order, dropout and sample.
         settings: the ``TrainingSettings``.

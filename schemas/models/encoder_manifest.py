@@ -1,4 +1,4 @@
-"""The manifest of an encoder: what it is, what it was trained on, and the sums of its files.
+"""The manifest of an encoder: its layers, its training data, and the sha256 sums of its files.
 
 ``encoder_id`` is the sha256 of the canonical JSON, so two encoders share an id only when they are
 the same encoder. Latents of different encoders must never be mixed; every message names its id.
@@ -123,7 +123,8 @@ class EncoderManifest:
     def to_json(self) -> str:
         """Return the canonical JSON: sorted keys, no spaces, ASCII."""
         fields = asdict(self)
-        low, high = float(self.quantiser.low), float(self.quantiser.high)  # 3 and 3.0 are one id
+        # The range in float, so that 3 and 3.0 give the same id.
+        low, high = float(self.quantiser.low), float(self.quantiser.high)
         fields["quantiser"] |= {"low": low, "high": high}
         return write_manifest(fields, FORMAT)
 

@@ -1,4 +1,4 @@
-"""The Avro form: single-object encoding (Avro 1.11 specification), so no registry is needed.
+"""The Avro form: single-object encoding (Avro 1.11 specification), which needs no schema registry.
 
 Each message is ``C3 01``, the 8-byte fingerprint of its schema, and the record.
 """
@@ -34,7 +34,7 @@ _OWN_FIELDS = FieldTable(
     *(field for field in LatentMessage.FIELDS.fields if field.name not in DECLARATION)
 )
 _AVRO_TYPES = {str: "string", dict: "map", bool: "boolean"}
-# Each field of an answer with its type in Avro, None where null is not allowed beside it.
+# The fields of each answer: attribute, name, and the Avro type beside null if it may be null.
 _ANSWER_FIELDS: dict[type[Message], list[tuple[str, str, str | None]]] = {
     answer: [
         (attribute, name, None if required else _AVRO_TYPES[kind])

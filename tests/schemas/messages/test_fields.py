@@ -32,9 +32,9 @@ JSON_TYPES = {
 }
 
 
-def list_parts(record: list[dict[str, Any]], name: str) -> set[str]:
-    (part,) = (field["type"]["fields"] for field in record if field["name"] == name)
-    return {field["name"] for field in part}
+def name_parts(record: list[dict[str, Any]], name: str) -> set[str]:
+    (parts,) = (field["type"]["fields"] for field in record if field["name"] == name)
+    return {part["name"] for part in parts}
 
 
 def resolve(rule: dict[str, Any]) -> type:
@@ -58,8 +58,8 @@ def test_the_names_are_those_of_the_avro_schema(kind: Any) -> None:
 
 def test_the_parts_of_a_latent_have_the_names_of_the_avro_schema() -> None:
     published = load_schema("latent.v1").parsed["fields"]
-    assert set(Aggregate.FIELDS.kinds) == list_parts(published, "aggregate")
-    assert set(Privacy.FIELDS.kinds) == list_parts(published, "privacy")
+    assert set(Aggregate.FIELDS.kinds) == name_parts(published, "aggregate")
+    assert set(Privacy.FIELDS.kinds) == name_parts(published, "privacy")
     assert [field["name"] for field in load_latent_halves()[1]["fields"]] == [*DECLARATION]
 
 
