@@ -14,7 +14,7 @@ from typing import Protocol
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from benchmarks.learning_load import ASKER
-from schemas.messages.message import Answer
+from schemas.messages.answers import Answer
 from schemas.wire.avro_form import encode_avro
 from stream.exchange.outgoing_record import OutgoingRecord
 from stream.exchange.reply_client import ReplyClient

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 from confluent_kafka import Producer
 
-from schemas.messages.message import Aggregate, LatentMessage, Privacy
+from schemas.messages.latent import Aggregate, LatentMessage, Privacy
 from schemas.vector import Vector
 from schemas.wire import avro_form, json_form
 from stream.exchange.message_ids import make_message_id

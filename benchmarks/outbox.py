@@ -26,7 +26,7 @@ from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from client_autoencoder.outbox.entries import Limits
 from client_autoencoder.outbox.outbox import Outbox
 from client_autoencoder.outbox.relay import OutboxRelay
-from schemas.messages.message import Acknowledgement, Answer
+from schemas.messages.answers import Acknowledgement, Answer
 from stream.exchange.outgoing_record import OutgoingRecord
 from stream.exchange.reply_client import Arrivals, ReplyClient
 from stream.kafka.producer import make_headers

@@ -33,7 +33,7 @@ from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from benchmarks.peers import find_python
 from benchmarks.service_load import LABELS, SHAPE, make_questions
 from benchmarks.watching import measure_cpu_seconds
-from schemas.messages.message import Reply
+from schemas.messages.answers import Reply
 from schemas.quantiser import dequantise
 from schemas.wire.avro_form import decode_answer_avro, decode_latent_avro
 from server_classifier.answering.prediction import Classifier

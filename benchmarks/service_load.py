@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from benchmarks.learning_load import ASKER, SHAPES
-from schemas.messages.message import LatentMessage
+from schemas.messages.latent import LatentMessage
 from schemas.vector import Vector
 from schemas.wire import avro_form
 from stream.exchange.message_ids import make_message_id

@@ -1,7 +1,9 @@
-"""What is wrong with a message, and in which field.
+"""What is wrong with a message or a manifest, and in which field.
 
 * SchemaError
 """
+
+from typing import Any
 
 
 class SchemaError(ValueError):
@@ -9,10 +11,16 @@ class SchemaError(ValueError):
 
     Attributes:
         reason: what is wrong and what a correct value looks like.
-        field: the wire name of the field at fault (``message.value[3]``), or None for the whole.
+        field: the wire name of the field at fault, as ``value[3]``, or None for the whole.
     """
 
     def __init__(self, reason: str, field: str | None = None) -> None:
         super().__init__(reason if field is None else f"{field}: {reason}")
         self.reason = reason
         self.field = field
+
+
+def shorten(value: Any, limit: int = 60) -> str:
+    """Quote a value for an error message, cut if it is long."""
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"

@@ -19,7 +19,8 @@ from client_autoencoder.images.arrays import ArraySource
 from client_autoencoder.images.batches import ImageBatch
 from client_autoencoder.privacy.mechanism import GaussianPrivatizer
 from schemas.messages import headers
-from schemas.messages.message import LatentMessage, Reply
+from schemas.messages.answers import Reply
+from schemas.messages.latent import LatentMessage
 from schemas.vector import Vector
 from schemas.wire import avro_form, json_form
 from server_classifier.answering.inference import NO_MODEL

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from schemas.messages.message import Acknowledgement
+from schemas.messages.answers import Acknowledgement
 from schemas.wire.avro_form import encode_avro
 from stream.exchange.message_ids import make_message_id
 

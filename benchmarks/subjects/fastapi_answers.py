@@ -19,7 +19,7 @@ import orjson
 import uvicorn
 from fastapi import FastAPI, Request, Response
 
-from schemas.messages.message import Reply
+from schemas.messages.answers import Reply
 from schemas.quantiser import dequantise
 from schemas.wire.avro_form import CONTENT_TYPE, decode_latent_avro, encode_avro
 from stream.exchange.message_ids import make_message_id

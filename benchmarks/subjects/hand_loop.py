@@ -24,7 +24,7 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 from psycopg.errors import UniqueViolation
 
 from schemas.messages.validation import check_label, check_name
-from schemas.wire.json_form import parse_object
+from schemas.strict_json import parse_object
 from schemas.wire.registry import load_schema
 from stream.exchange.message_ids import make_message_id
 

@@ -28,7 +28,8 @@ from client_autoencoder.images.sets import digest
 from client_autoencoder.privacy.mechanism import NoPrivatizer
 from ioa.research.lab.controls import find_hits
 from ioa.research.lab.parts import CLIENT_IDS, Parts
-from schemas.messages.message import Acknowledgement, LatentMessage
+from schemas.messages.answers import Acknowledgement
+from schemas.messages.latent import LatentMessage
 from schemas.models.encoder_manifest import TrainingData
 from schemas.quantiser import dequantise
 from schemas.wire import avro_form

@@ -117,7 +117,7 @@ def _write_files(
         architecture=Architecture(
             ARCHITECTURE, config.maps, config.kernel, config.pool, config.hidden
         ),
-        preprocessing=Preprocessing(1, config.height, config.width),
+        preprocessing=Preprocessing(1, config.height, config.width, "bilinear", "0..1"),
         latent_dim=config.latent_dim,
         quantiser=_quantiser_range(trained),
         training_data=data,
@@ -132,7 +132,7 @@ def _quantiser_range(trained: TrainedAutoencoder) -> QuantiserRange:
     low, high = np.quantile(trained.latents.astype(np.float64), _QUANTILES)
     if not low < high:
         raise ClientError("all images give the same latent; train on images that differ")
-    return QuantiserRange(float(low), float(high))
+    return QuantiserRange(float(low), float(high), "int8")
 
 
 def _report(trained: TrainedAutoencoder) -> dict[str, object]:

@@ -16,7 +16,7 @@ from client_autoencoder.encoders.runtime import Encoder
 from client_autoencoder.errors import ClientError
 from client_autoencoder.images.batches import ImageBatch
 from client_autoencoder.privacy.mechanism import Privatizer
-from schemas.messages.message import Aggregate, LatentMessage, Mode
+from schemas.messages.latent import Aggregate, LatentMessage, Mode
 from schemas.vector import Vector
 from stream.exchange.message_ids import make_message_id
 

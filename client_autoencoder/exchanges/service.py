@@ -15,7 +15,7 @@ from client_autoencoder.images.batches import ImageBatch
 from client_autoencoder.outbox.entries import Settled
 from client_autoencoder.outbox.relay import POLL_SECONDS, OutboxRelay
 from client_autoencoder.privacy.mechanism import Privatizer
-from schemas.messages.message import LatentMessage
+from schemas.messages.latent import LatentMessage
 from schemas.messages.validation import LEAST_QUERY_EPSILON
 from stream.exchange.outgoing_record import make_record
 

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import orjson
 
+from schemas.messages.answers import Reply
 from schemas.messages.dead_letter import Headers
-from schemas.messages.message import Reply
 from stream.exchange.outgoing_record import OutgoingRecord
 
 Kind = Literal["acknowledged", "refused", "answered", "expired", "discarded"]

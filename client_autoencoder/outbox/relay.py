@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from client_autoencoder.errors import OutboxFull
 from client_autoencoder.outbox.entries import Outcome, Settled
 from client_autoencoder.outbox.outbox import Outbox
-from schemas.messages.message import Acknowledgement, Answer, Refusal, Reply
+from schemas.messages.answers import Acknowledgement, Answer, Refusal, Reply
 from stream.errors import DeliveryFailed, KafkaRefused, KafkaUnavailable
 from stream.exchange.outgoing_record import OutgoingRecord
 from stream.exchange.reply_client import ReplyClient

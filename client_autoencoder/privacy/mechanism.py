@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from client_autoencoder.errors import ClientError
 from client_autoencoder.privacy.analysis import gaussian_sigma
-from schemas.messages.message import Privacy
+from schemas.messages.latent import Privacy
 
 Latents = NDArray[np.float32]
 NoiseSource = Callable[[tuple[int, ...]], NDArray[np.float64]]

@@ -1,1 +1,1 @@
-"""What is said: typed messages, their rules, their envelope, and dead letters."""
+"""The typed messages, their rules, their envelope, and dead letters."""

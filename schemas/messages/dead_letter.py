@@ -1,19 +1,20 @@
 """A record that could not be used, with the reason.
 
-On the dead-letter topic it keeps its key, value and headers and gains the reason and its origin as
-further headers; the JSON form is what people and tools read. Beside the dead letters stand notes of
-those that were sent again.
+On the dead-letter topic a record keeps its key, value and headers. Further headers give the reason
+and the origin. People and tools read the JSON form. The topic also holds notes, which say of dead
+letters that they were sent again.
 """
 
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import orjson
 
 from schemas.errors import SchemaError
 from schemas.messages import headers as names
+from schemas.messages.fields import Field, FieldTable
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -28,9 +29,9 @@ _NOTE = (names.KIND, b"sent-again")
 
 
 class Origin(NamedTuple):
-    """Where a record stood. The timestamp, of the broker, differs in a topic that was made again.
+    """The position of a record. The broker's timestamp tells a topic from a recreated one.
 
-    A record may be buried twice, before and after a crash; those dead letters have one origin.
+    A record may be dead-lettered twice, before and after a crash. Both have the same origin.
     """
 
     topic: str
@@ -39,18 +40,15 @@ class Origin(NamedTuple):
     timestamp: int
 
     def to_note(self) -> list[tuple[str, bytes | None]]:
-        """Return the headers that note, on the dead-letter topic, that the record was sent again.
+        """Return the headers of a note that the record was sent again.
 
-        No dead letter looks like that: it has more headers.
+        A dead letter cannot be taken for a note, since it has more headers.
         """
-        return [
-            _NOTE,
-            *((name, str(value).encode()) for name, value in zip(_ORIGIN, self, strict=True)),
-        ]
+        return [_NOTE, *_to_headers(_ORIGIN, self)]
 
     @classmethod
     def from_note(cls, headers: Headers) -> "Origin | None":
-        """Read a note; None where it is something else."""
+        """Read a note; None if the headers are of something else."""
         if tuple(name for name, _ in headers) != (names.KIND, *_ORIGIN) or headers[0] != _NOTE:
             return None
         try:
@@ -62,7 +60,7 @@ class Origin(NamedTuple):
 
 @dataclass(slots=True)
 class DeadLetter:
-    """The original record, ``reason`` and ``field`` at fault, and where the record came from.
+    """A record with the reason why it could not be used, the field at fault and its origin.
 
     ``origin_timestamp`` is in milliseconds since the Unix epoch, by the broker's clock.
     """
@@ -77,33 +75,38 @@ class DeadLetter:
     value: bytes | None
     headers: Headers
 
+    FIELDS: ClassVar[FieldTable] = FieldTable(
+        Field("reason", "reason", str, required=True),
+        Field("field", "field", str),
+        Field("origin_topic", "originTopic", str, required=True),
+        Field("origin_partition", "originPartition", int, required=True),
+        Field("origin_offset", "originOffset", int, required=True),
+        Field("origin_timestamp", "originTimestamp", int, required=True),
+        Field("key", "key", str),
+        Field("value", "value", str),
+        Field("headers", "headers", list, required=True),
+    )
+
     @property
     def origin(self) -> Origin:
-        """Where the record stood."""
+        """The position of the original record."""
         return Origin(
             self.origin_topic, self.origin_partition, self.origin_offset, self.origin_timestamp
         )
 
     def to_headers(self) -> list[tuple[str, bytes | None]]:
-        """Return the original headers followed by the reason and the origin."""
-        added = {
-            names.ERROR_REASON: self.reason,
-            names.ERROR_FIELD: self.field or "",
-            names.ORIGIN_TOPIC: self.origin_topic,
-            names.ORIGIN_PARTITION: str(self.origin_partition),
-            names.ORIGIN_OFFSET: str(self.origin_offset),
-            names.ORIGIN_TIMESTAMP: str(self.origin_timestamp),
-        }
-        return [*self.headers, *((name, text.encode()) for name, text in added.items())]
+        """Return the original headers followed by the reason, the field and the origin."""
+        added = (self.reason, self.field or "", *self.origin)
+        return [*self.headers, *_to_headers(_ADDED, added)]
 
     @classmethod
     def from_headers(cls, key: bytes | None, value: bytes | None, headers: Headers) -> "DeadLetter":
         """Read a record of the dead-letter topic.
 
         Raises:
-            SchemaError: the headers that ``to_headers`` adds last are not there.
+            SchemaError: the headers that ``to_headers`` adds are missing or damaged.
         """
-        kept, added = headers[: -len(_ADDED)], headers[-len(_ADDED) :]
+        original, added = headers[: -len(_ADDED)], headers[-len(_ADDED) :]
         if tuple(name for name, _ in added) != _ADDED:
             raise SchemaError(f"the last headers are not {', '.join(_ADDED)}")
         try:
@@ -111,22 +114,17 @@ class DeadLetter:
             partition, offset, timestamp = map(int, numbers)
         except ValueError as error:
             raise SchemaError(f"the added headers are damaged: {error}") from error
-        return cls(reason, field or None, topic, partition, offset, timestamp, key, value, kept)
+        return cls(reason, field or None, topic, partition, offset, timestamp, key, value, original)
 
     def to_json(self) -> bytes:
         """Return a JSON object with bytes in base64."""
-        document = {
-            "reason": self.reason,
-            "field": self.field,
-            "originTopic": self.origin_topic,
-            "originPartition": self.origin_partition,
-            "originOffset": self.origin_offset,
-            "originTimestamp": self.origin_timestamp,
-            "key": _to_text(self.key),
-            "value": _to_text(self.value),
-            "headers": [{"name": name, "value": _to_text(value)} for name, value in self.headers],
-        }
-        return orjson.dumps(document)
+        record = self.FIELDS.to_record(self)
+        record["key"] = _to_text(self.key)
+        record["value"] = _to_text(self.value)
+        record["headers"] = [
+            {"name": name, "value": _to_text(value)} for name, value in self.headers
+        ]
+        return orjson.dumps(record)
 
     @classmethod
     def from_json(cls, raw: bytes) -> "DeadLetter":
@@ -137,19 +135,19 @@ class DeadLetter:
         """
         try:
             document = orjson.loads(raw)
-            return cls(
-                document["reason"],
-                document["field"],
-                document["originTopic"],
-                document["originPartition"],
-                document["originOffset"],
-                document["originTimestamp"],
-                _to_bytes(document["key"]),
-                _to_bytes(document["value"]),
-                [(header["name"], _to_bytes(header["value"])) for header in document["headers"]],
-            )
+            record = {name: document[name] for name in cls.FIELDS.kinds}
+            record["key"] = _to_bytes(record["key"])
+            record["value"] = _to_bytes(record["value"])
+            record["headers"] = [
+                (header["name"], _to_bytes(header["value"])) for header in record["headers"]
+            ]
+            return cls(*cls.FIELDS.to_arguments(record))
         except (ValueError, KeyError, TypeError) as error:
             raise SchemaError(f"is not an exported dead letter: {error!r}") from error
+
+
+def _to_headers(header_names: Sequence[str], values: Sequence[object]) -> list[tuple[str, bytes]]:
+    return [(name, str(value).encode()) for name, value in zip(header_names, values, strict=True)]
 
 
 def _to_text(data: bytes | None) -> str | None:

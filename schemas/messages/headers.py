@@ -1,6 +1,6 @@
-"""The envelope: names of the Kafka record headers, fixed for ever. Values are ASCII text.
+"""The envelope: names of the Kafka record headers, fixed for ever. Their values are ASCII text.
 
-A message written from the paper alone has none of them.
+A message in the form of the paper (Salehinejad et al.) has none of them.
 """
 
 KIND = "ioa-kind"
@@ -8,10 +8,10 @@ CLIENT = "ioa-client"
 MESSAGE_ID = "ioa-message-id"
 CORRELATION_ID = "ioa-correlation-id"
 DEADLINE = "ioa-deadline"
-"""Milliseconds since the Unix epoch; after it nobody waits for the answer any more."""
+"""When the client stops waiting for the answer, in milliseconds since the Unix epoch."""
 CONTENT_TYPE = "content-type"
 FIRST_OFFSET = "ioa-first-offset"
-"""Where a record stood first in its partition that an operator has sent again."""
+"""The first offset, in its partition, of a record that an operator has sent again."""
 KEY_ID = "ioa-key-id"
 SIGNATURE = "ioa-signature"
 

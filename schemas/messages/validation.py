@@ -1,25 +1,30 @@
-"""The rules every message keeps, whatever form it travelled in."""
+"""The rules that every message keeps in either form, JSON or Avro."""
 
+import math
 import re
 import unicodedata
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
 
-from schemas.errors import SchemaError
-from schemas.messages.message import Aggregate, LatentMessage, Message, Privacy, Refusal, Reply
+from schemas.errors import SchemaError, shorten
+from schemas.messages.answers import Answer, Refusal, Reply
+from schemas.messages.latent import Aggregate, LatentMessage, Privacy
+
+Message = LatentMessage | Answer
 
 LABEL_MAX = 256
 LARGEST_COUNT = 2**31 - 1
 LEAST_QUERY_EPSILON = 8.0
-"""Noise of this epsilon or less makes the answer about one image little better than chance."""
+"""With noise of this epsilon or less, the answer about one image is hardly better than chance."""
 TEXT_MAX = 2_000
-_CLIENT_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_TOKEN = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
-_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
+_CLIENT_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}").fullmatch
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
+_UUID7 = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+).fullmatch
+_SHA256 = re.compile(r"[0-9a-f]{64}").fullmatch
+_TOKEN = re.compile(r"[A-Za-z0-9_.:-]{1,128}").fullmatch
+_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d").fullmatch
 _RULES = {
     "clientID": (_CLIENT_ID, "1 to 63 of a-z, 0-9 and '-', not starting with '-'"),
     "messageID": (_UUID7, "a UUID of version 7 in lower case"),
@@ -33,34 +38,46 @@ _RULES = {
 
 
 def check_name(field: str, value: str) -> None:
-    """Raise SchemaError unless ``value`` has the form that ``field`` requires."""
-    pattern, expected = _RULES[field]
-    if pattern.fullmatch(value) is None:
+    """Check the form of an id or name.
+
+    Raises:
+        SchemaError: ``value`` does not have the form that ``field`` requires.
+    """
+    matches, expected = _RULES[field]
+    if matches(value) is None:
         raise SchemaError(f"{shorten(value)} is not {expected}", field)
 
 
-# The same few names and labels stand in nearly every message. Errors are not remembered.
+# Most messages repeat the same few names and labels. The cache keeps no errors.
 _check_frequent_name = lru_cache(maxsize=1024)(check_name)
 
 
 @lru_cache(maxsize=1024)
 def check_label(label: str) -> None:
-    """Raise SchemaError for a label that is too long, blank or holds control characters."""
+    """Check a label.
+
+    Raises:
+        SchemaError: it is too long, has blanks at its ends, control characters, or is not in NFC.
+    """
     if len(label) > LABEL_MAX:
         raise SchemaError(f"has {len(label)} characters, {LABEL_MAX} are allowed", "label")
     if not label.isprintable():
         raise SchemaError(f"{shorten(label)} holds control characters or odd spaces", "label")
     if not unicodedata.is_normalized("NFC", label):
-        # Else two labels that look the same would be two classes.
+        # Otherwise two labels that look the same would be two classes.
         raise SchemaError(f"{shorten(label)} is not in Unicode normal form C (NFC)", "label")
     if label != label.strip():
         raise SchemaError(f"{shorten(label)} begins or ends with a blank", "label")
 
 
 def parse_timestamp(text: str) -> datetime:
-    """Read the paper's ``YYYY-MM-DD HH:MM:SS`` as UTC."""
+    """Read ``YYYY-MM-DD HH:MM:SS``, the form that the paper prints, as UTC.
+
+    Raises:
+        SchemaError: the text is not such a time.
+    """
     try:
-        if _TIMESTAMP.fullmatch(text) is None:
+        if _TIMESTAMP(text) is None:
             raise ValueError(text)
         return datetime.fromisoformat(text).replace(tzinfo=UTC)
     except ValueError:
@@ -70,19 +87,13 @@ def parse_timestamp(text: str) -> datetime:
 
 
 def format_timestamp(moment: datetime) -> str:
-    """Write a time the way the paper prints it, in UTC and whole seconds."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    """Write a time in the form that the paper prints, in UTC and whole seconds."""
+    return moment.astimezone(UTC).isoformat(" ", "seconds")[:19]
 
 
 def cut_text(text: str) -> str:
-    """Return the text, cut where it is longer than a message may carry."""
+    """Return the text, cut if it is longer than a message may carry."""
     return text if len(text) <= TEXT_MAX else f"{text[: TEXT_MAX - 3]}..."
-
-
-def shorten(value: Any, limit: int = 60) -> str:
-    """Quote a value for an error message, cut where it is long."""
-    text = repr(value)
-    return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
 
 
 def validate(message: Message) -> None:
@@ -138,26 +149,28 @@ def _validate_aggregate(aggregate: Aggregate) -> None:
 def _validate_privacy(privacy: Privacy) -> None:
     if not privacy.mechanism:
         raise SchemaError("is empty; 'none' says that nothing was done", "privacy.mechanism")
-    for name in ("mechanism", "unit", "adjacency", "ledger_head"):
-        _check_text(f"privacy.{name}", getattr(privacy, name))
+    _check_text("privacy.mechanism", privacy.mechanism)
+    _check_text("privacy.unit", privacy.unit)
+    _check_text("privacy.adjacency", privacy.adjacency)
+    _check_text("privacy.ledger_head", privacy.ledger_head)
     if privacy.ledger_sequence is not None and abs(privacy.ledger_sequence) >= 2**63:
         raise SchemaError("is no 64-bit number", "privacy.ledgerSequence")
-    if privacy.epsilon is not None and not 0 < privacy.epsilon < float("inf"):
+    if privacy.epsilon is not None and not 0 < privacy.epsilon < math.inf:
         raise SchemaError(f"{privacy.epsilon} is not a positive number", "privacy.epsilon")
     if privacy.delta is not None and not 0 <= privacy.delta < 1:
         raise SchemaError(f"{privacy.delta} is not in [0, 1)", "privacy.delta")
     if privacy.guarantee and None in (privacy.epsilon, privacy.unit, privacy.adjacency):
         raise SchemaError("needs epsilon, unit and adjacency", "privacy.guarantee")
     for name, value in (privacy.parameters or {}).items():
-        if not abs(value) < float("inf"):
+        if not abs(value) < math.inf:
             raise SchemaError(f"{shorten(name)} is not finite: {value}", "privacy.parameters")
 
 
 def _validate_reply(reply: Reply) -> None:
     if reply.encoder_id is not None:
-        check_name("encoderID", reply.encoder_id)
+        _check_frequent_name("encoderID", reply.encoder_id)
     if reply.model_version is not None:
-        check_name("modelVersion", reply.model_version)
+        _check_frequent_name("modelVersion", reply.model_version)
     for label, value in (reply.probabilities or {}).items():
         if not 0 <= value <= 1.0001:
             raise SchemaError(f"{value} of {shorten(label)} is none", "probabilities")

@@ -1,25 +1,28 @@
-"""What is written beside a classifier's ONNX file: its labels, and how it came about."""
+"""The manifest of a classifier: its labels, and how it was trained. Kept beside its ONNX file."""
 
-import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from schemas.errors import SchemaError
+from pydantic import ConfigDict, TypeAdapter, with_config
+
+from schemas.models.manifest_json import name_on_wire, read_manifest, write_manifest
 
 FORMAT = "ioa-classifier/1"
 
 
+@with_config(ConfigDict(strict=True, alias_generator=name_on_wire))
 @dataclass(frozen=True, slots=True)
 class ClassifierManifest:
-    """One trained classifier; rows and seed tell how to train the same again.
+    """One trained classifier. With rows, seed and settings the same one can be trained again.
 
     Attributes:
         encoder_id: the encoder whose latents it takes.
         labels: of the outputs, in their order.
+        latent_dim: the numbers of a latent.
         rows: latents it was trained on.
-        available: latents there were; more than ``rows`` where a draw was made.
+        available: latents in the database; more than ``rows`` if a sample was drawn.
         last_latent_id: the newest of them in the database.
-        seed: of initial weights, order, dropout and draw.
+        seed: of initial weights, order, dropout and sample.
         settings: the ``TrainingSettings``.
         versions: of the packages that decide the result.
         epochs: passes over the latents.
@@ -43,28 +46,17 @@ class ClassifierManifest:
     sha256: str
 
     def to_json(self) -> str:
-        """Return canonical JSON: sorted keys, no spaces."""
-        document = {"format": FORMAT} | {_wire_name(k): v for k, v in asdict(self).items()}
-        return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        """Return canonical JSON: sorted keys, no spaces, ASCII."""
+        return write_manifest(asdict(self), FORMAT)
 
     @classmethod
     def from_json(cls, text: str) -> "ClassifierManifest":
         """Read what ``to_json`` wrote.
 
         Raises:
-            SchemaError: the format is another one, or a field is missing.
+            SchemaError: the format is another one, or names the field at fault.
         """
-        document = json.loads(text)
-        if document.get("format") != FORMAT:
-            raise SchemaError(f"a classifier of format {document.get('format')!r}, not {FORMAT!r}")
-        try:
-            values = {field.name: document[_wire_name(field.name)] for field in fields(cls)}
-        except KeyError as error:
-            raise SchemaError(f"the manifest of a classifier lacks the field {error}") from error
-        return cls(**values | {"labels": tuple(values["labels"])})
+        return read_manifest(text, _ADAPTER, FORMAT)
 
 
-def _wire_name(name: str) -> str:
-    """Return ``last_latent_id`` as ``lastLatentID``."""
-    first, *rest = name.split("_")
-    return first + "".join("ID" if word == "id" else word.capitalize() for word in rest)
+_ADAPTER = TypeAdapter(ClassifierManifest)

@@ -1,1 +1,1 @@
-"""Messages as bytes: JSON as the paper prints it, Avro, and the published Avro schemas."""
+"""Messages as bytes: the JSON form of the paper, the Avro form, and the Avro schemas."""

@@ -1,43 +1,46 @@
-"""The Avro form: single-object encoding (Avro 1.11 specification), so no registry is needed.
+"""The Avro form: single-object encoding (Avro 1.11 specification), which needs no schema registry.
 
 Each message is ``C3 01``, the 8-byte fingerprint of its schema, and the record.
 """
 
-from functools import cache, lru_cache
+from functools import lru_cache
 from io import BytesIO
-from typing import Any, NamedTuple
+from typing import Any
 
 import fastavro
 
 from schemas.errors import SchemaError
+from schemas.messages.answers import Acknowledgement, AnswerT, Refusal, Reply
 from schemas.messages.dead_letter import DeadLetter
-from schemas.messages.message import (
-    ANSWER_NAMES,
-    Acknowledgement,
-    Aggregate,
-    Answer,
-    AnswerT,
-    LatentMessage,
-    Message,
-    Privacy,
-    Refusal,
-    Reply,
-)
-from schemas.messages.validation import validate
+from schemas.messages.fields import FieldTable
+from schemas.messages.latent import Aggregate, LatentMessage, Privacy
+from schemas.messages.validation import Message, validate
 from schemas.vector import Vector
-from schemas.wire.registry import load_fingerprints, load_latent_halves, load_schema
+from schemas.wire.registry import DECLARATION, load_fingerprints, load_latent_halves, load_schema
 
 CONTENT_TYPE = "avro/binary"
 
 _MARKER = b"\xc3\x01"
 _HEADER_SIZE = 10
-_LONGEST_KEPT = 512
-_NONE_STATED = Privacy("none", parameters={})
-_SCHEMA_OF: dict[type[Message], str] = {
+_LONGEST_CACHED = 512
+_NO_PRIVACY = Privacy("none", parameters={})
+_SCHEMA_NAMES: dict[type[Message], str] = {
     LatentMessage: "latent.v1",
     Reply: "reply.v1",
     Acknowledgement: "acknowledgement.v1",
     Refusal: "refusal.v1",
+}
+_OWN_FIELDS = FieldTable(
+    *(field for field in LatentMessage.FIELDS.fields if field.name not in DECLARATION)
+)
+_AVRO_TYPES = {str: "string", dict: "map", bool: "boolean"}
+# The fields of each answer: attribute, name, and the Avro type beside null if it may be null.
+_ANSWER_FIELDS: dict[type[Message], list[tuple[str, str, str | None]]] = {
+    answer: [
+        (attribute, name, None if required else _AVRO_TYPES[kind])
+        for attribute, name, kind, required in answer.FIELDS.fields
+    ]
+    for answer in (Reply, Acknowledgement, Refusal)
 }
 # What fastavro raises on bytes that do not fit the schema.
 _READ_ERRORS = (
@@ -52,7 +55,7 @@ _READ_ERRORS = (
 
 
 def encode_avro(message: Message) -> bytes:
-    """Write a message of our own clients or server.
+    """Write a message.
 
     Raises:
         SchemaError: the message breaks the contract, or lacks a field that Avro requires.
@@ -60,7 +63,12 @@ def encode_avro(message: Message) -> bytes:
     validate(message)
     if isinstance(message, LatentMessage):
         return _write_latent(message)
-    return _write(_SCHEMA_OF[type(message)], _answer(message))
+    record = {}
+    for attribute, name, branch in _ANSWER_FIELDS[type(message)]:
+        value = getattr(message, attribute)
+        # With the branch of a union named, fastavro need not try which one the value fits.
+        record[name] = value if branch is None or value is None else (branch, value)
+    return _write(_SCHEMA_NAMES[type(message)], record)
 
 
 def decode_latent_avro(raw: bytes) -> LatentMessage:
@@ -72,58 +80,13 @@ def decode_latent_avro(raw: bytes) -> LatentMessage:
     body = _open(raw, "latent.v1")
     record = _parse(body, load_latent_halves()[0], "latent.v1")
     rest = raw[body.tell() :]
-    # Nearly always the same bytes as in the message before, and half of the work.
-    read = _read_known_declaration if len(rest) <= _LONGEST_KEPT else _read_declaration
-    aggregate, privacy, policy = read(rest)
-    message = LatentMessage(
-        client_id=record["clientID"],
-        label=record["label"],
-        value=Vector(record["dtype"], tuple(record["shape"]), record["value"]),
-        mode=record["mode"],
-        timestamp=record["timestamp"],
-        message_id=record["messageID"],
-        encoder_id=record["encoderID"],
-        image_id=record["imageID"],
-        subject=record["subject"],
-        aggregate=aggregate,
-        privacy=privacy,
-        policy=policy,
-    )
+    # Nearly always the same bytes as in the message before, and half of the time to decode one.
+    read = _read_frequent_declaration if len(rest) <= _LONGEST_CACHED else _read_declaration
+    record |= read(rest)
+    record["value"] = Vector(record["dtype"], tuple(record["shape"]), record["value"])
+    message = LatentMessage(*LatentMessage.FIELDS.to_arguments(record))
     validate(message)
     return message
-
-
-class _Declaration(NamedTuple):
-    """What a site states about its latents: the second half of a ``latent.v1``."""
-
-    aggregate: Aggregate
-    privacy: Privacy
-    policy: str | None
-
-
-def _read_declaration(raw: bytes) -> _Declaration:
-    body = BytesIO(raw)
-    record = _parse(body, load_latent_halves()[1], "latent.v1")
-    _refuse_rest(body, raw, "latent.v1")
-    aggregate, privacy = record["aggregate"], record["privacy"]
-    return _Declaration(
-        Aggregate(aggregate["kind"], aggregate["count"]),
-        Privacy(
-            privacy["mechanism"],
-            privacy["guarantee"],
-            privacy["parameters"],
-            privacy["epsilon"],
-            privacy["delta"],
-            privacy["unit"],
-            privacy["adjacency"],
-            privacy["ledgerSequence"],
-            privacy["ledgerHead"],
-        ),
-        record["policy"],
-    )
-
-
-_read_known_declaration = lru_cache(maxsize=256)(_read_declaration)
 
 
 def decode_answer_avro(raw: bytes, kind: type[AnswerT]) -> AnswerT:
@@ -132,28 +95,16 @@ def decode_answer_avro(raw: bytes, kind: type[AnswerT]) -> AnswerT:
     Raises:
         SchemaError: not Avro, another schema, truncated, or a field breaks the contract.
     """
-    record = _read(raw, _SCHEMA_OF[kind])
-    message = kind(**{_ATTRIBUTES.get(name, name): value for name, value in record.items()})
+    message = kind(*kind.FIELDS.to_arguments(_read(raw, _SCHEMA_NAMES[kind])))
     validate(message)
     return message
 
 
-def encode_dead_letter(letter: DeadLetter) -> bytes:
+def encode_dead_letter(dead_letter: DeadLetter) -> bytes:
     """Write a dead letter for export."""
-    return _write(
-        "dead_letter.v1",
-        {
-            "reason": letter.reason,
-            "field": letter.field,
-            "originTopic": letter.origin_topic,
-            "originPartition": letter.origin_partition,
-            "originOffset": letter.origin_offset,
-            "originTimestamp": letter.origin_timestamp,
-            "key": letter.key,
-            "value": letter.value,
-            "headers": [{"name": name, "value": value} for name, value in letter.headers],
-        },
-    )
+    record = DeadLetter.FIELDS.to_record(dead_letter)
+    record["headers"] = [{"name": name, "value": value} for name, value in dead_letter.headers]
+    return _write("dead_letter.v1", record)
 
 
 def decode_dead_letter(raw: bytes) -> DeadLetter:
@@ -163,38 +114,42 @@ def decode_dead_letter(raw: bytes) -> DeadLetter:
         SchemaError: not Avro, another schema, or truncated.
     """
     record = _read(raw, "dead_letter.v1")
-    return DeadLetter(
-        record["reason"],
-        record["field"],
-        record["originTopic"],
-        record["originPartition"],
-        record["originOffset"],
-        record["originTimestamp"],
-        record["key"],
-        record["value"],
-        [(header["name"], header["value"]) for header in record["headers"]],
-    )
+    record["headers"] = [(header["name"], header["value"]) for header in record["headers"]]
+    return DeadLetter(*DeadLetter.FIELDS.to_arguments(record))
 
 
-_ATTRIBUTES = {wire: attribute for attribute, wire in ANSWER_NAMES.items()}
+def _read_declaration(raw: bytes) -> dict[str, Any]:
+    """Read what a site states about its latents: the second half of a ``latent.v1``."""
+    body = BytesIO(raw)
+    record = _parse(body, load_latent_halves()[1], "latent.v1")
+    _refuse_rest(body, raw, "latent.v1")
+    for name, kind in (("aggregate", Aggregate), ("privacy", Privacy)):
+        record[name] = kind(*kind.FIELDS.to_arguments(record[name]))
+    return record
+
+
+_read_frequent_declaration = lru_cache(maxsize=256)(_read_declaration)
 
 
 def _write_latent(message: LatentMessage) -> bytes:
     if message.message_id is None or message.encoder_id is None:
         missing = "messageID" if message.message_id is None else "encoderID"
         raise SchemaError("is missing; only the JSON form may leave it out", missing)
-    start = _MARKER + load_schema("latent.v1").fingerprint
-    own = _dump(_latent_record(message), load_latent_halves()[0], "latent.v1")
-    aggregate, privacy = message.aggregate or Aggregate(), message.privacy or _NONE_STATED
-    return start + own + _write_declaration(aggregate, privacy, message.policy)
+    record = _OWN_FIELDS.to_record(message)
+    vector = message.value
+    record |= {"dtype": vector.dtype, "shape": vector.shape, "value": vector.data}
+    own = _dump(record, load_latent_halves()[0], "latent.v1")
+    aggregate, privacy = message.aggregate or Aggregate(), message.privacy or _NO_PRIVACY
+    declaration = _write_declaration(aggregate, privacy, message.policy)
+    return _MARKER + load_schema("latent.v1").fingerprint + own + declaration
 
 
 @lru_cache(maxsize=256)
 def _write_declaration(aggregate: Aggregate, privacy: Privacy, policy: str | None) -> bytes:
-    """Write the second half of a ``latent.v1``: as in reading, half of the work."""
+    """Write the second half of a ``latent.v1``, cached as in reading."""
     record = {
-        "aggregate": {"kind": aggregate.kind, "count": aggregate.count},
-        "privacy": _privacy_record(privacy),
+        "aggregate": Aggregate.FIELDS.to_record(aggregate),
+        "privacy": Privacy.FIELDS.to_record(privacy) | {"parameters": privacy.parameters or {}},
         "policy": policy,
     }
     return _dump(record, load_latent_halves()[1], "latent.v1")
@@ -222,7 +177,7 @@ def _read(raw: bytes, name: str) -> dict[str, Any]:
 
 
 def _open(raw: bytes, name: str) -> BytesIO:
-    """Return the message at the first byte of its record."""
+    """Check the header and return the message, to be read from the first byte after it."""
     if raw[:2] != _MARKER:
         raise SchemaError("is not Avro in single-object encoding: it must begin with C3 01")
     schema = load_fingerprints().get(raw[2:_HEADER_SIZE])
@@ -250,62 +205,3 @@ def _parse(body: BytesIO, schema: Any, name: str) -> dict[str, Any]:
 def _refuse_rest(body: BytesIO, raw: bytes, name: str) -> None:
     if body.tell() != len(raw):
         raise SchemaError(f"has {len(raw) - body.tell()} bytes after the end of the {name}")
-
-
-def _latent_record(message: LatentMessage) -> dict[str, Any]:
-    """Return the fields of the first half."""
-    return {
-        "messageID": message.message_id,
-        "clientID": message.client_id,
-        "mode": message.mode,
-        "label": message.label,
-        "timestamp": message.timestamp,
-        "encoderID": message.encoder_id,
-        "dtype": message.value.dtype,
-        "shape": list(message.value.shape),
-        "value": message.value.data,
-        "imageID": message.image_id,
-        "subject": message.subject,
-    }
-
-
-def _privacy_record(privacy: Privacy) -> dict[str, Any]:
-    return {
-        "mechanism": privacy.mechanism,
-        "guarantee": privacy.guarantee,
-        "parameters": privacy.parameters or {},
-        "epsilon": privacy.epsilon,
-        "delta": privacy.delta,
-        "unit": privacy.unit,
-        "adjacency": privacy.adjacency,
-        "ledgerSequence": privacy.ledger_sequence,
-        "ledgerHead": privacy.ledger_head,
-    }
-
-
-def _answer(message: Answer) -> dict[str, Any]:
-    record: dict[str, Any] = {}
-    for name, attribute, branch in _pair_fields(_SCHEMA_OF[type(message)]):
-        value = getattr(message, attribute)
-        # Told which branch of a union it is, fastavro need not try whether the value fits it.
-        record[name] = value if branch is None or value is None else (branch, value)
-    return record
-
-
-@cache
-def _pair_fields(schema: str) -> list[tuple[str, str, str | None]]:
-    """Return each field's name on the wire, its attribute and, where it may be null, its type."""
-    fields = load_schema(schema).parsed["fields"]
-    return [
-        (one["name"], _ATTRIBUTES.get(one["name"], one["name"]), _find_branch(one["type"]))
-        for one in fields
-    ]
-
-
-def _find_branch(kind: Any) -> str | None:
-    """Return the type beside null in a union of the two."""
-    if not isinstance(kind, list):
-        return None
-    _, other = kind
-    branch: str = other["type"] if isinstance(other, dict) else other
-    return branch

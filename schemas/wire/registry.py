@@ -1,6 +1,6 @@
 """The published Avro schemas, by name and by fingerprint.
 
-A published .avsc is never edited, only succeeded by the next version: old bytes decode for ever.
+A published .avsc is never edited, only followed by the next version. Old bytes decode for ever.
 """
 
 from functools import cache
@@ -17,6 +17,8 @@ SCHEMA_NAMES = (
     "refusal.v1",
     "dead_letter.v1",
 )
+DECLARATION = ("aggregate", "privacy", "policy")
+"""The last fields of ``latent.v1``: what a site states about its latents, the same in most."""
 
 
 class AvroSchema(NamedTuple):
@@ -32,17 +34,17 @@ def load_schema(name: str) -> AvroSchema:
     """Read one published schema, for example ``latent.v1``."""
     source = orjson.loads(files("schemas").joinpath(f"{name}.avsc").read_bytes())
     canonical = fastavro.schema.to_parsing_canonical_form(source)
-    # fastavro prints this fingerprint in the byte order in which Avro's framing sends it.
+    # fastavro prints the fingerprint in the byte order of Avro's single-object encoding.
     fingerprint = bytes.fromhex(fastavro.schema.fingerprint(canonical, "CRC-64-AVRO"))
     return AvroSchema(name, fastavro.parse_schema(source), fingerprint)
 
 
 @cache
 def load_latent_halves() -> tuple[Any, Any]:
-    """Return ``latent.v1`` cut in two: what differs from message to message, and the rest."""
+    """Return ``latent.v1`` cut in two: the fields before the declaration, and the declaration."""
     source = orjson.loads(files("schemas").joinpath("latent.v1.avsc").read_bytes())
     fields = source["fields"]
-    cut = [field["name"] for field in fields].index("aggregate")
+    cut = [field["name"] for field in fields].index(DECLARATION[0])
     first, second = ({**source, "fields": part} for part in (fields[:cut], fields[cut:]))
     return fastavro.parse_schema(first), fastavro.parse_schema(second)
 

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 
 from schemas.errors import SchemaError
-from schemas.messages.message import Reply
+from schemas.messages.answers import Reply
 from schemas.messages.validation import cut_text
 from server_classifier.answering.prediction import Classifier
 from server_classifier.intake.admission import Admission, Admitted

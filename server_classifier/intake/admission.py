@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Engine
 
-from schemas.errors import SchemaError
-from schemas.messages.message import LatentMessage
-from schemas.messages.validation import LEAST_QUERY_EPSILON, shorten
+from schemas.errors import SchemaError, shorten
+from schemas.messages.latent import LatentMessage
+from schemas.messages.validation import LEAST_QUERY_EPSILON
 from schemas.quantiser import dequantise
 from schemas.vector import Vector
 from server_classifier.store.database import reading

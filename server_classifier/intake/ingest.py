@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 
 from schemas.errors import SchemaError
-from schemas.messages.message import Refusal
+from schemas.messages.answers import Refusal
 from schemas.messages.validation import cut_text
 from server_classifier.intake.admission import Admission, Admitted
 from server_classifier.intake.positions import HeldPositions

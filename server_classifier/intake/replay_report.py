@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import orjson
 
-from schemas.messages.message import Mode
+from schemas.messages.latent import Mode
 from server_classifier.intake.screening import Refused
 from server_classifier.store.errors import ReplayRefused
 from server_classifier.store.latents.selection import Selection

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from schemas.errors import SchemaError
-from schemas.messages.message import Mode
+from schemas.messages.latent import Mode
 from server_classifier.intake.admission import Admission, Admitted
 from server_classifier.store.latents.rows import LatentRow
 from stream.exchange.codec import decode_latent

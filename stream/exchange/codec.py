@@ -3,18 +3,12 @@
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from schemas.errors import SchemaError
+from schemas.errors import SchemaError, shorten
 from schemas.messages import headers
-from schemas.messages.message import (
-    Acknowledgement,
-    Answer,
-    LatentMessage,
-    Message,
-    Mode,
-    Refusal,
-    Reply,
-)
-from schemas.messages.validation import check_name, shorten
+from schemas.messages.answers import Acknowledgement, Answer, Refusal, Reply
+from schemas.messages.latent import LatentMessage, Mode
+from schemas.messages.validation import Message, check_name
+from schemas.strict_json import parse_object
 from schemas.wire import avro_form, json_form
 from stream.exchange.message_ids import derive_message_id
 from stream.kafka.record import Record
@@ -185,7 +179,7 @@ def _read_body(record: Record) -> dict[str, object]:
         if record.header(headers.CONTENT_TYPE) == avro_form.CONTENT_TYPE:
             message = avro_form.decode_latent_avro(raw)
             return {"clientID": message.client_id, "messageID": message.message_id}
-        body = json_form.parse_object(raw).get("message")
+        body = parse_object(raw).get("message")
     except SchemaError:
         return {}
     return body if isinstance(body, dict) else {}

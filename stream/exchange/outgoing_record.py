@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from schemas.errors import SchemaError
 from schemas.messages.dead_letter import Headers
-from schemas.messages.message import LatentMessage
+from schemas.messages.latent import LatentMessage
 from stream.exchange.codec import encode
 from stream.kafka.producer import make_headers, measure_record, refuse_too_large
 from stream.kafka.topics import Topics

@@ -7,7 +7,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from schemas.errors import SchemaError
-from schemas.messages.message import Answer
+from schemas.messages.answers import Answer
 from stream.errors import TopicMissing
 from stream.exchange.codec import decode_answer
 from stream.kafka.connection import (

@@ -8,7 +8,7 @@ from typing import Self
 from confluent_kafka import KafkaError
 from confluent_kafka import Message as KafkaMessage
 
-from schemas.messages.message import Answer
+from schemas.messages.answers import Answer
 from stream.exchange.outgoing_record import OutgoingRecord
 from stream.exchange.replies import ReplyReader
 from stream.kafka.connection import UNDELIVERABLE

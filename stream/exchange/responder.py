@@ -11,8 +11,8 @@ from confluent_kafka import Message as KafkaMessage
 
 from schemas.errors import SchemaError
 from schemas.messages import headers
+from schemas.messages.answers import Acknowledgement, Answer, Reply
 from schemas.messages.dead_letter import Headers
-from schemas.messages.message import Acknowledgement, Answer, Reply
 from schemas.wire import avro_form, json_form
 from stream.errors import DeliveryFailed
 from stream.exchange.codec import KIND_NAMES, Received, encode, strip_to_paper

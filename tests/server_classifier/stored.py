@@ -23,9 +23,9 @@ def make_manifest(latent_dim: int = 4) -> EncoderManifest:
     """Return the manifest of an encoder; another ``latent_dim`` is another encoder."""
     return EncoderManifest(
         Architecture("conv-autoencoder", maps=8, kernel=5, pool=2, hidden=512),
-        Preprocessing(channels=1, height=8, width=8),
+        Preprocessing(channels=1, height=8, width=8, resize="bilinear", pixels="0..1"),
         latent_dim,
-        QuantiserRange(low=-3.0, high=3.0),
+        QuantiserRange(low=-3.0, high=3.0, dtype="int8"),
         TrainingData("digits", "a" * 64, images=600, origin="public"),
         {"encoder.onnx": "b" * 64},
     )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from schemas.messages import headers as names
-from schemas.messages.message import Aggregate, LatentMessage, Mode, Privacy
+from schemas.messages.latent import Aggregate, LatentMessage, Mode, Privacy
 from schemas.vector import Vector
 from schemas.wire import avro_form
 from stream.exchange.message_ids import make_message_id

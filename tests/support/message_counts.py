@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from confluent_kafka import Message
 from sqlalchemy import Engine, select
 
-from schemas.messages.message import Reply
+from schemas.messages.answers import Reply
 from server_classifier.store.database import reading
 from server_classifier.store.tables import latent
 from stream.exchange.codec import decode_answer

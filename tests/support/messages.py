@@ -5,17 +5,10 @@ from datetime import UTC, datetime
 import numpy as np
 from hypothesis import strategies as st
 
+from schemas.messages.answers import Acknowledgement, Refusal, Reply
 from schemas.messages.dead_letter import DeadLetter
-from schemas.messages.message import (
-    Acknowledgement,
-    Aggregate,
-    LatentMessage,
-    Message,
-    Privacy,
-    Refusal,
-    Reply,
-)
-from schemas.messages.validation import check_label
+from schemas.messages.latent import Aggregate, LatentMessage, Privacy
+from schemas.messages.validation import Message, check_label
 from schemas.vector import Vector
 from stream.exchange.message_ids import make_message_id
 

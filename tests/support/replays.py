@@ -12,7 +12,7 @@ from confluent_kafka import Producer
 from numpy.typing import NDArray
 from sqlalchemy import Engine
 
-from schemas.messages.message import Mode
+from schemas.messages.latent import Mode
 from server_classifier.intake.replay import Read, Replay
 from server_classifier.intake.replay_report import ReplayReport, ReplayRequest
 from server_classifier.store.database import open_database, reading

@@ -81,9 +81,9 @@ def make_manifest(latent_dim: int = LATENT_DIM) -> EncoderManifest:
     """Return the manifest of an encoder that has no files."""
     return EncoderManifest(
         Architecture("conv-autoencoder", 8, 5, 2, 32),
-        Preprocessing(1, 8, 8),
+        Preprocessing(1, 8, 8, "bilinear", "0..1"),
         latent_dim,
-        QuantiserRange(-2.0, 2.0),
+        QuantiserRange(-2.0, 2.0, "int8"),
         TrainingData("made up", "0" * 64, 1, "public"),
         {"encoder.onnx": "1" * 64},
     )

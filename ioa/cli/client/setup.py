@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from client_autoencoder.exchanges.messages import Progress as OnProgress
     from client_autoencoder.outbox.outbox import Outbox
     from client_autoencoder.outbox.relay import OutboxRelay
-    from schemas.messages.message import Mode
+    from schemas.messages.latent import Mode
 
 _CONNECT_SECONDS = 5.0
 _QUESTION_PARTS = 4

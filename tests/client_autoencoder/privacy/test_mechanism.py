@@ -13,7 +13,7 @@ from client_autoencoder.privacy.mechanism import (
     Privatizer,
     system_noise,
 )
-from schemas.messages.message import Privacy
+from schemas.messages.latent import Privacy
 
 LATENTS = np.random.default_rng(0).normal(0, 2, (400, 16)).astype(np.float32)
 

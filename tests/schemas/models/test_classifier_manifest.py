@@ -38,7 +38,7 @@ def test_its_fields_have_the_names_of_messages() -> None:
     ("change", "reason"),
     [
         pytest.param({"format": "ioa-classifier/2"}, "not 'ioa-classifier/1'", id="newer"),
-        pytest.param({"labels": None}, "lacks the field 'labels'", id="field missing"),
+        pytest.param({"labels": None}, "labels: is missing", id="field missing"),
     ],
 )
 def test_another_manifest_is_refused(change: dict[str, str | None], reason: str) -> None:

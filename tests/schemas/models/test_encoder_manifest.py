@@ -86,6 +86,7 @@ def test_any_change_is_another_encoder(path: str, value: object) -> None:
         pytest.param(changed("format", "ioa-encoder/2"), "format", id="other-format"),
         pytest.param(without("latentDim"), "latentDim", id="missing"),
         pytest.param(without("quantiser/low"), "quantiser.low", id="missing-inside"),
+        pytest.param(without("quantiser/dtype"), "quantiser.dtype", id="missing-constant"),
         pytest.param(changed("extra", 1), "extra", id="unknown"),
         pytest.param(changed("quantiser/mid", 0), "quantiser.mid", id="unknown-inside"),
         pytest.param(changed("latentDim", 0), "latentDim", id="zero"),
@@ -131,7 +132,7 @@ def test_a_decoder_is_never_published() -> None:
 
 def test_a_field_that_stands_twice_is_refused() -> None:
     text = json.dumps(DOCUMENT)[:-1] + ', "latentDim": 32}'
-    with pytest.raises(SchemaError, match="latentDim: stands twice"):
+    with pytest.raises(SchemaError, match="'latentDim' stands twice"):
         EncoderManifest.from_json(text)
 
 

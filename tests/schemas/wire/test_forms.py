@@ -1,4 +1,4 @@
-"""What goes in comes out, old bytes decode for ever, and damage is a SchemaError."""
+"""Messages survive both forms, old bytes decode for ever, and damage is a SchemaError."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import SchemaError
+from schemas.messages.answers import Refusal, Reply
 from schemas.messages.dead_letter import DeadLetter
-from schemas.messages.message import LatentMessage, Message, Privacy, Refusal, Reply
+from schemas.messages.latent import LatentMessage, Privacy
+from schemas.messages.validation import Message
 from schemas.vector import Vector
 from schemas.wire import avro_form, json_form
 from schemas.wire.registry import SCHEMA_NAMES, load_schema
@@ -44,17 +46,18 @@ def test_a_message_survives_both_forms(message: Message) -> None:
     assert decode_avro(avro_form.encode_avro(message), message) == message
 
 
-def test_what_a_site_states_is_read_anew_where_it_differs() -> None:
-    """Equal statements are read once and shared, long ones never."""
+def test_a_declaration_is_decoded_again_if_it_differs() -> None:
+    """Equal declarations are decoded once and shared; long ones are not cached."""
     message = messages.examples()["learning"]
-    read = []
+    decoded = []
     for count in (0, 1, 0, 100):
         parameters = {f"parameter {number}": float(number) for number in range(count)}
         message.privacy = Privacy("none", parameters=parameters)
-        read.append(avro_form.decode_latent_avro(avro_form.encode_avro(message)))
-        assert read[-1] == message
-    assert [len(one.privacy.parameters or {}) for one in read if one.privacy] == [0, 1, 0, 100]
-    assert read[0].privacy is read[2].privacy
+        decoded.append(avro_form.decode_latent_avro(avro_form.encode_avro(message)))
+        assert decoded[-1] == message
+    privacies = [latent.privacy for latent in decoded]
+    assert [len(privacy.parameters or {}) for privacy in privacies if privacy] == [0, 1, 0, 100]
+    assert privacies[0] is privacies[2]
 
 
 def test_the_largest_float32_survives_its_shortest_text() -> None:
@@ -92,12 +95,13 @@ def test_the_papers_reply_reads_as_printed() -> None:
 
 
 def test_a_dead_letter_survives_headers_json_and_avro() -> None:
-    letter = messages.dead_letter()
-    assert DeadLetter.from_headers(letter.key, letter.value, letter.to_headers()) == letter
-    assert DeadLetter.from_json(letter.to_json()) == letter
-    assert avro_form.decode_dead_letter(avro_form.encode_dead_letter(letter)) == letter
-    assert (GOLDEN / "dead_letter.json").read_bytes() == letter.to_json()
-    assert avro_form.decode_dead_letter((GOLDEN / "dead_letter.avro").read_bytes()) == letter
+    dead_letter = messages.dead_letter()
+    key, value, headers = dead_letter.key, dead_letter.value, dead_letter.to_headers()
+    assert DeadLetter.from_headers(key, value, headers) == dead_letter
+    assert DeadLetter.from_json(dead_letter.to_json()) == dead_letter
+    assert avro_form.decode_dead_letter(avro_form.encode_dead_letter(dead_letter)) == dead_letter
+    assert (GOLDEN / "dead_letter.json").read_bytes() == dead_letter.to_json()
+    assert avro_form.decode_dead_letter((GOLDEN / "dead_letter.avro").read_bytes()) == dead_letter
 
 
 @pytest.mark.parametrize("name", SCHEMA_NAMES)

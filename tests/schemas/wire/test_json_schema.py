@@ -1,4 +1,4 @@
-"""The JSON Schema says of every message what the code says of it."""
+"""The JSON Schema accepts the messages that the code writes and refuses what the code refuses."""
 
 import json
 from importlib.resources import files
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from jsonschema import Draft202012Validator
 
-from schemas.messages.message import Message
+from schemas.messages.validation import Message
 from schemas.wire.json_form import encode_json
 from tests.support import messages
 
@@ -16,7 +16,7 @@ SCHEMA: dict[str, Any] = json.loads(files("schemas").joinpath("message.schema.js
 VALIDATOR = Draft202012Validator(SCHEMA)
 
 
-def test_the_schema_is_one() -> None:
+def test_the_schema_is_valid() -> None:
     Draft202012Validator.check_schema(SCHEMA)
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from schemas.messages.message import Answer, LatentMessage, Reply
+from schemas.messages.answers import Answer, Reply
+from schemas.messages.latent import LatentMessage
 from schemas.vector import Vector
 from schemas.wire import avro_form
 from server_classifier.answering.inference import OUT_OF_REACH

@@ -14,7 +14,7 @@ import pytest
 
 from schemas.messages import headers as names
 from schemas.messages.dead_letter import DeadLetter
-from schemas.messages.message import Aggregate, LatentMessage, Privacy
+from schemas.messages.latent import Aggregate, LatentMessage, Privacy
 from schemas.vector import Vector
 from schemas.wire import avro_form
 from server_classifier.store.database import writing

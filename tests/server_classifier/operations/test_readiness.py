@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from schemas.messages.message import LatentMessage
+from schemas.messages.latent import LatentMessage
 from schemas.vector import Vector
 from schemas.wire import json_form
 from stream.broker.embedded import EmbeddedBroker

@@ -25,9 +25,9 @@ def directory(tmp_path: Path) -> Path:
     (tmp_path / "encoder.safetensors").write_bytes(b"the weights")
     manifest = EncoderManifest(
         Architecture("conv-autoencoder", maps=8, kernel=5, pool=2, hidden=512),
-        Preprocessing(channels=1, height=8, width=8),
+        Preprocessing(channels=1, height=8, width=8, resize="bilinear", pixels="0..1"),
         16,
-        QuantiserRange(-3.0, 3.0),
+        QuantiserRange(-3.0, 3.0, "int8"),
         TrainingData("made", "a" * 64, images=3, origin="public"),
         {
             "encoder.onnx": hashlib.sha256(ONNX_BYTES).hexdigest(),

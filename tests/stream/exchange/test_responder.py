@@ -5,7 +5,7 @@ import time
 from datetime import UTC, datetime
 
 from schemas.errors import SchemaError
-from schemas.messages.message import Reply
+from schemas.messages.answers import Reply
 from stream.dead_letters.writer import DeadLetterWriter
 from stream.errors import DeliveryFailed
 from stream.exchange.responder import Responder
