@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from schemas.errors import SchemaError
 from schemas.messages.message import Mode
 from server_classifier.intake.admission import Admission, Admitted
-from server_classifier.store.latents.rows import LatentRow
+from server_classifier.store.latents.latent_row import LatentRow
 from stream.exchange.codec import decode_latent
 from stream.kafka.record import Record
 
@@ -67,6 +67,6 @@ def to_row(admitted: Admitted) -> LatentRow:
         sent_at=int(message.timestamp.timestamp() * 1000),
         received_at=record.timestamp,
         topic=record.topic,
-        part=record.partition,
+        partition=record.partition,
         kafka_offset=record.offset,
     )

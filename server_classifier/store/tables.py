@@ -98,7 +98,7 @@ latent = Table(
     Column("sent_at", UtcTime, nullable=False),
     Column("received_at", UtcTime, nullable=False),
     Column("topic", String(249), nullable=False),
-    Column("part", Integer, nullable=False),
+    Column("part", Integer, key="partition", nullable=False),
     Column("kafka_offset", BigInteger, nullable=False),
     sqlite_autoincrement=True,
 )
@@ -122,7 +122,7 @@ position = Table(
     "position",
     metadata,
     Column("topic", String(249), primary_key=True),
-    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("part", Integer, key="partition", primary_key=True, autoincrement=False),
     Column("log_id", String(64), nullable=False),
     Column("next_offset", BigInteger, nullable=False),
     Column("owner", Text, nullable=False),

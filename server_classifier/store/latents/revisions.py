@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import orjson
 
-from server_classifier.store.latents.rows import LatentRow
+from server_classifier.store.latents.latent_row import LatentRow
 
 REVISION_DIGITS = 32
 """Hexadecimal digits of a revision: 128 bits."""

@@ -7,7 +7,7 @@ from datetime import datetime
 import orjson
 from sqlalchemy import ColumnElement, and_, or_
 
-from server_classifier.store.latents.rows import LatentRow
+from server_classifier.store.latents.latent_row import LatentRow
 from server_classifier.store.tables import EPOCH, MILLISECOND, latent
 
 

@@ -134,7 +134,7 @@ class Deployment:
 
     def positions(self) -> dict[int, int]:
         with reading(self.engine) as connection:
-            return {row.part: row.next_offset for row in list_positions(connection)}
+            return {row.partition: row.next_offset for row in list_positions(connection)}
 
     def ranges(self) -> list[OffsetRange]:
         admin = AdminClient(self.kafka.client_config())
@@ -312,7 +312,7 @@ def test_records_deleted_unread_are_an_error_until_the_operator_accepts_it(
     assert deployment.ingest_until(send(deployment, 200)).exact
     read = deployment.positions()
     send(deployment, 200)
-    ends = [TopicPartition(topic, one.part, one.high - 5) for one in deployment.ranges()]
+    ends = [TopicPartition(topic, one.partition, one.high - 5) for one in deployment.ranges()]
     admin = AdminClient(deployment.kafka.client_config())
     for future in admin.delete_records(ends).values():
         future.result()

@@ -109,9 +109,9 @@ def test_the_live_server_does_not_notice_a_replay(
             wait_until(lambda: server.count_stored() > stored, "ingestion stands still")
         assert wait_for_rows(load, server.engine).exact
         with reading(server.engine) as connection:
-            positions = {one.part: one.next_offset for one in list_positions(connection)}
+            positions = {one.partition: one.next_offset for one in list_positions(connection)}
         admin = AdminClient({"bootstrap.servers": kafka})
-        ends = {one.part: one.high for one in read_ranges(admin, server.topics.learning.name)}
+        ends = {one.partition: one.high for one in read_ranges(admin, server.topics.learning.name)}
         assert positions == ends
         wait_until(lambda: read_committed(admin, topic_prefix) == ends, "Kafka's offsets lag")
         groups = {one.group_id for one in admin.list_consumer_groups().result().valid}

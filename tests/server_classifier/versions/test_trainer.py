@@ -17,7 +17,8 @@ from server_classifier.operations.monitor import Monitor
 from server_classifier.settings import ServerSettings
 from server_classifier.store.classifiers import latest_classifier, list_classifiers
 from server_classifier.store.database import open_database, reading, writing
-from server_classifier.store.latents.rows import LatentRow, insert_latents
+from server_classifier.store.latents.latent_row import LatentRow
+from server_classifier.store.latents.rows import insert_latents
 from server_classifier.store.registry.entries import add_encoder
 from server_classifier.store.tables import classifier as classifier_table
 from server_classifier.store.tables import latent as latent_table
