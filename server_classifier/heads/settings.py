@@ -45,12 +45,12 @@ class TrainingSettings(BaseModel):
 
     @property
     def shape(self) -> "TrainingSettings":
-        """What networks that train at once have in common, the rest at its defaults."""
+        """The settings that networks must share to train at once; the others at their defaults."""
         own = {"dropout", "learning_rate", "weight_decay"}
         return TrainingSettings(**self.model_dump(exclude=own))
 
     def steps_for(self, rows: int) -> int:
-        """Return in how many steps a set of ``rows`` latents, two at least, is passed once.
+        """Return the number of steps of one epoch over ``rows`` latents, two at least.
 
         A set too large for all epochs within ``max_steps`` gets larger batches first: on 55,000
         latents, 25 epochs in batches of 138 are better than 11 in batches of 64.
@@ -63,7 +63,7 @@ class TrainingSettings(BaseModel):
         return min(math.ceil(rows / batch_size), rows // 2)
 
     def epochs_for(self, rows: int) -> int:
-        """Return how often a set of ``rows`` latents, two at least, is passed."""
+        """Return the number of epochs over ``rows`` latents, two at least."""
         steps = self.steps_for(rows)
         fewest = math.ceil(self.min_steps / steps)
         return max(1, min(max(self.epochs, fewest), self.max_steps // steps))

@@ -113,9 +113,7 @@ def refuse_missing(engine: Engine) -> None:
 
 
 def _open_postgresql(address: URL) -> Engine:
-    limits = {
-        name: POSTGRESQL_LIMITS[name] for name in POSTGRESQL_LIMITS if name not in address.query
-    }
+    limits = {name: POSTGRESQL_LIMITS[name] for name in POSTGRESQL_LIMITS.keys() - address.query}
     engine = create_engine(address, connect_args=limits, pool_pre_ping=True, hide_parameters=True)
     event.listen(engine, "before_cursor_execute", _choose_format)
     return engine
