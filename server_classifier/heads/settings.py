@@ -58,8 +58,8 @@ class TrainingSettings(BaseModel):
         No step gets a single latent, which has no variance for batch normalisation: of an odd set
         in batches of 2, one step takes 3.
         """
-        wanted = math.ceil(rows * self.epochs / self.max_steps)
-        batch_size = max(self.batch_size, min(wanted, self.largest_batch_size))
+        needed = math.ceil(rows * self.epochs / self.max_steps)
+        batch_size = max(self.batch_size, min(needed, self.largest_batch_size))
         return min(math.ceil(rows / batch_size), rows // 2)
 
     def epochs_for(self, rows: int) -> int:

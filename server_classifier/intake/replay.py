@@ -105,15 +105,15 @@ class Replay:
             ) from error
 
     def _make(self, ranges: Sequence[OffsetRange]) -> ReplayRow:
-        """Make the tables, and in one transaction all that tells this database from a live one."""
+        """Make the tables, then in one transaction the registry and the row of the replay."""
         ensure_current(self._target)
         report = ReplayReport(tuple(ranges)).to_json()
-        made = ReplayRow(self._request.to_json(), report, None, self._now(), None)
+        begun = ReplayRow(self._request.to_json(), report, None, self._now(), None)
         with writing(self._target) as connection:
             refuse_used(connection, describe(self._target))
             add_registry(connection, self._registry)
-            begin_replay(connection, made)
-        return made
+            begin_replay(connection, begun)
+        return begun
 
     def _take_over(self, ranges: Sequence[OffsetRange]) -> list[OffsetRange]:
         """Take the positions and return what is left to be read."""

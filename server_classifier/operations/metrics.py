@@ -20,7 +20,7 @@ class BatchMetrics:
     """How many records were handled, and how long a batch took.
 
     Args:
-        registry: takes the metrics, here and below; with None nobody can read them.
+        registry: takes the metrics, here and below; with None they cannot be read.
     """
 
     def __init__(self, registry: CollectorRegistry | None) -> None:

@@ -1,4 +1,4 @@
-"""The one row that tells a database filled by a replay from a live one."""
+"""The row that distinguishes a database filled by a replay from a live one."""
 
 from datetime import datetime
 from pathlib import Path

@@ -68,7 +68,7 @@ def list_ids(engine: Engine, chosen: Dataset) -> list[int]:
     """Return the numbers of a dataset's rows."""
     numbers = {row.message_id: number for number, row in enumerate(ROWS)}
     with reading(engine) as connection:
-        return [numbers[one.message_id] for one in read_members(connection, chosen.id)]
+        return [numbers[member.message_id] for member in read_members(connection, chosen.id)]
 
 
 def compare(engine: Engine, first: Dataset, second: Dataset) -> Difference:
@@ -220,7 +220,10 @@ def test_gone_and_changed_latents_are_found(engine: Engine) -> None:
         counts, gone, changed, digest = summarise_members(connection, made.id)
     assert (gone, changed) == ([ROWS[9].message_id], [ROWS[7].message_id])
     assert digest == made.digest
-    assert (counts.total(), sum(n for one, n in counts.items() if one.label == "cat")) == (9, 6)
+    assert (counts.total(), sum(n for stated, n in counts.items() if stated.label == "cat")) == (
+        9,
+        6,
+    )
 
 
 def test_two_datasets_differ_in_what_is_in_one_and_in_what_changed_between(engine: Engine) -> None:

@@ -67,8 +67,8 @@ def test_a_dataset_becomes_arrays_in_the_order_of_its_ids(engine: Engine) -> Non
     np.testing.assert_array_equal(found.values[1::2], FLOATS[1::2])
     low, high = ENCODER.quantiser.low, ENCODER.quantiser.high
     np.testing.assert_array_equal(found.values[::2], dequantise(codes, low, high))
-    assert [found.labels[one] for one in found.targets] == [row.label for row in ROWS]
-    assert [found.sites[one] for one in found.site_of] == [row.site for row in ROWS]
+    assert [found.labels[target] for target in found.targets] == [row.label for row in ROWS]
+    assert [found.sites[site] for site in found.site_of] == [row.site for row in ROWS]
     assert found.groups.tolist() == GROUPS
     assert found.received_at.tolist() == [row.received_at for row in ROWS]
     assert (found.labels, found.sites) == (("cat", "dog"), ("north", "south"))
@@ -102,7 +102,7 @@ def test_the_arrays_are_the_same_on_every_database_and_in_every_order(
             store(engine, [ROWS[place] for place in rng.permutation(len(ROWS))])
             found.append(list_bytes(read(engine)))
             engine.dispose()
-    assert all(one == found[0] for one in found)
+    assert all(arrays == found[0] for arrays in found)
 
 
 def test_a_dataset_is_read_as_it_was_although_more_has_arrived(engine: Engine) -> None:
