@@ -10,14 +10,14 @@ from typing import Any
 
 import torch
 
-from client_autoencoder.autoencoder import AutoencoderConfig
-from client_autoencoder.encoder_files import write_encoder
-from client_autoencoder.image_sets import digest
-from client_autoencoder.int8_weights import WeightType
-from client_autoencoder.training import TrainingOptions, train
-from schemas.manifest import TrainingData
-from server_classifier.classifier import fit
-from server_classifier.classifier_file import export_onnx
+from client_autoencoder.encoders.autoencoder import AutoencoderConfig
+from client_autoencoder.encoders.files import write_encoder
+from client_autoencoder.encoders.int8_weights import WeightType
+from client_autoencoder.encoders.training import TrainingOptions, train
+from client_autoencoder.images.sets import digest
+from schemas.models.encoder_manifest import TrainingData
+from server_classifier.heads.onnx_graph import export_onnx
+from server_classifier.heads.training import fit
 from tests.server_classifier.stored import make_clusters
 from tests.support.commands import run
 from tests.support.images import draw_images

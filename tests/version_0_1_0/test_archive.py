@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from server_classifier.store.database import ensure_current, open_database, writing
-from server_classifier.store.registry_copy import RegistryCopy, add_registry
+from server_classifier.store.registry.copy import RegistryCopy, add_registry
 from tests.support.commands import Ran, run
 from tests.version_0_1_0.made import CLIENT, FACTS, LEARNING, SITE, read_json
 from tests.version_0_1_0.sums import sum_latents

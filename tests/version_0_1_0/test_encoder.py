@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from client_autoencoder.encoder import Encoder
-from client_autoencoder.encoder_files import load_autoencoder
+from client_autoencoder.encoders.files import load_autoencoder
+from client_autoencoder.encoders.runtime import Encoder
 from tests.support.commands import run
 from tests.support.images import draw_images
 from tests.version_0_1_0.made import FACTS, read_json

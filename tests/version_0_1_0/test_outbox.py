@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream.settings import KafkaSettings
+from stream.kafka.settings import KafkaSettings
 from tests.support.commands import Ran, run, run_client, start_client
 from tests.support.images import draw_images
 from tests.support.server import run_server
