@@ -29,13 +29,10 @@ from sqlalchemy import Connection, Engine
 from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from server_classifier.store.database import ensure_current, open_database, reading, writing
 from server_classifier.store.datasets.catalogue import create_dataset, get_dataset
-from server_classifier.store.datasets.latents import (
-    read_dataset,
-    read_latents,
-    read_snapshot,
-    write_snapshot,
-)
-from server_classifier.store.latents.rows import LatentRow, insert_latents
+from server_classifier.store.datasets.latents import read_dataset, read_latents
+from server_classifier.store.datasets.snapshots import read_snapshot, write_snapshot
+from server_classifier.store.latents.latent_row import LatentRow
+from server_classifier.store.latents.rows import insert_latents
 from server_classifier.store.latents.selection import Selection
 from server_classifier.store.latents.training_set import read_training_set
 from server_classifier.store.registry.entries import add_encoder
@@ -89,10 +86,10 @@ def measure_all(folder: Path, count: int, runs: int) -> list[Measurement]:
     for kind in DATABASES:
         with open_filled(kind, folder, count) as engine:
             measured += compare(kind, engine, count, runs)
-            assert take_snapshot(engine, folder) == count
+            assert take_snapshot(engine, folder / kind) == count
     subjects: dict[str, Run] = {
-        SNAPSHOT: lambda: read_snapshot(folder / "snapshot"),
-        "numpy.load": lambda: np.load(folder / "values.npy"),
+        SNAPSHOT: lambda: read_snapshot(folder / kind),
+        "numpy.load": lambda: np.load(folder / f"{kind}.npy"),
     }
     return [*measured, *take_turns("file", subjects, count, runs)]
 
@@ -199,13 +196,13 @@ def measure(subject: Run) -> float:
     return time.perf_counter() - start
 
 
-def take_snapshot(engine: Engine, folder: Path) -> int:
-    """Write the dataset as a snapshot, and its values with numpy; return its size."""
+def take_snapshot(engine: Engine, snapshot: Path) -> int:
+    """Write the dataset as a snapshot, and its values as numpy does; return how many there are."""
     with reading(engine) as connection:
         latents = read_dataset(connection, "all")
     assert Counter(latents.labels).keys() == {str(label) for label in range(10)}
-    write_snapshot(latents, folder / "snapshot")
-    np.save(folder / "values.npy", latents.values)
+    write_snapshot(latents, snapshot)
+    np.save(snapshot.with_suffix(".npy"), latents.values)
     return len(latents.values)
 
 

@@ -1,4 +1,4 @@
-"""What the server's services can be told."""
+"""The settings of the server's services."""
 
 from pydantic import BaseModel, ConfigDict, Field
 

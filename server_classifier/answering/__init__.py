@@ -1,1 +1,1 @@
-"""Questions to replies by the newest version."""
+"""Questions are answered by the newest classifier."""

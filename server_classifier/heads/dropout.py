@@ -1,7 +1,7 @@
 """Dropout with random numbers of its own.
 
 torch draws a double for each output of a layer, which takes a third of the time of a training.
-Sixteen bits are enough to tell whether an output stays.
+Sixteen bits are enough to decide whether an output stays.
 """
 
 from collections.abc import Sequence

@@ -1,12 +1,12 @@
-"""Networks of one shape that learn at once; a single one is a stack of one.
+"""Several networks of one shape that learn at once; a single network is a stack of one.
 
-Between the products of its matrices, a small network waits for calls that take hardly longer for
-eight networks. Here each call is for all of them, and gradients are written out: to have torch find
-them takes half as long again. Nothing passes from one network to another, so that each learns what
-it would alone.
+A small network spends most of its time on the overhead of calls, and a call takes hardly longer for
+eight networks. Here each call is for all networks of the stack. The gradients are written out:
+torch's autograd would take half as long again. No network reads another's numbers, so that each
+learns what it would learn alone.
 
-It does so bit for bit, as all layers are widened by zeros, which remain zeros, to whole lines of
-the processor's cache: sums over what begins elsewhere in a line may be rounded in another order.
+It does so bit for bit: all layers are widened by zeros, which remain zeros, to whole lines of the
+processor's cache. Sums over numbers that begin elsewhere in a line may be rounded in another order.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from torch import Tensor
 from server_classifier.heads.perceptron import LatentClassifier
 
 LINE = 16
-"""So many float32 are a line of the cache, and no vector register holds more."""
+"""A cache line holds 16 float32, and no vector register holds more."""
 
 _NEVER = -1e30  # a logit whose probability is 0
 _MOMENTUM, _EPSILON = 0.1, 1e-5  # of batch normalisation, torch's defaults
@@ -29,27 +29,27 @@ class NetworkStack:
     Attributes:
         weights: all that is learned, [K, W], a row for each network.
         gradients: of the loss, [K, W].
-        matrices: how many columns, the first, belong to matrices.
+        matrices: how many of the first columns belong to matrices.
     """
 
     def __init__(self, models: Sequence[LatentClassifier]) -> None:
-        """Copy the weights of the models; ``write_back`` gives them what was learned."""
+        """Copy the weights of the models; ``write_back`` copies the learned ones back."""
         self._models = models
-        shapes = [[len(models), *map(widen, part.shape)] for part in _list_parts(models[0])]
+        shapes = [[len(models), *map(widen, each.shape)] for each in _list_parameters(models[0])]
         sizes = [torch.Size(shape[1:]).numel() for shape in shapes]
         self.weights = torch.zeros(len(models), sum(sizes))
         self.gradients = torch.zeros_like(self.weights)
         columns = torch.split(self.weights, sizes, dim=1)
-        self._parts = [part.view(shape) for part, shape in zip(columns, shapes, strict=True)]
-        *hidden, self._last = self._parts[: len(models[0].linear)]
-        *norms, self._bias = self._parts[len(hidden) + 1 :]
-        self._bias.fill_(_NEVER)  # for the classes that are not there
+        self._parameters = [block.view(shape) for block, shape in zip(columns, shapes, strict=True)]
+        *hidden, self._last = self._parameters[: len(models[0].linear)]
+        *norms, self._bias = self._parameters[len(hidden) + 1 :]
+        self._bias.fill_(_NEVER)  # for the added classes, which do not exist
         self._layers = [
-            _HiddenLayer(*parts) for parts in zip(hidden, norms[::2], norms[1::2], strict=True)
+            _HiddenLayer(*own) for own in zip(hidden, norms[::2], norms[1::2], strict=True)
         ]
         self.matrices = sum(sizes[: len(models[0].linear)])
-        for place, source in self._pair():
-            place.copy_(source)
+        for stacked, own in self._pair():
+            stacked.copy_(own)
 
     def compute_gradients(
         self, latents: Tensor, targets: Tensor, dropout: Sequence[Tensor]
@@ -66,28 +66,28 @@ class NetworkStack:
             hidden = layer.forward(hidden, factors)
         inputs = hidden.transpose(0, 1)
         logits = torch.baddbmm(self._bias.unsqueeze(1), inputs, self._last)
-        losses, gradient = _compare(logits, targets)
+        losses, gradient = _compute_loss(logits, targets)
         matrices, norms = [torch.bmm(inputs.mT, gradient)], [gradient.sum(dim=1)]
         following = self._last
         for layer in reversed(self._layers):
             gradient, *found = layer.backward(torch.bmm(gradient, following.mT))
             matrices, norms = [found[0], *matrices], [*found[1:], *norms]
             following = layer.matrix
-        torch.cat([part.flatten(1) for part in (*matrices, *norms)], dim=1, out=self.gradients)
+        torch.cat([each.flatten(1) for each in (*matrices, *norms)], dim=1, out=self.gradients)
         return losses
 
     def write_back(self) -> None:
-        """Give the models what was learned."""
-        for place, source in self._pair():
-            source.copy_(place)
+        """Copy the learned weights into the models."""
+        for stacked, own in self._pair():
+            own.copy_(stacked)
 
     def _pair(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield each tensor of the models with its place in the stack, both as views."""
-        statistics = [part for layer in self._layers for part in (layer.mean, layer.variance)]
+        """Yield each tensor of the models beside its place in the stack, both as views."""
+        statistics = [each for layer in self._layers for each in (layer.mean, layer.variance)]
         for number, model in enumerate(self._models):
-            sources = [*_list_parts(model), *_list_statistics(model)]
-            for part, source in zip([*self._parts, *statistics], sources, strict=True):
-                yield part[number][tuple(map(slice, source.shape))], source.detach()
+            tensors = [*_list_parameters(model), *_list_statistics(model)]
+            for stacked, own in zip([*self._parameters, *statistics], tensors, strict=True):
+                yield stacked[number][tuple(map(slice, own.shape))], own.detach()
 
 
 class _HiddenLayer:
@@ -141,12 +141,13 @@ class _HiddenLayer:
         return products, matrix, gain.view_as(self._gain), shift.view_as(self._gain)
 
 
-def _compare(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean cross-entropy [K] of logits [K, B, P] and targets [B, K], its gradient."""
+def _compute_loss(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean cross-entropy [K] of logits [K, B, P], targets [B, K], and its gradient."""
     rows, truth = len(targets), targets.T.unsqueeze(2)
-    logarithms = logits.log_softmax(dim=2)
-    losses = -logarithms.gather(2, truth).mean(dim=1).squeeze(1)
-    gradient = logarithms.exp_().scatter_add_(2, truth, logits.new_full((), -1).expand_as(truth))
+    log_probabilities = logits.log_softmax(dim=2)
+    losses = -log_probabilities.gather(2, truth).mean(dim=1).squeeze(1)
+    minus_one = logits.new_full((), -1).expand_as(truth)
+    gradient = log_probabilities.exp_().scatter_add_(2, truth, minus_one)
     return losses, gradient.div_(rows)
 
 
@@ -155,9 +156,9 @@ def widen(width: int) -> int:
     return width + -width % LINE
 
 
-def _list_parts(model: LatentClassifier) -> list[Tensor]:
+def _list_parameters(model: LatentClassifier) -> list[Tensor]:
     """Return matrices [in, out], then gain and shift of each normalisation, then the last bias."""
-    norms = [part for norm in model.norms for part in (norm.weight, norm.bias)]
+    norms = [each for norm in model.norms for each in (norm.weight, norm.bias)]
     return [*(layer.weight.T for layer in model.linear), *norms, model.linear[-1].bias]
 
 

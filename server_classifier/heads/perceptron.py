@@ -1,6 +1,6 @@
-"""The classifier of latents: a perceptron, by default of 256, 128 and 64 units.
+"""The classifier of latents: a multilayer perceptron, by default of 256, 128 and 64 units.
 
-Batch normalisation and dropout keep it from learning a small set by heart.
+Batch normalisation and dropout keep it from overfitting a small set.
 """
 
 import torch
@@ -23,7 +23,7 @@ class LatentClassifier(nn.Module):
         width = latent_dim
         for units in settings.hidden:
             layers += [
-                nn.Linear(width, units, bias=False),  # batch normalisation would take it away
+                nn.Linear(width, units, bias=False),  # batch normalisation would cancel a bias
                 nn.BatchNorm1d(units),
                 nn.ReLU(),
                 nn.Dropout(settings.dropout),

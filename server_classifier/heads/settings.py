@@ -45,12 +45,12 @@ class TrainingSettings(BaseModel):
 
     @property
     def shape(self) -> "TrainingSettings":
-        """What networks that train at once have in common, the rest at its defaults."""
+        """The settings that networks must share to train at once; the others at their defaults."""
         own = {"dropout", "learning_rate", "weight_decay"}
         return TrainingSettings(**self.model_dump(exclude=own))
 
     def steps_for(self, rows: int) -> int:
-        """Return in how many steps a set of ``rows`` latents, two at least, is passed once.
+        """Return the number of steps of one epoch over ``rows`` latents, two at least.
 
         A set too large for all epochs within ``max_steps`` gets larger batches first: on 55,000
         latents, 25 epochs in batches of 138 are better than 11 in batches of 64.
@@ -58,12 +58,12 @@ class TrainingSettings(BaseModel):
         No step gets a single latent, which has no variance for batch normalisation: of an odd set
         in batches of 2, one step takes 3.
         """
-        wanted = math.ceil(rows * self.epochs / self.max_steps)
-        batch_size = max(self.batch_size, min(wanted, self.largest_batch_size))
+        needed = math.ceil(rows * self.epochs / self.max_steps)
+        batch_size = max(self.batch_size, min(needed, self.largest_batch_size))
         return min(math.ceil(rows / batch_size), rows // 2)
 
     def epochs_for(self, rows: int) -> int:
-        """Return how often a set of ``rows`` latents, two at least, is passed."""
+        """Return the number of epochs over ``rows`` latents, two at least."""
         steps = self.steps_for(rows)
         fewest = math.ceil(self.min_steps / steps)
         return max(1, min(max(self.epochs, fewest), self.max_steps // steps))

@@ -1,9 +1,8 @@
 """The training of classifiers of latents.
 
-The third seed trains a multilayer perceptron in mini-batches of 64 on what the database holds;
-ours grow with the set.
-Training starts from scratch every time: a warm start forgets the classes of sites that sent
-earlier.
+Salehinejad et al. train a multilayer perceptron in mini-batches of 64 on what the database holds;
+our batches grow with the set. Every training starts from scratch: a warm start forgets the classes
+of sites that sent earlier.
 """
 
 import math
@@ -29,7 +28,7 @@ from stream.threads import one_thread
 SMALLEST_SCALE = 1e-6  # a latent that varies less than this is a constant and stays unscaled
 
 OnEpoch = Callable[[int, int], None]
-"""Takes how many epochs are done and how many there will be; what it raises ends the training."""
+"""Takes the number of epochs done and of all epochs; an exception from it ends the training."""
 
 
 class TrainingError(ServerError):
@@ -53,7 +52,7 @@ class TrainingReport:
 
 
 class Learner(NamedTuple):
-    """A network to be trained; ``seed`` is of its first weights, its batches and its dropout."""
+    """A network to train; ``seed`` determines its initial weights, its batches and its dropout."""
 
     seed: int
     settings: TrainingSettings
@@ -101,12 +100,12 @@ def fit_stack(
     *,
     on_epoch: OnEpoch | None = None,
 ) -> list[Trained | TrainingError]:
-    """Train classifiers at once, each to the weights that ``fit`` gives it, and return them.
+    """Train several classifiers at once, each to the weights that ``fit`` gives it.
 
-    One that diverges harms no other; in its place is the error.
+    A classifier that diverges does not affect the others; the result has an error in its place.
 
     Args:
-        learners: their settings are of one ``shape``.
+        learners: their settings have the same ``shape``.
 
     Raises:
         TrainingError: fewer than two classes, or values and targets that do not fit together.
@@ -117,23 +116,21 @@ def fit_stack(
         latents = torch.from_numpy(np.ascontiguousarray(values, np.float32))
         spread = latents.std(dim=0, correction=0)
         mean, scale = latents.mean(dim=0), torch.where(spread > SMALLEST_SCALE, spread, 1.0)
-        models = [_make_model(one, mean, scale, int(targets.max()) + 1) for one in learners]
+        classes = int(targets.max()) + 1
+        models = [_make_model(learner, mean, scale, classes) for learner in learners]
         inputs = torch.zeros(len(latents), widen(len(mean)))
         torch.sub(latents, mean, out=inputs[:, : len(mean)]).div_(scale)
         losses = _run_epochs(models, inputs, torch.from_numpy(targets), learners, on_epoch)
     settings, rows = learners[0].settings, len(values)
     epochs = settings.epochs_for(rows)
-    steps, seconds = epochs * settings.steps_for(rows), time.perf_counter() - started
+    steps = epochs * settings.steps_for(rows)
+    seconds = (time.perf_counter() - started) / len(learners)
     return [
-        _conclude(model, TrainingReport(rows, epochs, steps, loss, seconds / len(learners)))
+        Trained(model, TrainingReport(rows, epochs, steps, loss, seconds))
+        if math.isfinite(loss)
+        else TrainingError("the training diverged: are there latents beyond 1e30?")
         for model, loss in zip(models, losses, strict=True)
     ]
-
-
-def _conclude(model: LatentClassifier, report: TrainingReport) -> Trained | TrainingError:
-    if not math.isfinite(report.loss):
-        return TrainingError("the training diverged: are there latents beyond 1e30?")
-    return Trained(model, report)
 
 
 def _check(values: NDArray[np.float32], targets: NDArray[np.int64]) -> None:
@@ -162,13 +159,13 @@ def _run_epochs(
     on_epoch: OnEpoch | None,
 ) -> list[float]:
     """Train in place; return each network's mean loss of the last epoch."""
-    settings, rows = [one.settings for one in learners], len(latents)
+    settings, rows = [learner.settings for learner in learners], len(latents)
     epochs, batches = settings[0].epochs_for(rows), settings[0].steps_for(rows)
-    rngs = [np.random.Generator(np.random.SFC64(one.seed)) for one in learners]
+    rngs = [np.random.Generator(np.random.SFC64(learner.seed)) for learner in learners]
     widths = [widen(units) for units in settings[0].hidden]
-    dropout = Dropout([one.dropout for one in settings], rngs, widths)
+    dropout = Dropout([each.dropout for each in settings], rngs, widths)
     stack = NetworkStack(models)
-    descent = _Descent(stack, settings, epochs * batches)
+    optimizer = _Optimizer(stack, settings, epochs * batches)
     total = torch.zeros(len(models))
     for epoch in range(epochs):
         total.zero_()
@@ -176,35 +173,35 @@ def _run_epochs(
         for batch in orders.tensor_split(batches):
             factors = dropout.draw(len(batch))
             total += stack.compute_gradients(latents[batch], targets[batch], factors)
-            descent.step()
+            optimizer.step()
         if on_epoch is not None:
             on_epoch(epoch + 1, epochs)
     stack.write_back()
     return (total / batches).tolist()
 
 
-class _Descent:
-    """AdamW on the one-cycle schedule, for each network with its own rate and decay.
+class _Optimizer:
+    """AdamW on the one-cycle schedule, for each network with its own learning rate and decay.
 
-    Weight decay (Loshchilov & Hutter, ICLR 2019) pulls on matrices only; biases and batch
-    normalisation stay free.
+    Weight decay (Loshchilov & Hutter, ICLR 2019) applies to matrices only, not to biases and batch
+    normalisation.
     """
 
     def __init__(
         self, stack: NetworkStack, settings: Sequence[TrainingSettings], steps: int
     ) -> None:
         groups: dict[tuple[float, float], list[Tensor]] = {}
-        for one, weights, gradients in zip(settings, stack.weights, stack.gradients, strict=True):
+        for each, weights, gradients in zip(settings, stack.weights, stack.gradients, strict=True):
             split = [stack.matrices, weights.numel() - stack.matrices]
             matrices, others = torch.split(weights, split)
             matrices.grad, others.grad = torch.split(gradients, split)
-            groups.setdefault((one.learning_rate, one.weight_decay), []).append(matrices)
-            groups.setdefault((one.learning_rate, 0.0), []).append(others)
-        decays = [{"params": group, "weight_decay": decay} for (_, decay), group in groups.items()]
-        self._adam = AdamW(decays, fused=True)
+            groups.setdefault((each.learning_rate, each.weight_decay), []).append(matrices)
+            groups.setdefault((each.learning_rate, 0.0), []).append(others)
+        params = [{"params": group, "weight_decay": decay} for (_, decay), group in groups.items()]
+        self._adam = AdamW(params, fused=True)
         self._schedule = OneCycleLR(self._adam, [peak for peak, _ in groups], total_steps=steps)
 
     def step(self) -> None:
-        """Follow the gradients once."""
+        """Update the weights by the gradients once."""
         self._adam.step()
         self._schedule.step()

@@ -1,1 +1,1 @@
-"""Records into the database: who may send, what is stored, live and in replays."""
+"""From records to the database: admission and screening, ingestion and replays."""

@@ -1,6 +1,6 @@
 """Which messages the server accepts: registered client, registered encoder, fitting vector.
 
-Ingestion and inference ask the same questions, and every refusal names the remedy.
+Ingestion, replays and inference ask the same questions, and every refusal names the remedy.
 """
 
 import math
@@ -28,8 +28,8 @@ from server_classifier.store.registry.entries import (
 from stream.exchange.codec import Received
 
 _MOST_NAMED = 3
-# One latent far outside the encoder's range spoils the standardisation for all. Noise may carry
-# latents further out, and is then common to all of them.
+# One latent far outside the encoder's range spoils the standardisation of all. Noise may move
+# latents further out; it then does so to all of them.
 _MOST_RANGES = 4.0
 _MOST_RANGES_NOISED = 1000.0
 _REFRESH_SECONDS = 1.0
@@ -37,7 +37,7 @@ _REFRESH_SECONDS = 1.0
 
 @dataclass(slots=True)
 class Admitted:
-    """A message that may be used, its client and the encoder that made its latent."""
+    """A message that may be used, its client, and the encoder that made its latent."""
 
     received: Received
     client: ClientRow
@@ -55,8 +55,8 @@ class Admitted:
 class Admission:
     """Checks messages against what the operator registered.
 
-    Clients and encoders are held in memory for a second, and read again when an unknown one turns
-    up, at most once between two calls of ``begin_batch``.
+    Clients and encoders are kept in memory for a second. They are read again when a message names
+    an unknown one, at most once between two calls of ``begin_batch``.
 
     Args:
         engine: the server's database.
@@ -76,7 +76,7 @@ class Admission:
         self._fresh = False
 
     def begin_batch(self) -> None:
-        """Read the registry again if it is old, and permit one more look for what is unknown.
+        """Read the registry again if it is old, and allow one more read for unknown names.
 
         Raises:
             StoreUnavailable: the database does not answer, and nothing was read before.
@@ -94,10 +94,10 @@ class Admission:
         return client_id is not None and self._find_client(client_id) is not None
 
     def admit(self, received: Received) -> Admitted:
-        """Accept a valid message or say why not.
+        """Return a valid message with its client and encoder.
 
         Raises:
-            SchemaError: client, encoder, vector or label are not what the operator registered.
+            SchemaError: client, encoder, vector or label do not fit what the operator registered.
             StoreUnavailable: the database does not answer.
         """
         message = received.message

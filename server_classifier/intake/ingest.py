@@ -1,9 +1,9 @@
 """Learning messages into the database, each exactly once.
 
-For each batch, in this order: dead letters are delivered; rows and the positions behind them are
-committed in one transaction; acknowledgements and refusals are delivered. A crash before the commit
-leaves nothing of the batch in the database, and it is read again; a crash after it is not noticed
-there, and who was not answered sends again: the unique ``message_id`` keeps rows single.
+The order of effects for each batch: dead letters are delivered; rows and the positions behind them
+are committed in one transaction; acknowledgements and refusals are delivered. After a crash before
+the commit nothing of the batch is in the database, and it is read again. After a crash behind the
+commit, clients without an answer send again: the unique ``message_id`` keeps rows single.
 """
 
 import os
@@ -23,9 +23,9 @@ from sqlalchemy import Engine
 from schemas.errors import SchemaError
 from schemas.messages.answers import Refusal
 from schemas.messages.validation import cut_text
-from server_classifier.intake.admission import Admission, Admitted
+from server_classifier.intake.admission import Admission
 from server_classifier.intake.positions import HeldPositions
-from server_classifier.intake.screening import Refused, screen_records, to_row
+from server_classifier.intake.screening import Screened, screen_records, to_row
 from server_classifier.operations.metrics import count_learning
 from server_classifier.operations.service import DatabaseWatch, open_service_context, prepare_live
 from server_classifier.settings import ServerSettings
@@ -33,7 +33,7 @@ from server_classifier.store.database import writing
 from server_classifier.store.errors import PositionLost, StoreUnavailable
 from server_classifier.store.latents.rows import insert_latents
 from stream.errors import DeliveryFailed, DependencyDown, PartitionLost
-from stream.exchange.codec import Sender, identify_sender
+from stream.exchange.codec import Sender
 from stream.exchange.responder import Responder
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
@@ -45,15 +45,10 @@ _LINGER_MS = 5  # acknowledgements travel together
 
 @dataclass(slots=True)
 class _Batch:
-    """What becomes of the records of one batch, and what is done of it.
-
-    ``senders`` of the refused records, in their order, are None where it is not known whom to tell.
-    """
+    """The records of one batch, what becomes of them, and how much of it is done."""
 
     records: Sequence[Record]
-    admitted: list[Admitted]
-    refused: list[Refused]
-    senders: list[Sender | None]
+    screened: Screened
     dead_lettered: bool = False
     stored: int | None = None
 
@@ -81,7 +76,7 @@ def run_ingest(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> N
     )
     structlog.get_logger().info("ready")
     with closing(context):
-        consumer.run(context.measure(ingester.handle), stop, when_idle=watch.look)
+        consumer.run(context.measure(ingester.handle), stop, when_idle=watch.poll)
 
 
 class Ingester:
@@ -114,19 +109,20 @@ class Ingester:
         self._log = structlog.get_logger()
 
     def handle(self, records: Sequence[Record]) -> None:
-        """Bury what is bad, store what is good, and answer both.
+        """Dead-letter what cannot be used, store the rest, and answer both.
 
-        Called again with the same list it goes on where it was: nothing is buried or stored twice.
+        Called again with the same list it goes on where it was: nothing is dead-lettered or stored
+        twice.
 
         Raises:
-            DependencyDown: the database or the broker is away; nothing is lost by a repetition.
+            DependencyDown: the database or the broker is away; a repetition loses nothing.
             PartitionLost: another process reads this partition now; nothing was stored.
         """
         try:
             batch = self._resume(records)
             self._send_dead_letters(batch)
             self._store(batch)
-            self._answer(batch)
+            self._answer(batch.screened)
         except (StoreUnavailable, DeliveryFailed) as error:
             raise DependencyDown(str(error), error.dependency) from error
         except PositionLost as error:
@@ -138,12 +134,15 @@ class Ingester:
     def _resume(self, records: Sequence[Record]) -> _Batch:
         if self._batch is None or self._batch.records is not records:
             self._batch = None
-            self._batch = self._sort(records)
+            screened = screen_records(
+                records, self._admission, mode="learning", cluster_id=self._cluster_id
+            )
+            self._batch = _Batch(records, screened)
         return self._batch
 
     def _report(self, batch: _Batch) -> None:
-        stored, refused = batch.stored or 0, len(batch.refused)
-        known = len(batch.admitted) - stored
+        stored, refused = batch.stored or 0, len(batch.screened.refused)
+        known = len(batch.screened.admitted) - stored
         self._outcomes.count(stored=stored, known=known, refused=refused)
         self._log.info(
             "batch ingested",
@@ -153,50 +152,36 @@ class Ingester:
             dead_letters=refused,
         )
 
-    def _sort(self, records: Sequence[Record]) -> _Batch:
-        batch = screen_records(
-            records, self._admission, mode="learning", cluster_id=self._cluster_id
-        )
-        senders = [self._find_sender(one.record) for one in batch.refused]
-        return _Batch(records, batch.admitted, batch.refused, senders)
-
-    def _find_sender(self, record: Record) -> Sender | None:
-        sender = identify_sender(record, self._cluster_id)
-        return sender if self._admission.knows_client(sender.client_id) else None
-
     def _send_dead_letters(self, batch: _Batch) -> None:
         if batch.dead_lettered:
             return
-        for one in batch.refused:
-            self._responder.dead_letter(one.record, one.error)
+        for refused in batch.screened.refused:
+            self._responder.dead_letter(refused.record, refused.error)
         self._responder.flush()
         batch.dead_lettered = True
 
     def _store(self, batch: _Batch) -> None:
         if batch.stored is not None:
             return
-        rows = [to_row(one) for one in batch.admitted]
+        rows = [to_row(admitted) for admitted in batch.screened.admitted]
         with writing(self._engine) as connection:
-            # Positions first: who lost one finds out before it has written anything.
+            # Positions first: a process that lost one finds out before it has written anything.
             moved = self._positions.move(connection, batch.records)
             stored = insert_latents(connection, rows)
         self._positions.keep(moved)
         batch.stored = stored
 
-    def _answer(self, batch: _Batch) -> None:
+    def _answer(self, screened: Screened) -> None:
         now = self._now()
-        self._responder.acknowledge((one.received for one in batch.admitted), now)
-        for refused, sender in zip(batch.refused, batch.senders, strict=True):
-            if sender is not None:
-                self._responder.answer(
-                    refused.record,
-                    _refuse(sender, refused.error, now),
-                    paper_only=sender.paper_only,
-                )
+        self._responder.acknowledge((admitted.received for admitted in screened.admitted), now)
+        for refused in screened.refused:
+            if (sender := refused.sender) is not None:
+                refusal = _make_refusal(sender, refused.error, now)
+                self._responder.answer(refused.record, refusal, paper_only=sender.paper_only)
         self._responder.flush()
 
 
-def _refuse(sender: Sender, error: SchemaError, now: datetime) -> Refusal:
+def _make_refusal(sender: Sender, error: SchemaError, now: datetime) -> Refusal:
     return Refusal(
         sender.client_id or "",
         "",

@@ -1,9 +1,9 @@
-"""A window of a topic into a database of its own, decided record by record as ingestion does it.
+"""A window of a topic into a database of its own; each record is screened as in ingestion.
 
-For each batch rows, the positions behind them, and the report are committed in one transaction. So
-whatever ends a replay, the same command goes on where it was. What is stored follows from the
-records of the window and the registry, not from the order in which partitions are read: two replays
-of it have the same digest.
+For each batch, the rows, the positions behind them and the report are committed in one transaction.
+So whatever ends a replay, the same command goes on where it was. What is stored follows from the
+records of the window and the registry alone, not from the order in which partitions are read: two
+replays of a window have the same digest.
 """
 
 import os
@@ -28,9 +28,9 @@ from server_classifier.store.replays import (
     compute_latents_digest,
     find_replay,
     finish_replay,
-    look_into,
-    note_report,
+    inspect_target,
     refuse_used,
+    update_report,
 )
 from stream.errors import DependencyDown
 from stream.kafka.offsets import OffsetRange
@@ -46,7 +46,7 @@ class Replay:
 
     Args:
         target: the database to fill.
-        registry: encoders and clients; a replay that goes on keeps those that it began with.
+        registry: encoders and clients; a replay that goes on keeps those with which it began.
         now: the time of day.
         clock: seconds that never go back.
     """
@@ -75,12 +75,12 @@ class Replay:
         read: Read | None = None,
         on_progress: OnProgress = lambda _: None,
     ) -> ReplayRow:
-        """Read what is left of the window and return what came of all of it.
+        """Read what is left of the window and return the finished replay.
 
-        A replay that was finished already is returned as it was, if its rows still are.
+        A replay that was finished already is returned as it was, if its rows are unchanged.
 
         Args:
-            read: what takes its time over ``source.read``; without it, as fast as possible.
+            read: a slower ``source.read``; without it, records are read as fast as possible.
 
         Raises:
             ReplayRefused: the database is in use, or that of another replay.
@@ -88,7 +88,7 @@ class Replay:
             StoreError: the database cannot be written. In both cases what was stored stays.
         """
         try:
-            found = look_into(self._target) or self._make(source.ranges)
+            found = inspect_target(self._target) or self._make(source.ranges)
             self._request.refuse_other(found.request, describe(self._target))
             if found.finished_at is not None:
                 self._refuse_changed(found)
@@ -105,32 +105,32 @@ class Replay:
             ) from error
 
     def _make(self, ranges: Sequence[OffsetRange]) -> ReplayRow:
-        """Make the tables, and in one transaction all that tells this database from a live one."""
+        """Make the tables, then in one transaction the registry and the row of the replay."""
         ensure_current(self._target)
         report = ReplayReport(tuple(ranges)).to_json()
-        made = ReplayRow(self._request.to_json(), report, None, self._now(), None)
+        begun = ReplayRow(self._request.to_json(), report, None, self._now(), None)
         with writing(self._target) as connection:
             refuse_used(connection, describe(self._target))
             add_registry(connection, self._registry)
-            begin_replay(connection, made)
-        return made
+            begin_replay(connection, begun)
+        return begun
 
     def _take_over(self, ranges: Sequence[OffsetRange]) -> list[OffsetRange]:
         """Take the positions and return what is left to be read."""
         starts = self._positions.take(ranges)
-        # Not before: until then another process may have gone on with it.
+        # Not before: until it was taken, another process may have gone on with it.
         with reading(self._target) as connection:
             found = find_replay(connection)
         assert found is not None  # noqa: S101 - nothing deletes the row
         self._report = ReplayReport.from_json(found.report)
-        return [one._replace(low=starts[one.partition]) for one in ranges]
+        return [left._replace(low=starts[left.partition]) for left in ranges]
 
     def _store(self, records: Sequence[Record]) -> None:
         request = self._request
         batch = screen_records(
             records, self._admission, mode=request.mode, cluster_id=request.cluster_id
         )
-        rows = [to_row(one) for one in batch.admitted]
+        rows = [to_row(admitted) for admitted in batch.admitted]
         if request.selection != Selection():
             rows = [row for row in rows if request.selection.fits(row)]
         with writing(self._target) as connection:
@@ -138,10 +138,8 @@ class Replay:
             stored = insert_latents(connection, rows)
             if stored < len(rows):
                 prefer_earliest(connection, rows)
-            report = self._report.add(
-                batch.refused, admitted=len(batch.admitted), chosen=len(rows), stored=stored
-            )
-            note_report(connection, report.to_json())
+            report = self._report.add(batch, selected=len(rows), stored=stored)
+            update_report(connection, report.to_json())
         self._positions.keep(moved)
         self._report = report
 

@@ -1,4 +1,4 @@
-"""What a replay was asked for, and what came of it: both kept as JSON in its database."""
+"""The request of a replay and its report, both kept as JSON in its database."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -7,7 +7,7 @@ from typing import Any, Self
 import orjson
 
 from schemas.messages.latent import Mode
-from server_classifier.intake.screening import Refused
+from server_classifier.intake.screening import Refused, Screened
 from server_classifier.store.errors import ReplayRefused
 from server_classifier.store.latents.selection import Selection
 from stream.kafka.offsets import OffsetRange
@@ -15,10 +15,10 @@ from stream.kafka.offsets import OffsetRange
 
 @dataclass(frozen=True, slots=True)
 class ReplayRequest:
-    """What is read and which of it is stored; a database is filled by one request only.
+    """What is read and which of it is stored; only one request fills a database.
 
     Attributes:
-        window: in words, as ``Window`` says it.
+        window: in words, as ``Window`` states it.
         labels: the declared label space, or None where any label may be learned.
     """
 
@@ -36,16 +36,16 @@ class ReplayRequest:
     def refuse_other(self, stored: str, name: str) -> None:
         """Raise ReplayRefused where the database ``name`` is that of another request."""
         ours, theirs = orjson.loads(self.to_json()), orjson.loads(stored)
-        if differences := [one for one in ours if ours[one] != theirs.get(one)]:
-            told = ", ".join(f"{one}: {theirs.get(one)}, not {ours[one]}" for one in differences)
+        if differing := [key for key in ours if ours[key] != theirs.get(key)]:
+            listed = ", ".join(f"{key}: {theirs.get(key)}, not {ours[key]}" for key in differing)
             raise ReplayRefused(
-                f"{name} is that of another replay ({told}); name a new database for this one"
+                f"{name} is that of another replay ({listed}); name a new database for this one"
             )
 
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """How many records were refused for one field, and partition and offset of the first."""
+    """The number of records refused for one field; partition and offset of the first of them."""
 
     count: int
     first: tuple[int, int]
@@ -60,11 +60,11 @@ class ReplayReport:
     """What became of the records of ``ranges`` so far; nothing in it quotes a message.
 
     Attributes:
-        read: records; the sum of the four below.
-        stored: new latents.
-        known: messages whose messageID is that of another record.
-        filtered: messages that the selection leaves out.
-        refused: by the field at fault; ``message`` where it is no single one.
+        read: how many records were read; the sum of the four below.
+        stored: how many latents are new.
+        known: how many messages have the messageID of another record.
+        filtered: how many messages the selection leaves out.
+        refused: by the field at fault, or by ``message`` where no single field is.
     """
 
     ranges: tuple[OffsetRange, ...]
@@ -77,19 +77,18 @@ class ReplayReport:
     @property
     def total(self) -> int:
         """How many offsets the ranges hold."""
-        return sum(one.high - one.low for one in self.ranges)
+        return sum(offsets.high - offsets.low for offsets in self.ranges)
 
-    def add(
-        self, refused: Sequence[Refused], *, admitted: int, chosen: int, stored: int
-    ) -> "ReplayReport":
-        """Return this with one more batch, of which so many messages came so far."""
+    def add(self, batch: Screened, *, selected: int, stored: int) -> "ReplayReport":
+        """Return this with one more batch: how many messages were selected, how many were new."""
+        admitted = len(batch.admitted)
         return replace(
             self,
-            read=self.read + admitted + len(refused),
+            read=self.read + admitted + len(batch.refused),
             stored=self.stored + stored,
-            known=self.known + chosen - stored,
-            filtered=self.filtered + admitted - chosen,
-            refused=_count(self.refused, refused),
+            known=self.known + selected - stored,
+            filtered=self.filtered + admitted - selected,
+            refused=_count(self.refused, batch.refused),
         )
 
     def to_json(self) -> str:
@@ -102,19 +101,20 @@ class ReplayReport:
     def from_json(cls, text: str) -> Self:
         """Read what ``to_json`` gave."""
         content: dict[str, Any] = orjson.loads(text)
-        ranges = tuple(OffsetRange(*one) for one in content.pop("extents"))
+        ranges = tuple(OffsetRange(*offsets) for offsets in content.pop("extents"))
         refused = {
-            name: Refusals(one["count"], tuple(one["first"]))
-            for name, one in content.pop("refused").items()
+            name: Refusals(counted["count"], tuple(counted["first"]))
+            for name, counted in content.pop("refused").items()
         }
         return cls(ranges, **content, refused=refused)
 
 
 def _count(counted: Mapping[str, Refusals], refused: Sequence[Refused]) -> dict[str, Refusals]:
     counts = dict(counted)
-    for one in refused:
-        # Without the place in a vector, such as value[3]: one line for all of them.
-        name = (one.error.field or "message").partition("[")[0]
-        found = Refusals(1, (one.record.partition, one.record.offset))
+    for refusal in refused:
+        record, field_at_fault = refusal.record, refusal.error.field or "message"
+        # Without the place in a vector, such as value[3]: all of them are counted together.
+        name = field_at_fault.partition("[")[0]
+        found = Refusals(1, (record.partition, record.offset))
         counts[name] = counts[name].merge(found) if name in counts else found
     return counts

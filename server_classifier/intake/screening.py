@@ -1,36 +1,50 @@
-"""What becomes of a record: a row to store, or the reason why not; in live ingestion and replay."""
+"""What becomes of each record of a batch, for ingestion, replays and inference alike."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from schemas.errors import SchemaError
 from schemas.messages.latent import Mode
 from server_classifier.intake.admission import Admission, Admitted
-from server_classifier.store.latents.rows import LatentRow
-from stream.exchange.codec import decode_latent
+from server_classifier.store.latents.latent_row import LatentRow
+from stream.exchange.codec import Sender, decode_latent, identify_sender, read_deadline
 from stream.kafka.record import Record
 
 
 @dataclass(slots=True)
 class Refused:
-    """A record that cannot be used, and why."""
+    """A record that cannot be used, and why; ``sender`` is None where no client can be told."""
 
     record: Record
     error: SchemaError
+    sender: Sender | None
 
 
 @dataclass(slots=True)
 class Screened:
-    """The records of one batch, each in one of the two lists."""
+    """The records of one batch, each in one of three lists.
+
+    Attributes:
+        late: for each expired question, how many seconds ago its deadline was.
+    """
 
     admitted: list[Admitted] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+    late: list[float] = field(default_factory=list)
 
 
 def screen_records(
-    records: Sequence[Record], admission: Admission, *, mode: Mode, cluster_id: str
+    records: Sequence[Record],
+    admission: Admission,
+    *,
+    mode: Mode,
+    cluster_id: str,
+    clock: Callable[[], float] | None = None,
 ) -> Screened:
-    """Decode the records of the topic of ``mode`` and ask for each whether it may be used.
+    """Decode the records of the topic of ``mode`` and decide for each whether it may be used.
+
+    Args:
+        clock: seconds since the Unix epoch, for deadlines; without it nothing expires.
 
     Raises:
         StoreUnavailable: the database does not answer.
@@ -40,9 +54,15 @@ def screen_records(
     for record in records:
         try:
             received = decode_latent(record, mode=mode, cluster_id=cluster_id)
-            batch.admitted.append(admission.admit(received))
+            deadline = read_deadline(record) if clock else None
+            if clock and deadline is not None and (late := clock() - deadline) > 0:
+                batch.late.append(late)
+            else:
+                batch.admitted.append(admission.admit(received))
         except SchemaError as error:
-            batch.refused.append(Refused(record, error))
+            sender = identify_sender(record, cluster_id)
+            known = admission.knows_client(sender.client_id)
+            batch.refused.append(Refused(record, error, sender if known else None))
     return batch
 
 
@@ -67,6 +87,6 @@ def to_row(admitted: Admitted) -> LatentRow:
         sent_at=int(message.timestamp.timestamp() * 1000),
         received_at=record.timestamp,
         topic=record.topic,
-        part=record.partition,
+        partition=record.partition,
         kafka_offset=record.offset,
     )

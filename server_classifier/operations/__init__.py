@@ -1,1 +1,1 @@
-"""What every service has: its context, health and metrics."""
+"""The context, the health and the metrics of every service."""

@@ -1,7 +1,7 @@
 """The metrics of the server's services, for Prometheus; all begin with ``ioa_``.
 
-They are counted once for each batch, never for each record. Labels take few values, and no
-metric knows a client, a label or anything else that a message says.
+They are counted once for each batch, never for each record. Labels take few values, and no metric
+names a client, a label or anything else from a message.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ class BatchMetrics:
     """How many records were handled, and how long a batch took.
 
     Args:
-        registry: takes the metrics, here and below; with None nobody can read them.
+        registry: takes the metrics, here and below; with None they cannot be read.
     """
 
     def __init__(self, registry: CollectorRegistry | None) -> None:
@@ -55,7 +55,7 @@ class Outcomes:
 
     Args:
         name: of the metric, without ``_total``.
-        outcomes: all that may happen, each shown from the start.
+        outcomes: all that exist; each is shown from the start.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ def count_service(registry: CollectorRegistry | None) -> Outcomes:
 
 
 class TrainingMetrics:
-    """What the trainer does."""
+    """Trainings by outcome and duration, and how many latents are trained on or new."""
 
     def __init__(self, registry: CollectorRegistry | None) -> None:
         self.outcomes = Outcomes(
@@ -114,13 +114,13 @@ class TrainingMetrics:
         self._seconds.observe(seconds)
 
     def show_rows(self, *, trained: int, new: int) -> None:
-        """Show how many latents the newest classifiers learned, and how many wait for that."""
+        """Show how many latents the newest classifiers learned, and how many came since."""
         self._rows.set(trained)
         self._new_rows.set(new)
 
 
 class HealthMetrics(Collector):
-    """The state of a service as metrics, read whenever somebody asks."""
+    """The state of a service as metrics, read at every scrape."""
 
     def __init__(self, health: Health) -> None:
         self._health = health
@@ -132,24 +132,20 @@ class HealthMetrics(Collector):
             "ioa_ready", "1 while the service does its work.", value=0 if faults else 1
         )
         seconds = {fault.what: fault.seconds for fault in faults}
-        yield self._waiting(seconds)
-        yield self._waits()
+        waiting = GaugeMetricFamily(
+            "ioa_dependency_waiting_seconds",
+            "Since when a dependency is waited for; 0 where it is not.",
+            labels=["dependency"],
+        )
+        waits = CounterMetricFamily(
+            "ioa_dependency_waits", "How often a dependency went away.", labels=["dependency"]
+        )
+        for dependency in DEPENDENCIES:
+            waiting.add_metric([dependency], seconds.get(dependency, 0.0))
+            waits.add_metric([dependency], self._health.condition.waits.get(dependency, 0))
+        yield waiting
+        yield waits
         yield from self._progress()
-
-    def _waiting(self, seconds: dict[str, float]) -> Metric:
-        text = "Since when a dependency is waited for; 0 where it is not."
-        family = GaugeMetricFamily("ioa_dependency_waiting_seconds", text, labels=["dependency"])
-        for dependency in DEPENDENCIES:
-            family.add_metric([dependency], seconds.get(dependency, 0.0))
-        return family
-
-    def _waits(self) -> Metric:
-        text = "How often a dependency went away."
-        family = CounterMetricFamily("ioa_dependency_waits", text, labels=["dependency"])
-        waits = self._health.condition.waits
-        for dependency in DEPENDENCIES:
-            family.add_metric([dependency], waits.get(dependency, 0))
-        return family
 
     def _progress(self) -> Iterator[Metric]:
         labels = ["topic", "partition"]
@@ -159,10 +155,10 @@ class HealthMetrics(Collector):
         lag = GaugeMetricFamily(
             "ioa_partition_lag", "Offsets that are left to be handled.", labels=labels
         )
-        for (topic, part), progress in self._health.condition.progress.items():
+        for (topic, partition), progress in self._health.condition.progress.items():
             if progress.position is not None:
-                position.add_metric([topic, str(part)], progress.position)
+                position.add_metric([topic, str(partition)], progress.position)
             if progress.lag is not None:
-                lag.add_metric([topic, str(part)], progress.lag)
+                lag.add_metric([topic, str(partition)], progress.lag)
         yield position
         yield lag

@@ -1,7 +1,7 @@
 """``/healthz``, ``/readyz`` and ``/metrics`` of a service, served by a thread beside its loop.
 
-``/healthz`` fails when the loop hangs, which a restart may mend; ``/readyz`` while the service
-cannot do its work, which mends itself: a restart would only lose time.
+``/healthz`` fails while the loop hangs: a restart may help. ``/readyz`` fails while the service
+cannot do its work: it recovers by itself, and a restart would only lose time.
 """
 
 import errno
@@ -46,7 +46,7 @@ def open_monitor(address: str | None) -> Iterator[Monitor]:
     """Yield the monitor of a service and serve it at ``address``, ``[HOST:]PORT``, if there is one.
 
     Raises:
-        AddressUnusable: it is none, or nobody can listen there.
+        AddressUnusable: it is no such address, or nobody can listen there.
     """
     health, registry = Health(time.monotonic), CollectorRegistry()
     registry.register(HealthMetrics(health))
@@ -99,7 +99,7 @@ def _to_json(faults: list[Fault]) -> bytes:
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True  # whoever asks slowly keeps neither others nor the end of the process
+    daemon_threads = True  # a slow client holds up neither others nor the end of the process
 
 
 class _ServerOnIPv6(_Server):
@@ -110,7 +110,7 @@ class _Handler(WSGIRequestHandler):
     timeout = 10.0
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: somebody asks every few seconds."""
+        """Log nothing: probes come every few seconds."""
 
 
 @contextmanager
@@ -135,10 +135,10 @@ def serve(address: str, app: "WSGIApplication") -> Iterator[None]:
 
 
 def check_free(address: str) -> None:
-    """Do nothing where one can listen at ``[HOST:]PORT``.
+    """Check that ``[HOST:]PORT`` is free to listen at.
 
     Raises:
-        AddressUnusable: one cannot.
+        AddressUnusable: it is not, or it is no such address.
     """
     with _errors_in_words(address):
         socket.create_server(parse_address(address)).close()

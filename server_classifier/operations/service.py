@@ -1,4 +1,4 @@
-"""What the server's services have in common: waiting for the database and for Kafka."""
+"""What all services of the server need at their start: the database, Kafka and a monitor."""
 
 import secrets
 import time
@@ -27,14 +27,14 @@ from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import Topic, Topics, create_topics
 
-# So that a service that cannot deliver says so, and what it waits for, in this time.
+# After this time a service that cannot deliver reports what it waits for.
 _DELIVERY_SECONDS = 30.0
-_LOOK_SECONDS = 5.0
+_POLL_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class ServiceContext:
-    """The database and the cluster of a service, both of which have answered, and its monitor."""
+    """The database, the cluster and the monitor of a service; the first two have answered."""
 
     kafka: KafkaSettings
     settings: ServerSettings
@@ -89,9 +89,9 @@ class ServiceContext:
         metrics = BatchMetrics(self.monitor.registry)
 
         def handle_measured(records: Sequence[Record]) -> None:
-            began = time.perf_counter()
+            started = time.perf_counter()
             handle(records)
-            metrics.count(len(records), time.perf_counter() - began)
+            metrics.count(len(records), time.perf_counter() - started)
 
         return handle_measured
 
@@ -105,7 +105,7 @@ def open_service_context(
     """Wait for database and cluster and create what is missing; None when ``stop`` was set first.
 
     Args:
-        prepare: makes the database fit for the service, or refuses it.
+        prepare: prepares the database for the service, or refuses it.
 
     Raises:
         StoreError: the database cannot be used, and waiting does not help.
@@ -114,7 +114,7 @@ def open_service_context(
     with ExitStack() as stack:
         monitor = stack.enter_context(open_monitor(settings.health))
         engine = await_database(settings, stop, monitor.health, prepare)
-        admin = wait_for_cluster(kafka, stop, partial(_note_absence, monitor.health))
+        admin = wait_for_cluster(kafka, stop, partial(_report_absence, monitor.health))
         if engine is None or admin is None:
             return None
         monitor.health.mark_recovered()
@@ -123,7 +123,7 @@ def open_service_context(
         return ServiceContext(kafka, settings, engine, cluster_id, monitor, stack.pop_all())
 
 
-def _note_absence(health: Health, reason: str) -> None:
+def _report_absence(health: Health, reason: str) -> None:
     structlog.get_logger().error("waiting for Kafka", error=reason)
     health.wait_for("kafka", reason)
 
@@ -167,7 +167,7 @@ def prepare_live(engine: Engine) -> None:
 
 
 class DatabaseWatch:
-    """Notices that the database is away also while nothing is read from it or written to it.
+    """Notices that the database is away, also while nothing is read from it or written to it.
 
     Args:
         clock: seconds that never go back.
@@ -177,11 +177,11 @@ class DatabaseWatch:
         self._engine = engine
         self._health = health
         self._clock = clock
-        self._looked_at = clock()
+        self._polled_at = clock()
 
-    def look(self) -> None:
-        """Ask the database for a sign of life, if the last look is old enough."""
-        if self._clock() - self._looked_at < _LOOK_SECONDS:
+    def poll(self) -> None:
+        """Ask the database for its revision, if the last poll is old enough."""
+        if self._clock() - self._polled_at < _POLL_SECONDS:
             return
         try:
             current_revision(self._engine)
@@ -189,4 +189,4 @@ class DatabaseWatch:
         except StoreUnavailable as error:
             structlog.get_logger().error("the database is away", error=str(error))
             self._health.wait_for(error.dependency, str(error))
-        self._looked_at = self._clock()
+        self._polled_at = self._clock()

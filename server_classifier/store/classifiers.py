@@ -1,4 +1,4 @@
-"""The versions of the classifier, each one ONNX file and a manifest; never changed, only added."""
+"""The versions of classifiers, each an ONNX file and a manifest; never changed, only added."""
 
 import hashlib
 from datetime import datetime

@@ -1,10 +1,10 @@
 """Opening the database, its two kinds of transaction, and the check that its tables are current.
 
-SQLite is shared by the server's processes through one file: its write-ahead log lets any number
-read while one writes. A ``writing`` transaction takes the write lock at its start (BEGIN
-IMMEDIATE), because a read that turns into a write half way fails at once when somebody else wrote
-in between. A ``reading`` transaction never takes it: it sees the snapshot of its first statement
-and neither waits for a writer nor makes one wait.
+The server's processes share SQLite through one file: its write-ahead log lets any number read while
+one process writes. A ``writing`` transaction takes the write lock at its start (BEGIN IMMEDIATE),
+because a read that turns into a write half way fails at once when another process wrote in between.
+A ``reading`` transaction never takes the lock: it sees the snapshot of its first statement, waits
+for no writer and makes no writer wait.
 """
 
 import os
@@ -16,22 +16,19 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import (
-    ArgumentError,
-    DBAPIError,
-    InterfaceError,
-    OperationalError,
-)
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from server_classifier.store.errors import StoreError, StoreUnavailable
+from server_classifier.store.driver_errors import explaining_errors
+from server_classifier.store.errors import StoreError
 
-HEAD = "0003"  # the newest migration; known here so that a start need not import alembic
+HEAD = "0003"  # the newest migration; stands here so that a start need not import alembic
+MIGRATION_LOCK = 0x10A  # any number, the same in every process
 
 BUSY_TIMEOUT_SECONDS = 10.0  # how long a transaction waits for the lock
 
-# What keeps a dead link, a hung server or a forgotten transaction from holding a service up for
-# ever (milliseconds where PostgreSQL reads them). An address may say otherwise: ?connect_timeout=3.
+# So that no dead link, hung server or forgotten transaction holds a service up for ever
+# (milliseconds where PostgreSQL reads them). An address may say otherwise: ?connect_timeout=3.
 POSTGRESQL_LIMITS: dict[str, str | int] = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -40,9 +37,6 @@ POSTGRESQL_LIMITS: dict[str, str | int] = {
     "tcp_user_timeout": 30_000,
     "options": "-c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000",
 }
-
-# After a failover to a replica, or a pause of this process: these pass like a lost connection.
-POSTGRESQL_PASSING = ("25006", "25P03")  # read-only transaction, idle-in-transaction timeout
 
 # Larger pages and rarer checkpoints than the defaults make bulk inserts of latents faster.
 SQLITE_PRAGMAS = (
@@ -56,18 +50,6 @@ SQLITE_PRAGMAS = (
 READING: dict[str, dict[str, Any]] = {
     "sqlite": {"begin": "BEGIN"},
     "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
-}
-
-SQLITE_TRANSIENT = {
-    sqlite3.SQLITE_BUSY: "another process keeps it locked",
-    sqlite3.SQLITE_FULL: "the disk is full; free some space",
-    sqlite3.SQLITE_READONLY: "it is read-only; make the file and its folder writable",
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; its folder must exist and be writable",
-    sqlite3.SQLITE_IOERR: "the disk reports an error",
-}
-SQLITE_FATAL = {
-    sqlite3.SQLITE_NOTADB: "it is no SQLite database; name another file",
-    sqlite3.SQLITE_CORRUPT: "it is damaged; restore a backup",
 }
 
 
@@ -131,9 +113,7 @@ def refuse_missing(engine: Engine) -> None:
 
 
 def _open_postgresql(address: URL) -> Engine:
-    limits = {
-        name: POSTGRESQL_LIMITS[name] for name in POSTGRESQL_LIMITS if name not in address.query
-    }
+    limits = {name: POSTGRESQL_LIMITS[name] for name in POSTGRESQL_LIMITS.keys() - address.query}
     engine = create_engine(address, connect_args=limits, pool_pre_ping=True, hide_parameters=True)
     event.listen(engine, "before_cursor_execute", _choose_format)
     return engine
@@ -190,7 +170,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
         StoreUnavailable: the database does not answer, is locked or full; nothing was written.
         StoreError: it is damaged, or no database.
     """
-    with _errors_in_words(engine), engine.begin() as connection:
+    with explaining_errors(describe(engine)), engine.begin() as connection:
         yield connection
 
 
@@ -200,7 +180,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
     Keep it short: while it is open, SQLite's write-ahead log cannot be cut back.
     """
-    with _errors_in_words(engine), engine.connect() as connection:
+    with explaining_errors(describe(engine)), engine.connect() as connection:
         connection.execution_options(**READING[engine.dialect.name])
         yield connection
 
@@ -217,46 +197,32 @@ def describe(engine: Engine) -> str:
     return engine.url.render_as_string(hide_password=True)
 
 
-@contextmanager
-def _errors_in_words(engine: Engine) -> Iterator[None]:
-    name = describe(engine)
-    try:
-        yield
-    except DBAPIError as error:
-        described = _describe(name, error)
-        if described is None:
-            raise
-        raise described from error
-
-
-def _describe(name: str, error: DBAPIError) -> StoreError | None:
-    """Return the error to raise instead, or None where a statement of ours is wrong."""
-    if isinstance(error.orig, sqlite3.Error):
-        # Its upper bits only refine the cause; errors of the sqlite3 module itself have no code.
-        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
-        if code in SQLITE_TRANSIENT:
-            return StoreUnavailable(f"the database {name}: {SQLITE_TRANSIENT[code]}")
-        if code in SQLITE_FATAL:
-            return StoreError(f"the database {name}: {SQLITE_FATAL[code]}")
-        return None
-    passing = isinstance(error, OperationalError | InterfaceError)
-    if passing or getattr(error.orig, "sqlstate", None) in POSTGRESQL_PASSING:
-        return StoreUnavailable(f"the database {name} does not answer: {error.orig}")
-    return None
-
-
 def ensure_current(engine: Engine) -> None:
     """Create the tables, or bring them to this program's revision, when they are not there yet.
+
+    Several processes may call it at once: the first does the work while the others wait.
 
     Raises:
         StoreError: a newer program made the tables, or the file is no database.
         StoreUnavailable: the database does not answer.
     """
-    if current_revision(engine) != HEAD:
-        # alembic takes longer to import than everything else a start needs.
-        from server_classifier.store.migrate import upgrade
+    if (revision := current_revision(engine)) == HEAD:
+        return
+    # alembic takes longer to import than everything else a start needs.
+    from server_classifier.store.migrate import migrate, refuse_newer
 
-        upgrade(engine)
+    refuse_newer(revision, describe(engine))
+    with writing(engine) as connection:
+        lock_tables(connection)
+        migrate(connection, "head")
+
+
+def lock_tables(connection: Connection) -> None:
+    """Let one transaction at a time change the tables, and wait for it however long it takes."""
+    lift_limits(connection)
+    # On SQLite the transaction itself has already waited for the only write lock.
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
 
 
 def current_revision(engine: Engine) -> str | None:

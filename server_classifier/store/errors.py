@@ -1,12 +1,12 @@
 """What can go wrong with the database.
 
 * StoreError(ServerError)
-  + StoreUnavailable: may pass by itself (locked, full disk, server away): wait and try again
-  + RegistryError: a client or encoder that contradicts what is registered
-  + PositionError: what was read does not fit what Kafka holds; an operator must decide
-  + PositionLost: another process reads the partition now
-  + ReplayRefused: a replay and what else a database holds do not belong together
-  + DatasetError: a dataset that is not there, is another one, or lost members
+  x StoreUnavailable: may pass by itself (locked, full disk, server away): wait and try again
+  x RegistryError: a client or encoder that contradicts what is registered
+  x PositionError: what was read does not fit what Kafka holds; an operator must decide
+  x PositionLost: another process reads the partition now
+  x ReplayRefused: a replay does not belong into this database
+  x DatasetError: a dataset that is missing, is another one, or lost members
 """
 
 from server_classifier.errors import ServerError
@@ -31,11 +31,11 @@ class PositionError(StoreError):
 
 
 class PositionLost(StoreError):
-    """Another process took a partition over; nothing of the transaction was kept."""
+    """Another process took over a partition; nothing of the transaction was stored."""
 
 
 class ReplayRefused(StoreError):
-    """A replay has no place in this database, or it is that of another replay."""
+    """A replay does not belong into this database, or the database is that of another replay."""
 
 
 class DatasetError(StoreError):

@@ -1,8 +1,9 @@
 """How far each partition has been read, kept beside the rows that were read from it.
 
 Rows and position move in one transaction: after any crash the database holds exactly the records
-below ``next_offset``. A process *takes* a partition before it reads it, which raises its epoch; who
-took it earlier can no longer move it, and with the position fails the whole transaction.
+below ``next_offset``. A process *takes* a partition before it reads it, which raises the epoch of
+the position. A process that took it earlier can then no longer move the position, and its whole
+transaction fails.
 """
 
 from datetime import datetime
@@ -20,7 +21,7 @@ class Position(NamedTuple):
     """Where reading a partition goes on, and who reads it: the columns of ``position``."""
 
     topic: str
-    part: int
+    partition: int
     log_id: str
     next_offset: int
     owner: str
@@ -28,80 +29,80 @@ class Position(NamedTuple):
     moved_at: datetime
 
 
-def take_position(connection: Connection, held: OffsetRange, *, owner: str) -> Position:
-    """Make ``owner`` the only process that can move this position, and return it.
+def take_position(connection: Connection, offset_range: OffsetRange, *, owner: str) -> Position:
+    """Make ``owner`` the only process that can move this position, and return the position.
 
-    A partition that was never read begins at its low watermark. Whether Kafka still holds what
-    comes next is ``check_fit``'s affair.
+    A partition that was never read begins at its low watermark. ``check_fit`` tells whether Kafka
+    still holds what comes next.
     """
-    _insert_missing(connection, held)
-    found = _lock(connection, held.topic, held.partition)
+    _insert_missing(connection, offset_range)
+    found = _lock(connection, offset_range.topic, offset_range.partition)
     taken = found._replace(owner=owner, epoch=found.epoch + 1)
-    connection.execute(update(position).where(_is(taken)).values(owner=owner, epoch=taken.epoch))
+    connection.execute(
+        update(position).where(_has_key_of(taken)).values(owner=owner, epoch=taken.epoch)
+    )
     return taken
 
 
 def move_position(connection: Connection, held: Position, to: int, *, now: datetime) -> Position:
     """Move a position that was taken, in the transaction of the rows below ``to``.
 
-    Moving it once more to the same place succeeds: nobody knows whether a commit that was cut off
-    took place, so it is repeated. The epoch makes sure that it can only have been ours.
+    Moving it once more to the same place succeeds: a commit that was cut off is repeated, since
+    nobody knows whether it took place. The epoch makes sure that it can only have been our own.
 
     Raises:
         PositionLost: another process took the partition, or an operator moved the position.
     """
     moved = held._replace(next_offset=to, moved_at=now)
     ours = and_(
-        _is(held),
+        _has_key_of(held),
         position.c.log_id == held.log_id,
         position.c.epoch == held.epoch,
         position.c.next_offset.in_((held.next_offset, to)),
     )
     change = update(position).where(ours).values(next_offset=to, moved_at=now)
     if connection.execute(change).rowcount != 1:
-        found = _lock(connection, held.topic, held.part)
+        found = _lock(connection, held.topic, held.partition)
         raise PositionLost(
-            f"{held.topic}[{held.part}] was taken over by {found.owner}, which has read it up to "
-            f"{found.next_offset}; this process was about to move it from {held.next_offset} to "
-            f"{to} and has stored nothing of that"
+            f"{held.topic}[{held.partition}] was taken over by {found.owner}, which has read it "
+            f"up to {found.next_offset}; this process was about to move it from "
+            f"{held.next_offset} to {to} and has stored nothing of that"
         )
     return moved
 
 
 def reset_position(
-    connection: Connection, held: OffsetRange, to: int, *, owner: str, now: datetime
+    connection: Connection, offset_range: OffsetRange, to: int, *, owner: str, now: datetime
 ) -> Position:
     """Let reading go on at ``to``, whatever was read before; a process that reads now is fenced.
 
     Raises:
         PositionError: Kafka does not hold ``to``.
     """
-    if not held.low <= to <= held.high:
-        raise PositionError(
-            f"{held.topic}[{held.partition}] holds offsets {held.low} to {held.high}; "
-            f"{to} is outside"
-        )
-    _insert_missing(connection, held)
-    found = _lock(connection, held.topic, held.partition)
-    reset = Position(*held[:3], to, owner, found.epoch + 1, now)
-    connection.execute(update(position).where(_is(found)).values(reset._asdict()))
+    topic, partition, log_id, low, high = offset_range
+    if not low <= to <= high:
+        raise PositionError(f"{topic}[{partition}] holds offsets {low} to {high}; {to} is outside")
+    _insert_missing(connection, offset_range)
+    found = _lock(connection, topic, partition)
+    reset = Position(topic, partition, log_id, to, owner, found.epoch + 1, now)
+    connection.execute(update(position).where(_has_key_of(found)).values(reset._asdict()))
     return reset
 
 
 def list_positions(connection: Connection) -> list[Position]:
     """Return all positions by topic and partition."""
-    rows = connection.execute(select(position).order_by(position.c.topic, position.c.part))
+    rows = connection.execute(select(position).order_by(position.c.topic, position.c.partition))
     return [Position._make(row) for row in rows]
 
 
-def _is(row: Position) -> ColumnElement[bool]:
-    return and_(position.c.topic == row.topic, position.c.part == row.part)
+def _has_key_of(row: Position) -> ColumnElement[bool]:
+    return and_(position.c.topic == row.topic, position.c.partition == row.partition)
 
 
-def _insert_missing(connection: Connection, held: OffsetRange) -> None:
+def _insert_missing(connection: Connection, offset_range: OffsetRange) -> None:
     # Two processes may meet a new partition at once; SQLAlchemy has no ON CONFLICT for both.
-    first = Position(*held[:3], held.low, owner="", epoch=0, moved_at=EPOCH)
-    columns = ", ".join(first._fields)
+    first = Position(*offset_range[:3], offset_range.low, owner="", epoch=0, moved_at=EPOCH)
+    columns = ", ".join(column.name for column in position.c)
     marks = ", ".join(f":{name}" for name in first._fields)
     statement = text(
         f"INSERT INTO position ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608
@@ -109,38 +110,40 @@ def _insert_missing(connection: Connection, held: OffsetRange) -> None:
     connection.execute(statement, first._asdict() | {"moved_at": 0})
 
 
-def _lock(connection: Connection, topic: str, part: int) -> Position:
-    key = and_(position.c.topic == topic, position.c.part == part)
+def _lock(connection: Connection, topic: str, partition: int) -> Position:
+    key = and_(position.c.topic == topic, position.c.partition == partition)
     return Position._make(connection.execute(select(position).where(key).with_for_update()).one())
 
 
-def check_fit(found: Position, held: OffsetRange) -> None:
+def check_fit(found: Position, offset_range: OffsetRange) -> None:
     """Refuse a position that does not fit what Kafka holds.
 
     Raises:
-        PositionError: records between the two are gone, or the topic is another one; the text names
-            the command with which an operator accepts that.
+        PositionError: records between the two are gone, or the topic is another one; the text
+            names the command with which an operator accepts that.
     """
-    if (trouble := _find_trouble(found, held)) is None:
+    if (misfit := _describe_misfit(found, offset_range)) is None:
         return
+    topic, partition, _, low, high = offset_range
     raise PositionError(
-        f"{held.topic}[{held.partition}] was read up to offset {found.next_offset}, but {trouble}. "
+        f"{topic}[{partition}] was read up to offset {found.next_offset}, but {misfit}. "
         "Nothing was read. Find out why; what was stored stays stored. To go on from what is "
-        f"there: `ioa server offsets reset --topic {held.topic} --partition {held.partition} "
-        f"--to earliest`, or `--to latest`, or `--to` an offset from {held.low} to {held.high}"
+        f"there: `ioa server offsets reset --topic {topic} --partition {partition} "
+        f"--to earliest`, or `--to latest`, or `--to` an offset from {low} to {high}"
     )
 
 
-def _find_trouble(found: Position, held: OffsetRange) -> str | None:
-    """Say what does not fit, or None."""
-    if found.log_id != held.log_id:
+def _describe_misfit(found: Position, offset_range: OffsetRange) -> str | None:
+    """Say how position and Kafka contradict each other, or return None."""
+    low, high = offset_range.low, offset_range.high
+    if found.log_id != offset_range.log_id:
         return (
-            f"this is another topic of that name (id {held.log_id}, not {found.log_id}): it was "
-            f"deleted and made again, and holds offsets {held.low} to {held.high}"
+            f"this is another topic of that name (id {offset_range.log_id}, not {found.log_id}): "
+            f"it was deleted and made again, and holds offsets {low} to {high}"
         )
-    if found.next_offset < held.low:
-        missing = held.low - found.next_offset
-        return f"Kafka has only offsets from {held.low}: {missing} records were deleted unread"
-    if found.next_offset > held.high:
-        return f"Kafka holds only offsets {held.low} to {held.high}: it lost the rest"
+    if found.next_offset < low:
+        missing = low - found.next_offset
+        return f"Kafka has only offsets from {low}: {missing} records were deleted unread"
+    if found.next_offset > high:
+        return f"Kafka holds only offsets {low} to {high}: it lost the rest"
     return None

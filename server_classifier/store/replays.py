@@ -1,4 +1,4 @@
-"""The one row that tells a database filled by a replay from a live one."""
+"""The row that distinguishes a database filled by a replay from a live one."""
 
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ _ID = 1
 
 
 class ReplayRow(NamedTuple):
-    """What was asked for, and what came of it, both JSON; the last two are None until the end."""
+    """The request and the report of a replay, both JSON; the last two are None until its end."""
 
     request: str
     report: str
@@ -34,13 +34,13 @@ def find_replay(connection: Connection) -> ReplayRow | None:
     return None if row is None else ReplayRow._make(row)
 
 
-def look_into(target: Engine) -> ReplayRow | None:
+def inspect_target(target: Engine) -> ReplayRow | None:
     """Return the replay that a database holds, or None where it is empty or not there yet.
 
-    Nothing is made or changed.
+    The database is only read.
 
     Raises:
-        ReplayRefused: it holds what no replay has put there.
+        ReplayRefused: it holds something that no replay has put there.
         StoreError: it is no database, or does not answer.
     """
     if target.dialect.name == "sqlite" and not Path(target.url.database or "").exists():
@@ -67,11 +67,11 @@ def refuse_live(target: Engine, live: str) -> None:
 def refuse_used(connection: Connection, name: str) -> None:
     """Raise ReplayRefused where a database that holds no replay holds anything else.
 
-    Only empty tables of our own are taken for a database that nobody uses.
+    A database with only empty tables of our own counts as empty.
     """
-    ours = [metadata.tables[one] for one in find_tables(connection)]
-    used = [one.name for one in ours if connection.scalar(select(exists().select_from(one)))]
-    others = set(inspect(connection).get_table_names()) - {one.name for one in ours}
+    ours = [metadata.tables[name] for name in find_tables(connection)]
+    used = [table.name for table in ours if connection.scalar(select(exists().select_from(table)))]
+    others = set(inspect(connection).get_table_names()) - {table.name for table in ours}
     if used := used + sorted(others - {"alembic_version"}):
         raise ReplayRefused(
             f"{name} was not filled by a replay and is not empty (there is "
@@ -80,17 +80,17 @@ def refuse_used(connection: Connection, name: str) -> None:
 
 
 def begin_replay(connection: Connection, begun: ReplayRow) -> None:
-    """Make the row in an empty database."""
+    """Insert the row of a replay into an empty database."""
     connection.execute(insert(replay).values(begun._asdict() | {"id": _ID}))
 
 
-def note_report(connection: Connection, report: str) -> None:
-    """Keep how far a replay is, in the transaction of its rows."""
+def update_report(connection: Connection, report: str) -> None:
+    """Store how far a replay is, in the transaction of its rows."""
     connection.execute(update(replay).values(report=report))
 
 
 def finish_replay(connection: Connection, digest: str, *, now: datetime) -> None:
-    """Note that nothing is left to be read."""
+    """Store the digest of a replay that has read all of its window."""
     connection.execute(update(replay).values(digest=digest, finished_at=now))
 
 
@@ -122,7 +122,7 @@ def refuse_replay_of(engine: Engine, cluster_id: str) -> None:
 
 
 def _locate(url: URL) -> tuple[object, ...]:
-    """Return where a database is, in one form whatever form its address has."""
+    """Return where a database is, the same for all forms of its address."""
     if url.get_backend_name() == "sqlite":
         return (Path(url.database or "").resolve(),)
     host = url.host or url.query.get("host") or "localhost"

@@ -76,8 +76,8 @@ client = Table(
     Column("registered_at", UtcTime, nullable=False),
 )
 
-# No foreign keys here: ingestion has just looked client and encoder up, and a second look would
-# cost a quarter of its speed. AUTOINCREMENT: the id of a deleted row is never used again.
+# No foreign keys here: ingestion has just looked up client and encoder, and to look them up again
+# would cost a quarter of its speed. AUTOINCREMENT: the id of a deleted row is never used again.
 latent = Table(
     "latent",
     metadata,
@@ -98,7 +98,7 @@ latent = Table(
     Column("sent_at", UtcTime, nullable=False),
     Column("received_at", UtcTime, nullable=False),
     Column("topic", String(249), nullable=False),
-    Column("part", Integer, nullable=False),
+    Column("part", Integer, key="partition", nullable=False),
     Column("kafka_offset", BigInteger, nullable=False),
     sqlite_autoincrement=True,
 )
@@ -116,13 +116,13 @@ classifier = Table(
 )
 
 # How far each partition of Kafka has been read into this database. ``log_id`` is Kafka's id of the
-# topic (KIP-516), another one after the topic was deleted and made again; ``epoch`` grows with
-# every process that takes the partition over, and what is written under an older one fails.
+# topic (KIP-516), another one after the topic was deleted and made again. ``epoch`` grows with each
+# process that takes over the partition; a write with an older epoch fails.
 position = Table(
     "position",
     metadata,
     Column("topic", String(249), primary_key=True),
-    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("part", Integer, key="partition", primary_key=True, autoincrement=False),
     Column("log_id", String(64), nullable=False),
     Column("next_offset", BigInteger, nullable=False),
     Column("owner", Text, nullable=False),
@@ -130,8 +130,8 @@ position = Table(
     Column("moved_at", UtcTime, nullable=False),
 )
 
-# In a database that a replay has filled: one row, what was asked for and what came of it, in JSON.
-# ``digest`` and ``finished_at`` are set with the last record. A live database has no row here.
+# In a database that a replay has filled: one row with its request and its report, both JSON.
+# ``digest`` and ``finished_at`` are set after the last record. A live database has no row here.
 replay = Table(
     "replay",
     metadata,
@@ -144,7 +144,7 @@ replay = Table(
 )
 
 # A named, unchanging list of latents in the order of their ids. A member's ``revision`` is the hash
-# of what its latent held when the list was made (``revisions.py``).
+# of what the site of its latent had stated when the list was made (``revisions.py``).
 dataset = Table(
     "dataset",
     metadata,

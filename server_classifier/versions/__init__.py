@@ -1,1 +1,1 @@
-"""When a classifier is trained, and how a version of it is stored."""
+"""When a classifier is trained, and how its new version is stored."""

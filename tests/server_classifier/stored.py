@@ -14,7 +14,7 @@ from schemas.models.encoder_manifest import (
     QuantiserRange,
     TrainingData,
 )
-from server_classifier.store.latents.rows import LatentRow
+from server_classifier.store.latents.latent_row import LatentRow
 
 NOW = datetime(2026, 11, 21, 9, 30, 0, 125_000, tzinfo=UTC)
 
@@ -53,7 +53,7 @@ def make_row(number: int, **changes: Any) -> LatentRow:
         sent_at=1_700_000_000_000,
         received_at=1_700_000_000_250,
         topic="ioa.learning",
-        part=0,
+        partition=0,
         kafka_offset=number,
     )
     return row._replace(**changes)

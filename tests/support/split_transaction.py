@@ -23,7 +23,8 @@ def store_apart(self: Ingester, batch: _Batch) -> None:
     print(MOVED, flush=True)
     time.sleep(1)
     with writing(self._engine) as connection:
-        batch.stored = insert_latents(connection, [to_row(message) for message in batch.admitted])
+        rows = [to_row(admitted) for admitted in batch.screened.admitted]
+        batch.stored = insert_latents(connection, rows)
 
 
 if __name__ == "__main__":

@@ -98,11 +98,11 @@ def show(
     """
     from ioa.cli.research.dataset_reports import print_survey, survey_to_json
     from server_classifier.store.datasets.catalogue import get_dataset
-    from server_classifier.store.datasets.members import survey_members
+    from server_classifier.store.datasets.members import summarise_members
 
     with _opened(config, database) as connection:
         chosen = get_dataset(connection, name)
-        survey = survey_members(connection, chosen.id)
+        survey = summarise_members(connection, chosen.id)
     if as_json:
         typer.echo(json.dumps(survey_to_json(chosen, survey)))
     else:

@@ -9,7 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from server_classifier.store.datasets.catalogue import Dataset, Difference
-    from server_classifier.store.datasets.members import Stated, Survey
+    from server_classifier.store.datasets.members import MemberSummary, Stated
 
 _DIGITS_SHOWN = 12
 _IDS_SHOWN = 5
@@ -49,7 +49,7 @@ def shorten(dataset: "Dataset") -> dict[str, Any]:
     }
 
 
-def print_survey(dataset: "Dataset", survey: "Survey") -> None:
+def print_survey(dataset: "Dataset", survey: "MemberSummary") -> None:
     """Print a dataset, its latents by what they state, and those that are gone or changed."""
     typer.echo(describe_dataset(dataset))
     for field, by_value in _count_by_field(survey.counts).items():
@@ -63,7 +63,7 @@ def print_survey(dataset: "Dataset", survey: "Survey") -> None:
         typer.echo("all latents are there, as they were")
 
 
-def survey_to_json(dataset: "Dataset", survey: "Survey") -> dict[str, Any]:
+def survey_to_json(dataset: "Dataset", survey: "MemberSummary") -> dict[str, Any]:
     """Return the same as one JSON object."""
     return {
         **to_json(dataset),

@@ -103,7 +103,7 @@ def replay(
     """
     from ioa.run.garbage_collector import relieve_collector
     from server_classifier.intake.replay_report import ReplayReport, ReplayRequest
-    from server_classifier.store.registry.copy import refuse_unknown
+    from server_classifier.store.latents.selection_check import refuse_unregistered
     from stream.replay.window import Window
 
     if speed is not None and not 0 < speed < math.inf:
@@ -120,7 +120,7 @@ def replay(
         window = Window.parse(since, until, now)
         source, registry = _open(settings, archive, mode, window)
         selection = make_selection(site, client, label, encoder)
-        refuse_unknown(registry, selection)
+        refuse_unregistered(registry, selection)
         request = ReplayRequest(
             source.cluster_id, source.topic, mode, str(window), selection, settings.server.labels
         )

@@ -30,12 +30,11 @@ def upgrade(config: Config = None, database: Database = None) -> None:
 
     Example: ioa server db upgrade
     """
-    from server_classifier.store.database import HEAD, current_revision, describe
-    from server_classifier.store.migrate import upgrade
+    from server_classifier.store.database import HEAD, current_revision, describe, ensure_current
 
     with _opened(config, database) as engine:
         before = current_revision(engine)
-        upgrade(engine)
+        ensure_current(engine)
         changes = {None: f"were made, at revision {HEAD}", HEAD: f"are at revision {HEAD}"}
         change = changes.get(before, f"went from {before} to {HEAD}")
         typer.echo(f"the tables of {describe(engine)} {change}")
@@ -142,7 +141,7 @@ def _print(inventory: "Inventory") -> None:
     for table, count in inventory.rows.items():
         typer.echo(f"{table:<12}{count:>12,} rows")
     for one in inventory.positions:
-        typer.echo(f"{one.topic}[{one.part}] read up to offset {one.next_offset}")
+        typer.echo(f"{one.topic}[{one.partition}] read up to offset {one.next_offset}")
 
 
 def _to_json(inventory: "Inventory") -> dict[str, Any]:
@@ -150,7 +149,7 @@ def _to_json(inventory: "Inventory") -> dict[str, Any]:
         "revision": inventory.revision,
         "rows": inventory.rows,
         "positions": [
-            {"topic": one.topic, "partition": one.part, "next_offset": one.next_offset}
+            {"topic": one.topic, "partition": one.partition, "next_offset": one.next_offset}
             for one in inventory.positions
         ],
     }

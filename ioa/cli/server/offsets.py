@@ -27,7 +27,7 @@ def list_offsets(config: Config = None, database: Database = None, as_json: Json
         rows = [
             {
                 "topic": row.topic,
-                "partition": row.part,
+                "partition": row.partition,
                 "next_offset": row.next_offset,
                 "owner": row.owner,
                 "epoch": row.epoch,

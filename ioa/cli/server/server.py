@@ -159,7 +159,7 @@ def train(
     os.nice(10)  # before torch is imported: training never takes the processor from answering
     from server_classifier.operations.monitor import open_monitor
     from server_classifier.operations.service import await_database
-    from server_classifier.versions.trainer import run_trainer
+    from server_classifier.versions.trainer import Trainer
 
     settings = _load(
         config,
@@ -173,7 +173,8 @@ def train(
     stop, now = _start_service("train"), partial(datetime.now, UTC)
     with open_monitor(settings.health) as monitor:
         if (engine := await_database(settings, stop, monitor.health)) is not None:
-            run_trainer(engine, settings, clock=time.monotonic, now=now, stop=stop, monitor=monitor)
+            clock = time.monotonic
+            Trainer(engine, settings, clock=clock, now=now, stop=stop, monitor=monitor).run()
 
 
 @encoders.command("add")

@@ -34,7 +34,8 @@ from ioa.research.studies.execution import Progress, run_missing
 from ioa.research.studies.records import read_records
 from ioa.research.studies.summary import find_spread
 from ioa.run.termination import ended_in_order
-from server_classifier.store.datasets.latents import DatasetLatents, write_snapshot
+from server_classifier.store.datasets.latents import DatasetLatents
+from server_classifier.store.datasets.snapshots import write_snapshot
 
 EXACT_SITES = 6
 """So many sites are retrained in all 2^n sets; of more, orders are sampled."""

@@ -14,7 +14,8 @@ from server_classifier.heads.onnx_graph import export_onnx
 from server_classifier.heads.perceptron import LatentClassifier
 from server_classifier.heads.settings import TrainingSettings
 from server_classifier.heads.training import Learner, TrainingError, fit_stack
-from server_classifier.store.datasets.latents import DatasetLatents, read_snapshot
+from server_classifier.store.datasets.latents import DatasetLatents
+from server_classifier.store.datasets.snapshots import read_snapshot
 
 Values = NDArray[np.float32]
 Integers = NDArray[np.int64]

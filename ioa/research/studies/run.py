@@ -25,7 +25,8 @@ from ioa.research.studies.trials import DatasetFacts, Trial
 from ioa.run.termination import ended_in_order
 from server_classifier.heads.training import Learner, TrainingError
 from server_classifier.store.database import reading
-from server_classifier.store.datasets.latents import DatasetLatents, read_dataset, write_snapshot
+from server_classifier.store.datasets.latents import DatasetLatents, read_dataset
+from server_classifier.store.datasets.snapshots import write_snapshot
 
 Snapshots = Mapping[tuple[str, str], Path]
 """Files with the latents of a dataset (by digest) and encoder, for the processes that train."""

@@ -1,1 +1,1 @@
-"""Snapshots of the database, and looking for damage."""
+"""Backups of the database, and checks for damage."""

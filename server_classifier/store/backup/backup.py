@@ -2,16 +2,14 @@
 
 The file is an SQLite database with the same tables, whatever it was copied from. So a backup of
 PostgreSQL needs no program of the server's own version, is checked like any other, and may be
-restored into either kind. It is one snapshot: the positions in it belong to its rows, and since
-Kafka keeps the learning topic, ingestion reads again what came after it.
+restored into either kind. It is one snapshot: the positions in it belong to its rows. Kafka keeps
+the learning topic, so that ingestion reads again what came after the backup.
 """
 
-import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from sqlalchemy import URL, Connection, Engine, inspect, text
 
@@ -20,13 +18,15 @@ from server_classifier.store.backup.inventory import Inventory, find_tables, tak
 from server_classifier.store.database import (
     describe,
     lift_limits,
+    lock_tables,
     open_database,
     open_read_only,
     reading,
     writing,
 )
 from server_classifier.store.errors import StoreError
-from server_classifier.store.migrate import migrate, refuse_newer, wait_for_turn
+from server_classifier.store.migrate import migrate, refuse_newer
+from stream.artefacts.atomic_file import replace_atomically
 
 OnProgress = Callable[[int, int], None]
 """Takes how much is copied and how much there is: pages of SQLite, rows of PostgreSQL."""
@@ -44,20 +44,18 @@ def back_up(engine: Engine, file: Path, on_progress: OnProgress = lambda *_: Non
         StoreError: the file is there already or cannot be written, or there is nothing to copy.
         StoreUnavailable: the database does not answer.
     """
-    _refuse_existing(file)
-    with _working_folder(file) as folder:
-        partial = folder / "backup.db"
+    with _new_file(file) as draft:
         with reading(engine) as connection:
             lift_limits(connection)
             inventory = take_inventory(connection)  # which begins the snapshot
             _refuse_unknown(inventory, describe(engine))
             if engine.dialect.name == "sqlite":
-                _copy_pages(connection, partial, on_progress)
+                _copy_pages(connection, draft, on_progress)
             else:
-                _copy_into_file(connection, partial, inventory, on_progress)
-        _drop_log(partial)
-        _verify(partial, inventory, f"copy of {describe(engine)}")
-        _publish(partial, file)
+                _copy_into_file(connection, draft, inventory, on_progress)
+        _drop_log(draft)
+        _verify(draft, inventory, f"copy of {describe(engine)}")
+        draft.chmod(0o600)
     return inventory
 
 
@@ -75,22 +73,13 @@ def restore(engine: Engine, file: Path, on_progress: OnProgress = lambda *_: Non
         inventory = take_inventory(source)
         revision = _refuse_unknown(inventory, str(file))
         with writing(engine) as target:
-            wait_for_turn(target)
+            lock_tables(target)
             _refuse_tables(target, describe(engine))
             migrate(target, revision)
             _copy_rows(source, target, inventory, on_progress)
             _check_copy(take_inventory(target), inventory, f"copy in {describe(engine)}")
             migrate(target, "head")
     return inventory
-
-
-def _refuse_existing(file: Path) -> None:
-    if file.exists():
-        raise _already_there(file)
-
-
-def _already_there(file: Path) -> StoreError:
-    return StoreError(f"{file} is there already and stays as it is: name a new file")
 
 
 def _refuse_unknown(inventory: Inventory, name: str) -> str:
@@ -115,12 +104,17 @@ def _refuse_damage(connection: Connection, name: str) -> None:
 
 
 @contextmanager
-def _working_folder(file: Path) -> Iterator[Path]:
-    """Make a folder beside ``file`` that nobody else may read, and remove what is left in it."""
+def _new_file(file: Path) -> Iterator[Path]:
+    """Yield the path of a draft, which becomes ``file`` at the end; an error is a StoreError."""
+    already_there = f"{file} is there already and stays as it is: name a new file"
+    if file.exists():
+        raise StoreError(already_there)
     try:
-        prefix = f".{file.name}-"
-        with TemporaryDirectory(dir=file.absolute().parent, prefix=prefix) as folder:
-            yield Path(folder)
+        file.absolute().parent.stat()  # a missing folder is an error, and is not made
+        with replace_atomically(file, overwrite=False) as draft:
+            yield draft
+    except FileExistsError as error:  # it appeared meanwhile
+        raise StoreError(already_there) from error
     except (OSError, sqlite3.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise StoreError(
@@ -129,14 +123,14 @@ def _working_folder(file: Path) -> Iterator[Path]:
         ) from error
 
 
-def _copy_pages(connection: Connection, partial: Path, on_progress: OnProgress) -> None:
+def _copy_pages(connection: Connection, draft: Path, on_progress: OnProgress) -> None:
     """Copy an SQLite file with its online backup interface.
 
     The open snapshot keeps it from beginning anew whenever another process writes.
     """
     source = connection.connection.driver_connection
     assert isinstance(source, sqlite3.Connection)  # noqa: S101 - by the dialect's name
-    with closing(sqlite3.connect(partial)) as target:
+    with closing(sqlite3.connect(draft)) as target:
         source.backup(
             target,
             pages=PAGES,
@@ -145,9 +139,9 @@ def _copy_pages(connection: Connection, partial: Path, on_progress: OnProgress) 
 
 
 def _copy_into_file(
-    source: Connection, partial: Path, inventory: Inventory, on_progress: OnProgress
+    source: Connection, draft: Path, inventory: Inventory, on_progress: OnProgress
 ) -> None:
-    engine = open_database(URL.create("sqlite", database=str(partial)))
+    engine = open_database(URL.create("sqlite", database=str(draft)))
     with writing(engine) as target:
         migrate(target, inventory.revision or "head")
         _copy_rows(source, target, inventory, on_progress)
@@ -183,14 +177,14 @@ def _copy_table(source: Connection, target: Connection, table: str) -> Iterator[
         yield len(piece)
 
 
-def _drop_log(partial: Path) -> None:
+def _drop_log(draft: Path) -> None:
     """Put what stands in the write-ahead log into the file itself, which is then complete."""
-    with closing(sqlite3.connect(partial)) as connection:
+    with closing(sqlite3.connect(draft)) as connection:
         connection.execute("PRAGMA journal_mode=DELETE")
 
 
-def _verify(partial: Path, inventory: Inventory, name: str) -> None:
-    with _opened_backup(partial) as backup, reading(backup) as connection:
+def _verify(draft: Path, inventory: Inventory, name: str) -> None:
+    with _opened_backup(draft) as backup, reading(backup) as connection:
         _refuse_damage(connection, name)
         _check_copy(take_inventory(connection), inventory, name)
 
@@ -198,26 +192,6 @@ def _verify(partial: Path, inventory: Inventory, name: str) -> None:
 def _check_copy(copy: Inventory, original: Inventory, name: str) -> None:
     if copy != original:
         raise StoreError(f"the {name} holds {copy}, not {original}; nothing was kept of it")
-
-
-def _publish(partial: Path, file: Path) -> None:
-    """Give a complete backup its name, such that a power cut leaves all of it or nothing."""
-    partial.chmod(0o600)
-    _sync(partial)
-    try:
-        os.link(partial, file)  # which, unlike a renaming, never takes another file's place
-    except FileExistsError as error:
-        raise _already_there(file) from error
-    partial.unlink()
-    _sync(file.absolute().parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

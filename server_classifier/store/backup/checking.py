@@ -34,7 +34,11 @@ _AHEAD = text("""
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was found; ``findings`` is empty where all is well. ``server`` is name and version."""
+    """The result of a check; ``findings`` is empty where all is well.
+
+    Attributes:
+        server: name and version of the database's program.
+    """
 
     database: str
     server: str
@@ -45,9 +49,8 @@ class Report:
 def check_database(engine: Engine) -> Report:
     """Check a database in one snapshot, while services use it.
 
-    Where the engine is of ``open_read_only``, nothing is changed.
-
-    It reads all of an SQLite file, and the table of latents on PostgreSQL.
+    It reads all of an SQLite file, and the table of latents on PostgreSQL. With an engine of
+    ``open_read_only`` it changes nothing.
 
     Raises:
         StoreError: it is so damaged that it cannot be read, or no database.
@@ -66,7 +69,7 @@ def check_database(engine: Engine) -> Report:
 
 
 def find_damage(connection: Connection) -> list[str]:
-    """Return what SQLite finds wrong with its file; it reads all of it."""
+    """Return the faults that SQLite finds in its file; it reads all of it."""
     check = connection.exec_driver_sql(f"PRAGMA integrity_check({_MOST_NAMED})").scalars()
     orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
     return [finding for finding in check if finding != "ok"] + [
@@ -90,10 +93,10 @@ def _find_unexpected(connection: Connection) -> list[str]:
 
 
 def _find_rows_ahead(connection: Connection) -> list[str]:
-    """Rows and position move together, so that no row lies at its position or behind it."""
+    """Find rows at or behind their partition's position: both move together, so there are none."""
     return [
-        f"{topic}[{part}]: {count} rows up to offset {last}, but the position is "
+        f"{topic}[{partition}]: {count} rows up to offset {last}, but the position is "
         f"{'missing' if position is None else position}; unless an operator has just reset it, "
         "rows and positions are not of one moment"
-        for topic, part, position, last, count in connection.execute(_AHEAD)
+        for topic, partition, position, last, count in connection.execute(_AHEAD)
     ]

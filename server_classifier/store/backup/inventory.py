@@ -1,4 +1,4 @@
-"""What a database holds, counted in one snapshot: two that hold the same have equal inventories."""
+"""Counts of what a database holds; databases with the same contents have equal inventories."""
 
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ class Inventory(NamedTuple):
 
 
 def take_inventory(connection: Connection) -> Inventory:
-    """Count the rows of all tables of ours that are there; the revision is None without any."""
+    """Count the rows of all our tables that exist; without any, the revision is None."""
     from alembic.migration import MigrationContext
 
     revision = MigrationContext.configure(connection).get_current_revision()
@@ -31,6 +31,6 @@ def take_inventory(connection: Connection) -> Inventory:
 
 
 def find_tables(connection: Connection) -> list[str]:
-    """Return the names of our tables that are there, each after those that it refers to."""
+    """Return the names of our tables that exist, each after the tables that it refers to."""
     present = inspect(connection).get_table_names()
     return [table.name for table in metadata.sorted_tables if table.name in present]

@@ -33,7 +33,7 @@ from server_classifier.store.tables import dataset, replay
 
 
 class Dataset(NamedTuple):
-    """What is known of a dataset beside its members. ``selection`` is JSON."""
+    """A dataset without its members. ``selection`` is JSON."""
 
     id: int
     name: str
@@ -59,12 +59,12 @@ def create_dataset(
     now: datetime,
     on_progress: OnProgress = lambda _: None,
 ) -> tuple[Dataset, bool]:
-    """List what is selected now under a name; return the dataset and whether it is new.
+    """List the latents selected now under a name; return the dataset and whether it is new.
 
-    The latents are read in one snapshot, and only the storing of the list keeps writers waiting.
+    The latents are read in one snapshot; writers wait only while the list is stored.
 
     Raises:
-        DatasetError: nothing is selected, the name belongs to another list, or it is no name.
+        DatasetError: nothing is selected, the name belongs to another list, or it is not allowed.
         StoreUnavailable: the database does not answer.
     """
     _refuse_name(name)
@@ -76,10 +76,10 @@ def create_dataset(
         if not len(members):
             raise DatasetError(explain_nothing(connection, selection))
     digest = compute_digest(split_members(members))
-    made = Dataset(0, name, selection.to_json(), len(members), digest, now)
+    new = Dataset(0, name, selection.to_json(), len(members), digest, now)
     with writing(engine) as connection:
         lift_limits(connection)
-        return _store(connection, made, members)
+        return _store(connection, new, members)
 
 
 def find_dataset(connection: Connection, name: str) -> Dataset | None:
@@ -96,7 +96,7 @@ def get_dataset(connection: Connection, name: str) -> Dataset:
     """
     found = find_dataset(connection, name)
     if found is None:
-        known = ", ".join(one.name for one in list_datasets(connection))
+        known = ", ".join(other.name for other in list_datasets(connection))
         there = f"there are: {known}" if known else "make it with `ioa dataset create`"
         raise DatasetError(f"there is no dataset {name}; {there}")
     return found
@@ -108,14 +108,14 @@ def list_datasets(connection: Connection) -> list[Dataset]:
 
 
 def compare_datasets(connection: Connection, first: Dataset, second: Dataset) -> Difference:
-    """Return in which members two datasets of a database differ."""
+    """Return the members in which two datasets of a database differ."""
     difference = Difference([], [], [])
-    both = merge(*(_mark(connection, one) for one in (first, second)))
-    for message_id, found in groupby(both, itemgetter(0)):
-        _, revisions, owners = zip(*found, strict=True)
-        if len(owners) == 1:
-            side = difference.only_first if owners[0] == first.id else difference.only_second
-            side.append(message_id)
+    both = merge(_list_members(connection, first), _list_members(connection, second))
+    for message_id, members in groupby(both, itemgetter(0)):
+        _, revisions, dataset_ids = zip(*members, strict=True)
+        if len(dataset_ids) == 1:
+            only_first = dataset_ids[0] == first.id
+            (difference.only_first if only_first else difference.only_second).append(message_id)
         elif revisions[0] != revisions[1]:
             difference.changed.append(message_id)
     return difference
@@ -136,30 +136,30 @@ def _refuse_unfinished(connection: Connection) -> None:
 
 
 def _store(
-    connection: Connection, made: Dataset, members: NDArray[np.bytes_]
+    connection: Connection, new: Dataset, members: NDArray[np.bytes_]
 ) -> tuple[Dataset, bool]:
     if connection.dialect.name == "postgresql":  # an SQLite transaction has the only lock already
         connection.execute(text("LOCK TABLE dataset IN SHARE ROW EXCLUSIVE MODE"))
-    known = find_dataset(connection, made.name)
+    known = find_dataset(connection, new.name)
     if known is not None:
-        _refuse_other(known, made)
+        _refuse_other(known, new)
         return known, False
-    number = (connection.scalar(select(func.max(dataset.c.id))) or 0) + 1
-    made = made._replace(id=number)
-    connection.execute(insert(dataset).values(made._asdict()))
-    insert_members(connection, number, members)
-    return made, True
+    new = new._replace(id=(connection.scalar(select(func.max(dataset.c.id))) or 0) + 1)
+    connection.execute(insert(dataset).values(new._asdict()))
+    insert_members(connection, new.id, members)
+    return new, True
 
 
-def _refuse_other(known: Dataset, made: Dataset) -> None:
-    if known.digest != made.digest:
+def _refuse_other(known: Dataset, new: Dataset) -> None:
+    if known.digest != new.digest:
         raise DatasetError(
             f"dataset {known.name} was made on {known.created_at:%Y-%m-%d} of {known.rows} latents "
-            f"and never changes; this would be another one, of {made.rows}: give it a name of its "
+            f"and never changes; this would be another one, of {new.rows}: give it a name of its "
             f"own, such as {known.name[:60]}-2"
         )
 
 
-def _mark(connection: Connection, chosen: Dataset) -> Iterator[tuple[str, str, int]]:
+def _list_members(connection: Connection, chosen: Dataset) -> Iterator[tuple[str, str, int]]:
+    """Yield messageID, revision and the dataset's id, by messageID."""
     for member in read_members(connection, chosen.id):
         yield (*member, chosen.id)

@@ -1,35 +1,22 @@
-"""The latents of a dataset as arrays, from the database or from a snapshot file."""
+"""The latents of a dataset as arrays."""
 
-import hashlib
-import os
-import struct
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from mmap import ACCESS_COPY, mmap
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from schemas.models.encoder_manifest import EncoderManifest
 from server_classifier.store.database import lift_limits
 from server_classifier.store.datasets.catalogue import Dataset, get_dataset
-from server_classifier.store.datasets.members import Survey, survey_members
+from server_classifier.store.datasets.members import MemberSummary, summarise_members
 from server_classifier.store.errors import DatasetError
 from server_classifier.store.latents.fetching import Columns, fetch_columns
 from server_classifier.store.latents.vectors import decode, learnable
 from server_classifier.store.registry.entries import get_encoder
 from server_classifier.store.tables import dataset_member, latent
-
-_MAGIC = b"ioalat/1"
-_SUM = slice(8, 40)
-_FIRST_ARRAY = 64
-_NUMBERS = ("targets", "site_of", "groups", "received_at")
-_FACTS = ("labels", "sites", "digest", "encoder_id", "skipped", "with_subject", "with_image")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +26,11 @@ class DatasetLatents:
     Attributes:
         values: [N, D] float32; int8 latents are restored by the encoder's manifest.
         targets: [N] int64, the place of each label in ``labels``.
-        labels: those that occur, sorted.
+        labels: the labels that occur, sorted.
         site_of: [N] int64, the place of each site in ``sites``.
-        sites: those that occur, sorted.
-        groups: [N] int64, one number for latents that share a subject or an image of a site, be it
-            through others: what must not be split between learning and testing.
+        sites: the sites that occur, sorted.
+        groups: [N] int64, one number for latents that share a subject or an image of a site, also
+            through other latents: a group must not be split between learning and testing.
         received_at: [N] int64, milliseconds since 1970 UTC.
         digest: of the whole dataset.
         skipped: members of this encoder that cannot be learned from: sums, int32, and vectors of
@@ -82,10 +69,10 @@ def read_dataset(
     """
     lift_limits(connection)
     chosen = get_dataset(connection, name)
-    survey = survey_members(connection, chosen.id)
-    _refuse_changes(chosen, survey)
+    summary = summarise_members(connection, chosen.id)
+    _refuse_changes(chosen, summary)
     counts: Counter[str] = Counter()
-    for stated, count in survey.counts.items():
+    for stated, count in summary.counts.items():
         counts[stated.encoder_id] += count
     manifest = _get_manifest(connection, _choose_encoder(chosen, counts, encoder_id))
     latents = read_latents(connection, chosen, manifest, counts[manifest.encoder_id])
@@ -94,27 +81,27 @@ def read_dataset(
     return latents
 
 
-def _refuse_changes(chosen: Dataset, survey: Survey) -> None:
-    if survey.digest != chosen.digest:
+def _refuse_changes(chosen: Dataset, summary: MemberSummary) -> None:
+    if summary.digest != chosen.digest:
         raise DatasetError(
             f"the list of dataset {chosen.name} is damaged: its digest is no longer that of the "
             "dataset; restore the database from a backup, or make a dataset of another name"
         )
-    if lost := survey.gone + survey.changed:
+    if lost := summary.gone + summary.changed:
         raise DatasetError(
-            f"dataset {chosen.name} no longer holds: of {chosen.rows} latents {len(survey.gone)} "
-            f"are gone and {len(survey.changed)} changed, the first of them {min(lost)}; "
+            f"dataset {chosen.name} no longer holds: of {chosen.rows} latents {len(summary.gone)} "
+            f"are gone and {len(summary.changed)} changed, the first of them {min(lost)}; "
             "restore them, or make a dataset of another name from what there is"
         )
 
 
 def _choose_encoder(chosen: Dataset, counts: Counter[str], wanted: str | None) -> str:
-    fitting = [one for one in counts if one.startswith(wanted or "")]
+    fitting = [encoder_id for encoder_id in counts if encoder_id.startswith(wanted or "")]
     if len(fitting) == 1:
         return fitting[0]
-    known = ", ".join(f"{one[:12]} ({counts[one]} latents)" for one in sorted(counts))
-    trouble = "several encoders" if fitting else f"no latent of encoder {wanted}"
-    raise DatasetError(f"dataset {chosen.name} has {trouble}; name one of: {known}")
+    known = ", ".join(f"{each[:12]} ({counts[each]} latents)" for each in sorted(counts))
+    reason = "several encoders" if fitting else f"no latent of encoder {wanted}"
+    raise DatasetError(f"dataset {chosen.name} has {reason}; name one of: {known}")
 
 
 def _get_manifest(connection: Connection, encoder_id: str) -> EncoderManifest:
@@ -232,62 +219,3 @@ class _Groups:
             self._places[row] = self._places[place]
             row = place
         return row
-
-
-def write_snapshot(latents: DatasetLatents, file: Path) -> None:
-    """Write latents to a file that ``read_snapshot`` reads, in place of one that is there.
-
-    Layout, all little-endian: 8 letters, the SHA-256 of what comes after it, N, D and the length
-    of a JSON text as 8 bytes each; the int64 arrays; the values; the JSON text.
-
-    Raises:
-        DatasetError: it cannot be written; nothing is left of it.
-    """
-    facts = orjson.dumps({name: getattr(latents, name) for name in _FACTS})
-    body = [
-        struct.pack("<3Q", *latents.values.shape, len(facts)),
-        *(getattr(latents, name).tobytes() for name in _NUMBERS),
-        latents.values.tobytes(),
-        facts,
-    ]
-    whole = hashlib.sha256()
-    for part in body:
-        whole.update(part)
-    partial = file.with_name(f".{file.name}-{os.getpid()}")
-    try:
-        with partial.open("wb") as target:
-            target.writelines([_MAGIC, whole.digest(), *body])
-        partial.replace(file)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise DatasetError(
-            f"the snapshot {file} cannot be written: {error.strerror}; make room there, or name "
-            "another folder (for temporary files: TMPDIR)"
-        ) from error
-
-
-def read_snapshot(file: Path) -> DatasetLatents:
-    """Map what ``write_snapshot`` wrote into memory, which processes on one machine then share.
-
-    Raises:
-        DatasetError: the file is missing, damaged or something else.
-    """
-    try:
-        with file.open("rb") as opened:
-            # Copied where somebody writes to an array; the file stays as it is.
-            content = mmap(opened.fileno(), 0, access=ACCESS_COPY)
-    except (OSError, ValueError) as error:  # ValueError: it is empty
-        raise DatasetError(
-            f"there is no snapshot {file} to read ({error}); make it again"
-        ) from error
-    whole = hashlib.sha256(memoryview(content)[_SUM.stop :])
-    if content[: _SUM.start] != _MAGIC or content[_SUM] != whole.digest():
-        raise DatasetError(f"the snapshot {file} is damaged or none of ours; make it again")
-    rows, latent_dim, length = struct.unpack_from("<3Q", content, _SUM.stop)
-    end = len(content) - length
-    numbers = np.frombuffer(content, np.int64, len(_NUMBERS) * rows, _FIRST_ARRAY)
-    values = np.frombuffer(content, np.float32, rows * latent_dim, end - 4 * rows * latent_dim)
-    facts: dict[str, Any] = orjson.loads(content[end:])
-    facts |= {name: tuple(facts[name]) for name in ("labels", "sites")}
-    facts |= zip(_NUMBERS, numbers.reshape(-1, rows), strict=True)
-    return DatasetLatents(values.reshape(rows, latent_dim), **facts)

@@ -1,6 +1,6 @@
-"""The members of datasets: found among the latents, stored, read and compared with what there is.
+"""The members of datasets: found among the latents, stored, read, and compared with the latents.
 
-There may be millions. What is found is kept as text of equal length in one array, 69 bytes each.
+There may be millions. Found members are kept as text of equal length in one array, 69 bytes each.
 """
 
 from collections import Counter
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from server_classifier.store.latents.fetching import CHUNK, Columns, fetch_columns
+from server_classifier.store.latents.latent_row import LATENT_COLUMNS, LatentRow
 from server_classifier.store.latents.revisions import compute_digest, compute_revision
-from server_classifier.store.latents.rows import LatentRow
 from server_classifier.store.latents.selection import Selection
 from server_classifier.store.tables import dataset_member, latent
 
@@ -30,7 +30,7 @@ class Member(NamedTuple):
 
 
 class Stated(NamedTuple):
-    """What members are counted by."""
+    """The fields by which members are counted."""
 
     site: str
     client_id: str
@@ -38,13 +38,13 @@ class Stated(NamedTuple):
     encoder_id: str
 
 
-class Survey(NamedTuple):
+class MemberSummary(NamedTuple):
     """What became of the members of a dataset.
 
     Attributes:
         counts: the latents that are there, by what they state now.
         gone: the messageIDs of members whose latent is not there.
-        changed: the messageIDs of those whose latent holds something else.
+        changed: the messageIDs of members whose latent holds something else.
         digest: of the members that are listed now.
     """
 
@@ -54,14 +54,11 @@ class Survey(NamedTuple):
     digest: str
 
 
-_LATENT = [latent.c[name] for name in LatentRow._fields]
-
-
 def find_members(
     connection: Connection, selection: Selection, on_progress: OnProgress
 ) -> NDArray[np.bytes_]:
-    """Return ``messageID revision`` [N] of the latents that are selected, in order of bytes."""
-    query = select(*_LATENT).where(selection.to_condition())
+    """Return ``messageID revision`` [N] of the selected latents, in the order of their bytes."""
+    query = select(*LATENT_COLUMNS).where(selection.to_condition())
     members = [np.empty(0, "S69")]
     done = 0
     for columns in fetch_columns(connection, query, latent.c.id):
@@ -76,15 +73,14 @@ def find_members(
 
 
 def split_members(members: NDArray[np.bytes_]) -> Iterator[Member]:
-    """Yield what ``find_members`` returned, one by one."""
+    """Yield the members that ``find_members`` returned."""
     for line in members:
         yield Member(*line.decode().split(" "))
 
 
 def insert_members(connection: Connection, dataset_id: int, members: NDArray[np.bytes_]) -> None:
     """Store what ``find_members`` returned as the members of a dataset."""
-    pairs = enumerate(split_members(members))
-    rows = ((dataset_id, ordinal, *member) for ordinal, member in pairs)
+    rows = ((dataset_id, ordinal, *member) for ordinal, member in enumerate(split_members(members)))
     if connection.dialect.name == "postgresql":
         from server_classifier.store.latents.copying import copy_members  # psycopg is an extra
 
@@ -102,37 +98,37 @@ def read_members(connection: Connection, dataset_id: int) -> Iterator[Member]:
         yield from map(Member._make, zip(*columns, strict=True))
 
 
-def survey_members(connection: Connection, dataset_id: int) -> Survey:
-    """Look at all latents of a dataset and compare their revisions with those of its members."""
+def summarise_members(connection: Connection, dataset_id: int) -> MemberSummary:
+    """Compare the revisions of all latents of a dataset with those of its members."""
     query = (
-        select(dataset_member.c.message_id, dataset_member.c.revision, *_LATENT)
+        select(dataset_member.c.message_id, dataset_member.c.revision, *LATENT_COLUMNS)
         .outerjoin_from(dataset_member, latent, latent.c.message_id == dataset_member.c.message_id)
         .where(dataset_member.c.dataset_id == dataset_id)
     )
-    survey = Survey(Counter(), [], [], "")
+    summary = MemberSummary(Counter(), [], [], "")
     chunks = fetch_columns(connection, query, dataset_member.c.ordinal)
-    return survey._replace(digest=compute_digest(_sort_out(chunks, survey)))
+    return summary._replace(digest=compute_digest(_add_members(chunks, summary)))
 
 
-def _sort_out(chunks: Iterable[Columns], survey: Survey) -> Iterator[tuple[str, str]]:
-    """Put each member where it belongs in the survey, and yield it."""
+def _add_members(chunks: Iterable[Columns], summary: MemberSummary) -> Iterator[tuple[str, str]]:
+    """Add each member to the summary, and yield it."""
     for chunk in chunks:
         for message_id, revision, *columns in zip(*chunk, strict=True):
             yield message_id, revision
             row = LatentRow._make(columns)
             if row.message_id is None:
-                survey.gone.append(message_id)
+                summary.gone.append(message_id)
                 continue
-            survey.counts[Stated(row.site, row.client_id, row.label, row.encoder_id)] += 1
+            summary.counts[Stated(row.site, row.client_id, row.label, row.encoder_id)] += 1
             if compute_revision(row) != revision:
-                survey.changed.append(message_id)
+                summary.changed.append(message_id)
 
 
 def count_latents_of(connection: Connection, message_ids: Sequence[str]) -> Counter[Stated]:
-    """Count the latents with these messageIDs that are there."""
+    """Count the stored latents with these messageIDs."""
     columns = [latent.c[name] for name in Stated._fields]
     counts: Counter[Stated] = Counter()
     for start in range(0, len(message_ids), CHUNK):
-        wanted = latent.c.message_id.in_(message_ids[start : start + CHUNK])
-        counts.update(map(Stated._make, connection.execute(select(*columns).where(wanted))))
+        condition = latent.c.message_id.in_(message_ids[start : start + CHUNK])
+        counts.update(map(Stated._make, connection.execute(select(*columns).where(condition))))
     return counts

@@ -1,1 +1,1 @@
-"""Rows of latents: written, selected, and read as arrays."""
+"""Rows of latents: stored, selected, and read as arrays."""

@@ -1,8 +1,8 @@
-"""Latents, and members of datasets, into PostgreSQL by COPY, several times as fast as INSERT.
+"""COPY of latents and of members of datasets into PostgreSQL, several times as fast as INSERT.
 
-COPY knows no ON CONFLICT. Nearly every batch is all new, so it is copied straight into the table;
-when PostgreSQL then reports a known ``message_id``, the copy is undone and repeated without those
-that are known.
+COPY has no ON CONFLICT. Nearly every batch is all new, so it is copied straight into the table.
+Where PostgreSQL then reports a known ``message_id``, the copy is undone and repeated without the
+known rows.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,19 +15,18 @@ from sqlalchemy import BigInteger, Connection, Integer, LargeBinary
 from sqlalchemy.exc import OperationalError
 
 from server_classifier.store.errors import StoreError
-from server_classifier.store.latents.rows import LatentRow
-from server_classifier.store.tables import UtcTime, latent
+from server_classifier.store.latents.latent_row import COLUMN_NAMES, LATENT_COLUMNS, LatentRow
+from server_classifier.store.tables import UtcTime
 
-_COLUMNS = ", ".join(LatentRow._fields)
-_KINDS = {Integer: "int4", BigInteger: "int8", UtcTime: "int8", LargeBinary: "bytea"}
-_TYPES = [_KINDS.get(type(latent.c[name].type), "text") for name in LatentRow._fields]
-_COPY = f"COPY latent ({_COLUMNS}) FROM STDIN (FORMAT BINARY)".encode()
+_POSTGRESQL_TYPES = {Integer: "int4", BigInteger: "int8", UtcTime: "int8", LargeBinary: "bytea"}
+_TYPES = [_POSTGRESQL_TYPES.get(type(column.type), "text") for column in LATENT_COLUMNS]
+_COPY = f"COPY latent ({COLUMN_NAMES}) FROM STDIN (FORMAT BINARY)".encode()
 _COPY_MEMBERS = b"COPY dataset_member FROM STDIN"
 _REMEDY = (
     "Where a restore or a failover left sequences behind: "
     "SELECT setval('latent_id_seq', (SELECT max(id) FROM latent))"
 )
-_KEY = "uq_latent_message_id"
+_CONSTRAINT = "uq_latent_message_id"
 _FIND_KNOWN = "SELECT message_id FROM latent WHERE message_id = ANY(%s)"
 
 
@@ -52,7 +51,7 @@ def _opened_cursor(connection: Connection) -> Iterator[psycopg.Cursor[Any]]:
         with driver.cursor() as cursor:
             yield cursor
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        # As SQLAlchemy reports it, which has not seen this one: it comes past it.
+        # SQLAlchemy does not see errors of the driver's own cursor; this is how it reports them.
         raise OperationalError("COPY", None, error) from error
 
 
@@ -62,7 +61,7 @@ def _copy_new(cursor: psycopg.Cursor[Any], rows: Sequence[LatentRow]) -> int:
         try:
             _copy(cursor, rows)
         except UniqueViolation as error:
-            if error.diag.constraint_name != _KEY:
+            if error.diag.constraint_name != _CONSTRAINT:
                 raise StoreError(f"latents cannot be stored: {error}. {_REMEDY}") from error
             # More than once only where another process stores the same message at this moment.
             cursor.execute("ROLLBACK TO before_copy")
@@ -82,6 +81,6 @@ def _copy(cursor: psycopg.Cursor[Any], rows: Sequence[LatentRow]) -> None:
 def _leave_known_out(cursor: psycopg.Cursor[Any], rows: Sequence[LatentRow]) -> Sequence[LatentRow]:
     """Return the rows whose id is not in the table, and of equal ids the first."""
     new = {row.message_id: row for row in reversed(rows)}
-    for (known,) in cursor.execute(_FIND_KNOWN, (list(new),)).fetchall():
-        del new[known]
+    for (message_id,) in cursor.execute(_FIND_KNOWN, (list(new),)).fetchall():
+        del new[message_id]
     return list(reversed(new.values()))

@@ -1,7 +1,7 @@
-"""What a latent says, as one hash, and the digest of many.
+"""The revision of a latent, which is a hash of what its site stated, and the digest of many.
 
-A revision covers what a site stated and nothing of how it arrived: a latent has the same one in the
-live database, in a replay and in a restored backup, and another one after any of it was changed.
+A revision covers nothing of how a latent arrived. So it is the same in the live database, in a
+replay and in a restored backup, and another one after anything that the site stated was changed.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import orjson
 
-from server_classifier.store.latents.rows import LatentRow
+from server_classifier.store.latents.latent_row import LatentRow
 
 REVISION_DIGITS = 32
 """Hexadecimal digits of a revision: 128 bits."""
@@ -18,7 +18,7 @@ REVISION_DIGITS = 32
 def compute_revision(row: LatentRow) -> str:
     """Return the first 128 bits of the SHA-256 over what the site stated, in hexadecimal.
 
-    It is hashed as one JSON list, in which no two lists of values look the same.
+    The values are hashed as a JSON list: two different lists of values never give the same text.
     """
     stated = (
         *(row.site, row.client_id, row.encoder_id, row.label, row.dtype, row.value.hex()),

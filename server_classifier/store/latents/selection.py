@@ -7,13 +7,15 @@ from datetime import datetime
 import orjson
 from sqlalchemy import ColumnElement, and_, or_
 
-from server_classifier.store.latents.rows import LatentRow
+from server_classifier.store.latents.latent_row import LatentRow
 from server_classifier.store.tables import EPOCH, MILLISECOND, latent
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What is not restricted is empty or None; within one field any value may fit.
+    """The conditions on latents; a field that is empty or None has no condition.
+
+    A latent fits a field by any of its values, and must fit all fields.
 
     Attributes:
         encoders: ids, or their first digits.
@@ -30,24 +32,24 @@ class Selection:
 
     def to_condition(self) -> ColumnElement[bool]:
         """Return it for a query of the table ``latent``."""
-        wanted: list[ColumnElement[bool]] = []
+        conditions: list[ColumnElement[bool]] = []
         for column, values in (
             (latent.c.site, self.sites),
             (latent.c.client_id, self.clients),
             (latent.c.label, self.labels),
         ):
             if values:
-                wanted.append(column.in_(values))
+                conditions.append(column.in_(values))
         if self.encoders:
-            wanted.append(or_(*(latent.c.encoder_id.startswith(one) for one in self.encoders)))
+            conditions.append(or_(*map(latent.c.encoder_id.startswith, self.encoders)))
         if self.since is not None:
-            wanted.append(latent.c.received_at >= self.since)
+            conditions.append(latent.c.received_at >= self.since)
         if self.until is not None:
-            wanted.append(latent.c.received_at < self.until)
-        return and_(True, *wanted)
+            conditions.append(latent.c.received_at < self.until)
+        return and_(True, *conditions)
 
     def fits(self, row: LatentRow) -> bool:
-        """Tell whether a row that is not stored yet is meant."""
+        """Tell whether a row that is not stored yet fits."""
         received_at = EPOCH + row.received_at * MILLISECOND
         return (
             _allows(self.sites, row.site)
@@ -59,7 +61,7 @@ class Selection:
         )
 
     def to_json(self) -> str:
-        """Return what is restricted, the same text for the same selection."""
+        """Return its conditions, as the same text for the same selection."""
         stated = {name: value for name, value in asdict(self).items() if value}
         return orjson.dumps(stated, option=orjson.OPT_SORT_KEYS).decode()
 

@@ -1,4 +1,4 @@
-"""Reading what a classifier is trained on: all latents of one encoder, or a stratified draw."""
+"""Reading the latents to train a classifier on: all of one encoder, or a stratified sample."""
 
 from dataclasses import dataclass
 from itertools import compress
@@ -17,7 +17,7 @@ from server_classifier.store.tables import latent
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
-    """N latents of one encoder by target and then by bytes, ready for ``classifier.fit``.
+    """N latents of one encoder, sorted by target and then by bytes, ready for ``fit``.
 
     Attributes:
         values: [N, D] float32; int8 latents are restored by the encoder's manifest.
@@ -25,8 +25,8 @@ class TrainingSet:
         labels: the labels that occur, sorted.
         last_id: the newest latent there was, drawn or not; 0 when there was none.
         available: how many latents could have been drawn; N is the smaller of it and ``max_rows``.
-        skipped: how many cannot be learned from: sums, int32, vectors of another length, and what
-            has no label.
+        skipped: how many cannot be learned from: sums, int32, vectors of another length, and
+            latents without a label.
     """
 
     values: NDArray[np.float32]
@@ -52,12 +52,12 @@ def read_training_set(
     """Read at most ``max_rows`` latents of an encoder.
 
     Where there are more, every pair of site and label keeps its share, and at least one row as
-    long as there are rows to give.
+    long as ``max_rows`` allows.
 
-    The rows come in an order of their own, not in that of storage. So the classifier follows from
-    the set of latents alone: a replay of the topic, or a second run of an experiment, gives the
-    same weights with the same seed, in whatever order the clients' messages arrived. The limit is
-    ``max_rows``: where it forces a draw, which rows are drawn still follows the order of storage.
+    The rows do not come in the order of storage. So the classifier depends on the set of latents
+    alone: a replay of the topic, or a second run of an experiment, gives the same weights with the
+    same seed, in whatever order the clients' messages arrived. There is one exception: where
+    ``max_rows`` forces a draw, the order of storage decides which rows are drawn.
 
     Raises:
         RegistryError: the encoder is not registered.
@@ -88,7 +88,7 @@ def read_training_set(
 def _canonical_order(values: NDArray[np.float32], targets: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the positions [N] of the rows by target, then by the bytes of values [N, D].
 
-    Rows that tie are the same in both, so that it does not matter which of them comes first.
+    Rows that tie are equal, so that it does not matter which of them comes first.
     """
     rows = values.view(np.dtype((np.void, values.shape[1] * values.itemsize)))[:, 0]
     by_bytes = np.argsort(rows)
@@ -129,7 +129,7 @@ def _share(counts: NDArray[np.int64], size: int) -> NDArray[np.int64]:
 
 
 def _list_rows(connection: Connection, manifest: EncoderManifest) -> _Listing:
-    """Go through the rows without their values and number their strata."""
+    """List the rows without their values, and number their strata."""
     query = select(latent.c.id, latent.c.site, latent.c.label).where(learnable(manifest))
     ids: list[int] = []
     strata: list[int] = []
@@ -151,9 +151,9 @@ def _read_values(
     filled = 0
     for row_ids, dtypes, blobs in fetch_columns(connection, query, latent.c.id):
         stop = int(np.searchsorted(ids, row_ids[-1], side="right"))
-        wanted = np.isin(row_ids, ids[filled:stop], assume_unique=True)
+        drawn = np.isin(row_ids, ids[filled:stop], assume_unique=True)
         values[filled:stop] = decode(
-            list(compress(dtypes, wanted)), list(compress(blobs, wanted)), manifest
+            list(compress(dtypes, drawn)), list(compress(blobs, drawn)), manifest
         )
         filled = stop
     return values

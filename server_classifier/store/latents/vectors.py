@@ -1,4 +1,4 @@
-"""The numbers of stored latents: which rows hold a vector to learn from, and bytes to arrays."""
+"""The vectors of stored latents: which rows can be learned from, and bytes to arrays."""
 
 from collections.abc import Iterable, Sequence
 from itertools import compress
@@ -14,12 +14,12 @@ from server_classifier.store.tables import latent
 
 
 def learnable(manifest: EncoderManifest) -> ColumnElement[bool]:
-    """Return the condition of rows that hold one vector a classifier can learn from."""
+    """Return the condition of rows with one vector from which a classifier can learn."""
     length = func.length(latent.c.value)
     return and_(
         latent.c.encoder_id == manifest.encoder_id,
         latent.c.aggregate_kind != "sum",
-        latent.c.label != "",  # a question, which only a replay of the service topic stores
+        latent.c.label != "",  # of a question, which only a replay of the service topic stores
         or_(
             and_(latent.c.dtype == "int8", length == manifest.latent_dim),
             and_(latent.c.dtype == "float32", length == 4 * manifest.latent_dim),
@@ -36,7 +36,7 @@ def decode(
         return _decode_alike(kinds.pop(), blobs, manifest)
     values = np.empty((len(blobs), manifest.latent_dim), np.float32)
     for dtype in kinds:
-        rows = [one == dtype for one in dtypes]
+        rows = [each == dtype for each in dtypes]
         values[rows] = _decode_alike(dtype, compress(blobs, rows), manifest)
     return values
 

@@ -1,4 +1,4 @@
-"""What an operator has registered, carried from one database to another, or kept in a file."""
+"""A copy of the registry, for another database or a file."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
@@ -15,7 +15,6 @@ from server_classifier.store.database import (
     refuse_missing,
 )
 from server_classifier.store.errors import RegistryError, StoreError
-from server_classifier.store.latents.selection import Selection
 from server_classifier.store.registry.entries import (
     add_client,
     add_encoder,
@@ -34,7 +33,7 @@ class ClientEntry(NamedTuple):
 
 
 class RegistryCopy(NamedTuple):
-    """Encoders and clients, without what was learned from them."""
+    """Encoders and clients, without latents and classifiers."""
 
     encoders: Sequence[EncoderManifest]
     clients: Sequence[ClientEntry]
@@ -42,8 +41,8 @@ class RegistryCopy(NamedTuple):
     def to_json(self) -> dict[str, Any]:
         """Return it for a file; ``from_json`` reads it."""
         return {
-            "encoders": [one.to_json() for one in self.encoders],
-            "clients": [one._asdict() for one in self.clients],
+            "encoders": [encoder.to_json() for encoder in self.encoders],
+            "clients": [client._asdict() for client in self.clients],
         }
 
     @classmethod
@@ -55,26 +54,26 @@ class RegistryCopy(NamedTuple):
         """
         try:
             return cls(
-                [EncoderManifest.from_json(one) for one in content["encoders"]],
-                [ClientEntry(**one) for one in content["clients"]],
+                [EncoderManifest.from_json(encoder) for encoder in content["encoders"]],
+                [ClientEntry(**client) for client in content["clients"]],
             )
         except (KeyError, TypeError, SchemaError) as error:
             raise RegistryError(f"the list of encoders and clients is damaged: {error}") from error
 
     def keep(self, older: Self) -> Self:
-        """Return this copy with what only an older one has."""
-        encoders = {one.encoder_id: one for one in [*older.encoders, *self.encoders]}
-        clients = {one.client_id: one for one in [*older.clients, *self.clients]}
+        """Return this copy together with the entries that only an older copy has."""
+        encoders = {entry.encoder_id: entry for entry in [*older.encoders, *self.encoders]}
+        clients = {entry.client_id: entry for entry in [*older.clients, *self.clients]}
         return type(self)([*encoders.values()], [*clients.values()])
 
 
 def copy_registry(connection: Connection) -> RegistryCopy:
     """Return what is registered now."""
     return RegistryCopy(
-        [one.manifest for one in list_encoders(connection)],
+        [encoder.manifest for encoder in list_encoders(connection)],
         [
-            ClientEntry(one.client_id, one.site, one.default_encoder)
-            for one in list_clients(connection)
+            ClientEntry(client.client_id, client.site, client.default_encoder)
+            for client in list_clients(connection)
         ],
     )
 
@@ -98,31 +97,13 @@ def read_registry(url: str) -> RegistryCopy:
         engine.dispose()
 
 
-def refuse_unknown(registry: RegistryCopy, selection: Selection) -> None:
-    """Raise RegistryError where a site, client or encoder of a selection is not in a registry."""
-    for kind, wanted, known in (
-        ("site", selection.sites, {one.site for one in registry.clients}),
-        ("client", selection.clients, {one.client_id for one in registry.clients}),
-    ):
-        if unknown := set(wanted) - known:
-            raise RegistryError(
-                f"no {kind} {min(unknown)} is registered, but {', '.join(sorted(known)) or 'none'}"
-            )
-    ids = [one.encoder_id for one in registry.encoders]
-    for digits in selection.encoders:
-        if not any(one.startswith(digits) for one in ids):
-            raise RegistryError(
-                f"no encoder {digits} is registered, but {', '.join(ids) or 'none'}"
-            )
-
-
 def add_registry(connection: Connection, registry: RegistryCopy) -> None:
-    """Register what is in a copy, the times left at 1970: the copy has none.
+    """Register the entries of a copy; their time is 1970, since the copy has none.
 
     Raises:
         RegistryError: a client is registered for another site.
     """
     for manifest in registry.encoders:
         add_encoder(connection, manifest, now=EPOCH)
-    for one in registry.clients:
-        add_client(connection, **one._asdict(), now=EPOCH)
+    for client in registry.clients:
+        add_client(connection, **client._asdict(), now=EPOCH)

@@ -1,4 +1,4 @@
-"""Who may send, and with which encoder: the sites, clients and encoders an operator registered."""
+"""The sites, clients and encoders that an operator registered: who may send, with which encoder."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -13,10 +13,10 @@ from server_classifier.store.tables import client, encoder, site
 
 
 class ClientRow(NamedTuple):
-    """A client and the one site it belongs to.
+    """A client and its site.
 
-    ``default_encoder`` is the encoder id of messages that name none, as the paper's do; None
-    refuses such messages.
+    ``default_encoder`` is the encoder id of messages that name none, as the paper's do; with None
+    such messages are refused.
     """
 
     client_id: str
@@ -35,7 +35,7 @@ class EncoderRow(NamedTuple):
 
 
 def add_encoder(connection: Connection, manifest: EncoderManifest, *, now: datetime) -> EncoderRow:
-    """Accept latents of an encoder from now on; one that is registered already stays as it is."""
+    """Accept latents of an encoder from now on; a registered encoder stays as it is."""
     known = get_encoder(connection, manifest.encoder_id)
     if known is not None:
         return known
@@ -47,7 +47,7 @@ def add_encoder(connection: Connection, manifest: EncoderManifest, *, now: datet
 
 
 def get_encoder(connection: Connection, encoder_id: str) -> EncoderRow | None:
-    """Return one encoder, or None when it is not registered."""
+    """Return an encoder, or None when it is not registered."""
     row = connection.execute(select(encoder).where(encoder.c.encoder_id == encoder_id)).first()
     return None if row is None else _encoder_row(row)
 
@@ -71,13 +71,13 @@ def add_client(
     default_encoder: str | None,
     now: datetime,
 ) -> ClientRow:
-    """Register a client, and its site when it is the first of it.
+    """Register a client, and its site if the site is new.
 
-    Adding it again changes nothing but the default encoder, and that only when one is given.
+    Adding a client again changes only its default encoder, and only if one is given.
 
     Raises:
         RegistryError: the client belongs to another site, the default encoder is not registered,
-            or a name has a character it must not have.
+            or a name has a character that is not allowed.
     """
     _check_names(client_id, site)
     if default_encoder is not None and get_encoder(connection, default_encoder) is None:
@@ -126,7 +126,7 @@ def _change_default(
 
 
 def get_client(connection: Connection, client_id: str) -> ClientRow | None:
-    """Return one client, or None when it is not registered."""
+    """Return a client, or None when it is not registered."""
     row = connection.execute(select(client).where(client.c.client_id == client_id)).first()
     return None if row is None else ClientRow._make(row)
 

@@ -9,7 +9,8 @@ from server_classifier.heads.settings import TrainingSettings
 from server_classifier.store.database import ensure_current, open_database, writing
 from server_classifier.store.datasets.catalogue import create_dataset
 from server_classifier.store.datasets.latents import DatasetLatents
-from server_classifier.store.latents.rows import LatentRow, insert_latents
+from server_classifier.store.latents.latent_row import LatentRow
+from server_classifier.store.latents.rows import insert_latents
 from server_classifier.store.latents.selection import Selection
 from server_classifier.store.registry.entries import add_encoder
 from tests.server_classifier.stored import ENCODER, NOW, make_clusters, make_labelled_rows

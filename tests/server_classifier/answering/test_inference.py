@@ -38,16 +38,18 @@ def test_what_has_no_finite_answer_spoils_none_of_its_neighbours(
         server.register(CLIENT)
         version = store_classifier_of_zero(server)
         reply_client.connect(30.0)
-        letters = [ask_about(server, value) for value in (0.0, 1.0, 0.0)]
-        reply_client.send(letters)
+        questions = [ask_about(server, value) for value in (0.0, 1.0, 0.0)]
+        reply_client.send(questions)
         answers: dict[str | None, Answer] = {}
 
         def all_answered() -> bool:
-            answers.update({one.in_reply_to: one for one in reply_client.poll(0.1).answers})
-            return len(answers) == len(letters)
+            answers.update(
+                {answer.in_reply_to: answer for answer in reply_client.poll(0.1).answers}
+            )
+            return len(answers) == len(questions)
 
         wait_until(all_answered, "not all are answered")
-    first, far, last = (answers[one.message_id] for one in letters)
+    first, far, last = (answers[question.message_id] for question in questions)
     assert isinstance(first, Reply)
     assert isinstance(far, Reply)
     assert isinstance(last, Reply)

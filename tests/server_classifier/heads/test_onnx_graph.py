@@ -56,7 +56,7 @@ def test_the_file_takes_any_number_of_latents_and_names_its_ends() -> None:
     session = onnxruntime.InferenceSession(file)
     (taken,), (given) = session.get_inputs(), session.get_outputs()
     assert (taken.name, taken.shape) == ("latents", ["N", 4])
-    assert [(one.name, one.shape) for one in given] == [("probabilities", ["N", 3])]
+    assert [(output.name, output.shape) for output in given] == [("probabilities", ["N", 3])]
     for rows in (1, 2, 50):
         assert run_onnx(file, latents[:rows]).shape == (rows, 3)
 

@@ -198,7 +198,7 @@ def test_a_bad_learning_message_becomes_a_dead_letter(server: RunningServer, cas
         offsets = send_raw(bootstrap, topics.learning.name, records, largest=2 * len(bad) + 2**20)
         (found,) = dead_letters(1)
         letter = DeadLetter.from_headers(found.key(), found.value(), found.headers())
-        kinds = [dict(one.headers())[names.KIND] for one in answers(3 if case.refused else 2)]
+        kinds = [dict(answer.headers())[names.KIND] for answer in answers(3 if case.refused else 2)]
 
     assert case.reason in (f"{letter.field}: {letter.reason}" if letter.field else letter.reason)
     assert letter.value == bad
@@ -235,7 +235,7 @@ def test_a_bad_request_of_a_known_client_is_answered(
     with read_new(bootstrap, topics.replies(CLIENT).name) as answers:
         records: list[tuple[bytes, Headers]] = [(ask(server), []), (bad, []), (ask(server), [])]
         send_raw(bootstrap, topics.service.name, records)
-        replies = [json.loads(one.value())["message"] for one in answers(3)]
+        replies = [json.loads(answer.value())["message"] for answer in answers(3)]
     by_id = {reply["inReplyTo"]: reply for reply in replies}
     assert reason in by_id[json.loads(bad)["message"]["messageID"]]["error"]
     assert sorted(reply["label"] for reply in replies) == ["", "hand", "hand"]
@@ -264,7 +264,7 @@ def test_a_deadline_that_is_no_time_is_answered(server: RunningServer, deadline:
     with read_new(bootstrap, topics.replies(CLIENT).name) as answers:
         records: list[tuple[bytes, Headers]] = [(ask(server), [(names.DEADLINE, deadline)])]
         send_raw(bootstrap, topics.service.name, [*records, (ask(server), [])])
-        errors = [json.loads(one.value())["message"].get("error") for one in answers(2)]
+        errors = [json.loads(answer.value())["message"].get("error") for answer in answers(2)]
     (error,) = [error for error in errors if error is not None]
     assert "is not milliseconds since the Unix epoch" in error
 
@@ -295,7 +295,7 @@ def test_a_client_without_reply_topic_keeps_nobody_else_waiting(server: RunningS
             lesson = as_json(server, clientID="topicless")
             send_raw(bootstrap, topics.learning.name, [(lesson, []), (as_json(server), [])])
             send_raw(bootstrap, topics.service.name, [(question, []), (ask(server), [])])
-        kinds = [dict(one.headers())[names.KIND] for one in answers(6, seconds=60)]
+        kinds = [dict(answer.headers())[names.KIND] for answer in answers(6, seconds=60)]
         letters = dead_letters(3, seconds=60)
     assert sorted(kinds) == [b"acknowledgement"] * 3 + [b"reply"] * 3
     assert [letter.value() for letter in letters] == [question] * 3
@@ -309,7 +309,7 @@ def test_a_correlation_id_as_large_as_the_record_is_not_repeated(server: Running
     with read_new(bootstrap, topics.replies(CLIENT).name) as answers:
         send_raw(bootstrap, topics.learning.name, [(b"{}", huge), (as_json(server), [])])
         send_raw(bootstrap, topics.service.name, [(b"{}", huge), (ask(server), [])])
-        kinds = [dict(one.headers())[names.KIND] for one in answers(4)]
+        kinds = [dict(answer.headers())[names.KIND] for answer in answers(4)]
     assert sorted(kinds) == [b"acknowledgement", b"refusal", b"reply", b"reply"]
 
 
@@ -374,7 +374,7 @@ def test_three_hundred_damaged_records_stop_nothing(server: RunningServer) -> No
         for topic, good in ((topics.learning, as_json(server)), (topics.service, ask(server))):
             send_raw(bootstrap, topic.name, [*damaged, (good, [])])
         assert len(dead_letters(600)) == 600
-        kinds = [dict(one.headers())[names.KIND] for one in answers(2)]
+        kinds = [dict(answer.headers())[names.KIND] for answer in answers(2)]
     assert sorted(kinds) == [b"acknowledgement", b"reply"]
 
 

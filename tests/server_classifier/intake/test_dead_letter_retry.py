@@ -45,23 +45,25 @@ def read_ids(server: RunningServer) -> list[str]:
 
 def test_a_client_registered_too_late_loses_nothing(server: RunningServer) -> None:
     sent = [as_json(server) for _ in range(3)]
-    with read_new(server.kafka.bootstrap_servers, server.topics.dead_letters.name) as buried:
+    with read_new(
+        server.kafka.bootstrap_servers, server.topics.dead_letters.name
+    ) as read_dead_letters:
         send_raw(
             server.kafka.bootstrap_servers,
             server.topics.learning.name,
             [(value, []) for value in sent],
         )
-        assert len(buried(3)) == 3
+        assert len(read_dead_letters(3)) == 3
     server.register("radiology-1")
     listed = json.loads(run(server, "dead-letters", "list", "--client-id", "radiology-1", "--json"))
-    assert {one["field"] for one in listed["letters"]} == {"clientID"}
+    assert {entry["field"] for entry in listed["letters"]} == {"clientID"}
     options = ("dead-letters", "retry", "--all", "--field", "clientID", "--yes")
     assert "3 dead letters sent again" in run(server, *options)
     wait_until(lambda: server.count_stored() == 3, "not all three are stored")
     assert "0 dead letters sent again" in run(server, *options)
-    assert read_ids(server) == [one["message_id"] for one in listed["letters"]]
+    assert read_ids(server) == [entry["message_id"] for entry in listed["letters"]]
     records = read_topic(server.kafka, server.topics.learning.name)
-    assert [one.value for one in records] == [*sent, *sent]
+    assert [record.value for record in records] == [*sent, *sent]
 
 
 def test_a_message_without_an_id_is_stored_once_though_it_is_replayed(
@@ -69,10 +71,12 @@ def test_a_message_without_an_id_is_stored_once_though_it_is_replayed(
 ) -> None:
     """Refused at its first place, it would be accepted there when the topic is read again."""
     paper = body(server, messageID=None, clientID="app2")
-    with read_new(server.kafka.bootstrap_servers, server.topics.dead_letters.name) as buried:
+    with read_new(
+        server.kafka.bootstrap_servers, server.topics.dead_letters.name
+    ) as read_dead_letters:
         value = json.dumps(paper).encode()
         send_raw(server.kafka.bootstrap_servers, server.topics.learning.name, [(value, [])])
-        buried(1)
+        read_dead_letters(1)
     server.register("app2")
     (letter,) = json.loads(run(server, "dead-letters", "list", "--json"))["letters"]
     run(server, "dead-letters", "retry", letter["position"])
@@ -90,12 +94,14 @@ def test_a_message_without_an_id_is_stored_once_though_it_is_replayed(
 
 
 def test_an_answer_names_the_first_id(server: RunningServer) -> None:
-    with read_new(server.kafka.bootstrap_servers, server.topics.dead_letters.name) as buried:
+    with read_new(
+        server.kafka.bootstrap_servers, server.topics.dead_letters.name
+    ) as read_dead_letters:
         value = json.dumps(body(server, messageID=None, clientID="app2")).encode()
         (offset,) = send_raw(
             server.kafka.bootstrap_servers, server.topics.learning.name, [(value, [])], partition=1
         )
-        buried(1)
+        read_dead_letters(1)
     server.register("app2")
     with read_new(server.kafka.bootstrap_servers, server.topics.replies("app2").name) as answers:
         run(server, "dead-letters", "retry", "0:0")

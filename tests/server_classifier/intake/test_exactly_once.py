@@ -138,7 +138,7 @@ class Deployment:
 
     def positions(self) -> dict[int, int]:
         with reading(self.engine) as connection:
-            return {row.part: row.next_offset for row in list_positions(connection)}
+            return {row.partition: row.next_offset for row in list_positions(connection)}
 
     def ranges(self) -> list[OffsetRange]:
         admin = AdminClient(self.kafka.client_config())
@@ -173,7 +173,7 @@ def read_committed(deployment: Deployment) -> int:
     group = ConsumerGroupTopicPartitions(f"{deployment.kafka.prefix}.ingest-0")
     admin = AdminClient(deployment.kafka.client_config())
     (future,) = admin.list_consumer_group_offsets([group]).values()
-    return sum(max(one.offset, 0) for one in future.result().topic_partitions)
+    return sum(max(committed.offset, 0) for committed in future.result().topic_partitions)
 
 
 def test_after_a_crash_before_kafkas_commit_the_position_is_the_databases(
@@ -195,7 +195,9 @@ def test_after_a_crash_before_kafkas_commit_the_position_is_the_databases(
     load.flush()
     assert deployment.ingest_until(load).exact
     assert len(deployment.taken) == sum(deployment.positions().values()) - read
-    assert sum(one.high for one in deployment.ranges()) == sum(deployment.positions().values())
+    assert sum(offsets.high for offsets in deployment.ranges()) == sum(
+        deployment.positions().values()
+    )
     assert read_committed(deployment) == sum(deployment.positions().values())
 
 
@@ -229,7 +231,7 @@ def test_two_ingesters_of_one_partition_fence_each_other_and_rows_stay_exact(
     assert tally.exact, tally
     assert "was taken over by test" in deployment.fenced[0]
     # Nothing was read by both: a batch counts only for whom it was committed.
-    assert len(deployment.taken) == sum(one.high for one in deployment.ranges())
+    assert len(deployment.taken) == sum(offsets.high for offsets in deployment.ranges())
 
 
 class LastAnswerFails(Responder):
@@ -291,7 +293,7 @@ def test_a_database_that_goes_away_is_waited_for(
     assert tally.exact, tally
     assert tally.sent > 1000
     assert deployment.fenced == []
-    assert len(deployment.taken) == sum(one.high for one in deployment.ranges())
+    assert len(deployment.taken) == sum(offsets.high for offsets in deployment.ranges())
 
 
 def reset(deployment: Deployment, to: str) -> None:
@@ -316,7 +318,7 @@ def test_records_deleted_unread_are_an_error_until_the_operator_accepts_it(
     assert deployment.ingest_until(send(deployment, 200)).exact
     read = deployment.positions()
     send(deployment, 200)
-    ends = [TopicPartition(topic, one.partition, one.high - 5) for one in deployment.ranges()]
+    ends = [TopicPartition(topic, held.partition, held.high - 5) for held in deployment.ranges()]
     admin = AdminClient(deployment.kafka.client_config())
     for future in admin.delete_records(ends).values():
         future.result()

@@ -60,7 +60,9 @@ def test_two_replays_agree_whatever_is_read_first(
     assert again.digest == row.digest
     assert backwards == report
     assert (report.read, report.stored, report.known, report.filtered) == (306, 302, 2, 0)
-    assert {name: (one.count, one.first[0]) for name, one in report.refused.items()} == {
+    assert {
+        name: (refusals.count, refusals.first[0]) for name, refusals in report.refused.items()
+    } == {
         "message": (1, 3),
         "clientID": (1, 0),
     }
@@ -109,13 +111,15 @@ def test_the_live_server_does_not_notice_a_replay(
             wait_until(lambda: server.count_stored() > stored, "ingestion stands still")
         assert wait_for_rows(load, server.engine).exact
         with reading(server.engine) as connection:
-            positions = {one.part: one.next_offset for one in list_positions(connection)}
+            positions = {row.partition: row.next_offset for row in list_positions(connection)}
         admin = AdminClient({"bootstrap.servers": kafka})
-        ends = {one.partition: one.high for one in read_ranges(admin, server.topics.learning.name)}
+        ends = {
+            held.partition: held.high for held in read_ranges(admin, server.topics.learning.name)
+        }
         assert positions == ends
         wait_until(lambda: read_committed(admin, topic_prefix) == ends, "Kafka's offsets lag")
-        groups = {one.group_id for one in admin.list_consumer_groups().result().valid}
-    assert {one for one in groups if one.startswith(topic_prefix)} == {
+        groups = {group.group_id for group in admin.list_consumer_groups().result().valid}
+    assert {group for group in groups if group.startswith(topic_prefix)} == {
         f"{topic_prefix}.ingest",
         f"{topic_prefix}.infer",
     }
@@ -126,7 +130,10 @@ def read_committed(admin: AdminClient, prefix: str) -> dict[int, int]:
     """Return what Kafka itself believes to be read by the live ingester, where it is anything."""
     group = ConsumerGroupTopicPartitions(f"{prefix}.ingest")
     (future,) = admin.list_consumer_group_offsets([group]).values()
-    return {one.partition: max(one.offset, 0) for one in future.result().topic_partitions}
+    return {
+        committed.partition: max(committed.offset, 0)
+        for committed in future.result().topic_partitions
+    }
 
 
 def test_the_replayed_model_is_the_live_one(
@@ -193,7 +200,7 @@ def test_a_paced_replay_keeps_the_distances_in_time(replayer: Replayer, other: s
     read = lambda ranges: read_paced(  # noqa: E731
         source, ranges, speed=0.5, clock=lambda: now, sleep=sleep
     )
-    times = [one.timestamp for batch in read(source.ranges) for one in batch]
+    times = [record.timestamp for batch in read(source.ranges) for record in batch]
     assert times == sorted(times)
     assert len(times) == 6
     assert sum(waits) == pytest.approx((times[-1] - times[0]) / 1000 / 0.5, abs=1e-3)

@@ -41,7 +41,7 @@ def test_offsets_that_retention_has_deleted_are_named_and_an_archive_replaces_th
     ranges = replayer.open().ranges
 
     def delete_and_die(_: int) -> None:
-        delete(live, [one._replace(low=one.high - 3) for one in ranges])
+        delete(live, [offsets._replace(low=offsets.high - 3) for offsets in ranges])
         raise Killed
 
     source = replayer.open()
@@ -58,7 +58,7 @@ def test_offsets_that_retention_has_deleted_are_named_and_an_archive_replaces_th
 def delete(live: Ingestion, ranges: list[OffsetRange]) -> None:
     """Delete what lies before the ranges, as retention does."""
     admin = AdminClient(live.kafka.client_config())
-    ends = [TopicPartition(one.topic, one.partition, one.low) for one in ranges]
+    ends = [TopicPartition(held.topic, held.partition, held.low) for held in ranges]
     for future in admin.delete_records(ends).values():
         future.result()
 

@@ -117,8 +117,8 @@ def make_records(server: RunningServer, count: int) -> list[tuple[bytes, Headers
         message = LatentMessage(
             CLIENT, "hand", value, "learning", NOW, message_id, server.encoder_id
         )
-        letter = make_record(message, json_form.CONTENT_TYPE, server.topics)
-        records.append((letter.value, letter.headers))
+        record = make_record(message, json_form.CONTENT_TYPE, server.topics)
+        records.append((record.value, record.headers))
     return records
 
 
@@ -129,8 +129,8 @@ def test_metrics_agree_with_what_was_sent(settings: KafkaSettings, tmp_path: Pat
         send_raw(settings.bootstrap_servers, server.topics.learning.name, sent)
         probe.wait_for_metric("ioa_consumed_records_total", 45)
         outcomes = {
-            one: probe.metric("ioa_learning_messages_total", outcome=one)
-            for one in ("stored", "known", "refused")
+            outcome: probe.metric("ioa_learning_messages_total", outcome=outcome)
+            for outcome in ("stored", "known", "refused")
         }
         assert outcomes == {"stored": 40, "known": 3, "refused": 2}
         assert server.count_stored() == 40

@@ -17,10 +17,10 @@ from server_classifier.store.positions import (
 from stream.kafka.offsets import OffsetRange
 from tests.server_classifier.stored import NOW, make_row
 
-EXTENT = OffsetRange("ioa.learning", 2, "topic-id-1", low=10, high=500)
+OFFSETS = OffsetRange("ioa.learning", 2, "topic-id-1", low=10, high=500)
 
 
-def take(engine: Engine, offset_range: OffsetRange = EXTENT, owner: str = "first") -> Position:
+def take(engine: Engine, offset_range: OffsetRange = OFFSETS, owner: str = "first") -> Position:
     with writing(engine) as connection:
         return take_position(connection, offset_range, owner=owner)
 
@@ -43,7 +43,7 @@ def count_rows(engine: Engine) -> int:
 
 def test_the_first_start_begins_at_the_low_watermark_and_keeps_it(engine: Engine) -> None:
     assert take(engine).next_offset == 10
-    assert take(engine, EXTENT._replace(low=5)).next_offset == 10
+    assert take(engine, OFFSETS._replace(low=5)).next_offset == 10
     with reading(engine) as connection:
         (row,) = list_positions(connection)
     assert row[:6] == ("ioa.learning", 2, "topic-id-1", 10, "first", 2)
@@ -73,7 +73,7 @@ def test_a_commit_of_unknown_outcome_may_be_repeated(engine: Engine) -> None:
 def test_a_position_that_an_operator_moved_fences_the_reader(engine: Engine) -> None:
     held = take(engine)
     with writing(engine) as connection:
-        reset_position(connection, EXTENT, 10, owner="operator", now=NOW)
+        reset_position(connection, OFFSETS, 10, owner="operator", now=NOW)
     with pytest.raises(PositionLost, match="taken over by operator"):
         move(engine, held, 13)
 
@@ -89,18 +89,18 @@ def test_a_position_beside_the_one_expected_fences_the_reader(engine: Engine) ->
     ("offset_range", "reason"),
     [
         pytest.param(
-            EXTENT._replace(log_id="topic-id-2", low=0, high=3),
+            OFFSETS._replace(log_id="topic-id-2", low=0, high=3),
             r"this is another topic of that name \(id topic-id-2, not topic-id-1\): it was "
             r"deleted and made again, and holds offsets 0 to 3",
             id="made again",
         ),
         pytest.param(
-            EXTENT._replace(low=20),
+            OFFSETS._replace(low=20),
             "Kafka has only offsets from 20: 7 records were deleted unread",
             id="cut",
         ),
         pytest.param(
-            EXTENT._replace(high=12),
+            OFFSETS._replace(high=12),
             "Kafka holds only offsets 10 to 12: it lost the rest",
             id="ends before",
         ),
@@ -116,7 +116,7 @@ def test_a_position_that_kafka_does_not_hold_is_an_error(
     assert text.startswith("ioa.learning[2] was read up to offset 13, but ")
     assert "`ioa server offsets reset --topic ioa.learning --partition 2 --to earliest`" in text
     with reading(engine) as connection:
-        assert [one.next_offset for one in list_positions(connection)] == [held.next_offset]
+        assert [row.next_offset for row in list_positions(connection)] == [held.next_offset]
     with writing(engine) as connection:
         reset_position(connection, offset_range, offset_range.high, owner="operator", now=NOW)
     assert take(engine, offset_range).next_offset == offset_range.high
@@ -124,8 +124,8 @@ def test_a_position_that_kafka_does_not_hold_is_an_error(
 
 def test_what_another_has_read_since_kafka_was_asked_is_not_lost(engine: Engine) -> None:
     move(engine, take(engine), 13)
-    asked_before = EXTENT._replace(high=12)
-    assert hold(engine).take([asked_before], lambda: [EXTENT]) == {2: 13}
+    asked_before = OFFSETS._replace(high=12)
+    assert hold(engine).take([asked_before], lambda: [OFFSETS]) == {2: 13}
     with pytest.raises(PositionError, match="it lost the rest"):
         hold(engine).take([asked_before])
 
@@ -136,4 +136,4 @@ def test_a_reset_to_what_kafka_does_not_hold_is_refused(engine: Engine, to: int)
         pytest.raises(PositionError, match=f"holds offsets 10 to 500; {to} is outside"),
         writing(engine) as connection,
     ):
-        reset_position(connection, EXTENT, to, owner="operator", now=NOW + timedelta(1))
+        reset_position(connection, OFFSETS, to, owner="operator", now=NOW + timedelta(1))

@@ -17,11 +17,13 @@ from server_classifier.operations.monitor import Monitor
 from server_classifier.settings import ServerSettings
 from server_classifier.store.classifiers import latest_classifier, list_classifiers
 from server_classifier.store.database import open_database, reading, writing
-from server_classifier.store.latents.rows import LatentRow, insert_latents
+from server_classifier.store.latents.latent_row import LatentRow
+from server_classifier.store.latents.rows import insert_latents
 from server_classifier.store.registry.entries import add_encoder
 from server_classifier.store.tables import classifier as classifier_table
 from server_classifier.store.tables import latent as latent_table
-from server_classifier.versions.trainer import Backlog, Trainer, TrainingStopped, run_trainer
+from server_classifier.versions.schedule import Backlog
+from server_classifier.versions.trainer import Trainer, TrainingStopped
 from stream.health import Health
 from tests.server_classifier.stored import (
     ENCODER,
@@ -268,16 +270,15 @@ def test_a_database_that_is_away_is_waited_for(bench: Bench, tmp_path: Path) -> 
     metric = monitor.registry.get_sample_value
     blamed = lambda: [fault.what for fault in monitor.health.find_faults()]  # noqa: E731
     with capture_logs() as logs:
-        thread = Thread(
-            target=run_trainer,
-            args=(engine, SETTINGS),
-            kwargs={
-                "clock": monotonic,
-                "now": lambda: NOW,
-                "stop": bench.stop,
-                "monitor": monitor,
-            },
+        trainer = Trainer(
+            engine,
+            SETTINGS,
+            clock=monotonic,
+            now=lambda: NOW,
+            stop=bench.stop,
+            monitor=monitor,
         )
+        thread = Thread(target=trainer.run)
         thread.start()
         try:
             wait_until(lambda: len(logs) >= 2, "the fault is not logged again")

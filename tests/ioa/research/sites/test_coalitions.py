@@ -8,7 +8,8 @@ import pytest
 
 from ioa.research.sites.coalitions import Coalition, Game, change_labels, set_scene, value_coalition
 from ioa.research.studies.conditions import read_conditions
-from server_classifier.store.datasets.latents import DatasetLatents, write_snapshot
+from server_classifier.store.datasets.latents import DatasetLatents
+from server_classifier.store.datasets.snapshots import write_snapshot
 from tests.ioa.research.made_latents import QUICK, make_latents
 
 GAME = Game("d" * 64, "e" * 64, "mlp", QUICK, test_share=0.25)

@@ -33,14 +33,14 @@ from stream.kafka.offsets import OffsetRange
 from tests.server_classifier.stored import NOW, make_row
 from tests.support.postgres import DATABASES
 
-EXTENT = OffsetRange("ioa.learning", 0, "log", low=0, high=1_000_000)
+OFFSETS = OffsetRange("ioa.learning", 0, "log", low=0, high=1_000_000)
 EXTREMES = make_row(0, label="Lungenödem \N{HOSPITAL}", value=bytes(range(256)), image_id="a:b")
 
 
 def store(engine: Engine, numbers: range, **changes: Any) -> None:
     """Store rows and the position behind them, as ingestion does."""
     with writing(engine) as connection:
-        held = take_position(connection, EXTENT, owner="test")
+        held = take_position(connection, OFFSETS, owner="test")
         move_position(connection, held, numbers.stop, now=NOW)
         insert_latents(connection, [make_row(number, **changes) for number in numbers])
 
@@ -124,7 +124,7 @@ def test_what_is_stored_while_copying_is_not_in_the_backup(filled: Engine, tmp_p
 
     copied = back_up(filled, tmp_path / "backup.db", store_more)
     assert copied.rows["latent"] == 3001
-    assert [one.next_offset for one in copied.positions] == [3001]
+    assert [position.next_offset for position in copied.positions] == [3001]
     assert len(seen) > 3
     assert seen == sorted(seen), "the copy began anew"
     assert seen[-1][0] == seen[-1][1]

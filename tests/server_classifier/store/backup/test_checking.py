@@ -85,11 +85,11 @@ def test_rows_without_a_position_are_found(sound: Engine) -> None:
 
 def test_latents_of_nobody_are_found(sound: Engine) -> None:
     with writing(sound) as connection:
-        insert_latents(connection, [make_row(3, encoder_id="e" * 64, topic="old", part=9)])
+        insert_latents(connection, [make_row(3, encoder_id="e" * 64, topic="old", partition=9)])
         connection.execute(delete(client))
         connection.execute(
             position.insert().values(
-                topic="old", part=9, log_id="", next_offset=4, owner="", epoch=0, moved_at=NOW
+                topic="old", partition=9, log_id="", next_offset=4, owner="", epoch=0, moved_at=NOW
             )
         )
     assert check_database(sound).findings == [

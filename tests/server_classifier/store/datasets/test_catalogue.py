@@ -16,10 +16,11 @@ from server_classifier.store.datasets.catalogue import (
     get_dataset,
     list_datasets,
 )
-from server_classifier.store.datasets.members import read_members, survey_members
+from server_classifier.store.datasets.members import read_members, summarise_members
 from server_classifier.store.errors import DatasetError
+from server_classifier.store.latents.latent_row import LatentRow
 from server_classifier.store.latents.revisions import compute_digest, compute_revision
-from server_classifier.store.latents.rows import LatentRow, insert_latents
+from server_classifier.store.latents.rows import insert_latents
 from server_classifier.store.latents.selection import Selection
 from server_classifier.store.tables import latent, replay
 from tests.server_classifier.stored import ENCODER, NOW, make_row
@@ -67,7 +68,7 @@ def list_ids(engine: Engine, chosen: Dataset) -> list[int]:
     """Return the numbers of a dataset's rows."""
     numbers = {row.message_id: number for number, row in enumerate(ROWS)}
     with reading(engine) as connection:
-        return [numbers[one.message_id] for one in read_members(connection, chosen.id)]
+        return [numbers[member.message_id] for member in read_members(connection, chosen.id)]
 
 
 def compare(engine: Engine, first: Dataset, second: Dataset) -> Difference:
@@ -215,11 +216,14 @@ def test_gone_and_changed_latents_are_found(engine: Engine) -> None:
     change(engine, 7, label="cat")
     delete(engine, 9)
     with reading(engine) as connection:
-        assert survey_members(connection, part.id)[1:] == ([], [], part.digest)
-        counts, gone, changed, digest = survey_members(connection, made.id)
+        assert summarise_members(connection, part.id)[1:] == ([], [], part.digest)
+        counts, gone, changed, digest = summarise_members(connection, made.id)
     assert (gone, changed) == ([ROWS[9].message_id], [ROWS[7].message_id])
     assert digest == made.digest
-    assert (counts.total(), sum(n for one, n in counts.items() if one.label == "cat")) == (9, 6)
+    assert (counts.total(), sum(n for stated, n in counts.items() if stated.label == "cat")) == (
+        9,
+        6,
+    )
 
 
 def test_two_datasets_differ_in_what_is_in_one_and_in_what_changed_between(engine: Engine) -> None:

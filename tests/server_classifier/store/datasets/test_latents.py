@@ -10,14 +10,10 @@ from sqlalchemy import Engine, update
 from schemas.quantiser import dequantise
 from server_classifier.store.database import ensure_current, open_database, reading, writing
 from server_classifier.store.datasets.catalogue import create_dataset
-from server_classifier.store.datasets.latents import (
-    DatasetLatents,
-    read_dataset,
-    read_snapshot,
-    write_snapshot,
-)
+from server_classifier.store.datasets.latents import DatasetLatents, read_dataset
 from server_classifier.store.errors import DatasetError
-from server_classifier.store.latents.rows import LatentRow, insert_latents
+from server_classifier.store.latents.latent_row import LatentRow
+from server_classifier.store.latents.rows import insert_latents
 from server_classifier.store.latents.selection import Selection
 from server_classifier.store.registry.entries import add_encoder
 from server_classifier.store.tables import dataset_member, latent
@@ -71,8 +67,8 @@ def test_a_dataset_becomes_arrays_in_the_order_of_its_ids(engine: Engine) -> Non
     np.testing.assert_array_equal(found.values[1::2], FLOATS[1::2])
     low, high = ENCODER.quantiser.low, ENCODER.quantiser.high
     np.testing.assert_array_equal(found.values[::2], dequantise(codes, low, high))
-    assert [found.labels[one] for one in found.targets] == [row.label for row in ROWS]
-    assert [found.sites[one] for one in found.site_of] == [row.site for row in ROWS]
+    assert [found.labels[target] for target in found.targets] == [row.label for row in ROWS]
+    assert [found.sites[site] for site in found.site_of] == [row.site for row in ROWS]
     assert found.groups.tolist() == GROUPS
     assert found.received_at.tolist() == [row.received_at for row in ROWS]
     assert (found.labels, found.sites) == (("cat", "dog"), ("north", "south"))
@@ -106,7 +102,7 @@ def test_the_arrays_are_the_same_on_every_database_and_in_every_order(
             store(engine, [ROWS[place] for place in rng.permutation(len(ROWS))])
             found.append(list_bytes(read(engine)))
             engine.dispose()
-    assert all(one == found[0] for one in found)
+    assert all(arrays == found[0] for arrays in found)
 
 
 def test_a_dataset_is_read_as_it_was_although_more_has_arrived(engine: Engine) -> None:
@@ -190,43 +186,3 @@ def test_an_unknown_encoder_is_an_error(engine: Engine) -> None:
     store(engine, [make_row(1, encoder_id="c" * 64)])
     with pytest.raises(DatasetError, match="is not registered"):
         read(engine)
-
-
-def test_a_snapshot_gives_the_same_arrays(sqlite_engine: Engine, tmp_path: Path) -> None:
-    store(sqlite_engine, ROWS)
-    latents = read(sqlite_engine)
-    write_snapshot(latents, tmp_path / "all.snapshot")
-    assert list_bytes(read_snapshot(tmp_path / "all.snapshot")) == list_bytes(latents)
-    assert [file.name for file in tmp_path.glob("*snapshot*")] == ["all.snapshot"]
-
-
-def test_every_flipped_byte_and_every_cut_of_a_snapshot_is_noticed(
-    sqlite_engine: Engine, tmp_path: Path
-) -> None:
-    store(sqlite_engine, ROWS)
-    latents, file = read(sqlite_engine), tmp_path / "all.snapshot"
-    write_snapshot(latents, file)
-    whole = file.read_bytes()
-    for place in range(0, len(whole), 7):
-        damaged = bytearray(whole)
-        damaged[place] ^= 0x10
-        for content in (bytes(damaged), whole[:place]):
-            file.write_bytes(content)
-            with pytest.raises(DatasetError, match=r"all\.snapshot .* make it again"):
-                read_snapshot(file)
-
-
-def test_nothing_is_left_of_a_snapshot_that_cannot_be_written(
-    sqlite_engine: Engine, tmp_path: Path
-) -> None:
-    store(sqlite_engine, ROWS)
-    target = tmp_path / "all.snapshot"
-    target.mkdir()  # stands in the way of the file
-    with pytest.raises(DatasetError, match="cannot be written"):
-        write_snapshot(read(sqlite_engine), target)
-    assert not list(tmp_path.glob(".all*"))
-
-
-def test_a_missing_snapshot_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="there is no snapshot"):
-        read_snapshot(tmp_path / "all.snapshot")

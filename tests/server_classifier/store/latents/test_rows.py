@@ -5,8 +5,8 @@ from sqlalchemy import Engine, select, text
 
 from server_classifier.store.database import ensure_current, open_database, reading, writing
 from server_classifier.store.errors import StoreError
+from server_classifier.store.latents.latent_row import LatentRow
 from server_classifier.store.latents.rows import (
-    LatentRow,
     NewLatents,
     count_latents,
     count_latents_by_client,
@@ -24,7 +24,7 @@ def insert(engine: Engine, rows: list[LatentRow]) -> int:
 
 
 def test_the_row_has_the_columns_of_the_table() -> None:
-    assert LatentRow._fields == tuple(column.name for column in latent.c)[1:]
+    assert LatentRow._fields == tuple(column.key for column in latent.c)[1:]
 
 
 def test_every_column_reads_back(engine: Engine) -> None:

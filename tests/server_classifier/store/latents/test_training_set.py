@@ -11,7 +11,8 @@ from schemas.quantiser import dequantise
 from server_classifier.store.database import reading, writing
 from server_classifier.store.errors import RegistryError
 from server_classifier.store.latents import fetching
-from server_classifier.store.latents.rows import LatentRow, insert_latents
+from server_classifier.store.latents.latent_row import LatentRow
+from server_classifier.store.latents.rows import insert_latents
 from server_classifier.store.latents.training_set import (
     TrainingSet,
     draw_stratified,
