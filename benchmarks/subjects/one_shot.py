@@ -26,7 +26,7 @@ from client_autoencoder.images.batches import ImageBatch
 from client_autoencoder.images.sets import digest
 from client_autoencoder.privacy.mechanism import NoPrivatizer
 from ioa.research.lab.controls import find_hits, released_latents
-from ioa.research.lab.parts import CLIENT_IDS, Parts
+from ioa.research.lab.parts import Parts, name_clients
 from schemas.messages.message import Acknowledgement, LatentMessage
 from schemas.models.encoder_manifest import TrainingData
 from schemas.quantiser import dequantise
@@ -78,10 +78,11 @@ def learn_once(
 ) -> dict[str, float]:
     """Encode the clients' images, send their messages, train on what they hold, and test."""
     began = time.perf_counter()
-    topics = wire.lay(CLIENT_IDS)
+    client_ids = name_clients(len(parts.clients))
+    topics = wire.lay(client_ids)
     messages = [
         message
-        for client_id, images in zip(CLIENT_IDS, parts.clients, strict=True)
+        for client_id, images in zip(client_ids, parts.clients, strict=True)
         for message in _make_messages(client_id, images, shared.encoder, copies, seed)
     ]
     up = wire.carry(topics, [make_record(message, _FORM, topics) for message in messages])

@@ -19,7 +19,7 @@ from rich.text import Text
 
 
 class _RateColumn(ProgressColumn):
-    """How much is done in a second, of late."""
+    """The recent rate per second."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
@@ -35,20 +35,17 @@ def show_progress(
     transient: bool = False,
     total: int | None = None,
 ) -> Iterator[Callable[..., Any]]:
-    """Draw a bar and yield a function that takes ``completed=``, ``total=`` or ``description=``.
+    """Draw a bar; yield a function that takes ``completed=``, ``total=`` or ``description=``.
 
     Args:
-        console: where to draw; standard error without it.
+        console: where to draw; by default standard error.
         quiet: draw nothing.
-        transient: take the bar away at the end.
+        transient: remove the bar at the end.
     """
     console = console or Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(
-        *columns,
-        _RateColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()),
+        *(_RateColumn(), TimeElapsedColumn(), TimeRemainingColumn()),
         console=console,
         transient=transient,
         disable=quiet or not console.is_terminal,
@@ -59,6 +56,6 @@ def show_progress(
 
 @contextmanager
 def show_done(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """Draw a bar and yield a function that takes how much is done and how much there is."""
+    """Draw a bar; yield a function that takes how much is done and how much there is in all."""
     with show_progress(what, quiet=quiet) as update:
         yield lambda done, total: update(completed=done, total=total)

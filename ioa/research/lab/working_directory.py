@@ -1,4 +1,4 @@
-"""A directory for one run, which leaves no image behind that nobody asked to keep."""
+"""A directory for one run; without ``keep`` it leaves no image behind."""
 
 import shutil
 import tempfile
@@ -14,11 +14,11 @@ from ioa.run.termination import ended_in_order
 def working_directory(keep: Path | None, prefix: str) -> Iterator[Path]:
     """Yield ``keep``, new or empty, or a temporary directory that is removed at the end.
 
-    Where the block raises an error, the logs in the temporary directory stay, since errors name
+    If the block raises an error, the logs in the temporary directory stay, because errors name
     them; images, latents and weights are removed. SIGTERM ends the block like Ctrl-C.
 
     Raises:
-        SettingsError: there is something in ``keep``.
+        SettingsError: ``keep`` is not empty.
     """
     if keep is not None:
         if keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
@@ -40,9 +40,9 @@ def working_directory(keep: Path | None, prefix: str) -> Iterator[Path]:
 
 
 def _remove(directory: Path, *, keep_logs: bool) -> None:
-    """Remove a directory; with ``keep_logs`` and logs in it, all but them.
+    """Remove a directory, or with ``keep_logs`` everything in it except logs.
 
-    The broker's ``data`` holds files called ``.log`` that are no logs but messages.
+    The ``.log`` files in the broker's ``data`` are messages, not logs.
     """
     logs = [
         log

@@ -1,4 +1,4 @@
-"""What a set of sites is worth: the accuracy of a classifier that learned from their latents."""
+"""The value of a set of sites: the accuracy of a classifier that learned from their latents."""
 
 import time
 from collections.abc import Sequence
@@ -7,19 +7,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from ioa.research.studies.conditions import Conditions
+from ioa.research.reporting.conditions import Conditions
 from ioa.research.studies.configuration import Head, Split
-from ioa.research.studies.learning import learn, load_latents
-from ioa.research.studies.splits import divide
+from ioa.research.studies.execution import Snapshots
+from ioa.research.studies.learning import Integers, learn, load_latents
+from ioa.research.studies.splits import Mask, divide
 from ioa.research.studies.trials import apply_head, compute_id
 from server_classifier.heads.settings import TrainingSettings
 from server_classifier.store.datasets.latents import DatasetLatents
-
-Integers = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +26,9 @@ class Game:
     Attributes:
         test_share: of the groups of every site and label, which are tested on.
         before: only latents received before this time (milliseconds since 1970 UTC) are learned.
-        noise: site and share of its labels that are changed before anything learns from them.
-        received: with ``before``, the hash of which latents these are: the dataset's digest does
-            not cover when they were received.
+        noise: site and share of its labels that are changed before any training.
+        received: with ``before``, the hash of which latents these are, because the dataset's
+            digest does not cover when they were received.
     """
 
     digest: str
@@ -44,7 +41,7 @@ class Game:
     received: str | None = None
 
     def describe(self) -> dict[str, Any]:
-        """Return all that decides the value of a set of sites, but the set and the seed."""
+        """Return all that decides the value of a set of sites, except the set and the seed."""
         return {
             "digest": self.digest,
             "encoder_id": self.encoder_id,
@@ -59,7 +56,7 @@ class Game:
 
 @dataclass(frozen=True, slots=True)
 class Coalition:
-    """Some sites, sorted, which learn together; and the seed of test set, noise and training."""
+    """Some sites, sorted, that learn together; and the seed of test set, noise and training."""
 
     game: Game
     seed: int
@@ -74,11 +71,16 @@ class Coalition:
         """The name of its file."""
         return compute_id(self.describe())
 
+    @property
+    def stack_key(self) -> str:
+        """Its own, because each coalition learns from other latents."""
+        return self.id
+
 
 class CoalitionRecord(BaseModel):
-    """What a set of sites is worth; not ``trained`` where it has no two labels to tell apart.
+    """The value of a set of sites; not ``trained`` where it has fewer than two labels.
 
-    Then it always answers its one label. No site at all guesses the test's most frequent label.
+    Then it always predicts its one label. The empty set predicts the test's most frequent label.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -98,7 +100,7 @@ class CoalitionRecord(BaseModel):
 class Scene:
     """Which of the N latents may be learned and which are tested, and the labels to learn [N].
 
-    The test keeps the labels as the sites stated them.
+    The tested latents keep the labels that the sites stated.
     """
 
     learnable: Mask
@@ -107,10 +109,11 @@ class Scene:
 
 
 def value_coalitions(
-    coalitions: Sequence[Coalition], snapshot: Path, conditions: Conditions
+    coalitions: Sequence[Coalition], snapshots: Snapshots, conditions: Conditions
 ) -> list[CoalitionRecord]:
-    """Value each set of sites; they learn from different latents, and so one after another."""
-    return [value_coalition(one, snapshot, conditions) for one in coalitions]
+    """Value each set of sites of one dataset."""
+    (snapshot,) = snapshots.values()
+    return [value_coalition(coalition, snapshot, conditions) for coalition in coalitions]
 
 
 def value_coalition(
@@ -136,10 +139,10 @@ def value_coalition(
 
 
 def set_scene(latents: DatasetLatents, game: Game, seed: int) -> Scene:
-    """Draw the test set and change labels, the same for all sets of sites.
+    """Draw the test set and change labels, in the same way for all sets of sites.
 
     Raises:
-        StudyError: there is nothing to test on, or nothing else.
+        StudyError: there is nothing to test on, or nothing to learn from.
     """
     split = Split(hold_out="subject", share=game.test_share)
     learnable, tested = divide(latents, split, seed, "held out")
@@ -156,14 +159,14 @@ def set_scene(latents: DatasetLatents, game: Game, seed: int) -> Scene:
 
 
 def change_labels(targets: Integers, classes: int, rng: np.random.Generator) -> Integers:
-    """Return another class for each target, any other with equal chance."""
+    """Return another class for each target, each with equal probability."""
     return (targets + rng.integers(1, classes, len(targets))) % classes
 
 
 def _measure(
     latents: DatasetLatents, scene: Scene, learned: Mask, coalition: Coalition
 ) -> tuple[float, bool]:
-    """Return the accuracy and whether it is that of a training."""
+    """Return the accuracy, and whether a classifier was trained."""
     truth = latents.targets[scene.tested]
     targets = scene.targets[learned]
     if not len(targets):

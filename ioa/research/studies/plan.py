@@ -1,4 +1,4 @@
-"""A study on disk: ``study.json`` says what it is made of, the trials lie beside it."""
+"""A study on disk: its plan, ``study.json``, and the records of its trials beside it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,16 +6,16 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from ioa.errors import StudyError
+from ioa.research.reporting.records import read_record, read_records
 from ioa.research.studies.configuration import StudyConfig
-from ioa.research.studies.errors import StudyError
-from ioa.research.studies.records import TrialRecord, read_record, read_records
-from ioa.research.studies.trials import DatasetFacts, Trial, list_trials
+from ioa.research.studies.trials import DatasetFacts, Trial, TrialRecord, list_trials
 
 PLAN = "study.json"
 
 
 class StudyPlan(BaseModel):
-    """A study's configuration and what its datasets were when it ran last."""
+    """A study's configuration and the facts of its datasets when it ran last."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,14 +30,14 @@ class StudyPlan(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A plan and the records that there are of its trials, by id."""
+    """A plan and the existing records of its trials, by id."""
 
     plan: StudyPlan
     records: dict[str, TrialRecord]
 
     @property
     def name(self) -> str:
-        """The name that its configuration gives it."""
+        """The name in its configuration."""
         return self.plan.config.name
 
 
@@ -45,7 +45,7 @@ def read_study(out: Path, name: str) -> Study:
     """Read a study by its name, finished or not.
 
     Raises:
-        StudyError: there is none of this name, or a file is damaged.
+        StudyError: there is no study of this name, or a file is damaged.
     """
     folder = out / name
     if not (folder / PLAN).is_file():
@@ -57,7 +57,7 @@ def read_study(out: Path, name: str) -> Study:
 
 
 def list_studies(out: Path) -> tuple[list[Study], list[StudyError]]:
-    """Return all studies of a folder by name, and what is wrong with those that are damaged."""
+    """Return all studies of a folder by name, and the errors of those that are damaged."""
     studies, errors = [], []
     for name in _list_names(out):
         try:
@@ -68,7 +68,7 @@ def list_studies(out: Path) -> tuple[list[Study], list[StudyError]]:
 
 
 def refuse_other(folder: Path, plan: StudyPlan) -> None:
-    """Refuse a plan without the trials that a folder's own plan has; more of them may be added.
+    """Refuse a plan that lacks trials of the plan in a folder; it may have more.
 
     Raises:
         StudyError: the study there would lose trials, or its plan is damaged.

@@ -1,67 +1,104 @@
-"""The paper's grid search, over learning rate, dropout and width, on a named validation split."""
+"""The paper's grid search, over learning rate, dropout and width: trials of a study.
 
-from collections.abc import Callable
-from itertools import product
+The validation split stands as a site that is held out of the clients' latents.
+"""
+
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from client_autoencoder.encoders.runtime import Encoder
 from client_autoencoder.images.augmentation import augment_batches
 from client_autoencoder.images.batches import ImageBatch
-from client_autoencoder.images.sets import split
-from ioa.research.lab.controls import find_hits, released_latents
+from client_autoencoder.images.sets import digest, split
+from ioa.research.lab.controls import released_latents
+from ioa.research.lab.parts import join
 from ioa.research.papers.one_shot_latents.plan import Plan
+from ioa.research.reporting.records import read_records
+from ioa.research.studies.configuration import Split, combine
+from ioa.research.studies.execution import Progress, train_missing
+from ioa.research.studies.run import run_trials
+from ioa.research.studies.trials import Trial, TrialRecord, Variant
+from server_classifier.heads.settings import TrainingSettings
+from server_classifier.heads.training import TrainingError
+from server_classifier.store.datasets.latents import DatasetLatents
 
 VALIDATION = """\
 Learned from four fifths of each client's images of seed 0, copies included; the accuracy is that
 on the originals of the other fifth, drawn by class and not by patient. No image of the test is in
 either. The best choice is used for every seed, and for the controls."""
-LEARNING_RATES = (3e-3, 1e-2, 3e-2)
-DROPOUTS = (0.1, 0.3, 0.5)
-WIDTHS = ((128, 64, 32), (256, 128, 64), (512, 256, 128))
+GRID = {
+    "hidden": [[128, 64, 32], [256, 128, 64], [512, 256, 128]],
+    "learning_rate": [3e-3, 1e-2, 3e-2],
+    "dropout": [0.1, 0.3, 0.5],
+}
 _SEED = 0
+_SIDES = ("learning", "validation")
 
-Labelled = tuple[NDArray[np.float32], list[str | None]]
 Row = dict[str, Any]
 """One choice: ``learning_rate``, ``dropout``, ``hidden`` and the ``accuracy`` on the validation."""
 
 
 def search_grid(
-    plan: Plan, clients: list[ImageBatch], encoder: Path, on_row: Callable[[int], None]
+    plan: Plan, clients: list[ImageBatch], directory: Path, encoder: str, on_progress: Progress
 ) -> list[Row]:
     """Train the server's classifier with every choice and return all, the best first.
 
     Of equals, the smaller network and the slower rate win.
 
     Args:
-        on_row: told how many choices are done.
+        directory: holds the encoder, and keeps the trials.
+
+    Raises:
+        TrainingError: a training failed.
     """
-    learned, validation = _encode(plan, clients, Encoder.load(encoder))
-    rows: list[Row] = []
-    for hidden, learning_rate, dropout in product(WIDTHS, LEARNING_RATES, DROPOUTS):
-        choice = {"hidden": hidden, "learning_rate": learning_rate, "dropout": dropout}
-        settings = plan.training.model_copy(update=choice)
-        hits = find_hits(learned, validation, _SEED, settings)
-        rows.append(choice | {"accuracy": float(hits.mean())})
-        on_row(len(rows))
+    latents = _encode(plan, clients, Encoder.load(directory / encoder))
+    trials = [_make_trial(latents, choose(plan.training, choice)) for choice in combine(GRID)]
+    train_missing(
+        trials, run_trials, [latents], directory / "trials", jobs=1, on_progress=on_progress
+    )
+    records = read_records(TrialRecord, directory / "trials", [trial.id for trial in trials])
+    rows = [_make_row(trial, records[trial.id]) for trial in trials]
     return sorted(rows, key=lambda row: -row["accuracy"])
 
 
-def _encode(plan: Plan, clients: list[ImageBatch], encoder: Encoder) -> tuple[Labelled, Labelled]:
-    """Return latents and labels to learn from, and those of the validation split."""
+def choose(training: TrainingSettings, choice: Row) -> TrainingSettings:
+    """Return training settings with what a choice, or its row, changes in them."""
+    changed = {name: choice[name] for name in GRID}
+    return TrainingSettings(**training.model_dump() | changed)
+
+
+def _encode(plan: Plan, clients: list[ImageBatch], encoder: Encoder) -> DatasetLatents:
     rng = np.random.default_rng(_SEED)
-    parts = [split(client, [len(client) - len(client) // 5], rng) for client in clients]
-    originals = [learned for learned, _ in parts]
-    copies = augment_batches(originals, plan.augment, rng, lambda: "")
-    return (
-        _release(plan, encoder, list(copies)),
-        _release(plan, encoder, [validation for _, validation in parts]),
+    pairs = [split(client, [len(client) - len(client) // 5], rng) for client in clients]
+    copies = augment_batches([own for own, _ in pairs], plan.augment, rng, lambda: "")
+    sides = [list(copies), [validation for _, validation in pairs]]
+    batches = [batch for side in sides for batch in side]
+    images = join(batches)
+    labels, targets = np.unique([str(label) for label in images.labels], return_inverse=True)
+    return DatasetLatents(
+        values=np.concatenate(
+            [released_latents(encoder, batch.images, plan.dtype) for batch in batches]
+        ),
+        targets=targets,
+        labels=tuple(labels.tolist()),
+        site_of=np.repeat(np.arange(len(_SIDES)), [sum(map(len, side)) for side in sides]),
+        sites=_SIDES,
+        groups=np.arange(len(images)),
+        received_at=np.zeros(len(images), np.int64),
+        digest=digest(images.images),
+        encoder_id=encoder.encoder_id,
     )
 
 
-def _release(plan: Plan, encoder: Encoder, batches: list[ImageBatch]) -> Labelled:
-    latents = [released_latents(encoder, batch.images, plan.dtype) for batch in batches]
-    return np.concatenate(latents), [label for batch in batches for label in batch.labels]
+def _make_trial(latents: DatasetLatents, settings: TrainingSettings) -> Trial:
+    variant = Variant("grid", latents.digest, latents.encoder_id, "mlp", settings)
+    return Trial(variant, Split(hold_out="site"), _SEED, fold="validation")
+
+
+def _make_row(trial: Trial, record: TrialRecord) -> Row:
+    if record.scores is None:
+        raise TrainingError(record.failure)
+    choice = {name: getattr(trial.variant.settings, name) for name in GRID}
+    return choice | {"accuracy": record.scores.accuracy}

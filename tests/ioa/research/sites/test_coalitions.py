@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ioa.research.reporting.conditions import read_conditions
 from ioa.research.sites.coalitions import Coalition, Game, change_labels, set_scene, value_coalition
-from ioa.research.studies.conditions import read_conditions
 from server_classifier.store.datasets.latents import DatasetLatents, write_snapshot
 from tests.ioa.research.made_latents import QUICK, make_latents
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ioa.errors import StudyError
 from ioa.research.sites.coalitions import Game
 from ioa.research.sites.sites import SitesReport, run_sites
 from ioa.research.sites.table import render_sites
-from ioa.research.studies.errors import StudyError
 from server_classifier.heads.settings import TrainingSettings
 from server_classifier.store.datasets.latents import DatasetLatents
 from tests.ioa.research.made_latents import QUICK, make_latents

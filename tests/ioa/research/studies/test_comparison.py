@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from ioa.cli.research.study_reports import print_comparison
+from ioa.errors import StudyError
+from ioa.research.reporting.conditions import Conditions, describe_others, read_conditions
+from ioa.research.reporting.records import write_record
 from ioa.research.studies.comparison import compare, read_side
-from ioa.research.studies.conditions import Conditions, describe_others, read_conditions
 from ioa.research.studies.configuration import Split, StudyConfig
-from ioa.research.studies.errors import StudyError
 from ioa.research.studies.plan import PLAN, StudyPlan, list_studies
-from ioa.research.studies.records import TrialRecord, write_record
 from ioa.research.studies.scoring import Scores
-from ioa.research.studies.trials import DatasetFacts
+from ioa.research.studies.trials import DatasetFacts, TrialRecord
 from server_classifier.heads.settings import TrainingSettings
 
 FACTS = DatasetFacts(

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from ioa.errors import StudyError
 from ioa.research.studies.configuration import StudyConfig, read_config
-from ioa.research.studies.errors import StudyError
 
 WHOLE = """
 name = "dropout"

@@ -11,8 +11,8 @@ import psutil
 import pytest
 from sqlalchemy import Engine
 
+from ioa.errors import StudyError
 from ioa.research.studies.configuration import Split, StudyConfig
-from ioa.research.studies.errors import StudyError
 from ioa.research.studies.plan import Study, read_study
 from ioa.research.studies.run import run_study
 from ioa.research.studies.summary import summarise_study
