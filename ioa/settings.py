@@ -1,7 +1,4 @@
-"""All settings of a process, read by pydantic-settings: flag > environment > TOML file > default.
-
-Each package defines its own section: ``kafka``, ``server`` and ``client``.
-"""
+"""All settings of a process, by pydantic-settings: flag > environment > TOML file > default."""
 
 import json
 import os
@@ -40,10 +37,9 @@ class _Environment(EnvSettingsSource):
 
 
 class Settings(BaseSettings):
-    """The sections of all packages.
+    """A section for each package: ``kafka.bootstrap_servers`` is ``IOA_KAFKA__BOOTSTRAP_SERVERS``.
 
-    ``kafka.bootstrap_servers`` is ``IOA_KAFKA__BOOTSTRAP_SERVERS`` in the environment, and
-    ``bootstrap_servers`` under ``[kafka]`` in a TOML file.
+    In a TOML file the same value is ``bootstrap_servers`` under ``[kafka]``.
     """
 
     model_config = SettingsConfigDict(
@@ -84,11 +80,7 @@ class Settings(BaseSettings):
 
 
 def load_settings(config: Path | None, **flags: Mapping[str, Any]) -> Settings:
-    """Read the settings of this process.
-
-    Args:
-        config: the TOML file; without it, the one that ``IOA_CONFIG`` names, if any.
-        flags: values by section; None means that the flag was not given.
+    """Read the settings; flags that are None were not given.
 
     Example: ``load_settings(None, kafka={"bootstrap_servers": "127.0.0.1:9092"})``.
 

@@ -100,8 +100,7 @@ def print_next_commands(console: Console, program: str, kept: Path | None) -> No
     ]
     if kept is not None:
         lines.append(f"Everything of this run, with its commands and logs, is in {kept}")
-    for line in lines:
-        console.print(line, soft_wrap=True, highlight=False)
+    console.print("\n".join(lines), soft_wrap=True, highlight=False)
 
 
 def _figures(report: DemoReport) -> Table:

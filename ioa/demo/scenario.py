@@ -8,7 +8,7 @@ import numpy as np
 
 from ioa.demo.division import CLIENTS, divide_images
 from ioa.demo.report import DemoReport, draw_pair
-from ioa.research.lab.consortium import Consortium, EncoderTraining, Report, count_messages
+from ioa.research.lab.consortium import Consortium, EncoderTraining, Report, count_sent
 from ioa.research.lab.deployment import Deployment
 from ioa.research.lab.parts import write_parts
 from ioa.research.lab.story import Story
@@ -20,8 +20,6 @@ _ENCODER = "encoder"
 
 def run_demo(directory: Path, settings: Settings, data: str, seed: int, story: Story) -> DemoReport:
     """Run the demo in ``directory`` and leave its picture there, ``demo.png``.
-
-    The processes of one step run side by side.
 
     Raises:
         ClientError: the images cannot be used.
@@ -57,7 +55,7 @@ def run_demo(directory: Path, settings: Settings, data: str, seed: int, story: S
         story.tell("controls and attack measured")
         seconds = story.seconds
     return DemoReport(
-        **count_messages(published, stored),
+        **count_sent(published, stored),
         requests=requests,
         **_summarise_predictions(predictions),
         accuracy_one_client=measured["one_client"],

@@ -4,24 +4,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from rich import progress as bars
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.text import Text
 
 
-class _RateColumn(ProgressColumn):
+class _RateColumn(bars.ProgressColumn):
     """The recent rate per second."""
 
-    def render(self, task: Task) -> Text:
+    def render(self, task: bars.Task) -> Text:
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else f"{speed:,.0f}/s")
 
@@ -43,9 +34,9 @@ def show_progress(
         transient: remove the bar at the end.
     """
     console = console or Console(stderr=True)
-    with Progress(
-        *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()),
-        *(_RateColumn(), TimeElapsedColumn(), TimeRemainingColumn()),
+    with bars.Progress(
+        *(bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn()),
+        *(_RateColumn(), bars.TimeElapsedColumn(), bars.TimeRemainingColumn()),
         console=console,
         transient=transient,
         disable=quiet or not console.is_terminal,

@@ -70,10 +70,7 @@ class Consortium:
         return self.deployment.start(training.out, [*command, "--json"])
 
     def await_encoders(self, processes: dict[str, Process]) -> list[str]:
-        """Wait for trained encoders, by directory; register them and all clients.
-
-        Returns the encoder ids.
-        """
+        """Wait for trained encoders, register them and all clients; return the encoder ids."""
         with self.story.wait("training the encoder"):
             reports = [self.deployment.finish(out, process) for out, process in processes.items()]
         encoder_ids = self.register(list(processes))
@@ -135,10 +132,7 @@ class Consortium:
         return versions
 
     def ask(self, encoders: Sequence[str], *options: str) -> tuple[int, list[Report]]:
-        """Let every client ask about its share of the unseen images.
-
-        Returns how many questions were sent, and a prediction for each of the images.
-        """
+        """Let every client ask about its unseen images; return the number sent, and the replies."""
         processes = [
             self._start_client("ask", number, encoder, f"unseen-{number}", *options)
             for number, encoder in enumerate(encoders, start=1)
@@ -171,7 +165,7 @@ def total(reports: list[Report], name: str) -> int:
     return sum(int(report[name]) for report in reports)
 
 
-def count_messages(reports: list[Report], stored: int) -> Report:
+def count_sent(reports: list[Report], stored: int) -> Report:
     """Return how many latents were sent, acknowledged and stored, and the mean sizes in bytes."""
     sent = total(reports, "sent")
     return {

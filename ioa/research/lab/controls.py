@@ -90,11 +90,7 @@ def find_hits(
     seed: int,
     settings: TrainingSettings | None = None,
 ) -> Hits:
-    """Train the server's classifier on values [N, D] and labels; tell where it is right [M].
-
-    Args:
-        asked: values [M, D] it has not seen, and their labels.
-    """
+    """Train the server's classifier on values [N, D]; tell where it is right about others [M]."""
     values, labels = learned
     names = sorted({str(label) for label in labels})
     targets = np.array([names.index(str(label)) for label in labels], np.int64)

@@ -133,33 +133,26 @@ class Deployment:
             return count_latents_by_client(connection)
 
     def await_classifiers(self, rows: Mapping[str, int], timeout: float) -> list[str]:
-        """Wait until the newest classifier of each encoder id was trained on so many latents.
-
-        Returns the versions of the classifiers.
+        """Wait until each encoder's classifier was trained on so many latents; return the versions.
 
         Raises:
             ProcessFailed: one is missing after ``timeout`` seconds.
         """
         deadline = time.monotonic() + timeout
         while True:
-            trained = self._list_newest()
-            if {encoder_id: count for encoder_id, (_, count) in trained.items()} == rows:
-                return sorted(version for version, _ in trained.values())
+            newest: dict[str, tuple[str, int]] = {}  # version and number of latents
+            with reading(self._engine) as connection:
+                for stored in list_classifiers(connection):
+                    count = json.loads(stored.manifest)["rows"]
+                    newest.setdefault(stored.encoder_id, (stored.version, count))
+            if {encoder_id: count for encoder_id, (_, count) in newest.items()} == rows:
+                return sorted(version for version, _ in newest.values())
             if time.monotonic() >= deadline:
                 raise ProcessFailed(
                     f"the server trained no classifier on {sum(rows.values())} latents within "
                     f"{timeout:.0f} s (log: {self._log('server')})"
                 )
             time.sleep(0.1)
-
-    def _list_newest(self) -> dict[str, tuple[str, int]]:
-        """Return version and number of latents of each encoder's newest classifier."""
-        newest: dict[str, tuple[str, int]] = {}
-        with reading(self._engine) as connection:
-            for stored in list_classifiers(connection):
-                rows = json.loads(stored.manifest)["rows"]
-                newest.setdefault(stored.encoder_id, (stored.version, rows))
-        return newest
 
     def _log(self, name: str) -> Path:
         return self.directory / f"{name}.log"

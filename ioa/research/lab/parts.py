@@ -38,10 +38,7 @@ def name_clients(count: int) -> list[str]:
 
 
 def write_parts(directory: Path, parts: Parts) -> None:
-    """Write ``public.npz`` and, for each client, ``client-N.npz`` and ``unseen-N.npz``.
-
-    Pixels are rounded to 8 bits.
-    """
+    """Write ``public.npz``, ``client-N.npz`` and ``unseen-N.npz``; pixels are rounded to 8 bits."""
     _write_npz(directory / "public.npz", parts.public)
     shares = np.array_split(np.arange(len(parts.unseen)), len(parts.clients))
     for number, (own, share) in enumerate(zip(parts.clients, shares, strict=True), start=1):
@@ -52,9 +49,9 @@ def write_parts(directory: Path, parts: Parts) -> None:
 def read_parts(directory: Path) -> Parts:
     """Read what ``write_parts`` wrote, of all clients that it wrote."""
     clients = name_clients(len(list(directory.glob("client-*.npz"))))
-    own = [_read_npz(directory, client) for client in clients]
-    unseen = [_read_npz(directory, client.replace("client", "unseen")) for client in clients]
-    return Parts(directory.name, _read_npz(directory, "public"), own, join(unseen), skipped=[])
+    own = [read_part(directory, client) for client in clients]
+    unseen = [read_part(directory, client.replace("client", "unseen")) for client in clients]
+    return Parts(directory.name, read_part(directory, "public"), own, join(unseen), skipped=[])
 
 
 def join(batches: Sequence[ImageBatch]) -> ImageBatch:
@@ -79,7 +76,8 @@ def choose_size(source: ImageSource, order: Iterable[int]) -> Size:
     return _SMALL_SIDE, _SMALL_SIDE
 
 
-def _read_npz(directory: Path, name: str) -> ImageBatch:
+def read_part(directory: Path, name: str) -> ImageBatch:
+    """Read one part, such as ``public``."""
     return read_all(open_source(str(directory / f"{name}.npz")), [])
 
 

@@ -30,6 +30,6 @@ class Story:
     @contextmanager
     def wait(self, what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
         """Draw a bar while the block runs; yield a function that takes how much is done."""
-        indented = f"         {what}"
-        with show_progress(indented, console=self.console, transient=True, total=total) as show:
+        what = f"         {what}"  # below the texts of the other lines
+        with show_progress(what, console=self.console, transient=True, total=total) as show:
             yield lambda done: show(completed=done)

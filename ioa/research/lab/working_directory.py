@@ -28,30 +28,18 @@ def working_directory(keep: Path | None, prefix: str) -> Iterator[Path]:
             yield keep.resolve()
         return
     directory = Path(tempfile.mkdtemp(prefix=prefix))
-    logs_matter = False
+    logs: list[Path] = []
     try:
         with ended_in_order():
             yield directory
     except Exception:
-        logs_matter = True
+        # The ``.log`` files in the broker's ``data`` are messages.
+        found = [log for log in directory.rglob("*.log") if log.stat().st_size]
+        logs = [log for log in found if "data" not in log.relative_to(directory).parts]
         raise
     finally:
-        _remove(directory, keep_logs=logs_matter)
-
-
-def _remove(directory: Path, *, keep_logs: bool) -> None:
-    """Remove a directory, or with ``keep_logs`` everything in it except logs.
-
-    The ``.log`` files in the broker's ``data`` are messages, not logs.
-    """
-    logs = [
-        log
-        for log in directory.rglob("*.log")
-        if log.stat().st_size and "data" not in log.relative_to(directory).parts
-    ]
-    if not (keep_logs and logs):
-        shutil.rmtree(directory, ignore_errors=True)
-        return
-    for path in directory.rglob("*"):
-        if path.is_file() and path not in logs:
-            path.unlink()
+        if not logs:
+            shutil.rmtree(directory, ignore_errors=True)
+        for path in directory.rglob("*"):
+            if path.is_file() and path not in logs:
+                path.unlink()

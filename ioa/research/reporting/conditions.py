@@ -7,20 +7,18 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 PACKAGES = ("internet-of-autoencoders", "numpy", "onnx", "torch")
 
 
-class Conditions(BaseModel):
+class Conditions(BaseModel, frozen=True, extra="forbid"):
     """What may change a result besides its settings and data.
 
     Attributes:
         commit: of this program's git repository, with ``-dirty`` after it where files differ from
             it; None where the program is installed without a repository.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     machine: str
     versions: dict[str, str]

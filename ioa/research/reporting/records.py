@@ -18,11 +18,7 @@ def write_record(file: Path, record: BaseModel) -> None:
 
 
 def write_whole(file: Path, content: bytes) -> None:
-    """Write a file that nobody, even after a crash, finds incomplete.
-
-    Raises:
-        StudyError: it cannot be written; nothing of it is left.
-    """
+    """Write a file whole or not at all. Raises StudyError where that is not possible."""
     try:
         write_atomically(file, content)
     except OSError as error:
@@ -33,11 +29,7 @@ def write_whole(file: Path, content: bytes) -> None:
 
 
 def read_records(kind: type[Record], folder: Path, ids: Iterable[str]) -> dict[str, Record]:
-    """Return the records that exist, by id.
-
-    Raises:
-        StudyError: a file is not such a record.
-    """
+    """Return the records that exist, by id. Raises StudyError where a file is no such record."""
     files = {name: folder / f"{name}.json" for name in ids}
     return {name: read_record(kind, file) for name, file in files.items() if file.exists()}
 

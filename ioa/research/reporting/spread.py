@@ -33,11 +33,7 @@ def find_spread(values: Iterable[float]) -> Spread | None:
 def format_spread(
     spread: Spread | Mapping[str, float | None] | None, digits: int, *, percent: bool = False
 ) -> str:
-    """Return ``mean ± sd``, or the mean alone of a single number, or nothing without numbers.
-
-    Args:
-        spread: itself or its JSON form.
-    """
+    """Return ``mean ± sd`` of a spread or its JSON form; without sd the mean, else nothing."""
     if spread is None:
         return ""
     figures = spread.to_json() if isinstance(spread, Spread) else spread

@@ -2,12 +2,11 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from ioa.research.reporting.conditions import Conditions
 from ioa.research.studies.configuration import Head, Split
@@ -42,16 +41,8 @@ class Game:
 
     def describe(self) -> dict[str, Any]:
         """Return all that decides the value of a set of sites, except the set and the seed."""
-        return {
-            "digest": self.digest,
-            "encoder_id": self.encoder_id,
-            "head": self.head,
-            "settings": apply_head(self.head, self.settings).model_dump(mode="json"),
-            "test_share": self.test_share,
-            "before": self.before,
-            "noise": dict(self.noise),
-            "received": self.received,
-        }
+        settings = apply_head(self.head, self.settings).model_dump(mode="json")
+        return asdict(self) | {"settings": settings, "noise": dict(self.noise)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +68,11 @@ class Coalition:
         return self.id
 
 
-class CoalitionRecord(BaseModel):
+class CoalitionRecord(BaseModel, frozen=True, extra="forbid"):
     """The value of a set of sites; not ``trained`` where it has fewer than two labels.
 
     Then it always predicts its one label. The empty set predicts the test's most frequent label.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal["ioa-coalition/1"] = "ioa-coalition/1"
     id: str
@@ -111,16 +100,15 @@ class Scene:
 def value_coalitions(
     coalitions: Sequence[Coalition], snapshots: Snapshots, conditions: Conditions
 ) -> list[CoalitionRecord]:
-    """Value each set of sites of one dataset."""
+    """Train on the latents of each set of sites, test on the same latents of all sites."""
     (snapshot,) = snapshots.values()
-    return [value_coalition(coalition, snapshot, conditions) for coalition in coalitions]
-
-
-def value_coalition(
-    coalition: Coalition, snapshot: Path, conditions: Conditions
-) -> CoalitionRecord:
-    """Train on the latents of the sites, test on the same latents of all sites."""
     latents = load_latents(snapshot)
+    return [_value(coalition, latents, conditions) for coalition in coalitions]
+
+
+def _value(
+    coalition: Coalition, latents: DatasetLatents, conditions: Conditions
+) -> CoalitionRecord:
     started = time.perf_counter()
     scene = set_scene(latents, coalition.game, coalition.seed)
     places = [latents.sites.index(site) for site in coalition.sites]
@@ -139,11 +127,7 @@ def value_coalition(
 
 
 def set_scene(latents: DatasetLatents, game: Game, seed: int) -> Scene:
-    """Draw the test set and change labels, in the same way for all sets of sites.
-
-    Raises:
-        StudyError: there is nothing to test on, or nothing to learn from.
-    """
+    """Draw the test set and change labels, equally for all sets of sites. Raises StudyError."""
     split = Split(hold_out="subject", share=game.test_share)
     learnable, tested = divide(latents, split, seed, "held out")
     if game.before is not None:

@@ -1,7 +1,6 @@
 """The counterfactual consortium: what each site adds to the others, by training without it."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ import numpy as np
 
 from ioa.errors import StudyError
 from ioa.research.reporting.conditions import Conditions
-from ioa.research.reporting.records import read_records
 from ioa.research.reporting.spread import find_spread
 from ioa.research.sites.coalitions import (
     Coalition,
@@ -71,11 +69,9 @@ class SitesReport:
     @property
     def sites(self) -> list[str]:
         """The sites by what they add on average, the most first."""
-        shares = {
-            site: float(np.mean([result.shapley[site].value for result in self.results]))
-            for site in self.latents
-        }
-        return sorted(self.latents, key=lambda site: -shares[site])
+        seeds = [result.shapley for result in self.results]
+        means = {site: np.mean([seed[site].value for seed in seeds]) for site in self.latents}
+        return sorted(self.latents, key=lambda site: -means[site])
 
     def to_json(self) -> dict[str, Any]:
         """Return the report for machines."""
@@ -91,13 +87,14 @@ class SitesReport:
         }
 
     def _site_to_json(self, site: str) -> dict[str, Any]:
-        errors = [result.shapley[site].error for result in self.results]
+        shares = [result.shapley[site] for result in self.results]
+        errors = [share.error for share in shares]
         return {
             "site": site,
             "latents": self.latents[site],
             "alone": _gather([result.alone[site] for result in self.results]),
             "without": _gather([result.without[site] for result in self.results]),
-            "shapley": _gather([result.shapley[site].value for result in self.results]),
+            "shapley": _gather([share.value for share in shares]),
             "shapley_errors": None if None in errors else errors,
         }
 
@@ -123,38 +120,43 @@ def run_sites(
         StudyError: there is nothing to compare, not even all sites together can be trained, or a
             site is not in the dataset.
     """
-    _check(latents, game)
-    game = _note_received(game, latents)
+    game = _check(latents, game)
     for seed in range(seeds):
         _refuse_one_label(latents, game, seed)
-    drawn = {seed: _draw(latents.sites, orders, seed) for seed in range(seeds)}
-    coalitions = {
-        coalition.id: coalition
-        for seed in range(seeds)
-        for coalition in _list_needed(latents.sites, game, seed, drawn[seed])
-    }
-    trained = train_missing(
-        *(list(coalitions.values()), value_coalitions, [latents], folder),
+    sites = latents.sites
+    sampled = len(sites) > EXACT_SITES
+    rngs = [np.random.default_rng(seed) for seed in range(seeds)]
+    blocks = [draw_blocks(sites, orders, rng) if sampled else [] for rng in rngs]
+    coalitions = [
+        {
+            members: Coalition(game, seed, tuple(sorted(members)))
+            for members in _list_needed(sites, drawn)
+        }
+        for seed, drawn in enumerate(blocks)
+    ]
+    tasks = [coalition for needed in coalitions for coalition in needed.values()]
+    records, trained = train_missing(
+        *(CoalitionRecord, tasks, value_coalitions, [latents], folder),
         jobs=jobs,
         on_progress=on_progress,
     )
-    records = read_records(CoalitionRecord, folder, coalitions)
-    by_seed: dict[int, dict[Members, CoalitionRecord]] = {seed: {} for seed in drawn}
-    for name, coalition in coalitions.items():
-        by_seed[coalition.seed][frozenset(coalition.sites)] = records[name]
-    results = [_conclude(latents.sites, seed, drawn[seed], by_seed[seed]) for seed in drawn]
+    results = []
+    for seed, needed in enumerate(coalitions):
+        values = {members: records[coalition.id] for members, coalition in needed.items()}
+        results.append(_conclude(sites, seed, blocks[seed], values))
     report = SitesReport(
         dataset,
         game,
-        dict(zip(latents.sites, np.bincount(latents.site_of).tolist(), strict=True)),
-        sum(map(len, drawn[0])) or None,
+        dict(zip(sites, np.bincount(latents.site_of).tolist(), strict=True)),
+        sum(map(len, blocks[0])) or None,
         results,
         [record.conditions for record in records.values()],
     )
     return report, trained
 
 
-def _check(latents: DatasetLatents, game: Game) -> None:
+def _check(latents: DatasetLatents, game: Game) -> Game:
+    """Return the game with the hash of what was received before its time, if it has one."""
     if len(latents.sites) < 2 or len(latents.labels) < 2:
         raise StudyError(
             f"sites {', '.join(latents.sites)} and labels {', '.join(latents.labels)}: to compare "
@@ -163,15 +165,12 @@ def _check(latents: DatasetLatents, game: Game) -> None:
     for site, _ in game.noise:
         if site not in latents.sites:
             raise StudyError(f"there is no site {site}; there are {', '.join(latents.sites)}")
-    if game.before is not None and not (latents.received_at < game.before).any():
-        raise StudyError("no latent was received before that time")
-
-
-def _note_received(game: Game, latents: DatasetLatents) -> Game:
     if game.before is None:
         return game
-    mask = np.packbits(latents.received_at < game.before)
-    return replace(game, received=hashlib.sha256(mask.tobytes()).hexdigest())
+    received = latents.received_at < game.before
+    if not received.any():
+        raise StudyError("no latent was received before that time")
+    return replace(game, received=hashlib.sha256(np.packbits(received).tobytes()).hexdigest())
 
 
 def _refuse_one_label(latents: DatasetLatents, game: Game, seed: int) -> None:
@@ -185,24 +184,12 @@ def _refuse_one_label(latents: DatasetLatents, game: Game, seed: int) -> None:
         )
 
 
-def _draw(sites: tuple[str, ...], orders: int, seed: int) -> list[Block]:
-    """Return the orders to sample, none where all sets are trained anyway."""
-    if len(sites) <= EXACT_SITES:
-        return []
-    return draw_blocks(sites, orders, np.random.default_rng(seed))
-
-
-def _list_needed(
-    sites: tuple[str, ...], game: Game, seed: int, blocks: list[Block]
-) -> Iterator[Coalition]:
-    if blocks:
-        everyone = frozenset(sites)
-        needed = [*list_prefixes(blocks), *(frozenset({site}) for site in sites)]
-        needed += [everyone - {site} for site in sites]
-    else:
-        needed = list_coalitions(sites)
-    for members in needed:
-        yield Coalition(game, seed, tuple(sorted(members)))
+def _list_needed(sites: tuple[str, ...], blocks: list[Block]) -> list[Members]:
+    """Return the sets of sites to train: those of the sampled orders, or all."""
+    if not blocks:
+        return list_coalitions(sites)
+    everyone, single = frozenset(sites), [frozenset({site}) for site in sites]
+    return [*list_prefixes(blocks), *single, *(everyone - alone for alone in single)]
 
 
 def _conclude(
@@ -226,6 +213,6 @@ def _conclude(
     )
 
 
-def _gather(values: Sequence[float]) -> dict[str, Any]:
+def _gather(values: list[float]) -> dict[str, Any]:
     spread = find_spread(values)
     return {**(spread.to_json() if spread else {}), "by_seed": values}

@@ -1,6 +1,5 @@
 """Two studies, or two rows, side by side: what changed, and the effect."""
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from math import sqrt
@@ -49,6 +48,17 @@ class Effect:
     better: int | None
     left_out: int
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the effect for machines."""
+        return {
+            "first": self.first.to_json(),
+            "second": self.second.to_json(),
+            "paired": self.paired,
+            "better": self.better,
+            "left_out": self.left_out,
+            "differences": {name: asdict(spread) for name, spread in self.differences.items()},
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -63,18 +73,14 @@ class Comparison:
         """Return the comparison for machines."""
         return {
             "changed": [change._asdict() for change in self.changes],
-            "rows": [_effect_to_json(effect) for effect in self.effects],
+            "rows": [effect.to_json() for effect in self.effects],
             "only_first": self.only_first,
             "only_second": self.only_second,
         }
 
 
 def read_side(out: Path, name: str) -> Side:
-    """Read ``STUDY``, or ``STUDY:ROW`` with the number of a row of its table.
-
-    Raises:
-        StudyError: there is no such study or row.
-    """
+    """Read ``STUDY``, or ``STUDY:ROW`` with a row's number. Raises StudyError if there is none."""
     study_name, _, number = name.partition(":")
     study = read_study(out, study_name)
     rows = [row for row in summarise_study(study) if row.number is not None]
@@ -87,12 +93,12 @@ def read_side(out: Path, name: str) -> Side:
 
 
 def compare(first: Side, second: Side) -> Comparison:
-    """Compare rows of the same names; two single rows are compared in any case.
-
-    Raises:
-        StudyError: no row has a counterpart.
-    """
-    pairs = _match(first.rows, second.rows)
+    """Compare rows of the same names, or two single rows. Raises StudyError if none match."""
+    pairs = [
+        (row, other) for row in first.rows for other in second.rows if row.names == other.names
+    ]
+    if len(first.rows) == len(second.rows) == 1:
+        pairs = [(first.rows[0], second.rows[0])]
     if not pairs:
         raise StudyError(
             f"no row of {first.study.name} has the names of one of {second.study.name}; name two "
@@ -100,18 +106,15 @@ def compare(first: Side, second: Side) -> Comparison:
         )
     same_split = first.study.plan.config.split == second.study.plan.config.split
     matched_first, matched_second = zip(*pairs, strict=True)
+    before, after = _collect(first), _collect(second)
+    names = dict.fromkeys([*before, *after])
+    changes = [Change(name, before.get(name, ""), after.get(name, "")) for name in names]
     return Comparison(
-        list(_list_changes(_collect(first), _collect(second))),
+        [change for change in changes if change.first != change.second],
         [_measure(*pair, same_split=same_split) for pair in pairs],
         [row.names for row in first.rows if row not in matched_first],
         [row.names for row in second.rows if row not in matched_second],
     )
-
-
-def _match(first: list[Row], second: list[Row]) -> list[tuple[Row, Row]]:
-    if len(first) == len(second) == 1:
-        return [(first[0], second[0])]
-    return [(row, other) for row in first for other in second if row.names == other.names]
 
 
 def _measure(first: Row, second: Row, *, same_split: bool) -> Effect:
@@ -152,13 +155,6 @@ def _subtract(first: Spread | None, second: Spread | None) -> Spread | None:
     return Spread(second.mean - first.mean, sd, min(first.n, second.n))
 
 
-def _list_changes(first: dict[str, str], second: dict[str, str]) -> Iterator[Change]:
-    for name in dict.fromkeys([*first, *second]):
-        change = Change(name, first.get(name, ""), second.get(name, ""))
-        if change.first != change.second:
-            yield change
-
-
 def _collect(side: Side) -> dict[str, str]:
     """Return everything that may change a result, with all values that occur in the rows."""
     plan = side.study.plan
@@ -185,15 +181,4 @@ def _collect(side: Side) -> dict[str, str]:
     return {
         name: " | ".join(dict.fromkeys(str(fact[name]) for fact in facts if name in fact))
         for name in dict.fromkeys(chain.from_iterable(facts))
-    }
-
-
-def _effect_to_json(effect: Effect) -> dict[str, Any]:
-    return {
-        "first": effect.first.to_json(),
-        "second": effect.second.to_json(),
-        "paired": effect.paired,
-        "better": effect.better,
-        "left_out": effect.left_out,
-        "differences": {name: asdict(spread) for name, spread in effect.differences.items()},
     }

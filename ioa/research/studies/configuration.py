@@ -6,7 +6,7 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
 from ioa.errors import StudyError
 from ioa.research.reporting.records import describe_faults
@@ -29,7 +29,7 @@ def _check_entries(values: tuple[Entry, ...]) -> tuple[Entry, ...]:
 Distinct = Annotated[tuple[Entry, ...], AfterValidator(_check_entries)]
 
 
-class Split(BaseModel):
+class Split(BaseModel, frozen=True, extra="forbid"):
     """Which latents are tested on; those of one subject, image or message stay together.
 
     Attributes:
@@ -38,8 +38,6 @@ class Split(BaseModel):
             ``subject``: a share of the subjects is tested on, drawn by the seed.
         share: of the subjects, with ``hold_out = "subject"``.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     folds: int | None = Field(None, ge=2, le=100)
     hold_out: Literal["site", "subject"] | None = None
@@ -54,7 +52,7 @@ class Split(BaseModel):
         return self
 
 
-class StudyConfig(BaseModel):
+class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     """A study: every dataset, encoder, head and settings with every seed and fold.
 
     Attributes:
@@ -63,8 +61,6 @@ class StudyConfig(BaseModel):
         encoders: ids; without them, the one encoder of each dataset.
         settings: all combinations of the values that the file lists.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
     database: str | None = Field(None, exclude=True)

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from ioa.errors import StudyError
 from ioa.research.reporting.conditions import Conditions, read_conditions
-from ioa.research.reporting.records import write_record
+from ioa.research.reporting.records import Record, read_records, write_record
 from ioa.run.termination import ended_in_order
 from server_classifier.store.datasets.latents import DatasetLatents, write_snapshot
 
@@ -43,6 +43,7 @@ Progress = Callable[[int, int], None]
 
 
 def train_missing(
+    kind: type[Record],
     tasks: Sequence[AnyTask],
     work: Work[AnyTask],
     datasets: Sequence[DatasetLatents],
@@ -50,8 +51,10 @@ def train_missing(
     *,
     jobs: int,
     on_progress: Progress,
-) -> int:
-    """Train the tasks that have no record yet, ``<folder>/<id>.json``; return how many there were.
+) -> tuple[dict[str, Record], int]:
+    """Train the tasks that have no record yet, ``<folder>/<id>.json``.
+
+    Returns the records of all tasks by id, and how many tasks were trained now.
 
     Records are written as soon as they exist, so that a killed run goes on where it stopped. The
     latents are in temporary files only: they are patients' data, and results are passed on. Killed
@@ -66,11 +69,10 @@ def train_missing(
     Raises:
         StudyError: a process died, or a record cannot be written.
     """
-    files = {task.id: folder / f"{task.id}.json" for task in tasks}
     named = {task.id: task for task in tasks}
-    missing = [task for name, task in named.items() if not files[name].exists()]
-    done = len(files) - len(missing)
-    on_progress(done, len(files))
+    missing = [task for name, task in named.items() if not (folder / f"{name}.json").exists()]
+    done = len(named) - len(missing)
+    on_progress(done, len(named))
     stacks = _stack(missing, jobs)
     with ended_in_order(), TemporaryDirectory(prefix="ioa-study-") as temporary:
         snapshots = {}
@@ -81,10 +83,10 @@ def train_missing(
         with closing(_train_stacks(stacks, work, snapshots, min(jobs, len(stacks)))) as trained:
             for stack, records in trained:
                 for task, record in zip(stack, records, strict=True):
-                    write_record(files[task.id], record)
+                    write_record(folder / f"{task.id}.json", record)
                     done += 1
-                    on_progress(done, len(files))
-    return len(missing)
+                    on_progress(done, len(named))
+    return read_records(kind, folder, named), len(missing)
 
 
 def _stack(tasks: Sequence[AnyTask], jobs: int) -> list[list[AnyTask]]:

@@ -41,11 +41,7 @@ class Learned:
 
 
 def learn(values: Values, targets: Integers, *, seed: int, settings: TrainingSettings) -> Learned:
-    """Train as the server does: on the classes that occur, whatever others the dataset has.
-
-    Raises:
-        TrainingError: there is one class only, or the training diverged.
-    """
+    """Train one network as ``learn_stack`` does. Raises TrainingError also where it diverges."""
     (learned,) = learn_stack(values, targets, [Learner(seed, settings)])
     if isinstance(learned, TrainingError):
         raise learned
@@ -55,7 +51,9 @@ def learn(values: Values, targets: Integers, *, seed: int, settings: TrainingSet
 def learn_stack(
     values: Values, targets: Integers, learners: Sequence[Learner]
 ) -> list[Learned | TrainingError]:
-    """Train some networks at once, each as ``learn`` does; return the error of a diverged one.
+    """Train networks at once as the server does: on the classes that occur among the targets.
+
+    A network that diverges harms no other; its error is returned in its place.
 
     Raises:
         TrainingError: there is one class only.

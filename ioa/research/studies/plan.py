@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from ioa.errors import StudyError
 from ioa.research.reporting.records import read_record, read_records
@@ -14,10 +14,8 @@ from ioa.research.studies.trials import DatasetFacts, Trial, TrialRecord, list_t
 PLAN = "study.json"
 
 
-class StudyPlan(BaseModel):
+class StudyPlan(BaseModel, frozen=True, extra="forbid"):
     """A study's configuration and the facts of its datasets when it ran last."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal["ioa-study/1"] = "ioa-study/1"
     config: StudyConfig
@@ -42,11 +40,7 @@ class Study:
 
 
 def read_study(out: Path, name: str) -> Study:
-    """Read a study by its name, finished or not.
-
-    Raises:
-        StudyError: there is no study of this name, or a file is damaged.
-    """
+    """Read a study, finished or not. Raises StudyError: it does not exist, or is damaged."""
     folder = out / name
     if not (folder / PLAN).is_file():
         known = ", ".join(_list_names(out)) or "none at all"
@@ -68,11 +62,7 @@ def list_studies(out: Path) -> tuple[list[Study], list[StudyError]]:
 
 
 def refuse_other(folder: Path, plan: StudyPlan) -> None:
-    """Refuse a plan that lacks trials of the plan in a folder; it may have more.
-
-    Raises:
-        StudyError: the study there would lose trials, or its plan is damaged.
-    """
+    """Raise StudyError if the plan lacks trials of the plan in a folder; it may have more."""
     if not (folder / PLAN).is_file():
         return
     planned = {trial.id for trial in plan.list_trials()}

@@ -12,10 +12,10 @@ from ioa.research.reporting.conditions import Conditions
 from ioa.research.reporting.records import write_record, write_whole
 from ioa.research.studies.configuration import StudyConfig
 from ioa.research.studies.execution import Progress, Snapshots, train_missing
-from ioa.research.studies.learning import Learned, learn_stack, load_latents
-from ioa.research.studies.plan import PLAN, Study, StudyPlan, read_study, refuse_other
-from ioa.research.studies.scoring import Scores, score
-from ioa.research.studies.splits import Mask, divide
+from ioa.research.studies.learning import learn_stack, load_latents
+from ioa.research.studies.plan import PLAN, Study, StudyPlan, refuse_other
+from ioa.research.studies.scoring import score
+from ioa.research.studies.splits import divide
 from ioa.research.studies.table import draw_study, render_study
 from ioa.research.studies.trials import DatasetFacts, Trial, TrialRecord
 from server_classifier.heads.training import Learner, TrainingError
@@ -36,15 +36,18 @@ def run_study(
             name has trials that this one has not.
     """
     folder = out / config.name
-    datasets = _read_datasets(config, engine)
-    facts = [_describe(name, latents) for name, latents in datasets]
+    chosen = [(name, encoder) for name in config.datasets for encoder in config.encoders or (None,)]
+    with reading(engine) as connection:
+        datasets = [read_dataset(connection, name, encoder) for name, encoder in chosen]
+    facts = [_describe(name, own) for (name, _), own in zip(chosen, datasets, strict=True)]
     plan = StudyPlan(config=config, datasets=tuple(facts))
     trials = plan.list_trials()
     refuse_other(folder, plan)
     write_record(folder / PLAN, plan)
-    latents = [latents for _, latents in datasets]
-    trained = train_missing(trials, run_trials, latents, folder, jobs=jobs, on_progress=on_progress)
-    study = read_study(out, config.name)
+    records, trained = train_missing(
+        TrialRecord, trials, run_trials, datasets, folder, jobs=jobs, on_progress=on_progress
+    )
+    study = Study(plan, records)
     write_whole(folder / "table.md", render_study(study).encode())
     write_whole(folder / "figure.png", draw_study(study))
     return study, trained
@@ -79,45 +82,27 @@ def run_trials(
     ]
 
 
-def _read_datasets(config: StudyConfig, engine: Engine) -> list[tuple[str, DatasetLatents]]:
-    """Read every dataset for every encoder. Raises DatasetError."""
-    with reading(engine) as connection:
-        return [
-            (name, read_dataset(connection, name, encoder))
-            for name in config.datasets
-            for encoder in config.encoders or (None,)
-        ]
-
-
 def _measure(trials: Sequence[Trial], latents: DatasetLatents) -> list[dict[str, object]]:
     first = trials[0]
     learned, tested = divide(latents, first.split, first.seed, first.fold)
     targets = latents.targets[learned]
     learners = [Learner(trial.seed, trial.variant.settings) for trial in trials]
-    classifiers = learn_stack(latents.values[learned], targets, learners)
-    majority = int(np.bincount(targets).argmax())
-    return [
-        {"failure": str(classifier)}
-        if isinstance(classifier, TrainingError)
-        else {
-            "scores": _score(classifier, latents, tested, majority),
-            "rows_learned": int(learned.sum()),
-            "rows_tested": int(tested.sum()),
-            "weights_sha256": classifier.compute_sha256(),
-        }
-        for classifier in classifiers
-    ]
-
-
-def _score(classifier: Learned, latents: DatasetLatents, tested: Mask, majority: int) -> Scores:
-    return score(
-        classifier.predict(latents.values[tested], len(latents.labels)),
-        latents.targets[tested],
-        latents.site_of[tested],
-        labels=latents.labels,
-        sites=latents.sites,
-        majority=majority,
-    )
+    results: list[dict[str, object]] = []
+    for classifier in learn_stack(latents.values[learned], targets, learners):
+        if isinstance(classifier, TrainingError):
+            results.append({"failure": str(classifier)})
+            continue
+        scores = score(
+            classifier.predict(latents.values[tested], len(latents.labels)),
+            *(latents.targets[tested], latents.site_of[tested]),
+            labels=latents.labels,
+            sites=latents.sites,
+            majority=int(np.bincount(targets).argmax()),
+        )
+        counts = {"rows_learned": int(learned.sum()), "rows_tested": int(tested.sum())}
+        weights = {"weights_sha256": classifier.compute_sha256()}
+        results.append({"scores": scores, **counts, **weights})
+    return results
 
 
 def _describe(name: str, latents: DatasetLatents) -> DatasetFacts:

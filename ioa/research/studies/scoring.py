@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 SMALLEST_PROBABILITY = 1e-7
 """The least probability of the right class, because a class that was not learned has none."""
@@ -13,7 +13,7 @@ Probabilities = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
 
-class Scores(BaseModel):
+class Scores(BaseModel, frozen=True, extra="forbid"):
     """Scores from 0 to 1 on the tested latents, over all and by class and site.
 
     Attributes:
@@ -22,8 +22,6 @@ class Scores(BaseModel):
         baseline: the accuracy of always predicting the class that was learned most often.
         baseline_f1: its macro-F1.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     accuracy: float
     macro_f1: float

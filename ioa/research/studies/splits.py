@@ -15,11 +15,7 @@ Mask = NDArray[np.bool_]
 
 
 def list_folds(split: Split, sites: tuple[str, ...]) -> list[str]:
-    """Return the names of a split's folds, each of which is tested on in its own trial.
-
-    Raises:
-        StudyError: each site is to be held out in turn, and there is only one.
-    """
+    """Return the names of a split's folds. Raises StudyError where the only site is held out."""
     if split.hold_out == "subject":
         return ["held out"]
     if split.folds is not None:

@@ -1,7 +1,8 @@
 """The rows of a study's table: mean and spread of each variant's trials."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count, groupby
 from typing import Any
 
 from ioa.research.reporting.spread import Spread, find_spread
@@ -58,17 +59,15 @@ def summarise_study(study: Study) -> list[Row]:
     trials: dict[Variant, list[Trial]] = {}
     for trial in study.plan.list_trials():
         trials.setdefault(trial.variant, []).append(trial)
-    names = _name(list(trials))
-    rows = {
-        variant: _make_row(number, names[variant], trials[variant], study)
-        for number, variant in enumerate(trials, 1)
-    }
-    ordered: list[Row] = []
-    for data in dict.fromkeys(map(_data_of, trials)):
-        variants = [variant for variant in trials if _data_of(variant) == data]
-        ordered += [rows[variant] for variant in variants]
-        ordered.append(_guess(variants, names[variants[0]], study))
-    return ordered
+    names, numbers = _name(list(trials)), count(1)
+    rows: list[Row] = []
+    for _, variants in groupby(trials, lambda variant: (variant.dataset, variant.encoder_id)):
+        same_data = list(variants)
+        for variant in same_data:
+            rows.append(_make_row(next(numbers), names[variant], trials[variant], study))
+        asked = [trial for variant in same_data for trial in trials[variant]]
+        rows.append(_guess(asked, names[same_data[0]], study))
+    return rows
 
 
 def _make_row(number: int, names: dict[str, str], trials: Sequence[Trial], study: Study) -> Row:
@@ -83,21 +82,16 @@ def _make_row(number: int, names: dict[str, str], trials: Sequence[Trial], study
     return Row(number, trials[0].variant, names, results, len(trials), failures)
 
 
-def _guess(variants: Iterable[Variant], names: dict[str, str], study: Study) -> Row:
+def _guess(trials: Sequence[Trial], names: dict[str, str], study: Study) -> Row:
     """Return the row of guessing the class that was learned most often, on the same divisions."""
     results: dict[Key, Figures] = {}
-    for trial in study.plan.list_trials():
+    for trial in trials:
         record = study.records.get(trial.id)
-        if trial.variant in variants and record is not None and record.scores is not None:
-            scores = record.scores
+        if record is not None and (scores := record.scores) is not None:
             figures = {"accuracy": scores.baseline, "macro_f1": scores.baseline_f1}
             results[trial.seed, trial.fold] = figures
     kept = {name: names[name] for name in ("dataset", "encoder") if name in names}
     return Row(None, None, kept | {"head": MAJORITY}, results, len(results), ())
-
-
-def _data_of(variant: Variant) -> tuple[str, str]:
-    return variant.dataset, variant.encoder_id
 
 
 def _name(variants: Sequence[Variant]) -> dict[Variant, dict[str, str]]:

@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from ioa.errors import StudyError
 from ioa.research.reporting.conditions import Conditions
@@ -20,15 +20,13 @@ RULES = 3
 """Raised whenever splits or dropout are drawn, or scores counted, in another way."""
 
 
-class DatasetFacts(BaseModel):
+class DatasetFacts(BaseModel, frozen=True, extra="forbid"):
     """What a study knows about the latents of one dataset and encoder without reading them again.
 
     Attributes:
         rows: how many there are; ``with_subject`` and ``with_image`` name a subject, an image.
         groups: sets of latents that no split divides (``DatasetLatents.groups``).
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     digest: str
@@ -86,7 +84,7 @@ class Trial:
         return compute_id(self.describe())
 
 
-class TrialRecord(BaseModel):
+class TrialRecord(BaseModel, frozen=True, extra="forbid"):
     """The outcome of one trial: scores, or the reason why there are none.
 
     Attributes:
@@ -94,8 +92,6 @@ class TrialRecord(BaseModel):
         weights_sha256: of the classifier's ONNX file.
         seconds: of training and test; of trials that were trained at once, an equal share.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal["ioa-trial/1"] = "ioa-trial/1"
     id: str
@@ -122,25 +118,23 @@ def list_trials(config: StudyConfig, datasets: tuple[DatasetFacts, ...]) -> list
     Raises:
         StudyError: a dataset cannot be split in the configured way.
     """
-    folds = {(facts.name, facts.encoder_id): _list_folds(config.split, facts) for facts in datasets}
+    split = config.split
+    for facts in datasets:
+        if split.hold_out == "subject" and not facts.with_subject:
+            raise StudyError(
+                f"no subject can be held out: no latent of dataset {facts.name} names one; use "
+                "folds, which keep images together"
+            )
+    folds = {(facts.name, facts.encoder_id): list_folds(split, facts.sites) for facts in datasets}
     variants = dict.fromkeys(
         Variant(facts.name, facts.digest, facts.encoder_id, head, apply_head(head, settings))
         for facts, head, settings in product(datasets, config.heads, config.settings)
     )
     return [
-        Trial(variant, config.split, seed, fold)
+        Trial(variant, split, seed, fold)
         for seed, variant in product(config.seeds, variants)
         for fold in folds[variant.dataset, variant.encoder_id]
     ]
-
-
-def _list_folds(split: Split, facts: DatasetFacts) -> list[str]:
-    if split.hold_out == "subject" and not facts.with_subject:
-        raise StudyError(
-            f"no subject can be held out: no latent of dataset {facts.name} names one; use folds, "
-            "which keep images together"
-        )
-    return list_folds(split, facts.sites)
 
 
 def apply_head(head: Head, settings: TrainingSettings) -> TrainingSettings:

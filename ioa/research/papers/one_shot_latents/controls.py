@@ -23,22 +23,14 @@ from client_autoencoder.images.batches import ImageBatch, read_batches
 from client_autoencoder.images.sources import open_source
 from ioa.research.lab.controls import Controls, Hits, Values, await_encoder, released_latents
 from ioa.research.lab.parts import join, read_parts
+from ioa.research.papers.one_shot_latents import services
 from ioa.research.papers.one_shot_latents.plan import Plan
-from ioa.research.papers.one_shot_latents.services import (
-    client_seed,
-    encoder_of_client,
-    own_encoders,
-)
 from server_classifier.heads.settings import TrainingSettings
 from stream.threads import one_thread
 
 
 def measure(directory: Path, seed: int, settings: TrainingSettings) -> dict[str, Hits]:
-    """Return, for each control, where it was right [M]; those without encoder come first.
-
-    Args:
-        directory: holds the parts; the encoders appear in it.
-    """
+    """Return, for each control, where it was right [M]; the encoders appear in ``directory``."""
     plan = Plan.read(directory)
     learned = [_read_learned(directory, plan, seed, n) for n in range(1, plan.clients + 1)]
     controls = Controls(learned, read_parts(directory).unseen, seed, settings, plan.dtype)
@@ -46,10 +38,10 @@ def measure(directory: Path, seed: int, settings: TrainingSettings) -> dict[str,
         "raw pixels, same classifier": controls.classify_pixels(),
         "untrained encoder": _classify_untrained(controls, plan.latent),
     }
-    first = await_encoder(directory / encoder_of_client(plan)[0])
+    first = await_encoder(directory / services.encoder_of_client(plan)[0])
     hits["one client alone"] = controls.classify_one_client(first)
     if plan.wants_own_encoders:
-        names = own_encoders(plan)
+        names = services.own_encoders(plan)
         hits["own encoders, pooled"] = _classify_pooled(controls, [directory / n for n in names])
     return hits
 
@@ -57,7 +49,7 @@ def measure(directory: Path, seed: int, settings: TrainingSettings) -> dict[str,
 def _read_learned(directory: Path, plan: Plan, seed: int, client: int) -> ImageBatch:
     """Read a client's images and make the augmented copies that the client makes."""
     batches = read_batches(open_source(str(directory / f"client-{client}.npz")), [])
-    rng = np.random.default_rng(client_seed(plan, seed, client))
+    rng = np.random.default_rng(services.client_seed(plan, seed, client))
     return join(list(augment_batches(batches, plan.augment, rng, lambda: "")))
 
 

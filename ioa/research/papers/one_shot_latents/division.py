@@ -122,11 +122,7 @@ def _share(plan: Plan, source: ImageSource, order: Positions) -> tuple[Positions
 def _share_by_class(
     plan: Plan, labels: Sequence[str], positions: Positions, each: int
 ) -> list[Positions]:
-    """Give every client ``each`` images of two classes, class after class in turn.
-
-    Raises:
-        ClientError: a class has too few images, or there are more than all clients hold.
-    """
+    """Give every client ``each`` images of two classes, class after class in turn."""
     classes = sorted(set(labels))
     turns = CLASSES_PER_CLIENT * plan.clients
     if len(classes) > turns:

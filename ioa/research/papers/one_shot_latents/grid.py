@@ -15,7 +15,6 @@ from client_autoencoder.images.sets import digest, split
 from ioa.research.lab.controls import released_latents
 from ioa.research.lab.parts import join
 from ioa.research.papers.one_shot_latents.plan import Plan
-from ioa.research.reporting.records import read_records
 from ioa.research.studies.configuration import Split, combine
 from ioa.research.studies.execution import Progress, train_missing
 from ioa.research.studies.run import run_trials
@@ -34,7 +33,6 @@ GRID = {
     "dropout": [0.1, 0.3, 0.5],
 }
 _SEED = 0
-_SIDES = ("learning", "validation")
 
 Row = dict[str, Any]
 """One choice: ``learning_rate``, ``dropout``, ``hidden`` and the ``accuracy`` on the validation."""
@@ -45,60 +43,55 @@ def search_grid(
 ) -> list[Row]:
     """Train the server's classifier with every choice and return all, the best first.
 
-    Of equals, the smaller network and the slower rate win.
-
-    Args:
-        directory: holds the encoder, and keeps the trials.
-
-    Raises:
-        TrainingError: a training failed.
+    Of equals, the smaller network and the slower rate win. ``directory`` holds the encoder and
+    keeps the trials. Raises TrainingError where a training fails.
     """
     latents = _encode(plan, clients, Encoder.load(directory / encoder))
-    trials = [_make_trial(latents, choose(plan.training, choice)) for choice in combine(GRID)]
-    train_missing(
-        trials, run_trials, [latents], directory / "trials", jobs=1, on_progress=on_progress
+    choices = [choose(plan.training, choice) for choice in combine(GRID)]
+    trials = [
+        Trial(
+            Variant("grid", latents.digest, latents.encoder_id, "mlp", settings),
+            *(Split(hold_out="site"), _SEED, "validation"),
+        )
+        for settings in choices
+    ]
+    records, _ = train_missing(
+        *(TrialRecord, trials, run_trials, [latents], directory / "trials"),
+        jobs=1,
+        on_progress=on_progress,
     )
-    records = read_records(TrialRecord, directory / "trials", [trial.id for trial in trials])
-    rows = [_make_row(trial, records[trial.id]) for trial in trials]
+    rows = [_make_row(trial.variant.settings, records[trial.id]) for trial in trials]
     return sorted(rows, key=lambda row: -row["accuracy"])
 
 
 def choose(training: TrainingSettings, choice: Row) -> TrainingSettings:
     """Return training settings with what a choice, or its row, changes in them."""
-    changed = {name: choice[name] for name in GRID}
-    return TrainingSettings(**training.model_dump() | changed)
+    return TrainingSettings(**training.model_dump() | {name: choice[name] for name in GRID})
 
 
 def _encode(plan: Plan, clients: list[ImageBatch], encoder: Encoder) -> DatasetLatents:
     rng = np.random.default_rng(_SEED)
     pairs = [split(client, [len(client) - len(client) // 5], rng) for client in clients]
-    copies = augment_batches([own for own, _ in pairs], plan.augment, rng, lambda: "")
-    sides = [list(copies), [validation for _, validation in pairs]]
-    batches = [batch for side in sides for batch in side]
+    learned = augment_batches([own for own, _ in pairs], plan.augment, rng, lambda: "")
+    batches = [*learned, *(validation for _, validation in pairs)]
     images = join(batches)
     labels, targets = np.unique([str(label) for label in images.labels], return_inverse=True)
+    held_out = sum(len(validation) for _, validation in pairs)
+    rows = np.arange(len(images))
     return DatasetLatents(
-        values=np.concatenate(
-            [released_latents(encoder, batch.images, plan.dtype) for batch in batches]
-        ),
+        values=np.concatenate([released_latents(encoder, b.images, plan.dtype) for b in batches]),
         targets=targets,
         labels=tuple(labels.tolist()),
-        site_of=np.repeat(np.arange(len(_SIDES)), [sum(map(len, side)) for side in sides]),
-        sites=_SIDES,
-        groups=np.arange(len(images)),
-        received_at=np.zeros(len(images), np.int64),
+        site_of=np.where(rows < len(rows) - held_out, 0, 1),
+        sites=("learning", "validation"),
+        groups=rows,
+        received_at=np.zeros(len(rows), np.int64),
         digest=digest(images.images),
         encoder_id=encoder.encoder_id,
     )
 
 
-def _make_trial(latents: DatasetLatents, settings: TrainingSettings) -> Trial:
-    variant = Variant("grid", latents.digest, latents.encoder_id, "mlp", settings)
-    return Trial(variant, Split(hold_out="site"), _SEED, fold="validation")
-
-
-def _make_row(trial: Trial, record: TrialRecord) -> Row:
+def _make_row(settings: TrainingSettings, record: TrialRecord) -> Row:
     if record.scores is None:
         raise TrainingError(record.failure)
-    choice = {name: getattr(trial.variant.settings, name) for name in GRID}
-    return choice | {"accuracy": record.scores.accuracy}
+    return {**{name: getattr(settings, name) for name in GRID}, "accuracy": record.scores.accuracy}

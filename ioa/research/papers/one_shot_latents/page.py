@@ -12,23 +12,31 @@ from ioa.research.reporting.spread import format_percent, format_spread
 _SCORES = {"mse": 4, "psnr_db": 1, "ssim": 3, "skill": 3}
 """The scores of table I and how many digits are shown."""
 _MIXED = "own encoders, pooled"
-_CONTROLS = (
-    "raw pixels, same classifier",
-    "untrained encoder",
-    "one client alone",
-    _MIXED,
-)
+_CONTROLS = ("raw pixels, same classifier", "untrained encoder", "one client alone", _MIXED)
 _NOTES = """\
 All use the classifier, settings, division and copies of the experiment. Raw pixels and the latents
 of the untrained encoder are float32; one client alone means the latents of the first."""
 _POOLED = """\
 "Own encoders, pooled" mixes the latents of five encoders, each trained by one client on its own
 images from initial weights of its own. The server refuses to do that; it is computed beside it."""
+_FIGURE = """\
+One image per class, drawn at random from the test: the image, its latent as it travels,
+and what the site's own decoder makes of the latent."""
 
 
 def render_page(result: Figures) -> str:
     """Return the page of a result."""
-    return "\n".join(_lines(result)) + "\n"
+    lines = [
+        *(f"# Experiment 003: {describe(result)}", ""),
+        *_conditions(result),
+        *_classification(result),
+        *_controls(result),
+        *_reconstruction(result),
+        *("## Figure 3 or 4", "", _FIGURE, ""),
+        f"![images, latents and reconstructions]({result['name']}.png)",
+        *(_grid(result["grid"]) if result["grid"] else ()),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def render_summary(results: Sequence[Figures]) -> str:
@@ -53,25 +61,6 @@ def describe(result: Figures) -> str:
         "replayed" if "replayed" in result["seeds"][0] else "",
     ]
     return ", ".join(word for word in words if word)
-
-
-def _lines(result: Figures) -> Iterator[str]:
-    yield f"# Experiment 003: {describe(result)}"
-    yield ""
-    yield from _conditions(result)
-    yield from _classification(result)
-    yield from _controls(result)
-    yield from _reconstruction(result)
-    yield from (
-        "## Figure 3 or 4",
-        "",
-        "One image per class, drawn at random from the test: the image, its latent as it travels,",
-        "and what the site's own decoder makes of the latent.",
-        "",
-        f"![images, latents and reconstructions]({result['name']}.png)",
-    )
-    if result["grid"]:
-        yield from _grid(result["grid"])
 
 
 def _describe_learned(seed: Figures) -> str:

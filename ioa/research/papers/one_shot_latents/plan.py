@@ -107,11 +107,7 @@ class Plan:
 
 
 def list_plans(data_dir: Path | None) -> tuple[list[Plan], list[str]]:
-    """Return the plans behind the committed tables, and the files that are missing for others.
-
-    Args:
-        data_dir: where the data sets lie; scikit-learn's digits need no file.
-    """
+    """Return the plans behind the committed tables with data here, and the files of the others."""
     known = [
         Plan("digits", _SEEDS, 16, "int8"),
         Plan("mnist.npz", _SEEDS, augment=10),

@@ -11,19 +11,13 @@ from client_autoencoder.images.batches import Pixels
 from ioa.research.lab.consortium import Consortium
 from ioa.research.lab.controls import reconstruct, released_latents
 from ioa.research.lab.deployment import Deployment, local_settings
-from ioa.research.lab.parts import Parts, join, read_parts, write_parts
+from ioa.research.lab.parts import join, read_part, read_parts, write_parts
 from ioa.research.lab.story import Story
+from ioa.research.papers.one_shot_latents import services
 from ioa.research.papers.one_shot_latents.division import Division, divide
 from ioa.research.papers.one_shot_latents.figure import Samples
 from ioa.research.papers.one_shot_latents.plan import Plan
 from ioa.research.papers.one_shot_latents.replayed import copy_encoders, replay_messages
-from ioa.research.papers.one_shot_latents.services import (
-    answer_unseen,
-    encoder_of_client,
-    encoder_trainings,
-    own_trainings,
-    publish_images,
-)
 from ioa.research.papers.one_shot_latents.tables import (
     tabulate_classification,
     tabulate_controls,
@@ -55,65 +49,62 @@ def run_seed(
     *,
     kept: Path | None = None,
 ) -> SeedResult:
-    """Run one seed in ``directory``.
+    """Run one seed in ``directory``; raises what ``run_experiment`` raises.
 
     Args:
         kept: the directory of the same seed in an earlier run: its encoders are used and its
             messages replayed, instead of new ones.
-
-    Raises:
-        ClientError: the images cannot be used.
-        StreamError: the broker does not start.
-        ProcessFailed: a process failed, or a message was lost.
     """
     started = time.monotonic()
     division = prepare(plan, seed, directory)
-    unseen, subsets = division.parts.unseen, division.subsets
-    deployment = Deployment(directory, _make_settings(plan, seed, directory, division, training))
+    parts, subsets = division.parts, division.subsets
+    settings = _make_settings(plan, seed, directory, division, training)
+    deployment = Deployment(directory, settings)
     consortium = Consortium(directory, deployment, story, plan.clients)
-    trainings = encoder_trainings(plan, seed)
+    trainings = services.encoder_trainings(plan, seed)
     names = [encoder.out for encoder in trainings]
     if kept is None:
         encoders = {encoder.out: consortium.start_training(encoder) for encoder in trainings}
     else:
         copy_encoders(kept, directory, names)
     # Encoders that only a control needs; where the clients use own encoders, these do.
-    extra = own_trainings(plan, seed) if plan.wants_own_encoders and plan.encoder != "own" else []
+    extra = (
+        services.own_trainings(plan, seed)
+        if plan.wants_own_encoders and plan.encoder != "own"
+        else []
+    )
     with deployment:
         own = {encoder.out: consortium.start_training(encoder) for encoder in extra}
         arguments = [str(directory), str(seed), training.model_dump_json(), "--json"]
         controls = deployment.start("controls", arguments, module=f"{__package__}.controls")
         if kept is None:
-            encoder_ids, learned = publish_images(plan, division, seed, consortium, encoders)
+            encoder_ids, learned = services.publish_images(plan, parts, seed, consortium, encoders)
         else:
             encoder_ids, learned = replay_messages(consortium, kept, names)
-        predictions, answered = answer_unseen(plan, division.parts, consortium, encoder_ids)
-        latents, restored = _restore(plan, directory, unseen.images)
+        predictions, answered = services.answer_unseen(plan, parts, consortium, encoder_ids)
+        latents, restored = _restore(plan, directory, parts.unseen.images)
         with story.wait("measuring the controls"):
             for out, process in own.items():
                 deployment.finish(out, process)
             hits = deployment.finish("controls", controls)
-    mean_image = _encoder_images(plan, division.parts).mean(axis=0)
+    encoder_images = join([read_part(directory, encoder.part) for encoder in trainings]).images
+    mean = encoder_images.mean(axis=0)
     tables = {
-        "classification": tabulate_classification(unseen, predictions, subsets),
+        "classification": tabulate_classification(parts.unseen, predictions, subsets),
         "controls": tabulate_controls(hits, subsets),
-        "reconstruction": tabulate_reconstruction(unseen, restored, mean_image, subsets),
+        "reconstruction": tabulate_reconstruction(parts.unseen, restored, mean, subsets),
     }
     _tell(tables, story)
     return SeedResult(
         tables,
         {"seed": seed, "seconds": round(time.monotonic() - started, 1), **learned, **answered},
         division.facts,
-        Samples.draw(unseen, latents, restored, np.random.default_rng(seed)),
+        Samples.draw(parts.unseen, latents, restored, np.random.default_rng(seed)),
     )
 
 
 def prepare(plan: Plan, seed: int, directory: Path) -> Division:
-    """Divide the images, write them, and return the division as it was written: pixels of 8 bits.
-
-    Raises:
-        ClientError: the images cannot be used.
-    """
+    """Divide the images, write them, and return what was written: pixels of 8 bits."""
     division = divide(plan, seed)
     directory.mkdir(parents=True)
     write_parts(directory, division.parts)
@@ -126,12 +117,11 @@ def _make_settings(
 ) -> Settings:
     settings = local_settings(directory)
     images = [len(client) for client in division.parts.clients]
-    learned = images[0] if plan.encoder == "own" else sum(images)
-    settings.server.train_min_new_rows = learned * (plan.augment + 1)
-    settings.server.max_rows = learned * (plan.augment + 1)
-    settings.server.train_interval_seconds = _NEVER
-    settings.server.training = training
-    settings.server.seed = seed
+    rows = (images[0] if plan.encoder == "own" else sum(images)) * (plan.augment + 1)
+    server = settings.server
+    server.train_min_new_rows = server.max_rows = rows
+    server.train_interval_seconds = _NEVER
+    server.training, server.seed = training, seed
     return settings
 
 
@@ -141,18 +131,11 @@ def _restore(plan: Plan, directory: Path, images: Pixels) -> tuple[Pixels, Pixel
     Every client encodes and decodes its share of the images [N, 1, H, W].
     """
     latents, restored = [], []
-    encoders = encoder_of_client(plan)
+    encoders = services.encoder_of_client(plan)
     for out, share in zip(encoders, np.array_split(images, len(encoders)), strict=True):
         latents.append(released_latents(Encoder.load(directory / out), share, plan.dtype))
         restored.append(reconstruct(directory / out, latents[-1]))
     return np.concatenate(latents), np.concatenate(restored)
-
-
-def _encoder_images(plan: Plan, parts: Parts) -> Pixels:
-    """Return the images on which the encoder, or all of them, was trained."""
-    if plan.encoder == "shared":
-        return parts.public.images
-    return join(parts.clients if plan.encoder == "own" else parts.clients[:1]).images
 
 
 def _tell(tables: Figures, story: Story) -> None:

@@ -5,15 +5,8 @@ from collections.abc import Sequence
 
 from client_autoencoder.images.sets import digest
 from ioa.errors import ProcessFailed
-from ioa.research.lab.consortium import (
-    Consortium,
-    EncoderTraining,
-    Process,
-    Report,
-    count_messages,
-)
+from ioa.research.lab.consortium import Consortium, EncoderTraining, Process, Report, count_sent
 from ioa.research.lab.parts import Parts
-from ioa.research.papers.one_shot_latents.division import Division
 from ioa.research.papers.one_shot_latents.plan import Plan
 from ioa.research.reporting.results import Figures
 
@@ -56,25 +49,29 @@ def client_seed(plan: Plan, seed: int, client: int) -> int:
 
 
 def publish_images(
-    plan: Plan, division: Division, seed: int, consortium: Consortium, training: dict[str, Process]
+    plan: Plan, parts: Parts, seed: int, consortium: Consortium, training: dict[str, Process]
 ) -> tuple[list[str], Figures]:
     """Start the server, and let every client publish its images.
 
-    The deployment must be running; ``training`` are the started encoder trainings.
-
-    Returns the encoder ids, and counts and sizes for the result file.
+    The deployment must be running; ``training`` are the started encoder trainings. Returns the
+    encoder ids, and counts and sizes for the result file.
 
     Raises:
         ProcessFailed: a message was not stored.
     """
+
+    def list_options(client: int) -> Sequence[str]:
+        options = ["--dtype", plan.dtype, *_PATIENCE]
+        if plan.augment:
+            own_seed = str(client_seed(plan, seed, client))
+            options += ["--augment", str(plan.augment), "--seed", own_seed]
+        return options
+
     consortium.deployment.start_server()
     encoder_ids = consortium.await_encoders(training)
-    reports = consortium.publish(
-        encoder_of_client(plan),
-        sum(map(len, division.parts.clients)) * (plan.augment + 1),
-        lambda client: _publish_options(plan, client_seed(plan, seed, client)),
-    )
-    record = count_messages(reports, consortium.deployment.count_stored())
+    messages = sum(map(len, parts.clients)) * (plan.augment + 1)
+    reports = consortium.publish(encoder_of_client(plan), messages, list_options)
+    record = count_sent(reports, consortium.deployment.count_stored())
     _check_stored(reports, record)
     (consortium.directory / LEARNED).write_text(json.dumps(record))
     return encoder_ids, record
@@ -85,8 +82,8 @@ def answer_unseen(
 ) -> tuple[list[Report], Figures]:
     """Wait until the server has learned, and ask about every unseen image.
 
-    Returns a prediction per unseen image, as ``ioa client ask --json`` prints them, and counts
-    and names for the result file.
+    Returns the predictions that ``ioa client ask --json`` prints, and counts and names for the
+    result file.
 
     Raises:
         ProcessFailed: there is no classifier in time, or a question was not answered.
@@ -117,13 +114,6 @@ def _make_training(plan: Plan, out: str, part: str, seed: int) -> EncoderTrainin
         weights=_WEIGHTS,
         epochs=plan.encoder_epochs,
     )
-
-
-def _publish_options(plan: Plan, seed: int) -> Sequence[str]:
-    options = ["--dtype", plan.dtype, *_PATIENCE]
-    if plan.augment:
-        options += ["--augment", str(plan.augment), "--seed", str(seed)]
-    return options
 
 
 def _check_stored(reports: list[Report], record: Figures) -> None:

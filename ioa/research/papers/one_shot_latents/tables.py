@@ -23,6 +23,12 @@ from ioa.research.reporting.results import Figures
 Values = NDArray[np.float64]
 Average = Callable[[Positions], dict[str, float]]
 """Takes positions of images and returns their mean scores."""
+_SCORES = {
+    "mse": mse_per_image,
+    "psnr_db": psnr_db_per_image,
+    "ssim": ssim_per_image,
+    "delta_eq9": delta_per_image,
+}
 
 
 def tabulate_reconstruction(
@@ -30,8 +36,7 @@ def tabulate_reconstruction(
 ) -> Figures:
     """Return table I: scores per class and in total, also of two pictures that show nothing.
 
-    Args:
-        mean_image: [1, H, W], of the images that the encoder was trained on.
+    One is black, the other the mean [1, H, W] of the images that the encoder was trained on.
     """
     originals = unseen.images
     guesses = {
@@ -39,7 +44,10 @@ def tabulate_reconstruction(
         "all-black image": np.zeros_like(originals),
         "mean image": np.broadcast_to(mean_image, originals.shape),
     }
-    scores = {name: _score(originals, guess) for name, guess in guesses.items()}
+    scores = {
+        name: {score: measure(originals, guess) for score, measure in _SCORES.items()}
+        for name, guess in guesses.items()
+    }
     floor = scores["mean image"]["mse"]
     return {
         subset: {
@@ -61,10 +69,9 @@ def tabulate_classification(
     """
     by_name = {reply["name"]: reply for reply in predictions}
     replies = [by_name[name] for name in unseen.names]
-    truth = [reply["true_label"] for reply in replies]
-    pairs = list(zip(replies, truth, strict=True))
-    hits = np.array([reply["label"] == label for reply, label in pairs], np.float64)
-    lacking = np.array([1 - reply["probabilities"].get(label, 0.0) for reply, label in pairs])
+    hits = np.array([reply["label"] == reply["true_label"] for reply in replies], np.float64)
+    right = [reply["probabilities"].get(reply["true_label"], 0.0) for reply in replies]
+    lacking = 1 - np.array(right)
 
     def average(chosen: Positions) -> dict[str, float]:
         return {"accuracy": float(hits[chosen].mean()), "l1_error": float(lacking[chosen].mean())}
@@ -80,15 +87,6 @@ def tabulate_controls(hits: Mapping[str, list[int]], subsets: Mapping[str, Posit
     return {
         subset: {name: float(np.array(right)[positions].mean()) for name, right in hits.items()}
         for subset, positions in subsets.items()
-    }
-
-
-def _score(originals: Pixels, guess: Pixels) -> dict[str, Values]:
-    return {
-        "mse": mse_per_image(originals, guess),
-        "psnr_db": psnr_db_per_image(originals, guess),
-        "ssim": ssim_per_image(originals, guess),
-        "delta_eq9": delta_per_image(originals, guess),
     }
 
 

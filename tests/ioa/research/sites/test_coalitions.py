@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from ioa.research.reporting.conditions import read_conditions
-from ioa.research.sites.coalitions import Coalition, Game, change_labels, set_scene, value_coalition
+from ioa.research.sites.coalitions import (
+    Coalition,
+    Game,
+    change_labels,
+    set_scene,
+    value_coalitions,
+)
 from server_classifier.store.datasets.latents import DatasetLatents, write_snapshot
 from tests.ioa.research.made_latents import QUICK, make_latents
 
@@ -51,7 +57,8 @@ def test_nothing_later_is_learned() -> None:
 def value(latents: DatasetLatents, folder: Path, sites: tuple[str, ...]) -> tuple[float, bool]:
     snapshot = folder / f"{len(list(folder.iterdir()))}.latents"
     write_snapshot(latents, snapshot)
-    record = value_coalition(Coalition(GAME, 0, sites), snapshot, read_conditions())
+    snapshots = {(latents.digest, latents.encoder_id): snapshot}
+    (record,) = value_coalitions([Coalition(GAME, 0, sites)], snapshots, read_conditions())
     return record.accuracy, record.trained
 
 
