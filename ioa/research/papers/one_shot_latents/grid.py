@@ -75,11 +75,12 @@ def _encode(plan: Plan, clients: list[ImageBatch], encoder: Encoder) -> DatasetL
     learned = augment_batches([own for own, _ in pairs], plan.augment, rng, lambda: "")
     batches = [*learned, *(validation for _, validation in pairs)]
     images = join(batches)
+    latents = [released_latents(encoder, batch.images, plan.dtype) for batch in batches]
     labels, targets = np.unique([str(label) for label in images.labels], return_inverse=True)
     held_out = sum(len(validation) for _, validation in pairs)
     rows = np.arange(len(images))
     return DatasetLatents(
-        values=np.concatenate([released_latents(encoder, b.images, plan.dtype) for b in batches]),
+        values=np.concatenate(latents),
         targets=targets,
         labels=tuple(labels.tolist()),
         site_of=np.where(rows < len(rows) - held_out, 0, 1),

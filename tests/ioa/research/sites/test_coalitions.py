@@ -43,7 +43,7 @@ def test_a_changed_label_is_another_one_any_other() -> None:
     changed = change_labels(targets, 3, np.random.default_rng(0))
     assert (changed != targets).all()
     assert {*zip(targets.tolist(), changed.tolist(), strict=True)} == {
-        (one, other) for one in range(3) for other in range(3) if one != other
+        (old, new) for old in range(3) for new in range(3) if old != new
     }
 
 

@@ -81,8 +81,8 @@ def test_above_six_sites_orders_are_sampled(tmp_path: Path) -> None:
     assert report.orders == 2 * 7
     (result,) = report.results
     shares = result.shapley.values()
-    assert sum(one.value for one in shares) == pytest.approx(result.everyone - result.nobody)
-    assert all(one.error is not None for one in shares)
+    assert sum(share.value for share in shares) == pytest.approx(result.everyone - result.nobody)
+    assert all(share.error is not None for share in shares)
     page = render_sites(report)
     assert "14 orders" in page
     for site, share in result.shapley.items():
