@@ -22,13 +22,14 @@ import numpy as np
 import torch
 
 from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
+from client_autoencoder.audit.released_latents import released_latents
 from client_autoencoder.encoders.autoencoder import AutoencoderConfig
 from client_autoencoder.encoders.files import write_encoder
 from client_autoencoder.encoders.int8_weights import WeightType
 from client_autoencoder.encoders.runtime import Encoder
 from client_autoencoder.encoders.training import TrainingOptions, train
 from client_autoencoder.images.sets import digest
-from ioa.research.lab.controls import find_hits, released_latents
+from ioa.research.lab.controls import find_hits
 from ioa.research.lab.parts import Parts
 from ioa.research.papers.one_shot_latents.division import divide
 from ioa.research.papers.one_shot_latents.plan import Plan

@@ -144,7 +144,7 @@ def send_through_outbox(path: Path, letters: list[OutgoingRecord], batch: int) -
         relay.connect(1.0)
         for chunk in split(letters, batch):
             relay.put(chunk, ["images/0001.png"] * len(chunk), timeout=1)
-            relay.work(0)
+            relay.poll(0)
         relay.drain(timeout=1)
         if (acknowledged := len(letters) - outbox.counts.waiting) < len(letters):
             raise SystemExit(f"only {acknowledged} of {len(letters)} messages were acknowledged")

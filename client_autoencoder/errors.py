@@ -1,4 +1,4 @@
-"""What can go wrong at the client.
+"""The errors of the client.
 
 * ClientError
   x OutboxError
@@ -12,7 +12,7 @@ class ClientError(Exception):
 
 
 class OutboxError(ClientError):
-    """The file with the messages that are not yet answered cannot be used."""
+    """The outbox file cannot be used."""
 
 
 class OutboxFull(OutboxError):

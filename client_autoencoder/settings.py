@@ -1,4 +1,4 @@
-"""What a client process can be told."""
+"""The settings of a client process."""
 
 from pathlib import Path
 from typing import Literal

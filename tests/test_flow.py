@@ -15,8 +15,8 @@ from client_autoencoder.errors import ClientError
 from client_autoencoder.exchanges.learning import LearningReport, check_labels, publish
 from client_autoencoder.exchanges.messages import MessageMaker
 from client_autoencoder.exchanges.service import ask
+from client_autoencoder.images.arrays import ArraySource
 from client_autoencoder.images.batches import ImageBatch
-from client_autoencoder.images.sources import ArraySource
 from client_autoencoder.privacy.mechanism import GaussianPrivatizer, NoPrivatizer, Privatizer
 from schemas.messages import headers
 from schemas.messages.message import LatentMessage, Reply

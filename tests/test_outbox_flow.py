@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import select
 
 from client_autoencoder.errors import OutboxFull
-from client_autoencoder.exchanges.learning import drain
+from client_autoencoder.exchanges.draining import drain
 from client_autoencoder.images.batches import ImageBatch
 from client_autoencoder.outbox.entries import Limits
-from client_autoencoder.outbox.reading import list_letters
+from client_autoencoder.outbox.reading import list_waiting
 from server_classifier.store.database import reading
 from server_classifier.store.tables import latent
 from stream.broker.embedded import EmbeddedBroker
@@ -86,7 +86,7 @@ def test_everything_leaves_the_outbox_when_it_is_stored(
 def test_few_bytes_under_way_at_a_time_are_enough(
     hospital: Hospital, server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("client_autoencoder.outbox.relay._LARGEST_UNDER_WAY", 1000)
+    monkeypatch.setattr("client_autoencoder.outbox.relay._MAX_BYTES_IN_FLIGHT", 1000)
     report = hospital.publish([draw_images(30), draw_images(20)], timeout=LONG)
     assert (report.sent, report.acknowledged, report.waiting) == (50, 50, 0)
 
@@ -95,7 +95,7 @@ def test_what_waits_is_finished_by_the_next_run(registered: Hospital, tmp_path: 
     first = registered.publish([draw_images(3)], timeout=0.5)
     assert (first.sent, first.acknowledged, first.waiting) == (3, 0, 3)
     assert first.unanswered == ["made[0]", "made[1]", "made[2]"]
-    waiting = [letter["message_id"] for letter in list_letters(registered.file)]
+    waiting = [row["message_id"] for row in list_waiting(registered.file)]
     with serve(registered, tmp_path) as server:
         second = registered.publish([draw_images(2)], timeout=LONG)
         assert (second.sent, second.acknowledged, second.earlier) == (2, 2, 3)
@@ -164,7 +164,7 @@ def test_a_killed_client_loses_and_doubles_nothing(
     seen: set[str] = set()
     for counter, more in (("encoded", 1), ("encoded", 900), ("acknowledged", 400)):
         kill_after(hospital, data, counter, more)
-        seen |= {letter["message_id"] for letter in list_letters(hospital.file)}
+        seen |= {row["message_id"] for row in list_waiting(hospital.file)}
     assert seen, "it was always killed too late"
     result = hospital.run("outbox", "drain", "--json")
     assert result.returncode == 0, result.stderr

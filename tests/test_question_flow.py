@@ -12,7 +12,7 @@ from confluent_kafka import Message as KafkaMessage
 
 from client_autoencoder.errors import OutboxError, OutboxFull
 from client_autoencoder.outbox.entries import Limits
-from client_autoencoder.outbox.reading import list_letters, read_status
+from client_autoencoder.outbox.reading import list_waiting, read_status
 from client_autoencoder.outbox.relay import OutboxRelay
 from server_classifier.answering.inference import NO_MODEL
 from stream.exchange.outgoing_record import OutgoingRecord, make_record
@@ -116,7 +116,7 @@ def test_a_question_without_a_reply_is_asked_again_in_the_same_bytes(
 ) -> None:
     relay.put(make_questions(hospital, 1, seconds=60), ["a"], timeout=1)
     while read_status(hospital.questions).resent == 0:
-        relay.work(0.1)
+        relay.poll(0.1)
     first, second = read_asked(hospital)[:2]
     assert (first.key(), first.value()) == (second.key(), second.value())
     assert first.headers() == second.headers()
@@ -134,7 +134,7 @@ def test_what_the_disk_did_not_take_is_not_sent(hospital: Hospital) -> None:
             relay.put(letters, ["a", "b"], timeout=0.1)
         relay.put(letters[:1], ["a"], timeout=0.1)
         while relay.outbox.counts.delivered == 0:
-            relay.work(0.1)
+            relay.poll(0.1)
     assert [record.key().decode() for record in read_asked(hospital)] == [letters[0].message_id]
 
 
@@ -147,7 +147,7 @@ def test_what_waited_is_not_passed_over_by_what_is_new(hospital: Hospital) -> No
         relay.put(letters[2:], ["c"], timeout=1)
 
         def all_delivered() -> bool:
-            relay.work(0.1)
+            relay.poll(0.1)
             return relay.outbox.counts.delivered == 3
 
         wait_until(all_delivered, "not all are delivered")
@@ -157,7 +157,7 @@ def test_what_waited_is_not_passed_over_by_what_is_new(hospital: Hospital) -> No
 
 def test_a_second_answer_is_dropped(hospital: Hospital, relay: OutboxRelay) -> None:
     labels: list[str] = []
-    relay.note = lambda settled: labels.extend(one.outcome.text for one in settled)
+    relay.on_settled = lambda settled: labels.extend(one.outcome.text for one in settled)
     one, other = make_questions(hospital, 2, seconds=60)
     relay.put([one, other], ["one", "other"], timeout=1)
     reply(hospital, one.message_id, "ring", "bar")
@@ -175,7 +175,7 @@ def test_a_second_answer_is_dropped(hospital: Hospital, relay: OutboxRelay) -> N
 def test_a_killed_client_gets_its_answers_by_draining(hospital: Hospital, tmp_path: Path) -> None:
     write_class_folders(tmp_path / "images", draw_images(6))
     kill_while_asking(hospital, tmp_path / "images")
-    waiting = {letter["name"]: letter["message_id"] for letter in list_letters(hospital.questions)}
+    waiting = {row["name"]: row["message_id"] for row in list_waiting(hospital.questions)}
     assert len(waiting) == 4
     for name, message_id in waiting.items():
         reply(hospital, message_id, Path(name).parent.name)
@@ -223,4 +223,4 @@ def test_what_waits_for_one_cluster_is_not_sent_to_another(hospital: Hospital) -
         relay.outbox.bind("another-cluster")
         relay.put(make_questions(hospital, 1, seconds=60), ["a"], timeout=1)
         with pytest.raises(OutboxError, match="1 messages for Kafka cluster another-cluster"):
-            relay.work(0)
+            relay.poll(0)

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.wire import Wire
+from client_autoencoder.audit.released_latents import released_latents
 from client_autoencoder.encoders.autoencoder import AutoencoderConfig
 from client_autoencoder.encoders.files import write_encoder
 from client_autoencoder.encoders.runtime import Encoder
@@ -25,7 +26,7 @@ from client_autoencoder.images.augmentation import augment_batches
 from client_autoencoder.images.batches import ImageBatch
 from client_autoencoder.images.sets import digest
 from client_autoencoder.privacy.mechanism import NoPrivatizer
-from ioa.research.lab.controls import find_hits, released_latents
+from ioa.research.lab.controls import find_hits
 from ioa.research.lab.parts import Parts, name_clients
 from schemas.messages.message import Acknowledgement, LatentMessage
 from schemas.models.encoder_manifest import TrainingData

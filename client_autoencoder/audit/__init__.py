@@ -1,1 +1,1 @@
-"""Attackers, to measure what latents give away."""
+"""Measures what released latents give away: what an attacker gets, and an attack on it."""

@@ -1,8 +1,8 @@
-"""An attacker who restores images from latents, to show what a latent gives away.
+"""An attacker who restores images from latents, to measure what a latent gives away.
 
-The attacker knows public images and their latents from the same encoder (anybody who has the
-encoder can make them) and trains a decoder of their own on these pairs, from scratch. Their
-success is a lower bound on the leakage: another attacker may do better.
+The attacker has public images and their latents of the same encoder, which anybody who has the
+encoder can make, and trains a new decoder on these pairs. Its success is a lower bound on the
+leakage: another attacker may do better.
 """
 
 from dataclasses import dataclass
@@ -20,19 +20,19 @@ from stream.threads import one_thread
 
 Latents = NDArray[np.float32]
 
-_SMALLEST_SCALE = 1e-6
+_MIN_SCALE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class AttackReport:
-    """How well the attacker restored images, beside ``floor``: the mean public image every time."""
+    """Scores of the attacker's images, and of the mean public image in their place as ``floor``."""
 
     attack: Scores
     floor: Scores
 
 
 class ReconstructionAttack:
-    """A decoder trained on public pairs. Use ``ReconstructionAttack.train``."""
+    """A decoder trained on public images and latents. Use ``ReconstructionAttack.train``."""
 
     def __init__(self, decoder: nn.Module, mean_image: Pixels) -> None:
         self._decoder = decoder
@@ -55,19 +55,19 @@ class ReconstructionAttack:
         decoder = Decoder(AutoencoderConfig(height, width, latents.shape[1]))
         draw_weights(decoder, generator)
         attacker = nn.Sequential(_Standardiser(latents), decoder)
-        # gradients even where the caller has switched them off, else the attack is silently weak
+        # Where the caller has switched gradients off, the attack would be silently weak.
         with one_thread(torch), torch.enable_grad():
             fit(attacker, (latents, images), options or TrainingOptions(), generator)
         return cls(attacker, public_images.mean(axis=0))
 
     def restore(self, latents: Latents) -> Pixels:
-        """Return the images [N, 1, H, W] in 0..1 that latents [N, D] most likely stand for."""
+        """Return the images [N, 1, H, W] in 0..1 that the decoder makes of latents [N, D]."""
         with one_thread(torch):
             restored: Pixels = run(self._decoder, torch.from_numpy(latents)).numpy()
         return restored.clip(0.0, 1.0)
 
     def report(self, originals: Pixels, latents: Latents) -> AttackReport:
-        """Restore images the attacker never saw and score them against the originals."""
+        """Restore images that the attacker never saw, and score them against the originals."""
         guess = np.broadcast_to(self._mean_image, originals.shape)
         return AttackReport(
             attack=score(originals, self.restore(latents), self._mean_image),
@@ -76,7 +76,7 @@ class ReconstructionAttack:
 
 
 class _Standardiser(nn.Module):
-    """Latents [N, D] with the mean taken off and the spread of each number made 1."""
+    """Standardises latents [N, D]: each number gets mean 0 and standard deviation 1."""
 
     mean: torch.Tensor
     scale: torch.Tensor
@@ -84,7 +84,7 @@ class _Standardiser(nn.Module):
     def __init__(self, latents: torch.Tensor) -> None:
         super().__init__()
         self.register_buffer("mean", latents.mean(dim=0))
-        self.register_buffer("scale", latents.std(dim=0).clamp_min(_SMALLEST_SCALE))
+        self.register_buffer("scale", latents.std(dim=0).clamp_min(_MIN_SCALE))
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
         return (latents - self.mean) / self.scale

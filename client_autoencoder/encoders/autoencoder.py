@@ -1,8 +1,8 @@
-"""The convolutional autoencoder of the third seed (section III-A and figure 2), in PyTorch.
+"""The convolutional autoencoder of Salehinejad et al. (section III-A and figure 2), in PyTorch.
 
-Convolution, max-pooling and a perceptron with one hidden layer make the latent; the decoder is the
-reverse. The decoder's output is linear: a sigmoid before the squared loss trains far slower, so
-pixels are clamped to 0..1 only when a reconstruction is shown.
+Convolution, max-pooling and a perceptron with one hidden layer make the latent; the decoder does
+the reverse. Its output is linear: a sigmoid before the squared loss trains far slower. So pixels
+are clamped to 0..1 only when a reconstruction is used.
 """
 
 import math
@@ -20,7 +20,7 @@ class AutoencoderConfig:
     """Sizes of the layers. Image sides are in pixels and may be odd.
 
     Raises:
-        ClientError: the kernel is even, or an image side is smaller than the pooling.
+        ClientError: the kernel is even, an image side is smaller than the pooling, or a size is 0.
     """
 
     height: int
@@ -73,7 +73,7 @@ class Decoder(nn.Module):
         self.pooled = config.pooled
         self.hidden = nn.Linear(config.latent_dim, config.hidden)
         self.maps = nn.Linear(config.hidden, math.prod(config.pooled))
-        # rows out = pool * rows in + rest, so an odd image side comes back in full
+        # rows out = pool * rows in + remainder, so that an odd image side is restored in full
         self.transposed = nn.ConvTranspose2d(
             config.maps,
             1,
@@ -106,7 +106,7 @@ class Autoencoder(nn.Module):
 
 
 def draw_weights(model: nn.Module, generator: torch.Generator) -> None:
-    """Draw PyTorch's default uniform weights, but from a generator of the caller's."""
+    """Draw PyTorch's default uniform weights from the caller's generator; biases become 0."""
     for weights in model.parameters():
         if weights.dim() > 1:
             nn.init.kaiming_uniform_(weights, a=math.sqrt(5), generator=generator)

@@ -1,14 +1,11 @@
 """A trained autoencoder as files: manifest, safetensors, ONNX, and a report of the training.
 
 A client needs ``manifest.json`` and ``encoder.onnx``; ``encoder.safetensors`` is for PyTorch.
-``decoder.safetensors`` restores images from latents: it stays where it was trained, is not named
-by the manifest and is never published.
+``decoder.safetensors`` restores images from latents: it stays where it was trained. The manifest
+does not name it, and it is never published.
 """
 
 import json
-import os
-import shutil
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -27,6 +24,7 @@ from schemas.models.encoder_manifest import (
     QuantiserRange,
     TrainingData,
 )
+from stream.artefacts.atomic_file import replace_atomically
 from stream.artefacts.encoder_files import MANIFEST, ONNX, read_encoder, sha256_of
 
 ARCHITECTURE = "conv-autoencoder"
@@ -38,43 +36,38 @@ _QUANTILES = (0.001, 0.999)
 
 
 def write_encoder(directory: Path, trained: TrainedAutoencoder, data: TrainingData) -> str:
-    """Write all files into a new directory, at once or not at all; return the encoder id.
+    """Write all files into a new directory, all or none; return the encoder id.
 
     Raises:
         ClientError: the directory holds files already, or cannot be written.
     """
     check_new_directory(directory)
     try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}-"))
-        try:
+        with replace_atomically(directory) as draft:
+            draft.mkdir()
+            draft.chmod(0o755)  # others may read it, whatever the umask
             manifest = _write_files(draft, trained, data)
-            draft.chmod(0o755)  # mkdtemp makes it private
-            os.replace(draft, directory)
-        except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
-            raise
     except OSError as error:
         raise ClientError(f"{directory} cannot be written: {error.strerror or error}") from error
     return manifest.encoder_id
 
 
 def check_new_directory(directory: Path) -> None:
-    """Check that an encoder may be written here: nothing or an empty directory.
+    """Check that an encoder may be written here, into a missing or an empty directory.
 
     Raises:
-        ClientError: the directory holds files already, or is none.
+        ClientError: the directory holds files already, or is a file.
     """
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise ClientError(f"{directory} is not empty; name a new directory for the encoder")
 
 
 def load_autoencoder(directory: Path) -> Autoencoder:
-    """Load encoder and decoder back into PyTorch, the encoder checked by its manifest.
+    """Load encoder and decoder into PyTorch; the encoder is checked against its manifest.
 
     Raises:
-        ArtefactError: a file the manifest names is missing or another.
-        ClientError: the weights are not of this architecture, or the decoder is not there.
+        ArtefactError: a file that the manifest names is missing or differs.
+        ClientError: the weights are not of this architecture, or the decoder is missing.
     """
     manifest = read_encoder(directory).manifest
     model = Autoencoder(config_of(manifest), torch.Generator())
@@ -92,7 +85,7 @@ def load_autoencoder(directory: Path) -> Autoencoder:
 
 
 def config_of(manifest: EncoderManifest) -> AutoencoderConfig:
-    """Return the layer sizes a manifest names.
+    """Return the layer sizes that a manifest names.
 
     Raises:
         ClientError: the manifest names another architecture.
@@ -114,15 +107,17 @@ def config_of(manifest: EncoderManifest) -> AutoencoderConfig:
 def _write_files(
     directory: Path, trained: TrainedAutoencoder, data: TrainingData
 ) -> EncoderManifest:
-    model = trained.model
+    model, config = trained.model, trained.model.config
     save_file(model.encoder.state_dict(), directory / ENCODER_WEIGHTS)
     save_file(model.decoder.state_dict(), directory / DECODER_WEIGHTS)
-    (directory / ONNX).write_bytes(build_onnx(model.encoder, model.config, trained.weights))
+    (directory / ONNX).write_bytes(build_onnx(model.encoder, config, trained.weights))
     (directory / REPORT).write_text(json.dumps(_report(trained), indent=2) + "\n")
     manifest = EncoderManifest(
-        architecture=_architecture(model.config),
-        preprocessing=Preprocessing(1, model.config.height, model.config.width),
-        latent_dim=model.config.latent_dim,
+        architecture=Architecture(
+            ARCHITECTURE, config.maps, config.kernel, config.pool, config.hidden
+        ),
+        preprocessing=Preprocessing(1, config.height, config.width),
+        latent_dim=config.latent_dim,
         quantiser=_quantiser_range(trained),
         training_data=data,
         files={name: sha256_of(directory / name) for name in (ONNX, ENCODER_WEIGHTS)},
@@ -131,12 +126,8 @@ def _write_files(
     return manifest
 
 
-def _architecture(config: AutoencoderConfig) -> Architecture:
-    return Architecture(ARCHITECTURE, config.maps, config.kernel, config.pool, config.hidden)
-
-
 def _quantiser_range(trained: TrainedAutoencoder) -> QuantiserRange:
-    """Take the 0.1 and 99.9 % quantiles of all training latents, so that no outlier sets it."""
+    """Return the 0.1 and 99.9 % quantiles of all training latents; outliers do not widen it."""
     low, high = np.quantile(trained.latents.astype(np.float64), _QUANTILES)
     if not low < high:
         raise ClientError("all images give the same latent; train on images that differ")

@@ -1,6 +1,6 @@
-"""How well images were restored: mse, psnr, ssim and skill, beside the mean image as the floor.
+"""Scores of reconstructions: mse, psnr, ssim, and skill over the mean image.
 
-All functions take images [N, 1, H, W] with pixels in 0..1. Small images (8x8) work.
+All functions take images [N, 1, H, W] with pixels in 0..1, also small ones (8x8).
 """
 
 from dataclasses import dataclass
@@ -9,10 +9,11 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.float32]
+from client_autoencoder.images.batches import Pixels
+
 Values = NDArray[np.float64]
 
-_LEAST_MSE = 1e-10  # an exact copy scores 100 dB instead of infinity
+_MIN_MSE = 1e-10  # an exact copy scores 100 dB instead of infinity
 _SSIM_WINDOW = 7
 _SSIM_C1 = 0.01**2
 _SSIM_C2 = 0.03**2
@@ -23,10 +24,10 @@ class Scores:
     """Mean scores of a set of restored images.
 
     Attributes:
-        mse: mean over pixels of the squared error; lower is better.
-        psnr_db: -10 log10(mse) per image, averaged, in decibel.
+        mse: mean over pixels of the squared error, the primary metric; lower is better.
+        psnr_db: -10 log10(mse) per image, averaged, in decibel; 100 for an exact copy.
         ssim: structural similarity, 1 for a copy.
-        skill: 1 - mse / mse of the mean training image; 0 is as good as a constant picture.
+        skill: 1 - mse / mse of the mean training image: 0 for a constant image, 1 for a copy.
     """
 
     mse: float
@@ -36,30 +37,27 @@ class Scores:
 
 
 def score(originals: Pixels, restored: Pixels, mean_image: Pixels) -> Scores:
-    """Score restored images, clamped to 0..1; ``mean_image`` [1, H, W] is that of the training."""
+    """Score restored images, clamped to 0..1; ``mean_image`` [1, H, W] is of training images."""
     restored = np.clip(restored, 0.0, 1.0)
+    guess = np.broadcast_to(mean_image, originals.shape)
+    mse = float(mse_per_image(originals, restored).mean())
     return Scores(
-        mse=mse(originals, restored),
-        psnr_db=psnr_db(originals, restored),
-        ssim=ssim(originals, restored),
-        skill=skill(originals, restored, mean_image),
+        mse=mse,
+        psnr_db=float(psnr_db_per_image(originals, restored).mean()),
+        ssim=float(ssim_per_image(originals, restored).mean()),
+        skill=compute_skill(mse, float(mse_per_image(originals, guess).mean())),
     )
 
 
-def mse(originals: Pixels, restored: Pixels) -> float:
-    """Mean over all pixels of (I - I~)^2, the primary metric (equation 4 per pixel)."""
-    return float(mse_per_image(originals, restored).mean())
-
-
 def mse_per_image(originals: Pixels, restored: Pixels) -> Values:
-    """Return the mean squared error of each image, [N]."""
+    """Return the mean squared error of each image, [N] (equation 4 per pixel)."""
     difference = originals.astype(np.float64) - restored
     per_image: Values = (difference**2).mean(axis=(1, 2, 3))
     return per_image
 
 
 def delta_per_image(originals: Pixels, restored: Pixels) -> Values:
-    """Return the third seed's equation 9 as it is printed, [N]: ||I - I~||_2 / (U V).
+    """Return equation 9 of Salehinejad et al. as it is printed, [N]: ||I - I~||_2 / (U V).
 
     It shrinks as images grow: an all-black image of MNIST has 0.012, so that "1 - delta" is 98.8 %.
     """
@@ -68,39 +66,23 @@ def delta_per_image(originals: Pixels, restored: Pixels) -> Values:
     return delta
 
 
-def psnr_db(originals: Pixels, restored: Pixels) -> float:
-    """-10 log10(mse) of each image, averaged over images; 100 dB for an exact copy."""
-    return float(psnr_db_per_image(originals, restored).mean())
-
-
 def psnr_db_per_image(originals: Pixels, restored: Pixels) -> Values:
-    """Return -10 log10(mse) of each image, [N]."""
-    errors = np.maximum(mse_per_image(originals, restored), _LEAST_MSE)
+    """Return -10 log10(mse) of each image, [N]; 100 dB for an exact copy."""
+    errors = np.maximum(mse_per_image(originals, restored), _MIN_MSE)
     decibel: Values = -10.0 * np.log10(errors)
     return decibel
 
 
-def skill(originals: Pixels, restored: Pixels, mean_image: Pixels) -> float:
-    """1 - mse / mse(mean training image): 0 for a constant picture, 1 for a copy."""
-    floor = mse(originals, np.broadcast_to(mean_image, originals.shape))
-    return compute_skill(mse(originals, restored), floor)
-
-
 def compute_skill(error: float, floor: float) -> float:
     """Return 1 - ``error`` / ``floor``, both mean squared errors."""
-    return 1.0 - error / max(floor, _LEAST_MSE)
-
-
-def ssim(originals: Pixels, restored: Pixels) -> float:
-    """Mean structural similarity over all images; see ``ssim_per_image``."""
-    return float(ssim_per_image(originals, restored).mean())
+    return 1.0 - error / max(floor, _MIN_MSE)
 
 
 def ssim_per_image(originals: Pixels, restored: Pixels) -> Values:
     """Return the structural similarity (Wang et al. 2004) of each image, [N].
 
     A uniform 7x7 window and the sample covariance, averaged over the windows that lie inside the
-    image, as in scikit-image. A side below 7 pixels takes the largest odd window that fits.
+    image, as in scikit-image. For a side below 7 pixels it is the largest odd window that fits.
     """
     window = _window(originals.shape[2]), _window(originals.shape[3])
     x, y = originals.astype(np.float64), restored.astype(np.float64)

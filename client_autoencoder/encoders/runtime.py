@@ -11,11 +11,11 @@ from schemas.models.encoder_manifest import EncoderManifest
 from schemas.quantiser import quantise
 from stream.artefacts.encoder_files import EncoderFiles, read_encoder
 
-BATCH = 64  # larger batches encode no faster and take more memory
+BATCH = 64  # larger batches are no faster and take more memory
 
 
 class Encoder:
-    """A checked encoder, ready to encode. Use ``Encoder.load``.
+    """A checked encoder that is ready to encode. Use ``Encoder.load``.
 
     Attributes:
         encoder_id: the sha256 that every message made with this encoder carries.
@@ -28,10 +28,10 @@ class Encoder:
 
     @classmethod
     def load(cls, directory: Path, threads: int = 1) -> "Encoder":
-        """Check the sums of an encoder directory, then load it on ``threads`` threads.
+        """Check the files of an encoder directory, then load the encoder on ``threads`` threads.
 
         Raises:
-            ArtefactError: a file is missing or not the one its manifest names.
+            ArtefactError: a file is missing, or is not the one that the manifest names.
             ClientError: ONNX Runtime cannot load the encoder.
         """
         return cls(read_encoder(directory), threads)
@@ -70,7 +70,7 @@ def _open_session(onnx: Path, threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # spinning threads would take the processor from the producer beside them
+    # Spinning threads would take processor time from the Kafka producer in the same process.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return ort.InferenceSession(str(onnx), options, providers=["CPUExecutionProvider"])

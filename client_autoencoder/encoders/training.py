@@ -1,6 +1,6 @@
-"""Training of an autoencoder: equation 4 by Adam with one learning-rate cycle, on one thread.
+"""Trains an autoencoder: Adam on equation 4 with one learning-rate cycle, on one thread.
 
-With the same images, generator seed, torch version and machine type the weights are the same bits.
+The same images, generator seed, torch version and machine type give the same weights, bit by bit.
 """
 
 import math
@@ -22,12 +22,12 @@ from client_autoencoder.errors import ClientError
 from client_autoencoder.images.batches import Pixels
 from stream.threads import one_thread
 
-_FEWEST_EPOCHS, _MOST_EPOCHS = 5, 200
-_USEFUL_STEPS = 1500  # about 10 passes over 5,000 images; small sets are passed more often
+_MIN_EPOCHS, _MAX_EPOCHS = 5, 200
+_USEFUL_STEPS = 1500  # about 10 epochs of 5,000 images; small sets take more epochs
 _BATCH_WITHOUT_GRADIENT = 256
 
 OnEpoch = Callable[[int, int, float], None]
-"""Called after each epoch with how many are done, how many there will be, and the mean loss."""
+"""Called after each epoch with the number of epochs done, their total, and the mean loss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +35,15 @@ class TrainingOptions:
     """How an autoencoder is trained.
 
     Attributes:
-        epochs: passes over the images; None for as many as about 1,500 steps take.
+        epochs: passes over the images; None for as many as make about 1,500 steps.
         batch_size: images per step.
         learning_rate: the peak of the cycle.
         held_out: share of the images that are only scored.
-        enough_skill: a training that ends below it on the held-out images probably got stuck, and
-            is begun again with other weights.
-        attempts: how often at most; the best is kept.
-        weights: how the encoder's are stored; as int8 they are rounded before the held-out images
-            are scored and any latent is made.
+        enough_skill: a training that ends below this skill on the held-out images probably got
+            stuck, and is repeated with other initial weights.
+        attempts: most trainings; the best is kept.
+        weights: how the encoder's weights are stored. For int8 they are rounded before the held-out
+            images are scored and any latent is made.
     """
 
     epochs: int | None = None
@@ -55,18 +55,18 @@ class TrainingOptions:
     weights: WeightType = "int8"
 
     def epochs_for(self, images: int) -> int:
-        """Return how often a training set of ``images`` is passed."""
+        """Return the number of epochs for a training set of ``images``."""
         if self.epochs is not None:
             return self.epochs
-        wanted = math.ceil(_USEFUL_STEPS * self.batch_size / images)
-        return min(max(wanted, _FEWEST_EPOCHS), _MOST_EPOCHS)
+        useful = math.ceil(_USEFUL_STEPS * self.batch_size / images)
+        return min(max(useful, _MIN_EPOCHS), _MAX_EPOCHS)
 
 
 @dataclass(frozen=True, slots=True)
 class TrainedAutoencoder:
     """A model, what it was trained on, and how well it restores held-out images.
 
-    ``latents`` [N, D] are those of the training images, ``weights`` how the encoder's are stored.
+    ``latents`` [N, D] are of the training images; ``weights`` says how the encoder's are stored.
     """
 
     model: Autoencoder
@@ -87,11 +87,11 @@ def train(
     generator: torch.Generator,
     on_epoch: OnEpoch | None = None,
 ) -> TrainedAutoencoder:
-    """Train on images [N, 1, H, W] in 0..1 and score the held-out share of them.
+    """Train on images [N, 1, H, W] in 0..1, and score the share that is held out.
 
     Args:
         generator: draws the weights, the held-out images and the order of the batches.
-        on_epoch: progress.
+        on_epoch: receives the progress; optional.
 
     Raises:
         ClientError: there are too few images.
@@ -159,7 +159,7 @@ def fit(
 
 @torch.no_grad()
 def run(model: torch.nn.Module, inputs: Tensor) -> Tensor:
-    """Return ``model(inputs)`` of any number of inputs, in batches, without gradients."""
+    """Return ``model(inputs)`` for any number of inputs, in batches, without gradients."""
     return torch.cat([model(batch) for batch in torch.split(inputs, _BATCH_WITHOUT_GRADIENT)])
 
 

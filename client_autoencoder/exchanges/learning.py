@@ -1,7 +1,6 @@
-"""Labelled images to the server: encoded, put on the disk, sent, and waited for.
+"""Sends labelled images to be learned from: encode, put on the disk, send, wait for the answers.
 
-Messages of former runs that wait in the outbox go first; a broker that is away stops nobody from
-encoding.
+Messages that a previous run left in the outbox go first. Encoding goes on while the broker is away.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,9 +8,8 @@ from dataclasses import dataclass, field
 
 from client_autoencoder.errors import ClientError, OutboxFull
 from client_autoencoder.exchanges.messages import MessageMaker, Progress
-from client_autoencoder.exchanges.service import Prediction, read_prediction
 from client_autoencoder.images.batches import ImageBatch, ImageSource, Skipped
-from client_autoencoder.outbox.entries import Kind, Settled
+from client_autoencoder.outbox.entries import Settled
 from client_autoencoder.outbox.relay import OutboxRelay
 from schemas.errors import SchemaError
 from schemas.messages.validation import check_label
@@ -23,12 +21,12 @@ class LearningReport:
     """What became of learning messages: sent = acknowledged + refused_messages + unanswered.
 
     Attributes:
-        images: how many images the messages are of; augmented copies count as one with theirs.
+        images: how many images the messages are of; an image and its copies count once.
         sent: messages put into the outbox, whether or not a broker was there.
-        refused: maps an image's name to the reason, once for all its copies.
+        refused: maps the name of an image to the reason, once for all its copies.
         unanswered: the image's name, for each message; they wait in the outbox.
-        earlier: messages of former runs that were answered in this one.
-        waiting: messages in the outbox at the end, former runs included.
+        earlier: messages of previous runs that were answered in this one.
+        waiting: messages in the outbox at the end, those of previous runs included.
     """
 
     images: int = 0
@@ -41,36 +39,6 @@ class LearningReport:
     unanswered: list[str] = field(default_factory=list)
     earlier: int = 0
     waiting: int = 0
-
-
-@dataclass
-class DrainReport:
-    """What became of messages that waited.
-
-    Attributes:
-        ended: how many were acknowledged, refused, answered or expired.
-        refused: maps an image's name to the reason.
-        predictions: what was answered to questions.
-        expired: the images of questions that nobody answered in time.
-        waiting: messages that are still in the outbox.
-    """
-
-    ended: dict[Kind, int] = field(default_factory=dict)
-    refused: dict[str, str] = field(default_factory=dict)
-    predictions: list[Prediction] = field(default_factory=list)
-    expired: list[str] = field(default_factory=list)
-    waiting: int = 0
-
-    def note(self, one: Settled) -> None:
-        """Add a message that has left the outbox."""
-        kind = one.outcome.kind
-        self.ended[kind] = self.ended.get(kind, 0) + 1
-        if kind == "refused":
-            self.refused[one.name] = one.outcome.reason
-        elif kind == "answered":
-            self.predictions.append(read_prediction(one))
-        elif kind == "expired":
-            self.expired.append(one.name)
 
 
 def check_labels(source: ImageSource, order: Iterable[int]) -> None:
@@ -101,12 +69,12 @@ def publish(
     timeout: float,
     on_progress: Progress,
 ) -> LearningReport:
-    """Send labelled images to be learned from and wait until the server has stored them.
+    """Send labelled images to be learned from, and wait until the server has stored them.
 
-    The same images sent again are other messages, which the server stores again.
+    The same images published again are new messages, which the server stores again.
 
     Args:
-        skipped: what could not be read; grows with the batches, and is kept for the status.
+        skipped: images that could not be read; grows with the batches, and is noted in the outbox.
         timeout: seconds without any delivery or answer after which waiting ends.
 
     Raises:
@@ -118,100 +86,72 @@ def publish(
     run = _Run(maker, relay, skipped, timeout, on_progress)
     for batch in batches:
         run.put(batch)
-        relay.work_on_full_disk(0)
-        run.show()
+        relay.poll_despite_full_disk(0)
+        run.show_progress()
     return run.finish()
 
 
-def drain(
-    relay: OutboxRelay, *, timeout: float, on_progress: Progress, report: DrainReport | None = None
-) -> DrainReport:
-    """Send what waits in the outbox, and wait until it is answered; see ``publish``.
-
-    Args:
-        report: of another outbox, to be continued.
-    """
-    report = report or DrainReport()
-    outbox = relay.outbox
-    waited = outbox.counts.waiting
-
-    def note(settled: list[Settled]) -> None:
-        for one in settled:
-            report.note(one)
-        on_progress(waited, waited - outbox.counts.waiting)
-
-    relay.note = note
-    relay.drain(timeout=timeout)
-    report.waiting += outbox.counts.waiting
-    return report
-
-
+@dataclass
 class _Run:
-    """One run of ``publish``; it tells its own messages from those of former runs."""
+    """One run of ``publish``, which separates its own messages from those of previous runs."""
 
-    def __init__(
-        self,
-        maker: MessageMaker,
-        relay: OutboxRelay,
-        skipped: Sequence[Skipped],
-        timeout: float,
-        on_progress: Progress,
-    ) -> None:
-        self.report = LearningReport()
-        self._maker = maker
-        self._relay = relay
-        self._skipped = skipped
-        self._remarked = 0
-        self._timeout = timeout
-        self._on_progress = on_progress
-        self._former = relay.outbox.counts.waiting
-        self._last_of_former = relay.outbox.last_number
-        relay.note = self._note
+    maker: MessageMaker
+    relay: OutboxRelay
+    skipped: Sequence[Skipped]
+    timeout: float
+    on_progress: Progress
+    report: LearningReport = field(default_factory=LearningReport)
+
+    def __post_init__(self) -> None:
+        self._outbox = self.relay.outbox
+        self._earlier = self._outbox.counts.waiting
+        self._last_earlier_number = self._outbox.last_number
+        self._skipped_noted = 0
+        self.relay.on_settled = self._add_settled
 
     def put(self, batch: ImageBatch) -> None:
         """Encode a batch and put its messages on the disk."""
-        letters = []
-        for message in self._maker.make(batch, "learning"):
-            letters.append(make_record(message, self._maker.form, self._relay.reply_client.topics))
+        records = []
+        for message in self.maker.make(batch, "learning"):
+            records.append(make_record(message, self.maker.form, self.relay.reply_client.topics))
             self.report.value_bytes += len(message.value.data)
-            self.report.message_bytes += len(letters[-1].value)
+            self.report.message_bytes += len(records[-1].value)
         try:
-            self._relay.put(letters, batch.names, timeout=self._timeout)
+            self.relay.put(records, batch.names, timeout=self.timeout)
         except OutboxFull as error:
             raise OutboxFull(
                 f"{error}. Of this run it took {self.report.sent} messages; that of "
                 f"{batch.names[0]} is the first that it did not take"
             ) from error
         self.report.images += batch.distinct
-        self.report.sent += len(letters)
-        self._remark_skipped()
+        self.report.sent += len(records)
+        self._note_skipped()
 
     def finish(self) -> LearningReport:
-        """Wait for the answers and return what became of all."""
-        self._remark_skipped()
-        self._relay.drain(timeout=self._timeout)
-        outbox = self._relay.outbox
-        self.report.unanswered = outbox.list_names(self._last_of_former)
-        self.report.waiting = outbox.counts.waiting
+        """Wait for the answers and return what became of all messages."""
+        self._note_skipped()
+        self.relay.drain(timeout=self.timeout)
+        self.report.unanswered = self._outbox.list_names(self._last_earlier_number)
+        self.report.waiting = self._outbox.counts.waiting
         return self.report
 
-    def show(self) -> None:
-        """Tell the progress, former runs included."""
-        total = self._former + self.report.sent
-        self._on_progress(total, total - self._relay.outbox.counts.waiting)
+    def show_progress(self) -> None:
+        """Report the progress, messages of previous runs included."""
+        total = self._earlier + self.report.sent
+        self.on_progress(total, total - self._outbox.counts.waiting)
 
-    def _note(self, settled: list[Settled]) -> None:
-        for one in settled:
-            if one.number <= self._last_of_former:
+    def _add_settled(self, settled: list[Settled]) -> None:
+        for record in settled:
+            if record.number <= self._last_earlier_number:
                 self.report.earlier += 1
-            elif one.outcome.kind == "refused":
+            elif record.outcome.kind == "refused":
                 self.report.refused_messages += 1
-                self.report.refused[one.name] = one.outcome.reason
+                self.report.refused[record.name] = record.outcome.reason
             else:
                 self.report.acknowledged += 1
-        self.show()
+        self.show_progress()
 
-    def _remark_skipped(self) -> None:
-        new = self._skipped[self._remarked :]
-        self._relay.outbox.remark_skipped((one.name, one.reason) for one in new)
-        self._remarked += len(new)
+    def _note_skipped(self) -> None:
+        new = self.skipped[self._skipped_noted :]
+        self._outbox.note_skipped((image.name, image.reason) for image in new)
+        self._skipped_noted += len(new)

@@ -1,7 +1,7 @@
-"""Images to messages: encode and privatize.
+"""Makes messages of images: encode, privatize, quantise.
 
-The way of one batch: images [N, 1, H, W] -> encoder -> latents [N, D] -> privatizer -> vectors ->
-messages. ``publishing`` sends those to be learned from, ``asking`` those to be answered.
+images [N, 1, H, W] -> encoder -> latents [N, D] -> privatizer -> vectors -> messages, which
+``learning`` and ``service`` send.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +29,7 @@ class MessageMaker:
         form: content type, JSON or Avro.
         now: the client's clock, UTC.
         random: returns that many random bytes, for message ids.
-        dtype: what latents travel as that are not noised; noised ones are always float32.
+        dtype: of latents without noise; latents with noise always travel as float32.
     """
 
     client_id: str
@@ -41,16 +41,16 @@ class MessageMaker:
     dtype: Literal["int8", "float32"] = "int8"
 
     def make(self, batch: ImageBatch, mode: Mode) -> Iterator[LatentMessage]:
-        """Yield one message per image of the batch, all of one moment; see ``check_labels``, too.
+        """Yield one message per image of the batch, all with the same timestamp.
 
         Raises:
-            ClientError: noise would cover one release of an image, and there are copies of it.
+            ClientError: the batch holds copies of an image, and the noise covers one release only.
         """
         self._refuse_noised_copies(batch)
         values = self._to_wire(self.encoder.encode(batch.images))
         image_ids: Sequence[str | None] = batch.image_ids or [None] * len(batch)
-        moment, privacy, aggregate = self.now(), self.privatizer.privacy, Aggregate()
-        milliseconds, timestamp = int(moment.timestamp() * 1000), moment.replace(microsecond=0)
+        now, privacy, aggregate = self.now(), self.privatizer.privacy, Aggregate()
+        milliseconds, timestamp = int(now.timestamp() * 1000), now.replace(microsecond=0)
         vectors = Vector.from_rows(values)
         for vector, label, image_id in zip(vectors, batch.labels, image_ids, strict=True):
             yield LatentMessage(
@@ -67,7 +67,7 @@ class MessageMaker:
             )
 
     def _to_wire(self, latents: NDArray[np.float32]) -> NDArray[np.float32] | NDArray[np.int8]:
-        """Privatize, then quantise what is still within the encoder's range."""
+        """Privatize, then quantise, unless noise may have left the encoder's range."""
         released = self.privatizer.privatize(latents)
         if self._adds_noise or self.dtype == "float32":
             return released
@@ -87,4 +87,4 @@ class MessageMaker:
 
 
 Progress = Callable[[int, int], None]
-"""Called with how many messages were sent and answered so far."""
+"""Called with the numbers of messages that were sent and answered so far."""

@@ -1,7 +1,8 @@
-"""Images to answers: encoded, put into an outbox, sent, and waited for until their deadline.
+"""Asks the server what images show: encode, put into an outbox, send, wait until a deadline.
 
 Questions have an outbox of their own, so that a client may ask while another of its processes
-publishes. Those that a killed process left go on while they have time; their answers are told, too.
+publishes. Questions that a killed process left are still asked until their deadline, and their
+answers are reported, too.
 """
 
 from collections.abc import Iterable
@@ -12,23 +13,23 @@ from client_autoencoder.errors import ClientError
 from client_autoencoder.exchanges.messages import MessageMaker, Progress
 from client_autoencoder.images.batches import ImageBatch
 from client_autoencoder.outbox.entries import Settled
-from client_autoencoder.outbox.relay import LOOK_SECONDS, OutboxRelay
+from client_autoencoder.outbox.relay import POLL_SECONDS, OutboxRelay
 from client_autoencoder.privacy.mechanism import Privatizer
 from schemas.messages.message import LatentMessage
 from schemas.messages.validation import LEAST_QUERY_EPSILON
 from stream.exchange.outgoing_record import make_record
 
-_EXPIRY_SECONDS = 2.0  # a relay looks for what has expired once a second
+_EXPIRY_SECONDS = 2.0  # a relay expires questions once a second
 
 Question = tuple[LatentMessage, str, str | None]
-"""A message, and its image's name and true label."""
+"""A message, and the name and true label of its image."""
 
 
 @dataclass
 class Prediction:
-    """The reply about one image; label and ``probabilities`` are empty where ``error`` says why.
+    """The reply about one image; ``label`` and ``probabilities`` are empty where ``error`` is set.
 
-    ``seconds`` and ``true_label`` are known of the questions of this run only.
+    ``seconds`` and ``true_label`` are known for the questions of this run only.
     """
 
     name: str
@@ -43,14 +44,14 @@ class Prediction:
 
 @dataclass
 class ServiceReport:
-    """What became of questions, in the order in which it did: sent = predictions + expired.
+    """What became of questions, in the order of the answers: sent = predictions + expired.
 
     Attributes:
         expired: the images about which no reply came in time.
-        earlier: what was answered to questions of former runs.
-        earlier_expired: their images about which no reply came in time.
-        waiting: questions still in the outbox, which a former run gave more time.
-        stopped: asking ended before the images did, since nobody answered.
+        earlier: the answers to questions of previous runs.
+        earlier_expired: the images of previous runs about which no reply came in time.
+        waiting: questions of previous runs that still wait, since their deadline is later.
+        stopped: whether asking ended before the images did, because nobody answered.
     """
 
     sent: int = 0
@@ -80,7 +81,7 @@ def ask(
 
     Args:
         timeout: seconds until a question expires.
-        in_flight: questions that may be without a reply at a time.
+        in_flight: most questions that may be without a reply at a time.
 
     Raises:
         ClientError: the noise would make every answer useless.
@@ -97,18 +98,18 @@ def ask(
 
 
 def read_prediction(
-    settled: Settled, true_label: str | None = None, seconds: float | None = None
+    record: Settled, true_label: str | None = None, seconds: float | None = None
 ) -> Prediction:
-    """Return what was answered to a question."""
-    outcome = settled.outcome
+    """Return the answer to a question."""
+    outcome = record.outcome
     reply = outcome.reply
-    if reply is None:  # only a server of another make answers a question so
+    if reply is None:  # our server never answers a question without a reply, another may
         return Prediction(
-            settled.name, true_label, "", None, {}, None, outcome.reason or outcome.kind, seconds
+            record.name, true_label, "", None, {}, None, outcome.reason or outcome.kind, seconds
         )
     probabilities = reply.probabilities or {}
     return Prediction(
-        name=settled.name,
+        name=record.name,
         true_label=true_label,
         label=reply.label,
         probability=probabilities.get(reply.label),
@@ -119,90 +120,85 @@ def read_prediction(
     )
 
 
+@dataclass
 class _Run:
-    """One run of ``ask``; it tells its own questions from those of former runs."""
+    """One run of ``ask``, which separates its own questions from those of previous runs."""
 
-    def __init__(
-        self,
-        maker: MessageMaker,
-        relay: OutboxRelay,
-        timeout: float,
-        in_flight: int,
-        on_progress: Progress,
-    ) -> None:
-        self.report = ServiceReport()
-        self._maker = maker
-        self._relay = relay
-        self._timeout = timeout
-        self._in_flight = in_flight
-        self._on_progress = on_progress
+    maker: MessageMaker
+    relay: OutboxRelay
+    timeout: float
+    in_flight: int
+    on_progress: Progress
+    report: ServiceReport = field(default_factory=ServiceReport)
+
+    def __post_init__(self) -> None:
         self._open: dict[str, tuple[str | None, float]] = {}  # true label, and when it was asked
         self._newest_answered = 0
-        relay.note = self._note
+        self.relay.on_settled = self._add_settled
 
     def ask(self, batch: ImageBatch) -> None:
         """Ask about each image, as soon as fewer than ``in_flight`` questions are open."""
-        messages = self._maker.make(batch, "service")
+        messages = self.maker.make(batch, "service")
         questions = zip(messages, batch.names, batch.labels, strict=True)
         while not self.report.stopped:
-            room = self._in_flight - len(self._open)
+            room = self.in_flight - len(self._open)
             chosen = list(islice(questions, room))
             if room and not chosen:
                 return
             self._put(chosen)
-            self._relay.work(0 if chosen else LOOK_SECONDS)
+            self.relay.poll(0 if chosen else POLL_SECONDS)
             self._expire_overdue()
 
     def finish(self) -> ServiceReport:
         """Wait until every question is answered or has expired, and return what became of all."""
-        give_up = self._relay.clock() + self._timeout + _EXPIRY_SECONDS
-        while self._relay.outbox.counts.waiting and self._relay.clock() < give_up:
-            self._relay.work(LOOK_SECONDS)
+        give_up = self.relay.clock() + self.timeout + _EXPIRY_SECONDS
+        while self.relay.outbox.counts.waiting and self.relay.clock() < give_up:
+            self.relay.poll(POLL_SECONDS)
         self._expire_overdue()
-        self.report.waiting = self._relay.outbox.counts.waiting
+        self.report.waiting = self.relay.outbox.counts.waiting
         return self.report
 
     def _expire_overdue(self) -> None:
-        """Let go what is past its deadline also by a clock that is never set back."""
-        latest = self._relay.clock() - self._timeout - _EXPIRY_SECONDS
-        asked = self._open.items()  # the oldest first
-        late = takewhile(lambda question: question[1][1] <= latest, asked)
-        self._relay.expire([message_id for message_id, _ in late])
+        """Expire questions also by a clock that is never set back."""
+        latest = self.relay.clock() - self.timeout - _EXPIRY_SECONDS
+        oldest_first = self._open.items()
+        overdue = takewhile(lambda question: question[1][1] <= latest, oldest_first)
+        self.relay.expire([message_id for message_id, _ in overdue])
 
     def _put(self, questions: list[Question]) -> None:
         if not questions:
             return
-        deadline = self._maker.now().timestamp() + self._timeout
-        topics, now = self._relay.reply_client.topics, self._relay.clock()
-        letters = [
-            make_record(message, self._maker.form, topics, deadline=deadline)
+        deadline = self.maker.now().timestamp() + self.timeout
+        topics, now = self.relay.reply_client.topics, self.relay.clock()
+        records = [
+            make_record(message, self.maker.form, topics, deadline=deadline)
             for message, _, _ in questions
         ]
-        for letter, (_, _, label) in zip(letters, questions, strict=True):
-            self._open[letter.message_id] = (label, now)
-        self._relay.put(letters, [name for _, name, _ in questions], timeout=self._timeout)
-        self.report.sent += len(letters)
+        for record, (_, _, label) in zip(records, questions, strict=True):
+            self._open[record.message_id] = (label, now)
+        self.relay.put(records, [name for _, name, _ in questions], timeout=self.timeout)
+        self.report.sent += len(records)
 
-    def _note(self, settled: list[Settled]) -> None:
-        for one in settled:
-            if (asked := self._open.pop(one.outcome.message_id, None)) is None:
-                self._note_earlier(one)
-            elif one.outcome.kind == "expired":
-                self.report.expired.append(one.name)
-                # Where a later question has been answered this one was unlucky.
-                self.report.stopped |= one.number > self._newest_answered
+    def _add_settled(self, settled: list[Settled]) -> None:
+        for record in settled:
+            if (question := self._open.pop(record.outcome.message_id, None)) is None:
+                self._add_earlier(record)
+            elif record.outcome.kind == "expired":
+                self.report.expired.append(record.name)
+                # Nobody answers, unless a later question has been answered already.
+                self.report.stopped |= record.number > self._newest_answered
             else:
-                label, asked_at = asked
-                seconds = self._relay.clock() - asked_at
-                self.report.predictions.append(read_prediction(one, label, seconds))
-                self._newest_answered = max(one.number, self._newest_answered)
-        self._on_progress(self.report.sent, self.report.sent - len(self._open))
+                label, asked_at = question
+                seconds = self.relay.clock() - asked_at
+                self.report.predictions.append(read_prediction(record, label, seconds))
+                self._newest_answered = max(record.number, self._newest_answered)
+        self.on_progress(self.report.sent, self.report.sent - len(self._open))
 
-    def _note_earlier(self, one: Settled) -> None:
-        if one.outcome.kind == "expired":
-            self.report.earlier_expired.append(one.name)
+    def _add_earlier(self, record: Settled) -> None:
+        if record.outcome.kind == "expired":
+            self.report.earlier_expired.append(record.name)
         else:
-            self.report.earlier.append(read_prediction(one))
+            self.report.earlier.append(read_prediction(record))
 
 
 def _refuse_useless_noise(privatizer: Privatizer) -> None:

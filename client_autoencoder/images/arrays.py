@@ -16,8 +16,8 @@ _GREY_WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R 601, as Pil
 class ArraySource:
     """Images of one array [N, H, W], [N, 1, H, W] or [N, H, W, 1 or 3], of any real dtype.
 
-    ``white`` is the value of a white pixel. ``names`` are what the images are called, as their
-    files once were; without them they are called by their position in ``array``.
+    ``white`` is the value of a white pixel. ``names`` are optional, such as those of the original
+    files; without them an image is named by its position in ``array``.
     """
 
     name: str
@@ -31,7 +31,7 @@ class ArraySource:
         return len(self.images)
 
     def name_of(self, index: int) -> str:
-        """Return the name of one image, or its position, as ``test_images[17]``."""
+        """Return the name of an image, or its position, as ``test_images[17]``."""
         return f"{self.array}[{index}]" if self.names is None else self.names[index]
 
     def label(self, index: int) -> str | None:
@@ -39,14 +39,14 @@ class ArraySource:
         return self.labels[index]
 
     def load(self, index: int) -> Pixels:
-        """Return one image [H, W] in 0..1."""
-        pixels = _to_plane(self.images[index].astype(np.float32) / np.float32(self.white))
+        """Return an image [H, W] in 0..1."""
+        pixels = _to_grey(self.images[index].astype(np.float32) / np.float32(self.white))
         if not (pixels.min() >= 0.0 and pixels.max() <= 1.0):  # true for NaN as well
             raise UnreadableImage("has pixels outside 0..1 or that are not numbers")
         return pixels
 
 
-def _to_plane(pixels: Pixels) -> Pixels:
+def _to_grey(pixels: Pixels) -> Pixels:
     """Turn [1, H, W], [H, W, 1] or [H, W, 3] into grey [H, W]."""
     if pixels.ndim == 2:
         return pixels

@@ -1,6 +1,6 @@
-"""Changed copies of images: turned, moved, scaled and bent a little, but still of the same class.
+"""Augmentation: copies of images, rotated, shifted, scaled and distorted, but of the same class.
 
-The copies' latents teach the server's classifier what does not matter. Every copy is one more
+The latents of the copies teach the server's classifier what does not matter. Every copy is one more
 message about its image, and one more release of it.
 """
 
@@ -14,16 +14,16 @@ from client_autoencoder.images.batches import ImageBatch, Pixels, Size
 
 _KNOTS = 6  # of the elastic grid along each side
 _REACH = 0.75  # of one knot, in distances between knots
-_CHUNK = 2**16  # pixels worked on at a time, few enough to stay in the processor's cache
+_CHUNK = 2**16  # pixels per step, few enough to stay in the processor's cache
 
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """How far copies may differ from their image; all zero copies it unchanged.
+    """How far copies may differ from their image; with all zero they are equal to it.
 
     Attributes:
-        rotation: most degrees to either side.
-        shift: farthest move to each side, as a share of height and width.
+        rotation: largest angle to either side, in degrees.
+        shift: largest move to each side, as a share of height and width.
         scale: largest growth or shrinkage, as a share.
         elastic: standard deviation of each pixel's own displacement, as a share of the sides.
     """
@@ -42,12 +42,12 @@ def augment(
 ) -> Pixels:
     """Return ``copies`` changed copies of each image: [N, 1, H, W] in 0..1 -> [N, copies, 1, H, W].
 
-    Rotation, shift and scale are drawn evenly within their bounds; the elastic distortion is that
-    of Simard, Steinkraus & Platt (ICDAR 2003), with the smooth field drawn on a coarse grid. All
-    are one bilinear sampling; what lies outside the image is black.
+    Rotation, shift and scale are drawn uniformly within their bounds. The elastic distortion is
+    that of Simard, Steinkraus & Platt (ICDAR 2003), with the smooth field drawn on a coarse grid.
+    One bilinear sampling applies them all; pixels from outside the image are black.
     """
     count, _, height, width = images.shape
-    padded = np.pad(images[:, 0], ((0, 0), (1, 2), (1, 2)))  # so that no sample needs a bounds test
+    padded = np.pad(images[:, 0], ((0, 0), (1, 2), (1, 2)))  # no sample needs a bounds check
     sources = np.repeat(np.arange(count), copies)
     changed = np.empty((count * copies, height, width), np.float32)
     step = max(1, _CHUNK // (height * width))
@@ -65,18 +65,18 @@ def augment_batches(
     make_image_id: Callable[[], str],
     options: Augmentation = MILD,
 ) -> Iterator[ImageBatch]:
-    """Yield each batch of N as one of N * (copies + 1): every image, followed by its copies.
+    """Yield each batch of N as a batch of N * (copies + 1): every image, followed by its copies.
 
     Args:
-        make_image_id: called once per image; it and its copies share the id. The id must be
-            random: one made from the image would tell who else holds the same image.
+        make_image_id: called once per image; the image and its copies share the id. The id must be
+            random: an id made from the image would tell who else holds the same image.
     """
     for batch in batches:
         image_ids = [make_image_id() for _ in batch.names]
         identified = ImageBatch(batch.images, batch.labels, batch.names, image_ids)
         repeated = identified.select(np.repeat(np.arange(len(batch)), copies + 1))
-        families = repeated.images.reshape(len(batch), copies + 1, *batch.images.shape[1:])
-        families[:, 1:] = augment(batch.images, copies, rng, options)
+        groups = repeated.images.reshape(len(batch), copies + 1, *batch.images.shape[1:])
+        groups[:, 1:] = augment(batch.images, copies, rng, options)
         yield repeated
 
 
@@ -88,7 +88,7 @@ def _draw_positions(
     angle = np.radians(rng.uniform(-options.rotation, options.rotation, count))
     scale = rng.uniform(1 - options.scale, 1 + options.scale, count)
     shift = rng.uniform(-options.shift, options.shift, (2, count))
-    # Each copy is read backwards: what shall move down is taken from further up.
+    # The inverse of each change: what moves down is read from further up.
     cos, sin = np.cos(angle) / scale, np.sin(angle) / scale
     y = _centred(height) - shift[0, :, None] * height  # [count, H]
     x = _centred(width) - shift[1, :, None] * width  # [count, W]
@@ -101,7 +101,7 @@ def _draw_positions(
 
 
 def _draw_field(count: int, size: Size, rng: np.random.Generator, strength: float) -> Pixels:
-    """Draw smooth displacements [2, count, H, W] in pixels; each is normal with one deviation."""
+    """Draw smooth displacements [2, count, H, W] in pixels; each is normal with this strength."""
     height, width = size
     knots = rng.standard_normal((2, count, _KNOTS, _KNOTS), np.float32)
     pixels = np.array([strength * height, strength * width], np.float32)
@@ -110,9 +110,9 @@ def _draw_field(count: int, size: Size, rng: np.random.Generator, strength: floa
 
 
 def _spread(side: int) -> Pixels:
-    """Return weights [side, knots]: what each knot gives to each pixel, a bell around the knot.
+    """Return the weight of each knot at each pixel [side, knots], a Gaussian around the knot.
 
-    The squares of a row add up to 1, so that no pixel is displaced further than others.
+    The squares of a row add up to 1, so that all pixels are displaced by the same deviation.
     """
     pixels = (np.arange(side) + 0.5) / side * (_KNOTS - 1)
     weights = np.exp(-0.5 * ((pixels[:, None] - np.arange(_KNOTS)) / _REACH) ** 2)
@@ -123,7 +123,7 @@ def _spread(side: int) -> Pixels:
 def _sample(padded: Pixels, sources: NDArray[np.intp], positions: Pixels) -> Pixels:
     """Read images bilinearly: [N, H + 3, W + 3] with a black rim, at [2, n, H, W] -> [n, H, W]."""
     height, width = padded.shape[1:]
-    rows = np.clip(positions[0] + 1, 0, height - 2)  # + 1: the rim before the first row
+    rows = np.clip(positions[0] + 1, 0, height - 2)  # + 1 for the rim
     columns = np.clip(positions[1] + 1, 0, width - 2)
     top, left = np.floor(rows), np.floor(columns)
     corner = top.astype(np.intp) * width + left.astype(np.intp)

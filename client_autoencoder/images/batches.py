@@ -1,6 +1,6 @@
-"""Images as one stream of batches, whatever they come from; a file that cannot be read is skipped.
+"""Reads images in batches from any source; an image that cannot be read is skipped.
 
-``image_sources`` opens the sources; ``image_sets`` splits what was read and sums it up.
+``sources`` opens the sources; ``sets`` splits what was read and hashes it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,19 +15,19 @@ from PIL import Image
 from client_autoencoder.errors import ClientError
 
 BATCH = 64
-_MOST_JOINED = 256  # images
-_LARGEST_JOINED = 2**24  # bytes
+_MAX_JOINED_IMAGES = 256
+_MAX_JOINED_BYTES = 2**24
 Pixels = NDArray[np.float32]
 Size = tuple[int, int]  # rows, columns
 
 
 class UnreadableImage(ClientError):
-    """One image cannot be used; the text is the reason alone, the caller knows the file."""
+    """An image cannot be used; the text is the reason alone, since the caller knows the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """An image that was left out, and why."""
+    """An image that could not be read, and why."""
 
     name: str
     reason: str
@@ -37,8 +37,8 @@ class Skipped:
 class ImageBatch:
     """Images in memory: ``images`` [N, 1, H, W] float32 in 0..1, and for each a label and a name.
 
-    A label is None where nobody gave one; a name says which file or position it was. Copies of one
-    image share its entry in ``image_ids``; without them every image is its own.
+    A label is None where nobody gave one; a name is a file or a position. Copies of an image share
+    its id in ``image_ids``; where that is None, the batch holds no copies.
     """
 
     images: Pixels
@@ -51,7 +51,7 @@ class ImageBatch:
 
     @property
     def distinct(self) -> int:
-        """How many images there are, each counted once with its copies."""
+        """How many images there are; an image and its copies count once."""
         return len(self) if self.image_ids is None else len(set(self.image_ids))
 
     def select(self, indices: Sequence[int] | NDArray[np.intp]) -> "ImageBatch":
@@ -76,15 +76,15 @@ class ImageSource(Protocol):
     def __len__(self) -> int: ...
 
     def name_of(self, index: int) -> str:
-        """Return what to call one image in a report."""
+        """Return what to call an image in a report."""
         ...
 
     def label(self, index: int) -> str | None:
-        """Return the label of one image, or None; reads no pixels."""
+        """Return the label of an image, or None; reads no pixels."""
         ...
 
     def load(self, index: int) -> Pixels:
-        """Read one image [H, W] in 0..1, or raise UnreadableImage."""
+        """Read an image [H, W] in 0..1, or raise UnreadableImage."""
         ...
 
 
@@ -96,18 +96,18 @@ def read_batches(
     order: Sequence[int] | None = None,
     batch_size: int = BATCH,
 ) -> Iterator[ImageBatch]:
-    """Read images in batches; what cannot be read is added to ``skipped`` and left out.
+    """Read images in batches; an image that cannot be read is added to ``skipped`` instead.
 
     Args:
         source: where the images are.
         skipped: grows while the batches are read.
-        size: (rows, columns) every image is resized to; without it all must be of the size of
-            the first one read.
-        order: positions to read, all of them without it.
-        batch_size: images per batch at most.
+        size: (rows, columns) to which every image is resized; without it all images must be of
+            the size of the first.
+        order: positions to read; default: all.
+        batch_size: most images per batch.
     """
-    pieces = _read_each(source, skipped, size, range(len(source)) if order is None else order)
-    while batch := list(islice(pieces, batch_size)):
+    images = _read_each(source, skipped, size, range(len(source)) if order is None else order)
+    while batch := list(islice(images, batch_size)):
         indices = [index for index, _ in batch]
         yield ImageBatch(
             np.stack([pixels for _, pixels in batch])[:, None],  # -> [n, 1, H, W]
@@ -123,10 +123,10 @@ def read_all(
     size: Size | None = None,
     order: Sequence[int] | None = None,
 ) -> ImageBatch:
-    """Read images into memory; as ``read_batches``.
+    """Read images into memory, as ``read_batches`` does.
 
     Raises:
-        ClientError: not one image could be read.
+        ClientError: no image could be read.
     """
     batches = list(read_batches(source, skipped, size=size, order=order))
     if not batches:
@@ -135,15 +135,15 @@ def read_all(
 
 
 def join_batches(batches: Iterable[ImageBatch]) -> Iterator[ImageBatch]:
-    """Yield the same images in fewer batches, of 256 images or 16 MiB and a little more.
+    """Yield the same images in fewer batches, of at least 256 images or 16 MiB, except the last.
 
-    Each batch of messages waits once for the disk.
+    Each batch of messages waits for the disk once, which takes as long as encoding 20 images.
     """
     joined: list[ImageBatch] = []
     for batch in batches:
         joined.append(batch)
-        count, size = sum(map(len, joined)), sum(one.images.nbytes for one in joined)
-        if count >= _MOST_JOINED or size >= _LARGEST_JOINED:
+        count, size = sum(map(len, joined)), sum(item.images.nbytes for item in joined)
+        if count >= _MAX_JOINED_IMAGES or size >= _MAX_JOINED_BYTES:
             yield _concatenate(joined)
             joined = []
     if joined:
@@ -163,12 +163,12 @@ def _concatenate(batches: Sequence[ImageBatch]) -> ImageBatch:
 
 
 def too_many_skipped(skipped: int, total: int, max_skip: float = 0.02) -> bool:
-    """Tell whether more than the share ``max_skip`` of ``total`` images was skipped."""
+    """Return whether more than the share ``max_skip`` of ``total`` images was skipped."""
     return skipped > max_skip * total
 
 
 def resize(pixels: Pixels, size: Size) -> Pixels:
-    """Resize an image [H, W] to ``size``, bilinear; a smaller copy averages, as Pillow does."""
+    """Resize an image [H, W] to ``size``, bilinear; shrinking averages, as Pillow does."""
     if pixels.shape == size:
         return pixels
     rows, columns = size

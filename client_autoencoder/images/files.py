@@ -1,4 +1,4 @@
-"""One PNG or JPEG file as grey pixels, by Pillow."""
+"""Reads a PNG or JPEG file as grey pixels, by Pillow."""
 
 import warnings
 from pathlib import Path
@@ -17,17 +17,17 @@ _WIDE_WHITE = 65535.0
 def read_image_file(path: Path) -> Pixels:
     """Read a PNG or JPEG as float32 [H, W], 0 black to 1 white.
 
-    Colour becomes grey (ITU-R 601), a transparent pixel black, an EXIF orientation is undone;
-    16 bits are kept.
+    Colour becomes grey (ITU-R 601), a transparent pixel becomes black, an EXIF orientation is
+    applied, and 16 bits are kept.
 
     Raises:
-        UnreadableImage: it is broken, truncated, of another format, or above 50 million pixels.
+        UnreadableImage: it is broken, truncated, of another format, or has over 50 million pixels.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise UnreadableImage("is neither PNG nor JPEG")
     try:
         with warnings.catch_warnings():
-            # Pillow warns of size before we can look; _check_pixels decides
+            # Pillow warns of large images before we can check them.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path, formats=("PNG", "JPEG")) as image:
                 _check_pixels(image)
@@ -40,7 +40,7 @@ def read_image_file(path: Path) -> Pixels:
         raise UnreadableImage(f"is too large: {error}") from error
     except OSError as error:
         raise UnreadableImage(f"cannot be read: {error.strerror or error}") from error
-    except Exception as error:  # a decoder fed with broken bytes may raise anything
+    except Exception as error:  # a decoder may raise anything on broken bytes
         raise UnreadableImage(f"is broken: {error or type(error).__name__}") from error
 
 

@@ -1,4 +1,4 @@
-"""Folders of PNG and JPEG files, one folder per class or none, whole or divided into splits."""
+"""Folders of PNG and JPEG files, with or without class folders, whole or divided into splits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class FileSource:
         return str(self.paths[index])
 
     def label(self, index: int) -> str | None:
-        """Return the name of the class folder or the label given, or None."""
+        """Return the name of the class folder, or the label that was given, or None."""
         return self.labels[index]
 
     def load(self, index: int) -> Pixels:
@@ -42,30 +42,34 @@ class FileSource:
 def open_folder(folder: Path, label: str | None = None, split: str | None = None) -> FileSource:
     """Open a folder of class folders (their names are the labels), or of images without labels.
 
-    A folder may be divided: it then holds the folders ``train`` and ``test``, each such a folder
-    of its own. Without ``split`` its ``train`` is opened; with ``split`` the folder of that name.
+    A divided folder holds the folders ``train`` and ``test``, each with class folders or images.
+    ``split`` names the one to open; without it ``train`` is opened.
 
     Raises:
-        ClientError: there is no file in it, no folder of the split's name, or ``label`` is given
-            beside class folders.
+        ClientError: there is no image, no folder of the split's name, or ``label`` is given
+            although there are class folders.
     """
-    part = _enter_split(folder, split)
-    name = folder.resolve().name
-    classes = _folders_in(part)
-    if not classes:
-        loose = [child for child in list_visible(part) if child.is_file()]
-        return _file_source(name, part, loose, [label] * len(loose))
-    if label is not None:
-        raise ClientError(f"{part} has class folders, whose names are the labels; drop --label")
-    # Some systems hand out folder names in decomposed Unicode, in which "é" is two characters.
-    paths = [
-        (file, normalize("NFC", child.name)) for child in classes for file in _files_below(child)
-    ]
-    return _file_source(name, part, [path for path, _ in paths], [name for _, name in paths])
+    split_folder = _find_split(folder, split)
+    classes = _folders_in(split_folder)
+    if classes and label is not None:
+        raise ClientError(
+            f"{split_folder} has class folders, whose names are the labels; drop --label"
+        )
+    labelled: list[tuple[Path, str | None]]
+    if classes:
+        # Some systems return folder names in decomposed Unicode, in which "é" is two characters.
+        names = [(child, normalize("NFC", child.name)) for child in classes]
+        labelled = [(path, name) for child, name in names for path in _files_below(child)]
+    else:
+        labelled = [(child, label) for child in list_visible(split_folder) if child.is_file()]
+    if not labelled:
+        raise ClientError(f"{split_folder} holds no image; it needs PNG or JPEG files")
+    paths, labels = [path for path, _ in labelled], [name for _, name in labelled]
+    return FileSource(folder.resolve().name, paths, labels)
 
 
 def find_folder_splits(folder: Path) -> set[str]:
-    """Return ``train`` and ``test`` for a folder that holds both as folders, else nothing.
+    """Return ``train`` and ``test`` if the folder holds both as folders, else nothing.
 
     One of them alone is a class folder like any other.
 
@@ -77,7 +81,7 @@ def find_folder_splits(folder: Path) -> set[str]:
 
 
 def list_visible(folder: Path) -> list[Path]:
-    """List what is in a folder, sorted, without hidden and system files.
+    """List the children of a folder, sorted, without hidden and system files.
 
     Raises:
         ClientError: the folder cannot be read.
@@ -89,7 +93,7 @@ def list_visible(folder: Path) -> list[Path]:
     return [child for child in children if not _is_hidden(child)]
 
 
-def _enter_split(folder: Path, split: str | None) -> Path:
+def _find_split(folder: Path, split: str | None) -> Path:
     if not split:
         return folder / "train" if find_folder_splits(folder) else folder
     names = [child.name for child in _folders_in(folder)]
@@ -102,20 +106,12 @@ def _enter_split(folder: Path, split: str | None) -> Path:
     )
 
 
-def _file_source(
-    name: str, folder: Path, paths: list[Path], labels: Sequence[str | None]
-) -> FileSource:
-    if not paths:
-        raise ClientError(f"{folder} holds no image; it needs PNG or JPEG files")
-    return FileSource(name, paths, labels)
-
-
 def _folders_in(folder: Path) -> list[Path]:
     return [child for child in list_visible(folder) if child.is_dir()]
 
 
 def _files_below(folder: Path) -> list[Path]:
-    return [file for file in sorted(folder.rglob("*")) if file.is_file() and not _is_hidden(file)]
+    return [path for path in sorted(folder.rglob("*")) if path.is_file() and not _is_hidden(path)]
 
 
 def _is_hidden(path: Path) -> bool:

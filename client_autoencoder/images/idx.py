@@ -1,4 +1,4 @@
-"""MNIST's IDX files as images: which file holds a split, and where its labels are."""
+"""Opens IDX files, such as MNIST's, as images: finds the file of a split and its labels."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,19 +14,19 @@ _NAME = re.compile(r"(?P<stem>.+)(?P<mark>[-.])idx(?P<dimensions>\d)-ubyte(?P<pa
 
 
 def is_idx_name(path: Path) -> bool:
-    """Tell by its name whether a file is IDX: ``-idx3-ubyte`` or ``.idx3-ubyte``, or with .gz."""
+    """Return whether the name is of an IDX file: ``-idx3-ubyte``, ``.idx3-ubyte``, or with .gz."""
     return _NAME.fullmatch(path.name) is not None
 
 
 def open_idx(path: Path) -> ArraySource:
-    """Open one IDX file of images, with the labels in the file beside it, if there is one.
+    """Open an IDX file of images, with the labels in the file beside it, if there is one.
 
-    The labels of ``train-images-idx3-ubyte`` are in ``train-labels-idx1-ubyte``, spelled with a
-    dot or a hyphen, with .gz or without, whatever the spelling of the images.
+    The labels of ``train-images-idx3-ubyte`` are in ``train-labels-idx1-ubyte``. Each of the two
+    names may have a dot or a hyphen, and .gz or not.
 
     Raises:
         ClientError: a file cannot be read, is no IDX file of unsigned bytes, is damaged,
-            empty or incomplete, or the files hold different numbers of them.
+            empty or incomplete, or the numbers of images and labels differ.
     """
     images = read_idx(path, IMAGES)
     stem = _split_name(path)["stem"]
@@ -36,24 +36,24 @@ def open_idx(path: Path) -> ArraySource:
 def open_idx_folder(folder: Path, split: str | None = None) -> ArraySource:
     """Open the images of a folder of IDX files, with their labels.
 
-    Which split a file belongs to is in its name: ``train``, or ``t10k`` or ``test`` for ``test``.
-    Without ``split`` a file without such a name is opened, else ``train``.
+    The name of a file says its split: ``train``, or ``t10k`` or ``test`` for ``test``. Without
+    ``split`` the file without such a name is opened, else ``train``.
 
     Raises:
-        ClientError: the split is not there, or in several files; else as ``open_idx``.
+        ClientError: the split is missing, or is in several files; else as ``open_idx``.
     """
-    files = _find_images(folder)
-    for wanted in [split] if split else ["", "train"]:
-        if found := files.get(wanted):
-            return replace(open_idx(_only(folder, found)), name=folder.resolve().name)
-    names = ", ".join(path.name for paths in files.values() for path in paths)
+    by_split = _find_images(folder)
+    for name in [split] if split else ["", "train"]:
+        if paths := by_split.get(name):
+            return replace(open_idx(_only(folder, paths)), name=folder.resolve().name)
+    names = ", ".join(path.name for paths in by_split.values() for path in paths)
     raise ClientError(
         f"{folder} has no IDX file of images of the split {split or 'train'}; it has {names}"
     )
 
 
 def find_idx_splits(folder: Path) -> set[str]:
-    """Return the splits of a folder of IDX files, ``train`` and ``test`` where they are there.
+    """Return which of the splits ``train`` and ``test`` a folder of IDX files has.
 
     Raises:
         ClientError: the folder cannot be read.
@@ -62,7 +62,7 @@ def find_idx_splits(folder: Path) -> set[str]:
 
 
 def is_idx_folder(folder: Path) -> bool:
-    """Tell whether a folder holds an IDX file of images.
+    """Return whether a folder holds an IDX file of images.
 
     Raises:
         ClientError: the folder cannot be read.
@@ -76,7 +76,7 @@ def _split_name(path: Path) -> Mapping[str, str]:
 
 
 def _find_images(folder: Path) -> dict[str, list[Path]]:
-    """Return the files of images by split; of a plain file and its .gz only the plain one."""
+    """Return the files of images by split; beside the plain file its .gz is left out."""
     by_stem: dict[str, Path] = {}
     for path in list_visible(folder):
         match = _NAME.fullmatch(path.name)
@@ -95,11 +95,11 @@ def _split_of(stem: str) -> str:
     return "test" if "t10k" in words or "test" in words else ""
 
 
-def _only(folder: Path, found: list[Path]) -> Path:
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
+def _only(folder: Path, paths: list[Path]) -> Path:
+    if len(paths) > 1:
+        names = ", ".join(path.name for path in paths)
         raise ClientError(f"{folder} has several IDX files of images, {names}; name one of them")
-    return found[0]
+    return paths[0]
 
 
 def _read_labels(images: Path, count: int) -> Sequence[str | None]:
@@ -116,7 +116,7 @@ def _read_labels(images: Path, count: int) -> Sequence[str | None]:
 
 
 def _find_labels(images: Path) -> Path | None:
-    """Return the file of labels beside a file of images, of the same spelling if there are two."""
+    """Return the file of labels beside a file of images; the same spelling comes first."""
     name = _split_name(images)
     stem = re.sub("images$", "labels", name["stem"])
     spellings = (

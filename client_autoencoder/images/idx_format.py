@@ -30,11 +30,11 @@ _CHUNK = 2**20
 def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     """Read a file of unsigned bytes in ``dimensions``: 3 for images [N, H, W], 1 for labels [N].
 
-    What a header promises is not believed: no more is read, nor allocated, than the file holds.
+    The header is not trusted: no more is read or allocated than the file holds.
 
     Raises:
-        ClientError: the file cannot be read, is no IDX file or another kind of it, is damaged
-            gzip, holds nothing, or more or fewer bytes than it promises.
+        ClientError: the file cannot be read, is no IDX file of this kind, is damaged gzip, is
+            empty, or holds more or fewer bytes than its header says.
     """
     try:
         with path.open("rb") as file, _unpack(file) as content:
@@ -54,7 +54,7 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
 
 
 def _unpack(file: BufferedReader) -> BufferedIOBase:
-    # By content: browsers unpack a download and leave .gz in its name.
+    # The name does not tell: browsers unpack a download and leave .gz in its name.
     return gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == _GZIP else file
 
 
@@ -78,21 +78,21 @@ def _read_shape(path: Path, file: BufferedIOBase, dimensions: int) -> tuple[int,
 
 def _check_magic(path: Path, magic: bytes, dimensions: int) -> None:
     contents = _CONTENTS[dimensions]
-    wanted = bytes([0, 0, _UNSIGNED_BYTE, dimensions])
-    if magic == wanted:
+    expected = bytes([0, 0, _UNSIGNED_BYTE, dimensions])
+    if magic == expected:
         return
-    if len(magic) == 4 and magic[:2] == wanted[:2]:
+    if len(magic) == 4 and magic[:2] == expected[:2]:
         found = f"holds elements of type 0x{magic[2]:02x} in {magic[3]} dimensions"
     else:
         found = f"is no IDX file: it starts with {magic.hex(' ') or 'nothing'}"
     raise ClientError(
-        f"{path} {found}; IDX {contents} start with {wanted.hex(' ')} (unsigned bytes, "
+        f"{path} {found}; IDX {contents} start with {expected.hex(' ')} (unsigned bytes, "
         f"{dimensions} dimensions), name a file such as train-{contents}-idx{dimensions}-ubyte"
     )
 
 
 def _read_at_most(file: BufferedIOBase, limit: int) -> bytearray:
-    """Read to the end or to ``limit``, in pieces: a large read would allocate what it asks for."""
+    """Read to the end or to ``limit``, in chunks: a large read allocates what it asks for."""
     content = bytearray()
     while chunk := file.read(min(_CHUNK, limit - len(content))):
         content += chunk

@@ -1,4 +1,4 @@
-"""NPZ files of images: the arrays ``images`` and ``labels``, whole or divided into splits."""
+"""Opens NPZ files with the arrays ``images`` and ``labels``, whole or divided into splits."""
 
 import zipfile
 import zlib
@@ -14,17 +14,16 @@ from numpy.typing import NDArray
 from client_autoencoder.errors import ClientError
 from client_autoencoder.images.arrays import ArraySource
 
-# What numpy and zipfile raise on damaged bytes; RuntimeError is an encrypted or unknown packing.
+# What numpy and zipfile raise on damaged bytes; RuntimeError: encrypted, or unknown compression.
 _DAMAGE = (ValueError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, MemoryError)
 
 
 def open_npz(path: Path, split: str | None = None) -> ArraySource:
     """Open the arrays ``images`` and ``labels`` of an NPZ file, or ``test_images`` and so on.
 
-    Without ``split`` these are ``images`` or, in a divided file, ``train_images``.
-    ``class_names``, where present, turns whole-number labels into names; a text array ``names``
-    or ``files``, with the split's prefix, says what each image is called. Pickled objects are
-    never loaded.
+    Without ``split`` these are ``images`` or, in a divided file, ``train_images``. The optional
+    array ``class_names`` turns whole-number labels into names; the optional text array ``names`` or
+    ``files``, with the split's prefix, names the images. Pickled objects are never loaded.
 
     Raises:
         ClientError: the file or an array in it is missing or not understood.
@@ -44,7 +43,7 @@ def open_npz(path: Path, split: str | None = None) -> ArraySource:
 
 
 def read_npz_column(path: Path, name: str) -> NDArray[Any] | None:
-    """Read one more array of an NPZ file, as ``train_patients``, or None when it is not there.
+    """Read another array of an NPZ file, as ``train_patients``; None where it is missing.
 
     Raises:
         ClientError: the file is missing or not understood, or the array holds pickled objects.
@@ -66,7 +65,7 @@ def find_npz_splits(path: Path) -> set[str]:
 @contextmanager
 def _open_arrays(path: Path) -> Iterator[NpzFile]:
     try:
-        # numpy leaves a broken file open, so the file is ours to close
+        # numpy leaves a broken file open, so we open and close it
         with path.open("rb") as file, _as_npz(np.load(file, allow_pickle=False)) as loaded:
             yield loaded
     except OSError as error:
@@ -83,7 +82,7 @@ def _as_npz(loaded: Any) -> NpzFile:
 
 def _read(arrays: NpzFile, name: str) -> NDArray[Any]:
     array: Any = arrays[name]
-    if not isinstance(array, np.ndarray):  # numpy hands out the bytes of what is no array
+    if not isinstance(array, np.ndarray):  # numpy returns the bytes of what is no array
         raise ValueError(f"{name} is no array")
     return array
 
@@ -93,8 +92,8 @@ def _find_prefix(path: Path, arrays: NpzFile, split: str | None) -> str:
     for prefix in candidates:
         if f"{prefix}images" in arrays:
             return prefix
-    wanted = " or ".join(f"{prefix}images" for prefix in candidates)
-    raise ClientError(f"{path} has no array {wanted}; it has {', '.join(arrays) or 'none'}")
+    names = " or ".join(f"{prefix}images" for prefix in candidates)
+    raise ClientError(f"{path} has no array {names}; it has {', '.join(arrays) or 'none'}")
 
 
 def _check_images(path: Path, images: NDArray[Any]) -> None:
@@ -141,10 +140,10 @@ def _read_names(path: Path, arrays: NpzFile, prefix: str, count: int) -> list[st
 
 
 def _check_column(
-    path: Path, column: str, values: NDArray[Any], count: int, kinds: str, wanted: str
+    path: Path, column: str, values: NDArray[Any], count: int, kinds: str, expected: str
 ) -> None:
     if values.shape != (count,) or values.dtype.kind not in kinds:
         raise ClientError(
             f"{path}: {column} are {values.dtype} of shape {list(values.shape)}; they must be "
-            f"{count} {wanted}"
+            f"{count} {expected}"
         )

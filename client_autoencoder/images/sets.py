@@ -1,4 +1,4 @@
-"""Sets of images: split by class, drawn by seed, and summed up in one hash."""
+"""Sets of images: stratified splits and samples by a seed, and a hash of the set."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,32 +13,32 @@ Indices = NDArray[np.intp]
 
 
 def stratified_order(labels: Sequence[str | None], rng: np.random.Generator) -> Indices:
-    """Shuffle positions so that every stretch holds the classes in about their shares.
+    """Shuffle positions so that every slice of them holds the classes in about their shares.
 
-    Each class is shuffled and laid out evenly over the whole length.
+    Each class is shuffled and spread evenly over the whole length.
     """
-    place = np.empty(len(labels))
+    ranks = np.empty(len(labels))
     for label in sorted(set(labels), key=str):
         members = np.array([i for i, other in enumerate(labels) if other == label])
         steps = rng.permutation(len(members)) + rng.random()
-        place[members] = steps / len(members)
-    return np.argsort(place, kind="stable")
+        ranks[members] = steps / len(members)
+    return np.argsort(ranks, kind="stable")
 
 
 def split(images: ImageBatch, sizes: Sequence[int], rng: np.random.Generator) -> list[ImageBatch]:
-    """Cut images into disjoint parts of ``sizes``, stratified by class; the rest is the last part.
+    """Divide images into splits of ``sizes``, stratified by class; the last split is the rest.
 
     Raises:
         ClientError: there are fewer images than the sizes add up to.
     """
     if sum(sizes) > len(images):
-        raise ClientError(f"{sum(sizes)} images are needed for the parts, {len(images)} are there")
+        raise ClientError(f"{sum(sizes)} images are needed for the splits, {len(images)} are there")
     order = stratified_order(images.labels, rng)
-    return [images.select(part) for part in np.split(order, np.cumsum(sizes))]
+    return [images.select(positions) for positions in np.split(order, np.cumsum(sizes))]
 
 
 def draw(source: ImageSource, limit: int | None, rng: np.random.Generator) -> list[int]:
-    """Return the positions of at most ``limit`` images, stratified by class, all without limit."""
+    """Return the positions of at most ``limit`` images, stratified by class; None means all."""
     if limit is None or limit >= len(source):
         return list(range(len(source)))
     labels = [source.label(index) for index in range(len(source))]

@@ -1,6 +1,6 @@
-"""Where images come from: one word or path opens digits, NPZ and IDX files, folders, PNG, JPEG.
+"""Opens any source of images by a word or a path: digits, NPZ, IDX, folders, PNG and JPEG.
 
-Each kind has a file of its own: ``image_npz``, ``image_idx``, ``image_folders``.
+Each kind has a file of its own: ``npz``, ``idx``, ``folders``, ``files``.
 """
 
 import os
@@ -18,18 +18,7 @@ from client_autoencoder.images.idx import (
     open_idx,
     open_idx_folder,
 )
-from client_autoencoder.images.npz import find_npz_splits, open_npz, read_npz_column
-
-__all__ = [
-    "ArraySource",
-    "FileSource",
-    "list_splits",
-    "open_digits",
-    "open_folder",
-    "open_npz",
-    "open_source",
-    "read_npz_column",
-]
+from client_autoencoder.images.npz import find_npz_splits, open_npz
 
 _DIGITS = "digits"
 
@@ -40,10 +29,9 @@ def open_source(data: str, *, split: str | None = None, label: str | None = None
     Args:
         data: the word ``digits`` or a path. A folder holds IDX files, one folder per class, or
             images.
-        split: which part of a divided source, as ``test`` for ``test_images`` of an NPZ file,
-            ``t10k-images-idx3-ubyte`` or the folder ``test``. Without it a divided source gives
-            its ``train``.
-        label: for images that carry none: a single file, or a folder without class folders.
+        split: the split of a divided source, as ``test`` for ``test_images`` of an NPZ file,
+            ``t10k-images-idx3-ubyte`` or the folder ``test``; default: ``train``.
+        label: for images without a label: a single file, or a folder without class folders.
 
     Raises:
         ClientError: the source is missing, empty or not understood, or has no such split; the
@@ -63,13 +51,13 @@ def open_source(data: str, *, split: str | None = None, label: str | None = None
 
 
 def list_splits(data: str) -> tuple[str, ...]:
-    """Return those of ``train`` and ``test`` that a source has; none where it is not divided.
+    """Return which of ``train`` and ``test`` a source has; none where it is not divided.
 
     Raises:
-        ClientError: the source is missing or not understood, as ``open_source`` says it.
+        ClientError: the source is missing or not understood, as in ``open_source``.
     """
-    found = _find_splits(data)
-    return tuple(split for split in SPLITS if split in found)
+    splits = _find_splits(data)
+    return tuple(split for split in SPLITS if split in splits)
 
 
 def open_digits() -> ArraySource:
@@ -109,7 +97,7 @@ def _find_splits(data: str) -> Collection[str]:
 
 
 def _is_folder(data: str) -> bool:
-    # os.path: pathlib raises where a path is too long or a folder above may not be entered
+    # os.path: pathlib raises where a path is too long, or a parent folder may not be entered
     return data != _DIGITS and os.path.isdir(data)
 
 

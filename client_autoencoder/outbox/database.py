@@ -1,8 +1,8 @@
-"""The outbox's SQLite file: its tables, its version, and its errors in words."""
+"""The SQLite file of an outbox: its tables, its version, and its errors in plain words."""
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,10 +11,10 @@ from client_autoencoder.errors import OutboxError, OutboxFull
 _APPLICATION = 0x494F414F  # "IOAO"
 _VERSION = 2
 
-# Letters that come and go write the same pages again and again; only the last state of each is
-# copied out of the log. That waits for the disk: it shall be seldom.
+# Records that come and go write the same pages again and again. A checkpoint copies only the last
+# state of each page out of the log, and waits for the disk: it should be rare.
 _LOG_PAGES = 4000
-# Bodies are written and deleted once: apart from them, a change of state rewrites few pages.
+# Bodies are written and deleted once. In their own table a change of state rewrites few pages.
 _SCHEMA = """
 CREATE TABLE letter (
     number INTEGER PRIMARY KEY,
@@ -71,18 +71,16 @@ def open_file(path: Path) -> sqlite3.Connection:
     Raises:
         OutboxError: it is damaged, of another version, no outbox, or cannot be written.
     """
-    with explaining_sqlite(path):
+    with explaining_sqlite(path), ExitStack() as on_error:
         connection = sqlite3.connect(path, isolation_level=None)
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
-            if _is_empty(connection):
-                _create(connection)
-            _check_kind(connection, path)
-            _check_pages(connection, path)
-        except BaseException:
-            connection.close()
-            raise
+        on_error.callback(connection.close)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
+        if _is_empty(connection):
+            _create(connection)
+        _check_kind(connection, path)
+        _check_pages(connection, path)
+        on_error.pop_all()
     return connection
 
 
@@ -90,20 +88,18 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     """Open an outbox that another process may be writing to.
 
     Raises:
-        OutboxError: there is none, or see ``open_file``.
+        OutboxError: it is not there; else as ``open_file``.
     """
     if not path.exists():
         raise OutboxError(
             f"there is no outbox {path}: nothing was published from here by this client, or its "
             "directory is another one (--outbox)"
         )
-    with explaining_sqlite(path):
+    with explaining_sqlite(path), ExitStack() as on_error:
         connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
-        try:
-            _check_kind(connection, path)
-        except BaseException:
-            connection.close()
-            raise
+        on_error.callback(connection.close)
+        _check_kind(connection, path)
+        on_error.pop_all()
     return connection
 
 
@@ -113,7 +109,7 @@ def transaction(
 ) -> Iterator[None]:
     """Commit what the block does, all of it or nothing.
 
-    A commit outlives the process however that ends. One that is ``durable`` also outlives a power
+    A commit outlives the process, however that ends. A ``durable`` commit also outlives a power
     cut: ``synchronous=FULL`` waits for the disk, NORMAL does not (sqlite.org/pragma.html).
 
     Raises:
@@ -133,7 +129,7 @@ def transaction(
 
 @contextmanager
 def explaining_sqlite(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors inside the block into OutboxError, with what to do."""
+    """Turn SQLite's errors inside the block into OutboxError, whose text says what to do."""
     try:
         yield
     except sqlite3.DatabaseError as error:
@@ -165,7 +161,7 @@ def _check_kind(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
-    """Find damage before anything is written; an outbox is small nearly always."""
+    """Find damage before anything is written; this is fast, as an outbox is usually small."""
     (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if finding != "ok":
         raise _damaged(path, finding)
@@ -178,7 +174,7 @@ def _explain(path: Path, error: sqlite3.DatabaseError) -> OutboxError:
             f"the disk of outbox {path} is full: it kept what it held, and took nothing new. Make "
             "room there; `ioa client outbox drain` then sends what waits"
         )
-    # SQLITE_ERROR is what a damaged header or a lost table gives; our own statements are tested.
+    # A damaged header or a lost table gives SQLITE_ERROR; our own statements are tested.
     if code == "SQLITE_ERROR" or code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return _damaged(path, str(error))
     return OutboxError(

@@ -1,4 +1,7 @@
-"""What an outbox is given, holds and is told, as plain records, and how a letter becomes a row."""
+"""The plain records of an outbox: what it is given, holds and returns.
+
+``Outcome`` and ``Settled`` are words of AMQP 1.0: a settled record has its outcome and is gone.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,20 +15,20 @@ from stream.exchange.outgoing_record import OutgoingRecord
 
 Kind = Literal["acknowledged", "refused", "answered", "expired", "discarded"]
 
-_SECONDS_A_DAY = 86400.0
+_DAY = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """A letter to be sent; ``number`` grows in the order in which letters were put."""
+class Entry:
+    """A record to be sent; ``number`` grows in the order in which records were put."""
 
     number: int
-    letter: OutgoingRecord
+    record: OutgoingRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a letter ended; ``reason`` says why it was refused, ``reply`` what was answered."""
+    """How a record ended; ``reason`` says why it was refused, ``reply`` what was answered."""
 
     message_id: str
     kind: Kind
@@ -42,16 +45,24 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A letter that left the outbox; ``name`` says of which image it was."""
+    """A record that has left the outbox.
+
+    Attributes:
+        name: the image that it was made of.
+        state: "queued" or "delivered", when it left.
+        size: bytes.
+    """
 
     number: int
     name: str
+    state: str
+    size: int
     outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True)
-class Noted:
-    """What one step changed: letters delivered for the first time, and letters that left."""
+class Update:
+    """What a step changed: how many records were delivered for the first time, and which left."""
 
     delivered: int
     settled: list[Settled]
@@ -59,11 +70,11 @@ class Noted:
 
 @dataclass(slots=True)
 class Counts:
-    """What is in an outbox now.
+    """What an outbox holds now.
 
     Attributes:
-        queued: letters that no broker has taken yet.
-        delivered: letters that a broker has taken and the server has not answered.
+        queued: records that no broker has taken yet.
+        delivered: records that a broker has taken and the server has not answered.
         size: bytes of both.
     """
 
@@ -73,27 +84,27 @@ class Counts:
 
     @property
     def waiting(self) -> int:
-        """All letters without an answer."""
+        """All records without an answer."""
         return self.queued + self.delivered
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When an outbox refuses further letters, and when a letter is sent again.
+    """When an outbox refuses further records, and when a record is sent again.
 
     Attributes:
-        size: bytes of all letters in it.
+        size: bytes of all records in it.
         age: seconds that the oldest may wait.
-        resend: seconds without an answer after which a delivered letter is due again; each
-            further time it is twice as long, so that a slow server is not drowned in copies.
+        resend: seconds without an answer after which a delivered record is due again. The time
+            doubles with each delivery, so that a slow server is not flooded with copies.
     """
 
     size: int = 2**30
-    age: float = 7 * _SECONDS_A_DAY
+    age: float = 7 * _DAY
     resend: float = 30.0
 
     def find_excess(self, counts: Counts, size: int, age: float) -> str | None:
-        """Say why ``size`` further bytes are refused where the oldest letter is of this age."""
+        """Say why ``size`` further bytes are refused, where the oldest record is of this age."""
         if counts.size + size > self.size:
             return (
                 f"{counts.waiting:,} messages of {counts.size:,} bytes wait, {self.size:,} bytes "
@@ -102,24 +113,24 @@ class Limits:
             )
         if age > self.age:
             return (
-                f"a message has waited for an answer for {age / _SECONDS_A_DAY:.1f} days, "
-                f"{self.age / _SECONDS_A_DAY:g} are permitted. See `ioa client outbox list`, then "
+                f"a message has waited for an answer for {age / _DAY:.1f} days, "
+                f"{self.age / _DAY:g} are permitted. See `ioa client outbox list`, then "
                 "`ioa client outbox drain`; if the server will never answer, `ioa client outbox "
                 "export` and `discard`"
             )
         return None
 
 
-def to_body(number: int, letter: OutgoingRecord) -> tuple[object, ...]:
+def to_body(number: int, record: OutgoingRecord) -> tuple[object, ...]:
     """Return the row of table ``body``."""
-    return (number, letter.topic, letter.key, pack_headers(letter.headers), letter.value)
+    return (number, record.topic, record.key, pack_headers(record.headers), record.value)
 
 
-def to_waiting(row: Sequence[Any]) -> Waiting:
-    """Make a letter of message id and deadline, then the row of table ``body``."""
+def to_entry(row: Sequence[Any]) -> Entry:
+    """Make an entry of message id and deadline, followed by the row of table ``body``."""
     message_id, deadline, number, topic, key, headers, value = row
-    letter = OutgoingRecord(message_id, topic, key, unpack_headers(headers), value, deadline)
-    return Waiting(number, letter)
+    record = OutgoingRecord(message_id, topic, key, unpack_headers(headers), value, deadline)
+    return Entry(number, record)
 
 
 def pack_headers(headers: Headers) -> bytes:

@@ -1,4 +1,4 @@
-"""What an outbox remembers of letters that have left: how many, and a line about the newest."""
+"""What an outbox remembers of records that have left: counters, and a remark on the newest."""
 
 import sqlite3
 from collections import Counter
@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from client_autoencoder.outbox.entries import Settled
 
-_MOST_REMARKS = 10_000
+_MAX_REMARKS = 10_000
 _REMARKED = ("refused", "answered", "expired")
 
 
 class Journal:
-    """Counters, which know of everything, and the newest remarks of each kind.
+    """Counters of everything, and the newest 10,000 remarks of each kind.
 
     It writes inside the outbox's transactions.
     """
@@ -29,30 +29,30 @@ class Journal:
             [(name, amount) for name, amount in amounts.items() if amount],
         )
 
-    def record(self, settled: Sequence[Settled]) -> None:
-        """Count letters that leave, and note what was refused, answered or expired."""
-        self.count(Counter(one.outcome.kind for one in settled))
-        self._remark(
-            (one.outcome.kind, one.outcome.message_id, one.name, one.outcome.text)
-            for one in settled
-            if one.outcome.kind in _REMARKED
+    def note_settled(self, settled: Sequence[Settled]) -> None:
+        """Count records that leave, and remark on what was refused, answered or expired."""
+        self.count(Counter(record.outcome.kind for record in settled))
+        self._add_remarks(
+            (record.outcome.kind, record.outcome.message_id, record.name, record.outcome.text)
+            for record in settled
+            if record.outcome.kind in _REMARKED
         )
 
-    def record_skipped(self, files: Sequence[tuple[str, str]]) -> None:
-        """Count and note images that were left out, as (name, reason)."""
-        self.count({"skipped": len(files)})
-        self._remark(("skipped", None, name, reason) for name, reason in files)
+    def note_skipped(self, images: Sequence[tuple[str, str]]) -> None:
+        """Count and remark on images that were skipped, given as (name, reason)."""
+        self.count({"skipped": len(images)})
+        self._add_remarks(("skipped", None, name, reason) for name, reason in images)
 
     def trim(self) -> None:
-        """Leave the newest remarks of each kind."""
+        """Keep only the newest remarks of each kind."""
         self._untrimmed = 0
         self._connection.execute(
             "DELETE FROM remark WHERE number IN (SELECT number FROM (SELECT number, row_number() "
             "OVER (PARTITION BY kind ORDER BY number DESC) AS place FROM remark) WHERE place > ?)",
-            (_MOST_REMARKS,),
+            (_MAX_REMARKS,),
         )
 
-    def _remark(self, remarks: Iterable[tuple[str, str | None, str, str]]) -> None:
+    def _add_remarks(self, remarks: Iterable[tuple[str, str | None, str, str]]) -> None:
         now = self._clock()
         rows = [(*remark, now) for remark in remarks]
         if not rows:
@@ -62,5 +62,5 @@ class Journal:
             rows,
         )
         self._untrimmed += len(rows)
-        if self._untrimmed >= _MOST_REMARKS:
+        if self._untrimmed >= _MAX_REMARKS:
             self.trim()

@@ -1,4 +1,4 @@
-"""One process per outbox: a lock that the operating system takes back however the process ends."""
+"""One process per outbox: a file lock that the operating system releases when the process ends."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ if sys.platform == "win32":
     import msvcrt
 
     def _lock(file: IO[str]) -> None:
-        # Far behind the number of the process, which others shall be able to read.
+        # Far beyond the process id at the start of the file, which others must be able to read.
         file.seek(2**20)
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
 else:
@@ -22,13 +22,13 @@ else:
 
 
 class OutboxLock:
-    """Held from the constructor to ``release`` or the end of the process.
+    """A lock that is held from the constructor to ``release`` or the end of the process.
 
     The lock is on a file beside the database: closing another handle of the database itself would
     drop the locks that SQLite has on it (fcntl(2)). The file stays; it holds the last process id.
 
     Raises:
-        OutboxInUse: another process holds it; the text names file and process.
+        OutboxInUse: another process holds the lock; the text names file and process.
         OutboxError: the file cannot be written.
     """
 
@@ -45,7 +45,7 @@ class OutboxLock:
         except OSError as error:
             self._file.close()
             raise OutboxInUse(
-                f"outbox {database} is in use by process {read_holder(database) or 'unknown'}: "
+                f"outbox {database} is in use by process {_read_holder(database) or 'unknown'}: "
                 "wait until that ends; further processes need a client id of their own"
             ) from error
         self._write_holder()
@@ -61,8 +61,8 @@ class OutboxLock:
         self._file.flush()
 
 
-def read_holder(database: Path) -> int | None:
-    """Return the id of the process that last had the lock, where one is written down."""
+def _read_holder(database: Path) -> int | None:
+    """Return the id of the process that last held the lock, or None where none is written."""
     try:
         return int(_path_of(database).read_text())
     except (OSError, ValueError):

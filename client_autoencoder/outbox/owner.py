@@ -1,58 +1,59 @@
-"""Whose letters an outbox holds and which cluster they are for; no other may send or get them."""
+"""Who may send the records of an outbox, and to which cluster; both are fixed while any waits."""
 
 import sqlite3
 from pathlib import Path
 
 from client_autoencoder.errors import OutboxError
-from client_autoencoder.outbox.database import transaction
+from client_autoencoder.outbox.database import explaining_sqlite, transaction
 
 
-class Ownership:
-    """Both are changed only while nothing waits."""
+def claim_for_owner(connection: sqlite3.Connection, path: Path, owner: str, waiting: int) -> None:
+    """Make ``owner`` the owner of the outbox, in which ``waiting`` records wait.
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        self._connection = connection
-        self._path = path
+    Raises:
+        OutboxError: records of another owner wait.
+    """
+    current, _ = _read(connection, path)
+    if current == owner:
+        return
+    if current is not None and waiting:
+        raise OutboxError(
+            f"outbox {path} holds {waiting} messages of {current}, this is {owner}: drain it with "
+            "the settings of then, or name another with --outbox"
+        )
+    _write(connection, path, owner, None)
 
-    def take_over(self, owner: str, waiting: int) -> None:
-        """Make ``owner`` the owner.
 
-        Raises:
-            OutboxError: another one's letters wait.
-        """
-        found, _ = self._read()
-        if found == owner:
-            return
-        if found is not None and waiting:
-            raise OutboxError(
-                f"outbox {self._path} holds {waiting} messages of {found}, this is {owner}: drain "
-                "it with the settings of then, or name another with --outbox"
-            )
-        self._write(owner, None)
+def bind_to_cluster(
+    connection: sqlite3.Connection, path: Path, cluster_id: str, waiting: int
+) -> None:
+    """Bind the outbox, in which ``waiting`` records wait, to the cluster that has answered.
 
-    def bind(self, cluster_id: str, waiting: int) -> None:
-        """Note for which cluster the letters are, once one has answered.
+    Raises:
+        OutboxError: the records are for another cluster.
+    """
+    owner, current = _read(connection, path)
+    if current == cluster_id:
+        return
+    if current is not None and waiting:
+        raise OutboxError(
+            f"outbox {path} holds {waiting} messages for Kafka cluster {current}, and the one "
+            f"that answers is {cluster_id}. Use the --bootstrap-servers of then; if that cluster "
+            "is gone, keep a copy with `ioa client outbox export`, drop them with `ioa client "
+            "outbox discard`, and publish their images again"
+        )
+    _write(connection, path, owner, cluster_id)
 
-        Raises:
-            OutboxError: they are for another one.
-        """
-        owner, found = self._read()
-        if found == cluster_id:
-            return
-        if found is not None and waiting:
-            raise OutboxError(
-                f"outbox {self._path} holds {waiting} messages for Kafka cluster {found}, and the "
-                f"one that answers is {cluster_id}. Use the --bootstrap-servers of then; if that "
-                "cluster is gone, keep a copy with `ioa client outbox export`, drop them with "
-                "`ioa client outbox discard`, and publish their images again"
-            )
-        self._write(owner, cluster_id)
 
-    def _read(self) -> tuple[str | None, str | None]:
-        row = self._connection.execute("SELECT name, cluster FROM owner").fetchone()
-        return row or (None, None)
+def _read(connection: sqlite3.Connection, path: Path) -> tuple[str | None, str | None]:
+    with explaining_sqlite(path):
+        row = connection.execute("SELECT name, cluster FROM owner").fetchone()
+    return row or (None, None)
 
-    def _write(self, owner: str | None, cluster_id: str | None) -> None:
-        with transaction(self._connection, self._path):
-            self._connection.execute("DELETE FROM owner")
-            self._connection.execute("INSERT INTO owner VALUES (?, ?)", (owner, cluster_id))
+
+def _write(
+    connection: sqlite3.Connection, path: Path, owner: str | None, cluster_id: str | None
+) -> None:
+    with transaction(connection, path):
+        connection.execute("DELETE FROM owner")
+        connection.execute("INSERT INTO owner VALUES (?, ?)", (owner, cluster_id))

@@ -1,4 +1,4 @@
-"""Looking into an outbox, also while another process sends from it."""
+"""Reads the status and the waiting records of outboxes, also while another process sends."""
 
 import base64
 import json
@@ -15,17 +15,15 @@ from client_autoencoder.errors import OutboxError
 from client_autoencoder.outbox.database import explaining_sqlite, open_for_reading
 from client_autoencoder.outbox.entries import unpack_headers
 
-_COUNTS = (
-    *("queued", "delivered"),
-    *("acknowledged", "refused", "answered", "expired", "discarded"),
-)
+_COUNTS = ("queued", "delivered", "acknowledged", "refused", "answered", "expired", "discarded")
 _COUNT_STATES = "SELECT state, count(*) FROM letter GROUP BY state"
 _FIND_OLDEST = "SELECT made_at FROM letter ORDER BY number LIMIT 1"
-_LIST_LETTERS = """
-SELECT message_id, state, topic, name, made_at, sent_at, sends, deadline, length(value), key,
-    headers, value
+_LIST_WAITING = """
+SELECT message_id, state, topic, name, made_at, sent_at AS delivered_at, sends AS deliveries,
+    deadline, length(value) AS bytes, key, headers, value
 FROM letter JOIN body USING (number) ORDER BY number
 """
+_TIMES = ("made_at", "delivered_at", "deadline")
 
 Row = dict[str, Any]
 
@@ -34,7 +32,7 @@ Row = dict[str, Any]
 class Remark:
     """What became of an image or a message, and when (UTC).
 
-    ``reason`` says why it was left out or refused; of a question, the label that was answered.
+    ``reason`` says why it was skipped or refused; for a question it is the label of the answer.
     """
 
     name: str
@@ -50,12 +48,12 @@ class OutboxStatus:
     encoded = queued + delivered + acknowledged + refused + answered + expired + discarded.
 
     Attributes:
-        queued: now; no broker has taken them yet.
-        delivered: now; taken by a broker, without an answer of the server.
+        queued: messages that no broker has taken yet.
+        delivered: messages that a broker has taken and the server has not answered.
         resent: deliveries beyond the first of each message.
-        skipped: images that could not be read, each time that was tried.
+        skipped: images that could not be read, counted at each attempt.
         oldest: when the oldest message without an answer was made (UTC).
-        refusals: the newest 10,000, as the others below.
+        refusals: the newest 10,000, as in the lists below.
     """
 
     encoded: int
@@ -76,7 +74,7 @@ class OutboxStatus:
 
 
 def read_status(*paths: Path) -> OutboxStatus:
-    """Sum outboxes up.
+    """Return the status of all these outboxes together.
 
     Raises:
         OutboxError: one is not there, or cannot be read.
@@ -86,10 +84,10 @@ def read_status(*paths: Path) -> OutboxStatus:
     remarks: dict[str, list[Remark]] = defaultdict(list)
     for path in paths:
         with explaining_sqlite(path), closing(open_for_reading(path)) as connection:
-            connection.execute("BEGIN")  # all of it as of one moment
+            connection.execute("BEGIN")  # one snapshot for all queries
             counts.update(dict(connection.execute("SELECT name, value FROM counter")))
             counts.update(dict(connection.execute(_COUNT_STATES)))
-            oldest += [made for (made,) in connection.execute(_FIND_OLDEST)]
+            oldest += [made_at for (made_at,) in connection.execute(_FIND_OLDEST)]
             for kind, remark in _read_remarks(connection):
                 remarks[kind].append(remark)
     return OutboxStatus(
@@ -103,28 +101,27 @@ def read_status(*paths: Path) -> OutboxStatus:
     )
 
 
-def list_letters(*paths: Path, bodies: bool = False) -> Iterator[Row]:
-    """Yield what waits, oldest first; with ``bodies`` also the exact bytes, in base64.
+def list_waiting(*paths: Path, bodies: bool = False) -> Iterator[Row]:
+    """Yield the waiting messages, oldest first; with ``bodies`` also the exact bytes, in base64.
 
     Raises:
         OutboxError: an outbox is not there, or cannot be read.
     """
     for path in paths:
         with explaining_sqlite(path), closing(open_for_reading(path)) as connection:
-            yield from _read_letters(connection, bodies)
+            yield from _read_waiting(connection, bodies)
 
 
-def export_letters(target: Path, *paths: Path) -> int:
-    """Write what waits into a new file, one JSON object a line; return how many.
+def export_waiting(target: Path, *paths: Path) -> int:
+    """Write the waiting messages into a new file, one JSON object a line; return how many.
 
     Raises:
-        OutboxError: the file is there already or cannot be written, or see ``list_letters``.
+        OutboxError: the file exists already or cannot be written; else as ``list_waiting``.
     """
     count = 0
-    letters = list_letters(*paths, bodies=True)
     try:
         with target.open("x", encoding="utf-8") as file:
-            for row in letters:
+            for row in list_waiting(*paths, bodies=True):
                 file.write(json.dumps(row) + "\n")
                 count += 1
     except OSError as error:
@@ -135,47 +132,22 @@ def export_letters(target: Path, *paths: Path) -> int:
     return count
 
 
-def _read_letters(connection: sqlite3.Connection, bodies: bool) -> Iterator[Row]:
-    for *summary, key, headers, value in connection.execute(_LIST_LETTERS):
-        row = _describe(*summary)
+def _read_waiting(connection: sqlite3.Connection, bodies: bool) -> Iterator[Row]:
+    cursor = connection.execute(_LIST_WAITING)
+    columns = [column for column, *_ in cursor.description]
+    for values in cursor:
+        row = dict(zip(columns, values, strict=True))
+        row |= {column: _format_time(row[column]) for column in _TIMES}
+        key, headers, value = row.pop("key"), row.pop("headers"), row.pop("value")
         if bodies:
-            row |= {
-                "key": base64.b64encode(key).decode(),
-                "headers": _write_headers(headers),
-                "value": base64.b64encode(value).decode(),
-            }
+            row["key"] = _to_base64(key)
+            row["headers"] = [[name, _to_base64(text)] for name, text in unpack_headers(headers)]
+            row["value"] = _to_base64(value)
         yield row
 
 
-def _describe(
-    message_id: str,
-    state: str,
-    topic: str,
-    name: str,
-    made_at: float,
-    sent_at: float | None,
-    sends: int,
-    deadline: float | None,
-    size: int,
-) -> Row:
-    return {
-        "message_id": message_id,
-        "state": state,
-        "topic": topic,
-        "name": name,
-        "made_at": _format_time(made_at),
-        "delivered_at": _format_time(sent_at),
-        "deliveries": sends,
-        "deadline": _format_time(deadline),
-        "bytes": size,
-    }
-
-
-def _write_headers(packed: bytes) -> list[list[str | None]]:
-    return [
-        [name, None if value is None else base64.b64encode(value).decode()]
-        for name, value in unpack_headers(packed)
-    ]
+def _to_base64(value: bytes | None) -> str | None:
+    return None if value is None else base64.b64encode(value).decode()
 
 
 def _read_remarks(connection: sqlite3.Connection) -> Iterator[tuple[str, Remark]]:

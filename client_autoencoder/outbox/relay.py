@@ -1,8 +1,9 @@
-"""Carrying letters from the outbox to the server, and what is answered back to the outbox.
+"""Sends the records of an outbox to the server, and stores the answers in the outbox.
 
-For each letter the order is fixed: on the disk; sent; taken by a broker; answered; off the disk. A
-process killed between any two sends the same bytes again or reads the answer again when it is next
-started; the server stores a message id once and answers it as often as it comes.
+For each record the order is fixed: it is stored on the disk, sent, taken by a broker, answered, and
+removed from the disk. A process that is killed between two steps sends the same bytes again, or
+reads the answer again, when it is next started. The server stores a message id once, and answers it
+as often as it comes.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -16,16 +17,17 @@ from stream.errors import DeliveryFailed, KafkaRefused, KafkaUnavailable
 from stream.exchange.outgoing_record import OutgoingRecord
 from stream.exchange.reply_client import ReplyClient
 
-Note = Callable[[list[Settled]], None]
-"""Called with the letters that have just left the outbox."""
+OnSettled = Callable[[list[Settled]], None]
+"""Called with the records that have just left the outbox."""
 
-# More letters than this are never without an answer, so that a slow server slows its clients.
-_MOST_OPEN = 5000
-_MOST_AT_ONCE = 1000
-_LARGEST_UNDER_WAY = 32 * 2**20  # bytes in memory, whatever waits on the disk
-LOOK_SECONDS = 0.1
+POLL_SECONDS = 0.1
+
+# A slow server slows its clients: no more records than this are without an answer.
+_MAX_UNANSWERED = 5000
+_MAX_READ = 1000
+_MAX_BYTES_IN_FLIGHT = 32 * 2**20  # in memory, however much waits on the disk
 _CONNECT_SECONDS = 0.5
-# Between two attempts to connect or to find what has waited too long: encoding goes on meanwhile.
+# Between two attempts to connect, or to find what is overdue: encoding goes on meanwhile.
 _PAUSE_SECONDS = 1.0
 # The broker's clock, by which answers are found again, may be behind ours.
 _CLOCK_MARGIN = 60.0
@@ -37,29 +39,29 @@ class OutboxRelay:
 
     Args:
         clock: seconds that never go back, for pauses.
-        note: told of everything that leaves the outbox.
+        on_settled: called with everything that leaves the outbox.
     """
 
     outbox: Outbox
     reply_client: ReplyClient
     clock: Callable[[], float]
-    note: Note = lambda _: None
+    on_settled: OnSettled = lambda _: None
 
     def __post_init__(self) -> None:
-        self._sizes: dict[str, int] = {}  # of the letters under way to a broker
-        self._under_way = 0  # their sum
-        self._sent_up_to = 0
+        self._in_flight: dict[str, int] = {}  # message id -> bytes on the way to a broker
+        self._bytes_in_flight = 0
+        self._last_sent = 0  # the number up to which queued records have been sent
         self._connected = False
         self._delivered: list[str] = []
         self._outcomes: list[Outcome] = []
-        self._look_around_at = self._connect_at = self.clock()
+        self._next_check = self._next_connect = self.clock()
 
     def connect(self, timeout: float) -> None:
-        """Connect, and read what was answered since the waiting letters were sent.
+        """Connect, and read the answers since the waiting records were sent.
 
         Raises:
             StreamError: see ``ReplyClient.connect``.
-            OutboxError: the letters are for another cluster.
+            OutboxError: the records are for another cluster.
         """
         first_sent = self.outbox.find_first_sent()
         cluster_id = self.reply_client.connect(
@@ -70,137 +72,141 @@ class OutboxRelay:
         self._connected = True
 
     def put(
-        self, letters: Sequence[OutgoingRecord], names: Sequence[str], *, timeout: float
+        self, records: Sequence[OutgoingRecord], names: Sequence[str], *, timeout: float
     ) -> None:
-        """Queue letters, and send them where none waits before them.
+        """Queue records, and send them at once where no other record waits before them.
 
         A full outbox or disk is waited for while there is any progress.
 
         Raises:
-            OutboxFull: nothing has moved for ``timeout`` seconds.
+            OutboxFull: there was no progress for ``timeout`` seconds.
         """
         quiet_since = self.clock()
         while True:
-            are_next = self._sent_up_to == self.outbox.last_number
+            are_next = self._last_sent == self.outbox.last_number
             try:
-                self.outbox.put(letters, names)
+                self.outbox.put(records, names)
                 break
             except OutboxFull:
-                if self.work_on_full_disk(LOOK_SECONDS):
+                if self.poll_despite_full_disk(POLL_SECONDS):
                     quiet_since = self.clock()
                 elif self.clock() - quiet_since >= timeout:
                     raise
-        if are_next and self._connected and len(letters) <= self._room and self._bytes_left > 0:
-            self._send(letters)
-            self._sent_up_to = self.outbox.last_number
+        if are_next and self._connected and len(records) <= self._room and self._bytes_left > 0:
+            self._send(records)
+            self._last_sent = self.outbox.last_number
 
-    def work_on_full_disk(self, timeout: float) -> bool:
-        """Do one round as ``work``; what a full disk does not take is written down later."""
+    def poll_despite_full_disk(self, timeout: float) -> bool:
+        """Do one round as ``poll``; what a full disk does not take is stored in a later round."""
         try:
-            return self.work(timeout)
+            return self.poll(timeout)
         except OutboxFull:
             return False
 
     def drain(self, *, timeout: float) -> bool:
-        """Work until nothing waits; False if nothing has moved for ``timeout`` seconds."""
+        """Poll until nothing waits; False if there was no progress for ``timeout`` seconds."""
         self.expire()
         quiet_since = self.clock()
         while self.outbox.counts.waiting:
-            if self.work(LOOK_SECONDS):
+            if self.poll(POLL_SECONDS):
                 quiet_since = self.clock()
             elif self.clock() - quiet_since >= timeout:
                 return False
         return True
 
-    def work(self, timeout: float) -> bool:
-        """Do one round; tell whether a letter was delivered for the first time or answered.
+    def poll(self, timeout: float) -> bool:
+        """Send what waits, and store deliveries and answers.
 
         Args:
             timeout: seconds to wait for an answer.
 
+        Returns:
+            Whether a record was delivered for the first time or settled.
+
         Raises:
-            DeliveryFailed: a broker will not take a letter however often it is sent.
+            DeliveryFailed: a broker will not take a record, however often it is sent.
             StreamError: the broker refuses us, or this client is not registered.
             OutboxError: the file cannot be written.
         """
-        look_around = self.clock() >= self._look_around_at
-        if look_around:
-            self._look_around_at = self.clock() + _PAUSE_SECONDS
+        check = self.clock() >= self._next_check
+        if check:
+            self._next_check = self.clock() + _PAUSE_SECONDS
             self.expire()
-        if self._is_connected():
-            self._send_what_waits(overdue=look_around)
+        if self._try_connect():
+            self._send_waiting(overdue=check)
         arrivals = self.reply_client.look(timeout)
         for message_id in (*arrivals.delivered, *arrivals.undelivered):
-            self._under_way -= self._sizes.pop(message_id, 0)
+            self._bytes_in_flight -= self._in_flight.pop(message_id, 0)
         if arrivals.undelivered:
-            self._sent_up_to = 0
+            self._last_sent = 0
         self._delivered += arrivals.delivered
-        self._outcomes += map(_read_outcome, arrivals.answers)
-        moved = self._write_down()
+        self._outcomes += map(_to_outcome, arrivals.answers)
+        progress = self._store()
         if arrivals.failure is not None:
             raise DeliveryFailed(
                 f"{arrivals.failure}. Nothing is lost: {self.outbox.counts.waiting} messages wait "
                 f"in {self.outbox.path}; `ioa client outbox drain` sends them once that is mended"
             )
-        return moved
+        return progress
 
-    def expire(self, overdue: Iterable[str] = ()) -> None:
-        """Let these letters go and all whose deadline has passed."""
-        self._tell(self.outbox.expire(overdue))
+    def expire(self, message_ids: Iterable[str] = ()) -> None:
+        """Expire these records and all whose deadline has passed."""
+        self._report(self.outbox.expire(message_ids))
 
-    def _is_connected(self) -> bool:
+    def _try_connect(self) -> bool:
         if self._connected:
             return True
-        if self.clock() < self._connect_at:
+        if self.clock() < self._next_connect:
             return False
         try:
             self.connect(_CONNECT_SECONDS)
         except KafkaRefused:
             raise
         except KafkaUnavailable:
-            self._connect_at = self.clock() + _PAUSE_SECONDS
+            self._next_connect = self.clock() + _PAUSE_SECONDS
         return self._connected
 
-    def _send_what_waits(self, *, overdue: bool) -> None:
-        if overdue and (left := self._bytes_left) > 0:
-            self._send(one.letter for one in self.outbox.take_overdue(_MOST_AT_ONCE, left))
-        if self._sent_up_to == self.outbox.last_number:
+    def _send_waiting(self, *, overdue: bool) -> None:
+        if overdue and self._bytes_left > 0:
+            due = self.outbox.read_overdue(_MAX_READ, self._bytes_left)
+            self._send(entry.record for entry in due)
+        if self._last_sent == self.outbox.last_number:
             return
-        room = min(self._room, _MOST_AT_ONCE)
-        if room > 0 and (left := self._bytes_left) > 0:
-            queued = self.outbox.take_queued(self._sent_up_to, room, left)
-            self._send(one.letter for one in queued)
-            self._sent_up_to = queued[-1].number if queued else self.outbox.last_number
+        room = min(self._room, _MAX_READ)
+        if room > 0 and self._bytes_left > 0:
+            queued = self.outbox.read_queued(self._last_sent, room, self._bytes_left)
+            self._send(entry.record for entry in queued)
+            self._last_sent = queued[-1].number if queued else self.outbox.last_number
 
     @property
     def _room(self) -> int:
-        """How many more letters may be without an answer."""
-        return _MOST_OPEN - self.outbox.counts.delivered - len(self._sizes)
+        """How many more records may be without an answer."""
+        return _MAX_UNANSWERED - self.outbox.counts.delivered - len(self._in_flight)
 
     @property
     def _bytes_left(self) -> int:
-        """How many more bytes may be under way to a broker."""
-        return _LARGEST_UNDER_WAY - self._under_way
+        """How many more bytes may be on the way to a broker."""
+        return _MAX_BYTES_IN_FLIGHT - self._bytes_in_flight
 
     def _send(self, waiting: Iterable[OutgoingRecord]) -> None:
-        letters = [letter for letter in waiting if letter.message_id not in self._sizes]
-        sizes = {letter.message_id: letter.size for letter in letters}
-        self._sizes |= sizes
-        self._under_way += sum(sizes.values())
-        self.reply_client.send(letters)
+        records = [record for record in waiting if record.message_id not in self._in_flight]
+        sizes = {record.message_id: record.size for record in records}
+        self._in_flight |= sizes
+        self._bytes_in_flight += sum(sizes.values())
+        self.reply_client.send(records)
 
-    def _write_down(self) -> bool:
-        noted = self.outbox.note(self._delivered, self._outcomes)
+    def _store(self) -> bool:
+        update = self.outbox.update(self._delivered, self._outcomes)
         self._delivered, self._outcomes = [], []
-        self._tell(noted.settled)
-        return bool(noted.delivered or noted.settled)
+        self._report(update.settled)
+        return bool(update.delivered or update.settled)
 
-    def _tell(self, settled: list[Settled]) -> None:
+    def _report(self, settled: list[Settled]) -> None:
         if settled:
-            self.note(settled)
+            self.on_settled(settled)
 
 
-def _read_outcome(answer: Answer) -> Outcome:
+def _to_outcome(answer: Answer) -> Outcome:
     message_id = answer.in_reply_to or ""
     if isinstance(answer, Refusal):
         reason = f"{answer.field}: {answer.error}" if answer.field else str(answer.error)

@@ -1,1 +1,1 @@
-"""Mechanisms that change latents before they leave."""
+"""Mechanisms that change latents before they leave a site."""

@@ -1,7 +1,7 @@
 """The noise a Gaussian mechanism needs, exactly: Balle & Wang, ICML 2018 (arXiv 1805.06530).
 
-The textbook sqrt(2 ln(1.25 / delta)) / epsilon is proved only below epsilon 1 and gives too
-little noise above epsilon 9; it is not used here.
+The textbook formula sqrt(2 ln(1.25 / delta)) / epsilon is proved only below epsilon 1 and gives
+too little noise above epsilon 9; it is not used here.
 """
 
 import math
@@ -9,7 +9,7 @@ import math
 from client_autoencoder.errors import ClientError
 
 LARGEST_EPSILON = 500.0  # keeps exp(epsilon) finite; nothing is protected long before
-LEAST_DELTA = 1e-12  # below, the difference of two near-equal probabilities loses its digits
+LEAST_DELTA = 1e-12  # below, the difference of two nearly equal probabilities loses its digits
 _HALVINGS = 100
 
 

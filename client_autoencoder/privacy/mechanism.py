@@ -1,6 +1,6 @@
-"""The privatizer between encoder and publisher: what a latent goes through before it leaves.
+"""The privatizer between encoder and publisher: it changes latents before they leave.
 
-Labels, counts, timestamps and the client's name are never covered by a mechanism.
+No mechanism covers labels, counts, timestamps or the client's name.
 """
 
 import os
@@ -16,8 +16,8 @@ from schemas.messages.message import Privacy
 
 Latents = NDArray[np.float32]
 NoiseSource = Callable[[tuple[int, ...]], NDArray[np.float64]]
-"""Independent standard normal numbers of a shape. Clients pass ``system_noise``; experiments may
-pass ``numpy.random.default_rng(seed).standard_normal``."""
+"""Returns independent standard normal numbers of a shape. Clients pass ``system_noise``;
+experiments may pass ``numpy.random.default_rng(seed).standard_normal``."""
 
 
 class Privatizer(Protocol):
@@ -34,7 +34,7 @@ class Privatizer(Protocol):
 
 
 class NoPrivatizer:
-    """Sends latents as they are. Whoever has the encoder can restore the images from them."""
+    """Leaves latents as they are. Whoever has the encoder can restore the images from them."""
 
     @property
     def privacy(self) -> Privacy:
@@ -51,9 +51,9 @@ class GaussianPrivatizer:
 
     Each row u of [N, D] becomes u / max(1, ||u|| / clip) + N(0, sigma^2 I). Any image may be
     swapped for any other (replace-one), so the sensitivity is 2 * clip; sigma is the analytic
-    one of Balle & Wang 2018. Marked research, without guarantee: epsilon holds for one release of
-    one record, nothing counts the releases yet, and the sum is rounded to floating point, whose
-    uneven grid can betray the unnoised value (Mironov, CCS 2012).
+    one of Balle & Wang 2018. This is marked as research, without guarantee: epsilon holds for one
+    release of one record, and nothing counts the releases yet; and the sum is rounded to floating
+    point, whose uneven grid can betray the value without noise (Mironov, CCS 2012).
 
     Raises:
         ClientError: epsilon, delta or clip is outside its bounds.
@@ -100,7 +100,7 @@ class GaussianPrivatizer:
 def system_noise(shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Draw standard normal numbers from the operating system's cryptographic generator.
 
-    Box-Muller on 53 random bits a number, so a value beyond 8.6 never occurs.
+    Box-Muller on 53 random bits a number, so no value is beyond 8.6.
     """
     count = int(np.prod(shape))
     pairs = (count + 1) // 2

@@ -17,8 +17,9 @@ from typing import Any
 import torch
 
 from client_autoencoder.audit.reconstruction_attack import ReconstructionAttack
+from client_autoencoder.audit.released_latents import released_latents
 from client_autoencoder.encoders.runtime import Encoder
-from ioa.research.lab.controls import Controls, await_encoder, reconstruct, released_latents
+from ioa.research.lab.controls import Controls, await_encoder, reconstruct
 from ioa.research.lab.parts import Parts, read_parts
 from ioa.research.reporting.pictures import PictureRow, as_squares, draw_rows
 

@@ -94,7 +94,8 @@ class ReplayReport:
 
     def to_json(self) -> str:
         """Return it for the database; ``from_json`` reads it."""
-        content = asdict(self) | {"extents": [tuple(one) for one in self.ranges]}
+        content = asdict(self)
+        content["extents"] = [tuple(offsets) for offsets in content.pop("ranges")]
         return orjson.dumps(content, option=orjson.OPT_SORT_KEYS).decode()
 
     @classmethod

@@ -55,11 +55,11 @@ def list_waiting(
 
     Example: ioa client outbox list --client-id radiology-1
     """
-    from client_autoencoder.outbox.reading import list_letters
+    from client_autoencoder.outbox.reading import list_waiting
     from ioa.cli.client.outbox_reports import describe_letter
 
     settings = load(config, None, None, client_id=client_id, outbox=outbox)
-    letters = list_letters(*find_outboxes(settings).values())
+    letters = list_waiting(*find_outboxes(settings).values())
     if as_json:
         typer.echo(json.dumps({"messages": list(letters)}))
         return
@@ -83,7 +83,7 @@ def drain(
 
     Example: ioa client outbox drain --client-id radiology-1
     """
-    from client_autoencoder.exchanges.learning import DrainReport, drain
+    from client_autoencoder.exchanges.draining import DrainReport, drain
     from ioa.cli.client.outbox_reports import print_drained
 
     settings = load(
@@ -117,10 +117,10 @@ def export(
 
     Example: ioa client outbox export waiting.jsonl --client-id radiology-1
     """
-    from client_autoencoder.outbox.reading import export_letters
+    from client_autoencoder.outbox.reading import export_waiting
 
     settings = load(config, None, None, client_id=client_id, outbox=outbox)
-    count = export_letters(file, *find_outboxes(settings).values())
+    count = export_waiting(file, *find_outboxes(settings).values())
     if as_json:
         typer.echo(json.dumps({"messages": count, "file": str(file)}))
     else:

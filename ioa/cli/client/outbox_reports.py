@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from client_autoencoder.exchanges.learning import DrainReport
+    from client_autoencoder.exchanges.draining import DrainReport
     from client_autoencoder.exchanges.service import Prediction
     from client_autoencoder.outbox.reading import OutboxStatus, Remark
 

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from client_autoencoder.audit.released_latents import released_latents
 from client_autoencoder.encoders.files import load_autoencoder
 from client_autoencoder.encoders.runtime import Encoder
 from client_autoencoder.encoders.training import run
 from client_autoencoder.images.batches import ImageBatch
-from schemas.quantiser import dequantise
 from server_classifier.heads.settings import TrainingSettings
 from server_classifier.heads.training import fit
 from stream.threads import one_thread
@@ -60,20 +60,6 @@ def await_encoder(directory: Path) -> Encoder:
     while not directory.exists():
         time.sleep(0.1)
     return Encoder.load(directory)
-
-
-def released_latents(encoder: Encoder, images: Values, dtype: str = "int8") -> Values:
-    """Return the latents [N, D] that a receiver of the messages has: codes mapped back.
-
-    Args:
-        images: [N, 1, H, W] in 0..1.
-        dtype: how the latents travel, int8 or float32.
-    """
-    latents = encoder.encode(images)
-    if dtype == "float32":
-        return latents
-    quantiser = encoder.manifest.quantiser
-    return dequantise(encoder.quantise(latents), quantiser.low, quantiser.high)
 
 
 def reconstruct(directory: Path, latents: Values) -> Values:

@@ -80,8 +80,8 @@ def test_int8_codes_stand_for_the_weights_that_are_computed_with(
     encoder_directory: Path, public_images: ImageBatch
 ) -> None:
     stored = {
-        one.name: numpy_helper.to_array(one)
-        for one in onnx.load(encoder_directory / "encoder.onnx").graph.initializer
+        tensor.name: numpy_helper.to_array(tensor)
+        for tensor in onnx.load(encoder_directory / "encoder.onnx").graph.initializer
     }
     assert stored["hidden.weight.codes"].dtype == stored["latent.weight.codes"].dtype == np.int8
     pixels = public_images.images[:20]

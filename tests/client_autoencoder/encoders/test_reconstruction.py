@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from client_autoencoder.encoders.reconstruction import mse, psnr_db, score, skill, ssim
+from client_autoencoder.encoders.reconstruction import (
+    mse_per_image,
+    psnr_db_per_image,
+    score,
+    ssim_per_image,
+)
 from tests.support.images import draw_images
 
 ORIGINALS = draw_images(12, side=8).images
@@ -29,13 +34,13 @@ def ssim_by_definition(
 
 def test_mse_and_psnr_of_a_constant_error() -> None:
     shifted = ORIGINALS + np.float32(0.1)
-    assert mse(ORIGINALS, shifted) == pytest.approx(0.01, rel=1e-5)
-    assert psnr_db(ORIGINALS, shifted) == pytest.approx(20.0, rel=1e-5)
+    assert mse_per_image(ORIGINALS, shifted).mean() == pytest.approx(0.01, rel=1e-5)
+    assert psnr_db_per_image(ORIGINALS, shifted).mean() == pytest.approx(20.0, rel=1e-5)
 
 
 def test_psnr_is_averaged_per_image() -> None:
     restored = ORIGINALS[:2] + np.array([0.1, 0.01], np.float32).reshape(2, 1, 1, 1)
-    assert psnr_db(ORIGINALS[:2], restored) == pytest.approx(30.0, rel=1e-4)
+    assert psnr_db_per_image(ORIGINALS[:2], restored).mean() == pytest.approx(30.0, rel=1e-4)
 
 
 @pytest.mark.parametrize(("side", "rows"), [(8, 7), (28, 7), (7, 7), (6, 5), (5, 5)])
@@ -43,10 +48,10 @@ def test_ssim_is_that_of_the_definition(side: int, rows: int) -> None:
     originals = draw_images(4, side=side).images
     noise = np.random.default_rng(1).normal(0, 0.2, originals.shape).astype(np.float32)
     restored = originals + noise
-    wanted = [
+    expected = [
         ssim_by_definition(x[0], y[0], rows, rows) for x, y in zip(originals, restored, strict=True)
     ]
-    assert ssim(originals, restored) == pytest.approx(np.mean(wanted), abs=1e-9)
+    assert ssim_per_image(originals, restored).mean() == pytest.approx(np.mean(expected), abs=1e-9)
 
 
 def test_a_copy_is_perfect() -> None:
@@ -57,8 +62,8 @@ def test_a_copy_is_perfect() -> None:
 
 def test_the_mean_image_has_no_skill() -> None:
     guess = np.broadcast_to(MEAN_IMAGE, ORIGINALS.shape)
-    assert skill(ORIGINALS, guess, MEAN_IMAGE) == pytest.approx(0.0, abs=1e-9)
-    assert 0.0 < skill(ORIGINALS, NOISED, MEAN_IMAGE) < 1.0
+    assert score(ORIGINALS, guess, MEAN_IMAGE).skill == pytest.approx(0.0, abs=1e-9)
+    assert 0.0 < score(ORIGINALS, NOISED, MEAN_IMAGE).skill < 1.0
 
 
 def test_restored_pixels_are_clamped_before_scoring() -> None:
@@ -68,4 +73,4 @@ def test_restored_pixels_are_clamped_before_scoring() -> None:
 
 def test_one_column_images_have_an_ssim() -> None:
     line = np.linspace(0, 1, 9, dtype=np.float32).reshape(1, 1, 9, 1)
-    assert ssim(line, line) == pytest.approx(1.0)
+    assert ssim_per_image(line, line) == pytest.approx(1.0)

@@ -15,7 +15,7 @@ from client_autoencoder.images.batches import (
     resize,
     too_many_skipped,
 )
-from client_autoencoder.images.sources import FileSource, open_folder
+from client_autoencoder.images.folders import FileSource, open_folder
 from tests.support.images import draw_images, write_class_folders, write_image
 
 
@@ -56,7 +56,7 @@ def test_images_are_read_only_when_their_batch_is_taken(source: FileSource) -> N
     skipped_later = break_file(source, 29)
     skipped: list[Skipped] = []
     assert sum(map(len, read_batches(source, skipped))) == 29
-    assert [one.name for one in skipped] == [skipped_later]
+    assert [image.name for image in skipped] == [skipped_later]
 
 
 def test_every_image_gets_the_size_asked_for(source: FileSource, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_without_a_size_the_first_image_rules(source: FileSource, tmp_path: Path
     skipped: list[Skipped] = []
     images = read_all(open_folder(tmp_path), skipped)
     assert images.images.shape == (30, 1, 12, 12)
-    assert [one.name for one in skipped] == [str(odd)]
+    assert [image.name for image in skipped] == [str(odd)]
     assert "5x40" in skipped[0].reason
     assert "--size" in skipped[0].reason
 
@@ -139,8 +139,8 @@ def test_joined_batches_hold_the_same_images_in_their_order() -> None:
 
 
 def test_joined_copies_keep_the_id_of_their_image() -> None:
-    one = draw_images(1)
-    copies = [ImageBatch(one.images, one.labels, one.names, [name]) for name in ("a", "b")]
+    image = draw_images(1)
+    copies = [ImageBatch(image.images, image.labels, image.names, [name]) for name in ("a", "b")]
     (joined,) = join_batches(copies)
     assert joined.image_ids == ["a", "b"]
 

@@ -36,7 +36,7 @@ def test_other_files_in_a_class_folder_are_skipped_and_hidden_ones_ignored(tmp_p
     (tmp_path / "README.md").write_text("beside the class folders")
     skipped: list[Skipped] = []
     assert len(read_all(open_folder(tmp_path), skipped)) == 6
-    assert [Path(one.name).name for one in skipped] == ["notes.txt"]
+    assert [Path(image.name).name for image in skipped] == ["notes.txt"]
 
 
 def test_a_folder_of_images_takes_one_label_or_none(tmp_path: Path) -> None:

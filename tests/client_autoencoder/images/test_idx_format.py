@@ -37,7 +37,7 @@ def test_the_published_form_byte_by_byte(tmp_path: Path) -> None:
     assert read_idx(path, LABELS).tolist() == [5, 0, 255]
 
 
-def test_packing_is_told_by_content_and_not_by_name(tmp_path: Path) -> None:
+def test_packing_is_recognised_by_content_and_not_by_name(tmp_path: Path) -> None:
     unpacked = tmp_path / "a-idx3-ubyte.gz"
     unpacked.write_bytes(WHOLE)
     packed = tmp_path / "a-idx3-ubyte"

@@ -36,7 +36,7 @@ def test_an_npz_with_class_names(tmp_path: Path) -> None:
     assert images.names == ["images[0]", "images[1]"]
 
 
-def test_the_parts_of_an_npz(tmp_path: Path) -> None:
+def test_the_splits_of_an_npz(tmp_path: Path) -> None:
     data = save(
         tmp_path / "made.npz",
         train_images=GREY,
@@ -55,7 +55,7 @@ def test_an_npz_without_labels_is_unlabelled(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("images", "wanted"),
+    ("images", "expected"),
     [
         pytest.param(GREY.astype(np.uint16) * 257, GREY / 255, id="16-bit"),
         pytest.param(GREY / 255, GREY / 255, id="float64"),
@@ -65,9 +65,9 @@ def test_an_npz_without_labels_is_unlabelled(tmp_path: Path) -> None:
         pytest.param(np.repeat(GREY[..., None], 3, -1), GREY / 255, id="colour"),
     ],
 )
-def test_the_forms_of_an_array(tmp_path: Path, images: Any, wanted: Any) -> None:
+def test_the_forms_of_an_array(tmp_path: Path, images: Any, expected: Any) -> None:
     loaded = read_all(open_npz(save(tmp_path / "made.npz", images=images)), [])
-    assert loaded.images[:, 0] == pytest.approx(wanted.astype(np.float32), abs=1e-6)
+    assert loaded.images[:, 0] == pytest.approx(expected.astype(np.float32), abs=1e-6)
 
 
 def test_pixels_outside_0_to_1_skip_their_image(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_pixels_outside_0_to_1_skip_their_image(tmp_path: Path) -> None:
     images[2, 0, 0] = 255
     skipped: list[Skipped] = []
     assert len(read_all(open_npz(save(tmp_path / "made.npz", images=images)), skipped)) == 2
-    assert [one.name for one in skipped] == ["images[1]", "images[2]"]
+    assert [image.name for image in skipped] == ["images[1]", "images[2]"]
     assert "0..1" in skipped[0].reason
 
 
@@ -147,7 +147,7 @@ def test_a_missing_npz_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("columns", "wanted"),
+    ("columns", "expected"),
     [
         pytest.param({}, ["test_images[0]", "test_images[1]"], id="none"),
         pytest.param({"test_files": ["CXR/1", "CXR/2"]}, ["CXR/1", "CXR/2"], id="files"),
@@ -161,10 +161,10 @@ def test_a_missing_npz_says_so(tmp_path: Path) -> None:
     ],
 )
 def test_what_the_images_are_called(
-    tmp_path: Path, columns: dict[str, Any], wanted: list[str]
+    tmp_path: Path, columns: dict[str, Any], expected: list[str]
 ) -> None:
     data = save(tmp_path / "made.npz", test_images=GREY, **columns)
-    assert read_all(open_npz(data, "test"), []).names == wanted
+    assert read_all(open_npz(data, "test"), []).names == expected
 
 
 def test_a_further_column_or_none(tmp_path: Path) -> None:

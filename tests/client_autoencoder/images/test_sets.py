@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from client_autoencoder.errors import ClientError
+from client_autoencoder.images.arrays import ArraySource
 from client_autoencoder.images.sets import digest, draw, split, stratified_order
-from client_autoencoder.images.sources import ArraySource
 from tests.support.images import draw_images
 
 LABELS = ["a"] * 600 + ["b"] * 300 + ["c"] * 60
 
 
-def test_every_stretch_holds_the_classes_in_their_shares() -> None:
+def test_every_slice_holds_the_classes_in_their_shares() -> None:
     order = stratified_order(LABELS, np.random.default_rng(0))
     assert sorted(order) == list(range(960))
     for start in range(0, 960, 96):
@@ -23,14 +23,14 @@ def test_every_stretch_holds_the_classes_in_their_shares() -> None:
         assert count["c"] == pytest.approx(6, abs=1)
 
 
-def test_parts_are_disjoint_and_complete() -> None:
+def test_splits_are_disjoint_and_complete() -> None:
     images = draw_images(100)
-    parts = split(images, [30, 20, 20], np.random.default_rng(1))
-    assert [len(part) for part in parts] == [30, 20, 20, 30]
-    assert sorted(name for part in parts for name in part.names) == sorted(images.names)
-    position = int(parts[1].names[4].removeprefix("made[").removesuffix("]"))
-    assert np.array_equal(parts[1].images[4], images.images[position])
-    assert parts[1].labels[4] == images.labels[position]
+    splits = split(images, [30, 20, 20], np.random.default_rng(1))
+    assert [len(batch) for batch in splits] == [30, 20, 20, 30]
+    assert sorted(name for batch in splits for name in batch.names) == sorted(images.names)
+    position = int(splits[1].names[4].removeprefix("made[").removesuffix("]"))
+    assert np.array_equal(splits[1].images[4], images.images[position])
+    assert splits[1].labels[4] == images.labels[position]
 
 
 def test_the_seed_decides() -> None:
@@ -41,8 +41,8 @@ def test_the_seed_decides() -> None:
     assert first != other
 
 
-def test_too_few_images_for_the_parts() -> None:
-    with pytest.raises(ClientError, match="101 images are needed for the parts, 100 are there"):
+def test_too_few_images_for_the_splits() -> None:
+    with pytest.raises(ClientError, match="101 images are needed for the splits, 100 are there"):
         split(draw_images(100), [60, 41], np.random.default_rng(0))
 
 

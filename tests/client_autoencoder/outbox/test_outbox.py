@@ -1,4 +1,4 @@
-"""Letters on the disk: their states, counts and limits, and what happens when a process ends."""
+"""Records on the disk: their states, counts and limits, and what happens when a process ends."""
 
 import os
 import sqlite3
@@ -50,49 +50,49 @@ def outbox(path: Path, clock: Clock) -> Iterator[Outbox]:
 
 
 def put(outbox: Outbox, count: int) -> list[OutgoingRecord]:
-    letters = make_records(count)
-    outbox.put(letters, [f"{number}.png" for number in range(count)])
-    return letters
+    records = make_records(count)
+    outbox.put(records, [f"{number}.png" for number in range(count)])
+    return records
 
 
-def ids(letters: list[OutgoingRecord]) -> list[str]:
-    return [letter.message_id for letter in letters]
+def ids(records: list[OutgoingRecord]) -> list[str]:
+    return [record.message_id for record in records]
 
 
-def test_a_letter_comes_back_byte_for_byte_and_in_order(outbox: Outbox) -> None:
+def test_a_record_comes_back_byte_for_byte_and_in_order(outbox: Outbox) -> None:
     odd = OutgoingRecord(
         "a", "t", b"\x00\xff", [("x", None), ("y", bytes(range(256)))], b"\xff\x00", 5.0
     )
-    letters = [odd, *put(outbox, 0), *make_records(3)]
-    outbox.put(letters, ["one", "two", "three", "four"])
-    assert [one.letter for one in outbox.take_queued(0, 10, ROOM)] == letters
-    assert [one.letter for one in outbox.take_queued(2, 1, ROOM)] == letters[2:3]
+    records = [odd, *put(outbox, 0), *make_records(3)]
+    outbox.put(records, ["one", "two", "three", "four"])
+    assert [entry.record for entry in outbox.read_queued(0, 10, ROOM)] == records
+    assert [entry.record for entry in outbox.read_queued(2, 1, ROOM)] == records[2:3]
 
 
-def test_what_is_taken_at_once_is_bounded_by_its_bytes(outbox: Outbox) -> None:
-    letters = make_records(10, size=1000)
-    outbox.put(letters, ["x"] * 10)
-    assert len(outbox.take_queued(0, 10, 2500)) == 3
+def test_what_is_read_at_once_is_bounded_by_its_bytes(outbox: Outbox) -> None:
+    records = make_records(10, size=1000)
+    outbox.put(records, ["x"] * 10)
+    assert len(outbox.read_queued(0, 10, 2500)) == 3
 
 
-def test_a_letter_is_delivered_once_and_due_again_later_and_later(
+def test_a_record_is_delivered_once_and_due_again_later_and_later(
     outbox: Outbox, clock: Clock
 ) -> None:
-    (letter,) = put(outbox, 1)
-    assert outbox.note([letter.message_id], []).delivered == 1
-    assert outbox.take_queued(0, 10, ROOM) == []
+    (record,) = put(outbox, 1)
+    assert outbox.update([record.message_id], []).delivered == 1
+    assert outbox.read_queued(0, 10, ROOM) == []
     for wait in (30.0, 60.0, 120.0):
         clock.now += wait - 0.1
-        assert outbox.take_overdue(10, ROOM) == []
+        assert outbox.read_overdue(10, ROOM) == []
         clock.now += 0.1
-        assert [one.letter for one in outbox.take_overdue(10, ROOM)] == [letter]
-        assert outbox.note([letter.message_id], []).delivered == 0
+        assert [entry.record for entry in outbox.read_overdue(10, ROOM)] == [record]
+        assert outbox.update([record.message_id], []).delivered == 0
 
 
-def test_an_answer_takes_a_letter_off_whatever_its_state(outbox: Outbox, path: Path) -> None:
+def test_an_answer_settles_a_record_whatever_its_state(outbox: Outbox, path: Path) -> None:
     first, second, third = ids(put(outbox, 3))
-    outbox.note([first], [])
-    noted = outbox.note(
+    outbox.update([first], [])
+    update = outbox.update(
         [],
         [
             Outcome(second, "refused", "label: unknown"),
@@ -100,13 +100,13 @@ def test_an_answer_takes_a_letter_off_whatever_its_state(outbox: Outbox, path: P
             Outcome("of another process", "acknowledged"),
         ],
     )
-    assert [(one.number, one.name, one.outcome.kind) for one in noted.settled] == [
+    assert [(record.number, record.name, record.outcome.kind) for record in update.settled] == [
         (1, "0.png", "acknowledged"),
         (2, "1.png", "refused"),
     ]
     assert (outbox.counts.queued, outbox.counts.delivered) == (1, 0)
     # The report of a delivery may come after the answer.
-    assert outbox.note([first, third], []).delivered == 1
+    assert outbox.update([first, third], []).delivered == 1
     status = read_status(path)
     assert (status.encoded, status.acknowledged, status.refused) == (3, 1, 1)
     assert (status.queued, status.delivered) == (0, 1)
@@ -120,40 +120,43 @@ def test_a_question_is_ended_by_a_reply_and_what_is_learned_from_by_an_acknowled
     learning = make_records(2)
     questions = make_records(2, deadline=clock.now + 5)
     outbox.put([*learning, *questions], ["a", "b", "c", "d"])
-    replies = [Outcome(one, "answered") for one in ids(learning + questions[:1])]
-    stored = [Outcome(one, "acknowledged") for one in ids(learning[:1] + questions)]
-    noted = outbox.note([], replies + stored)
-    assert [(one.name, one.outcome.kind) for one in noted.settled] == [
+    replies = [Outcome(message_id, "answered") for message_id in ids(learning + questions[:1])]
+    stored = [Outcome(message_id, "acknowledged") for message_id in ids(learning[:1] + questions)]
+    update = outbox.update([], replies + stored)
+    assert [(record.name, record.outcome.kind) for record in update.settled] == [
         ("a", "acknowledged"),
         ("c", "answered"),
     ]
-    assert [one.letter for one in outbox.take_queued(0, 10, ROOM)] == [learning[1], questions[1]]
+    assert [entry.record for entry in outbox.read_queued(0, 10, ROOM)] == [
+        learning[1],
+        questions[1],
+    ]
 
 
 def test_numbers_are_never_used_again(outbox: Outbox) -> None:
-    letters = put(outbox, 3)
-    outbox.note([], [Outcome(one, "acknowledged") for one in ids(letters)])
+    records = put(outbox, 3)
+    outbox.update([], [Outcome(message_id, "acknowledged") for message_id in ids(records)])
     assert (outbox.counts.waiting, outbox.counts.size) == (0, 0)
     before = outbox.last_number
     put(outbox, 1)
-    assert [one.number for one in outbox.take_queued(before, 10, ROOM)] == [before + 1]
+    assert [entry.number for entry in outbox.read_queued(before, 10, ROOM)] == [before + 1]
 
 
-def test_letters_past_their_deadline_go_and_are_counted(
+def test_records_past_their_deadline_expire_and_are_counted(
     outbox: Outbox, clock: Clock, path: Path
 ) -> None:
     outbox.put(make_records(2, deadline=clock.now + 5), ["a", "b"])
     put(outbox, 1)
     assert outbox.expire() == []
     clock.now += 5
-    assert [one.name for one in outbox.expire()] == ["a", "b"]
+    assert [record.name for record in outbox.expire()] == ["a", "b"]
     status = read_status(path)
     assert (status.expired, status.queued) == (2, 1)
 
 
-def test_discarded_letters_are_counted(outbox: Outbox, path: Path) -> None:
+def test_discarded_records_are_counted(outbox: Outbox, path: Path) -> None:
     first, *_ = ids(put(outbox, 3))
-    assert [one.name for one in outbox.discard([first, "unknown"])] == ["0.png"]
+    assert [record.name for record in outbox.discard([first, "unknown"])] == ["0.png"]
     assert len(outbox.discard()) == 2
     assert (outbox.counts.waiting, outbox.counts.size) == (0, 0)
     with closing(sqlite3.connect(path)) as raw:
@@ -163,47 +166,47 @@ def test_discarded_letters_are_counted(outbox: Outbox, path: Path) -> None:
 
 def test_everything_is_there_after_the_file_was_closed(path: Path, clock: Clock) -> None:
     with open_outbox(path, clock) as outbox:
-        letters = put(outbox, 5)
-        outbox.note(ids(letters[:2]), [])
+        records = put(outbox, 5)
+        outbox.update(ids(records[:2]), [])
         before = outbox.counts
     with open_outbox(path, clock) as outbox:
         assert outbox.counts == before
-        assert [one.letter for one in outbox.take_queued(0, 10, ROOM)] == letters[2:]
+        assert [entry.record for entry in outbox.read_queued(0, 10, ROOM)] == records[2:]
         assert outbox.find_first_sent() == clock.now
 
 
 def test_a_full_outbox_refuses_all_of_a_batch_and_says_what_to_do(path: Path, clock: Clock) -> None:
-    letters = make_records(10)
-    room = sum(letter.size for letter in letters) - 1
+    records = make_records(10)
+    room = sum(record.size for record in records) - 1
     with open_outbox(path, clock, Limits(size=room)) as outbox:
         with pytest.raises(OutboxFull, match=r"bytes are permitted.*client\.outbox_mib"):
-            outbox.put(letters, ["x"] * 10)
+            outbox.put(records, ["x"] * 10)
         assert outbox.counts.waiting == 0
-        outbox.put(letters[:9], ["x"] * 9)
+        outbox.put(records[:9], ["x"] * 9)
         with pytest.raises(OutboxFull, match="9 messages"):
-            outbox.put(letters[9:], ["x"])
-        outbox.note([], [Outcome(letters[0].message_id, "acknowledged")])
-        outbox.put(letters[9:], ["x"])
+            outbox.put(records[9:], ["x"])
+        outbox.update([], [Outcome(records[0].message_id, "acknowledged")])
+        outbox.put(records[9:], ["x"])
         assert outbox.counts.waiting == 9
 
 
-def test_a_letter_that_waits_too_long_stops_further_ones(path: Path, clock: Clock) -> None:
+def test_a_record_that_waits_too_long_stops_further_ones(path: Path, clock: Clock) -> None:
     with open_outbox(path, clock, Limits(age=2 * 86400)) as outbox:
-        (letter,) = put(outbox, 1)
+        (record,) = put(outbox, 1)
         clock.now += 3 * 86400
         with pytest.raises(OutboxFull, match=r"for 3\.0 days, 2 are permitted"):
             put(outbox, 1)
-        outbox.note([], [Outcome(letter.message_id, "acknowledged")])
+        outbox.update([], [Outcome(record.message_id, "acknowledged")])
         put(outbox, 1)
 
 
-def test_a_clock_set_back_does_not_keep_a_letter_for_years(path: Path, clock: Clock) -> None:
+def test_a_clock_set_back_does_not_keep_a_record_for_years(path: Path, clock: Clock) -> None:
     with open_outbox(path, clock) as outbox:
-        outbox.note(ids(put(outbox, 1)), [])
+        outbox.update(ids(put(outbox, 1)), [])
     clock.now -= 10 * 365 * 86400
     with open_outbox(path, clock) as outbox:
         clock.now += 3600
-        assert len(outbox.take_overdue(10, ROOM)) == 1
+        assert len(outbox.read_overdue(10, ROOM)) == 1
 
 
 def test_a_second_process_is_told_file_and_process(outbox: Outbox, path: Path) -> None:
@@ -230,27 +233,27 @@ def test_the_holder_is_named(outbox: Outbox, path: Path, clock: Clock) -> None:
 
 def test_messages_of_another_deployment_are_not_sent(path: Path, clock: Clock) -> None:
     with open_outbox(path, clock) as outbox:
-        letters = put(outbox, 1)
+        records = put(outbox, 1)
     with pytest.raises(OutboxError, match="holds 1 messages of radiology-1, this is other: drain"):
         Outbox(path, owner="other", limits=Limits(), clock=clock)
     with open_outbox(path, clock) as outbox:
-        outbox.note([], [Outcome(letters[0].message_id, "acknowledged")])
+        outbox.update([], [Outcome(records[0].message_id, "acknowledged")])
     Outbox(path, owner="other", limits=Limits(), clock=clock).close()
 
 
-def test_letters_for_one_cluster_are_not_for_another(path: Path, clock: Clock) -> None:
+def test_records_for_one_cluster_are_not_for_another(path: Path, clock: Clock) -> None:
     with open_outbox(path, clock) as outbox:
-        letters = put(outbox, 1)
+        records = put(outbox, 1)
         outbox.bind("first")
     with open_outbox(path, clock) as outbox:
         outbox.bind("first")
         with pytest.raises(OutboxError, match=r"1 messages for Kafka cluster first.*is second"):
             outbox.bind("second")
-        outbox.note([], [Outcome(letters[0].message_id, "acknowledged")])
+        outbox.update([], [Outcome(records[0].message_id, "acknowledged")])
         outbox.bind("second")
 
 
-def test_expired_letters_hold_no_owner_and_no_cluster(path: Path, clock: Clock) -> None:
+def test_expired_records_hold_no_owner_and_no_cluster(path: Path, clock: Clock) -> None:
     with open_outbox(path, clock) as outbox:
         outbox.put(make_records(1, deadline=clock.now + 5), ["a"])
         outbox.bind("first")
@@ -260,7 +263,7 @@ def test_expired_letters_hold_no_owner_and_no_cluster(path: Path, clock: Clock) 
         outbox.put(make_records(1, deadline=clock.now + 5), ["b"])
         outbox.bind("second")
         clock.now += 5
-        assert [one.name for one in outbox.expire()] == ["a", "b"]
+        assert [record.name for record in outbox.expire()] == ["a", "b"]
         assert outbox.expire() == []
     assert read_status(path).expired == 2
 
@@ -315,7 +318,7 @@ def test_a_status_without_an_outbox_says_so(path: Path) -> None:
 def test_a_full_disk_takes_nothing_new_and_keeps_what_was_there(
     outbox: Outbox, path: Path, clock: Clock
 ) -> None:
-    letters = put(outbox, 5)
+    records = put(outbox, 5)
     # The limit of SQLite itself: the same error as a disk without room.
     limit_pages(outbox, 1)
     with pytest.raises(OutboxFull, match=r"disk of outbox .* is full"):
@@ -325,7 +328,7 @@ def test_a_full_disk_takes_nothing_new_and_keeps_what_was_there(
     put(outbox, 1)
     outbox.close()
     with open_outbox(path, clock) as again:
-        assert [one.letter for one in again.take_queued(0, 10, ROOM)][:5] == letters
+        assert [entry.record for entry in again.read_queued(0, 10, ROOM)][:5] == records
         assert again.counts.queued == 6
         assert read_status(path).encoded == 6
 

@@ -46,9 +46,9 @@ def test_the_noise_is_enough_and_the_least(epsilon: float, delta: float) -> None
 
 @given(st.floats(0.01, 100), st.floats(1e-3, 1e3))
 def test_noise_is_in_proportion_to_sensitivity(epsilon: float, sensitivity: float) -> None:
-    one = gaussian_sigma(epsilon=epsilon, delta=1e-5, sensitivity=1.0)
+    unscaled = gaussian_sigma(epsilon=epsilon, delta=1e-5, sensitivity=1.0)
     scaled = gaussian_sigma(epsilon=epsilon, delta=1e-5, sensitivity=sensitivity)
-    assert scaled == pytest.approx(one * sensitivity)
+    assert scaled == pytest.approx(unscaled * sensitivity)
 
 
 def test_the_textbook_formula_gives_too_little_noise_at_large_epsilon() -> None:

@@ -312,7 +312,7 @@ def test_records_deleted_unread_are_an_error_until_the_operator_accepts_it(
     assert deployment.ingest_until(send(deployment, 200)).exact
     read = deployment.positions()
     send(deployment, 200)
-    ends = [TopicPartition(topic, one.part, one.high - 5) for one in deployment.ranges()]
+    ends = [TopicPartition(topic, one.partition, one.high - 5) for one in deployment.ranges()]
     admin = AdminClient(deployment.kafka.client_config())
     for future in admin.delete_records(ends).values():
         future.result()

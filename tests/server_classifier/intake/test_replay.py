@@ -111,7 +111,7 @@ def test_the_live_server_does_not_notice_a_replay(
         with reading(server.engine) as connection:
             positions = {one.part: one.next_offset for one in list_positions(connection)}
         admin = AdminClient({"bootstrap.servers": kafka})
-        ends = {one.part: one.high for one in read_ranges(admin, server.topics.learning.name)}
+        ends = {one.partition: one.high for one in read_ranges(admin, server.topics.learning.name)}
         assert positions == ends
         wait_until(lambda: read_committed(admin, topic_prefix) == ends, "Kafka's offsets lag")
         groups = {one.group_id for one in admin.list_consumer_groups().result().valid}

@@ -314,7 +314,7 @@ def _make_noise(count: int, size: int) -> list[bytes]:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from stream import archive_parts
+from stream.archive import files as archive_parts
 from stream.archive.writing import write_archive
 from stream.replay.kafka_source import KafkaSource
 from stream.kafka.settings import KafkaSettings

@@ -26,7 +26,7 @@ def test_after_a_failed_flush_everything_goes_once(kafka: str, topic_prefix: str
     question = Record(topics.service.name, 0, 8, 0, None, b"{}", [])
 
     def respond() -> bool:
-        responder.publish_dead_letters(bad, SchemaError("is junk"))
+        responder.dead_letter(bad, SchemaError("is junk"))
         reply = Reply("nobody", "", datetime.now(UTC), MESSAGE_ID, error="no model yet")
         responder.answer(question, reply)
         try:

@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from client_autoencoder.audit.released_latents import released_latents
 from client_autoencoder.encoders.autoencoder import Autoencoder, AutoencoderConfig
 from client_autoencoder.encoders.training import run
 from client_autoencoder.images.augmentation import augment_batches
 from client_autoencoder.images.batches import ImageBatch, read_batches
 from client_autoencoder.images.sources import open_source
-from ioa.research.lab.controls import Controls, Hits, Values, await_encoder, released_latents
+from ioa.research.lab.controls import Controls, Hits, Values, await_encoder
 from ioa.research.lab.parts import join, read_parts
 from ioa.research.papers.one_shot_latents import services
 from ioa.research.papers.one_shot_latents.plan import Plan

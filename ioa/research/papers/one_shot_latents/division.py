@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from client_autoencoder.errors import ClientError
 from client_autoencoder.exchanges.learning import check_labels
 from client_autoencoder.images.batches import ImageBatch, ImageSource, Size, Skipped, read_all
+from client_autoencoder.images.npz import read_npz_column
 from client_autoencoder.images.sets import stratified_order
-from client_autoencoder.images.sources import list_splits, open_source, read_npz_column
+from client_autoencoder.images.sources import list_splits, open_source
 from ioa.research.lab.parts import Parts, choose_size
 from ioa.research.papers.one_shot_latents.plan import Plan
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from client_autoencoder.audit.released_latents import released_latents
 from client_autoencoder.encoders.runtime import Encoder
 from client_autoencoder.images.augmentation import augment_batches
 from client_autoencoder.images.batches import ImageBatch
 from client_autoencoder.images.sets import digest, split
-from ioa.research.lab.controls import released_latents
 from ioa.research.lab.parts import join
 from ioa.research.papers.one_shot_latents.plan import Plan
 from ioa.research.studies.configuration import Split, combine

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from client_autoencoder.audit.released_latents import released_latents
 from client_autoencoder.encoders.runtime import Encoder
 from client_autoencoder.images.batches import Pixels
 from ioa.research.lab.consortium import Consortium
-from ioa.research.lab.controls import reconstruct, released_latents
+from ioa.research.lab.controls import reconstruct
 from ioa.research.lab.deployment import Deployment, local_settings
 from ioa.research.lab.parts import join, read_part, read_parts, write_parts
 from ioa.research.lab.story import Story

@@ -32,8 +32,8 @@ def directory(tmp_path: Path, letters: list[OutgoingRecord]) -> Path:
     with Outbox(path, owner=owner, limits=Limits(), clock=lambda: 1_750_000_000.0) as outbox:
         outbox.put(letters, [f"{number}.png" for number in range(4)])
         refused = Outcome(letters[0].message_id, "refused", "label: 'x' is not taught")
-        outbox.note([letters[1].message_id], [refused])
-        outbox.remark_skipped([("bad.png", "is truncated")])
+        outbox.update([letters[1].message_id], [refused])
+        outbox.note_skipped([("bad.png", "is truncated")])
     return path.parent
 
 

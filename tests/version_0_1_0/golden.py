@@ -1,0 +1,90 @@
+"""Trainings whose outcome must stay what it was in version 0.1.0: how each is run."""
+
+import hashlib
+import json
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from client_autoencoder.encoders.autoencoder import AutoencoderConfig
+from client_autoencoder.encoders.files import write_encoder
+from client_autoencoder.encoders.int8_weights import WeightType
+from client_autoencoder.encoders.training import TrainingOptions, train
+from client_autoencoder.images.sets import digest
+from schemas.models.encoder_manifest import TrainingData
+from server_classifier.heads.onnx_graph import export_onnx
+from server_classifier.heads.training import fit
+from tests.server_classifier.stored import make_clusters
+from tests.support.commands import run
+from tests.support.images import draw_images
+
+EXPERIMENT = ("--data", "digits", "--latent", "16", "--dtype", "int8", "--quick", "--seeds", "1")
+# What a seed of the experiment records besides its tables and its duration.
+_RECORDED = (
+    *("sent", "acknowledged", "stored", "latent_bytes", "message_bytes", "requests", "replies"),
+    *("encoder_ids", "model_versions", "digests"),
+)
+
+
+def describe_machine() -> dict[str, str]:
+    """Return all that the last bits of a training depend on: where it is equal, they are too."""
+    packages = {name: version(name) for name in ("numpy", "onnx", "onnxruntime")}
+    return packages | {
+        "torch": str(torch.__version__),  # of the build, too
+        "machine": platform.machine(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "processor": _describe_processor(),
+    }
+
+
+def train_golden_encoder(weights: WeightType) -> dict[str, Any]:
+    """Train an encoder on made images; return its id and its scores on images held out."""
+    images = draw_images(90, side=8, seed=1).images
+    trained = train(
+        images,
+        AutoencoderConfig(8, 8, 6, hidden=32),
+        TrainingOptions(epochs=20, weights=weights),
+        torch.Generator().manual_seed(0),
+    )
+    data = TrainingData("made", digest(images), len(images), "public")
+    with TemporaryDirectory() as directory:
+        encoder_id = write_encoder(Path(directory) / "encoder", trained, data)
+    scores = {"mse": trained.scores.mse, "skill": trained.scores.skill}
+    return {"encoder_id": encoder_id, "scores": scores}
+
+
+def train_classifier() -> dict[str, Any]:
+    """Train a classifier with the default settings; return its file's sum and its scores."""
+    latents, targets = make_clusters(200, classes=6, latent_dim=3)
+    unseen, truth = make_clusters(400, classes=6, latent_dim=3, seed=1)
+    model, report = fit(latents, targets, seed=0)
+    with torch.no_grad():
+        answers = model(torch.from_numpy(unseen)).argmax(dim=1).numpy()
+    return {
+        "sha256": hashlib.sha256(export_onnx(model)).hexdigest(),
+        "steps": report.steps,
+        "scores": {"accuracy": float((answers == truth).mean()), "loss": report.loss},
+    }
+
+
+def run_experiment(out: Path) -> dict[str, Any]:
+    """Run the papers' experiment, small, and return its tables and what its seed records."""
+    done = run("experiment", "003", *EXPERIMENT, "--out", out, "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    (seed,) = result["seeds"]
+    return {"tables": result["tables"], "seed": {name: seed[name] for name in _RECORDED}}
+
+
+def _describe_processor() -> str:
+    """Return maker and family: matrix products of equal instructions differ between makers."""
+    cpus = Path("/proc/cpuinfo")
+    if not cpus.exists():
+        return platform.processor()
+    lines = cpus.read_text().split("\n\n")[0].splitlines()
+    facts = dict(map(str.strip, line.split(":", 1)) for line in lines if ":" in line)
+    return " ".join(facts.get(name, "") for name in ("vendor_id", "cpu family")).strip()
