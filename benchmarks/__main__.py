@@ -1,6 +1,6 @@
-"""All benchmarks, one after the other, then the table of aims and the figure of growth.
+"""Runs all benchmarks in turn, then writes the table of aims and the figure of growth.
 
-Results lie in the folder as JSON lines and Markdown, and in ``README.md`` those that have an aim.
+The folder gets the results as JSON lines and Markdown, and ``README.md`` those that have an aim.
 
 Example: python -m benchmarks --quick --out /tmp/results --compare benchmarks/results
 """
@@ -16,7 +16,7 @@ from benchmarks.measurement import make_parser
 from benchmarks.results_file import read_results
 from benchmarks.summary import summarise
 
-# Those that need a quiet machine most come first.
+# Benchmarks that most need a quiet machine come first.
 _ALL = (
     "round_trip",
     "replies_during_ingest",

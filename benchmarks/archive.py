@@ -1,11 +1,11 @@
-"""How fast records go into an archive and come back, beside pyarrow alone.
+"""How fast records are written to an archive and read from it, compared with pyarrow alone.
 
-One topic is archived from Kafka, and once more from records that are in memory already; what was
-written is read back, sums checked, as a replay reads it. The ceilings move the same columns:
-pyarrow writes them, in memory already, as one file and waits for the disk, and it reads the part
-files, row group by row group, without looking into them.
+A topic is archived from Kafka, and again from records that are already in memory. The archive is
+then read as a replay reads it, with checksums. The ceilings move the same columns: pyarrow writes
+them from memory as one file and waits for the disk, and reads the archive's files row group by row
+group without looking at the values.
 
-Megabytes are those of the message bodies. All subjects run in turn, and a ratio is of one turn.
+Megabytes count the message bodies. All subjects run in turn; a ratio compares one turn.
 
 Example: python -m benchmarks.archive --quick
 """
@@ -49,7 +49,7 @@ _MEASURED = ("int8x64", "float32x784")
 
 
 class Memory:
-    """Records of a topic that were read before."""
+    """A source of records that are already in memory."""
 
     def __init__(self, source: RecordSource) -> None:
         self.cluster_id = source.cluster_id
@@ -58,7 +58,7 @@ class Memory:
         self.batches = list(source.read(source.ranges))
 
     def read(self, ranges: Sequence[OffsetRange]) -> Iterator[Sequence[Record]]:
-        """Yield everything."""
+        """Yield all batches."""
         yield from self.batches
 
 
@@ -95,12 +95,12 @@ def fill(bootstrap: str, shape: Shape, messages: int) -> KafkaSettings:
 
 
 def compare(settings: KafkaSettings, shape: Shape, folder: Path, runs: int) -> list[Measurement]:
-    """Let all move the same records, in turns."""
+    """Let all subjects move the same records in turn."""
     topic = Topics(settings.prefix).learning.name
     memory = Memory(KafkaSource(settings, topic, Window()))
     table = pa.concat_tables(to_table(batch) for batch in memory.batches)
-    bodies = sum(len(one or b"") for one in table["value"].to_pylist())
-    relieve_collector()  # as the command does; and what is in memory is not its concern
+    bodies = sum(len(body or b"") for body in table["value"].to_pylist())
+    relieve_collector()  # as the command does; then it skips what is in memory
     condition = {"body": shape.name, "records": len(table)}
     subjects: dict[str, Callable[[], object]] = {
         WRITE_CEILING: lambda: write_table(table, folder.with_suffix(".parquet")),
@@ -145,15 +145,15 @@ def archive(source: RecordSource, folder: Path) -> None:
 
 def read_columns(folder: Path) -> None:
     for file in sorted(folder.glob("*.parquet")):
-        with pq.ParquetFile(file) as part:
-            for group in range(part.num_row_groups):
-                part.read_row_group(group)
+        with pq.ParquetFile(file) as parquet:
+            for group in range(parquet.num_row_groups):
+                parquet.read_row_group(group)
 
 
 def read_all(folder: Path) -> None:
     source = ArchiveSource(folder, Window())
-    found = sum(len(batch) for batch in source.read(source.ranges))
-    assert found == sum(one.high - one.low for one in source.ranges)
+    count = sum(len(batch) for batch in source.read(source.ranges))
+    assert count == sum(offsets.high - offsets.low for offsets in source.ranges)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Clients that do nothing but ask, so that they are not what is measured.
+"""Clients that only ask and cost little, so that the service is what is measured.
 
-Each keeps a number of questions open: whenever an answer comes, the next question goes. Questions
-are asked again and again, in turn; there must be more of them than are open at a time.
+Each client keeps a number of questions open: it sends the next question when an answer comes. The
+questions are repeated in turn; there must be more of them than are open at a time.
 """
 
 import asyncio
@@ -22,16 +22,16 @@ from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import Topics
 
 PATIENCE_SECONDS = 60.0
-_MANY = 16  # open questions from which a producer does better to wait for company
+_MANY = 16  # open questions from which lingering pays off for a producer
 
 
 @dataclass
 class Asked:
-    """What came of asking for a while.
+    """The answers to the questions of a while.
 
     Attributes:
         taken: seconds from each question to its answer.
-        bodies: the last answer to each question that was asked, by its id.
+        bodies: the last answer to each question, by message id.
         seconds: from the first question to the last answer.
     """
 
@@ -41,24 +41,24 @@ class Asked:
 
 
 class Asker(Protocol):
-    """Something that can ask; its connections stay open between two calls."""
+    """A client that asks; its connections stay open between calls."""
 
     def ask(self, in_flight: int, seconds: float) -> Asked:
-        """Keep so many questions open for so long, then wait for the last answers.
+        """Keep ``in_flight`` questions open for ``seconds``, then wait for the last answers.
 
         Raises:
             TimeoutError: no answer comes for a minute.
         """
 
     def close(self) -> None:
-        """Let the connections go."""
+        """Close the connections."""
 
 
-class Tally:
-    """Notes when questions were asked, and what was answered first.
+class OpenQuestions:
+    """The questions without an answer, and the answers so far.
 
     Attributes:
-        asked: what came of it so far.
+        asked: the answers so far.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -68,8 +68,8 @@ class Tally:
         self._open: dict[str, float] = {}
 
     @property
-    def is_open(self) -> bool:
-        """Whether an answer is still to come."""
+    def is_waiting(self) -> bool:
+        """Whether a question has no answer yet."""
         return bool(self._open)
 
     @property
@@ -81,7 +81,7 @@ class Tally:
         self._open[message_id] = time.perf_counter()
 
     def note_answer(self, message_id: str, body: bytes) -> bool:
-        """Tell whether this was the first answer to the question."""
+        """Return whether this is the first answer to the question."""
         asked_at = self._open.pop(message_id, None)
         if asked_at is None:
             return False
@@ -93,7 +93,7 @@ class Tally:
 
 
 class KafkaAsker:
-    """A producer and a consumer of librdkafka. From 16 open questions on the producer lingers."""
+    """A producer and a consumer of librdkafka. From 16 open questions the producer lingers."""
 
     def __init__(self, kafka: KafkaSettings, questions: Sequence[OutgoingRecord]) -> None:
         self._questions = cycle(questions)
@@ -109,20 +109,21 @@ class KafkaAsker:
 
     def ask(self, in_flight: int, seconds: float) -> Asked:
         producer = self._patient if in_flight >= _MANY else self._prompt
-        tally = Tally(seconds)
+        open_questions = OpenQuestions(seconds)
         for _ in range(in_flight):
-            self._send(producer, tally)
-        while tally.is_open:
+            self._send(producer, open_questions)
+        while open_questions.is_waiting:
             for message_id, body in self._receive():
-                if tally.note_answer(message_id, body) and tally.is_due:
-                    self._send(producer, tally)
+                if open_questions.note_answer(message_id, body) and open_questions.is_due:
+                    self._send(producer, open_questions)
             producer.poll(0)
-        return tally.asked
+        return open_questions.asked
 
-    def _send(self, producer: Producer, tally: Tally) -> None:
-        one = next(self._questions)
-        tally.note_question(one.message_id)
-        producer.produce(one.topic, one.value, one.key, headers=list(one.headers))
+    def _send(self, producer: Producer, open_questions: OpenQuestions) -> None:
+        question = next(self._questions)
+        open_questions.note_question(question.message_id)
+        headers = list(question.headers)
+        producer.produce(question.topic, question.value, question.key, headers=headers)
 
     def _receive(self) -> Iterator[tuple[str, bytes]]:
         first = self._consumer.poll(PATIENCE_SECONDS)
@@ -133,8 +134,8 @@ class KafkaAsker:
             yield (message.key() or b"").decode(), message.value() or b""
 
 
-class RelayAsker:
-    """The connection that ``ioa client ask`` uses, with answers decoded and checked."""
+class ReplyClientAsker:
+    """The reply client of ``ioa client ask``, which decodes and checks the answers."""
 
     def __init__(self, kafka: KafkaSettings, questions: Sequence[OutgoingRecord]) -> None:
         self._questions = cycle(questions)
@@ -145,36 +146,42 @@ class RelayAsker:
         self._reply_client.__exit__()
 
     def ask(self, in_flight: int, seconds: float) -> Asked:
-        tally = Tally(seconds)
+        open_questions = OpenQuestions(seconds)
         last: dict[str, Answer] = {}
-        self._send(tally, in_flight)
-        while tally.is_open:
+        self._send(open_questions, in_flight)
+        while open_questions.is_waiting:
             answers = self._reply_client.look(PATIENCE_SECONDS).answers
             if not answers:
                 raise TimeoutError("no answer comes")
-            last |= {one.in_reply_to or "": one for one in answers}
-            new = sum(tally.note_answer(one.in_reply_to or "", b"") for one in answers)
-            if tally.is_due:
-                self._send(tally, new)
-        tally.asked.bodies = {one: encode_avro(answer) for one, answer in last.items()}
-        return tally.asked
+            last |= {answer.in_reply_to or "": answer for answer in answers}
+            new = sum(
+                open_questions.note_answer(answer.in_reply_to or "", b"") for answer in answers
+            )
+            if open_questions.is_due:
+                self._send(open_questions, new)
+        open_questions.asked.bodies = {
+            message_id: encode_avro(answer) for message_id, answer in last.items()
+        }
+        return open_questions.asked
 
-    def _send(self, tally: Tally, count: int) -> None:
-        letters = [next(self._questions) for _ in range(count)]
-        for one in letters:
-            tally.note_question(one.message_id)
-        self._reply_client.send(letters)
+    def _send(self, open_questions: OpenQuestions, count: int) -> None:
+        questions = [next(self._questions) for _ in range(count)]
+        for question in questions:
+            open_questions.note_question(question.message_id)
+        self._reply_client.send(questions)
 
 
 class HttpAsker:
-    """Bare HTTP/1.1 over kept connections, one for each open question; ``POST /answer``."""
+    """Bare HTTP/1.1 with one kept connection for each open question; ``POST /answer``."""
 
     def __init__(self, address: str, questions: Sequence[OutgoingRecord]) -> None:
         host, _, port = address.partition(":")
         self._address = host, int(port)
         self._loop = asyncio.new_event_loop()
         self._connections: list[_Connection] = []
-        self._questions = cycle([(one.message_id, _write_request(one)) for one in questions])
+        self._questions = cycle(
+            [(question.message_id, _write_request(question)) for question in questions]
+        )
 
     def close(self) -> None:
         for connection in self._connections:
@@ -188,24 +195,24 @@ class HttpAsker:
     async def _ask(self, in_flight: int, seconds: float) -> Asked:
         while len(self._connections) < in_flight:
             self._connections.append(await self._connect())
-        tally, done = Tally(seconds), self._loop.create_future()
+        open_questions, done = OpenQuestions(seconds), self._loop.create_future()
 
-        def go_on(connection: _Connection, body: bytes) -> None:
-            tally.note_answer(connection.asked, body)
-            if tally.is_due:
-                self._send(connection, tally)
-            elif not tally.is_open:
+        def ask_next(connection: _Connection, body: bytes) -> None:
+            open_questions.note_answer(connection.asked, body)
+            if open_questions.is_due:
+                self._send(connection, open_questions)
+            elif not open_questions.is_waiting:
                 done.set_result(None)
 
         for connection in self._connections[:in_flight]:
-            connection.on_answer = go_on
-            self._send(connection, tally)
+            connection.on_answer = ask_next
+            self._send(connection, open_questions)
         await asyncio.wait_for(done, seconds + PATIENCE_SECONDS)
-        return tally.asked
+        return open_questions.asked
 
-    def _send(self, connection: "_Connection", tally: Tally) -> None:
+    def _send(self, connection: "_Connection", open_questions: OpenQuestions) -> None:
         connection.asked, request = next(self._questions)
-        tally.note_question(connection.asked)
+        open_questions.note_question(connection.asked)
         connection.transport.write(request)
 
     async def _connect(self) -> "_Connection":
@@ -220,7 +227,7 @@ class HttpAsker:
 
 
 class _Connection(asyncio.Protocol):
-    """One connection, with one question at a time."""
+    """A connection with one open question at a time."""
 
     transport: asyncio.Transport
     on_answer: Callable[["_Connection", bytes], None]

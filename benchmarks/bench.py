@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
@@ -16,22 +15,22 @@ from sqlalchemy import Engine
 
 from benchmarks.learning_load import ASKER, CLIENT, Shape
 from server_classifier.store.database import ensure_current, open_database, writing
-from server_classifier.store.registry.entries import add_client, add_encoder
+from server_classifier.store.registry.entries import add_encoder
 from stream.broker.embedded import EmbeddedBroker
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import Topics, create_topics
 from tests.support.postgres import Postgres, run_postgres
-from tests.support.server import make_manifest
+from tests.support.server import NOW, add_clients, make_manifest
 
 ROOT = Path(__file__).parent.parent
 
 
 @dataclass
 class Bench:
-    """Where the programs read and write.
+    """The broker and databases that the programs use.
 
     Attributes:
-        log: what the program that was started last has said.
+        log: output of the program that was started last.
     """
 
     folder: Path
@@ -53,28 +52,24 @@ class Bench:
 
     @contextmanager
     def make_database(self, kind: str, shape: Shape) -> Iterator[Engine]:
-        """Yield a new database that knows the clients and the encoder."""
-        now = datetime.now(UTC)
+        """Yield a new database in which the clients and the encoder are registered."""
         with self.make_tables(kind) as engine:
             with writing(engine) as connection:
-                add_encoder(connection, make_manifest(shape.latent_dim), now=now)
-                for client in (CLIENT, ASKER):
-                    add_client(
-                        connection, client_id=client, site="st-mary", default_encoder=None, now=now
-                    )
+                add_encoder(connection, make_manifest(shape.latent_dim), now=NOW)
+            add_clients(engine, CLIENT, ASKER)
             yield engine
 
     @contextmanager
     def make_tables(self, kind: str) -> Iterator[Engine]:
-        """Yield a new database that is empty."""
+        """Yield a new database with empty tables."""
         file = self.folder / f"{secrets.token_hex(4)}.db"
         url = f"sqlite:///{file}" if kind == "sqlite" else self.postgres.create_database()
         engine = open_database(url)
         ensure_current(engine)
         yield engine
         engine.dispose()
-        for part in self.folder.glob(f"{file.name}*"):
-            part.unlink()
+        for leftover in self.folder.glob(f"{file.name}*"):
+            leftover.unlink()
 
     @contextmanager
     def start(
@@ -87,7 +82,7 @@ class Bench:
     ) -> Iterator[psutil.Process]:
         """Run ``python -m module`` until the block ends."""
         url = engine.url.set(drivername=engine.url.get_backend_name())
-        told = {
+        settings = {
             "PYTHONPATH": str(ROOT),
             "IOA_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
             "IOA_KAFKA__PREFIX": kafka.prefix,
@@ -96,7 +91,7 @@ class Bench:
         }
         with self.log.open("wb") as output:
             process = subprocess.Popen(
-                [python, "-m", *module], env=os.environ | told, stdout=output, stderr=output
+                [python, "-m", *module], env=os.environ | settings, stdout=output, stderr=output
             )
         try:
             yield psutil.Process(process.pid)
@@ -107,7 +102,7 @@ class Bench:
 
 @contextmanager
 def open_bench() -> Iterator[Bench]:
-    """Start a broker and a PostgreSQL that waits for its disk."""
+    """Start a broker, and a PostgreSQL with fsync."""
     with ExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="ioa-bench-")))
         broker = running.enter_context(EmbeddedBroker(folder / "kafka", announce=print))

@@ -1,7 +1,7 @@
-"""What became slower: results beside older ones.
+"""Compares results with older ones and shows what became slower.
 
-A figure counts as changed where its median differs by more than a tenth and lies beyond everything
-that the older runs measured. On another machine, or a busy one, believe the ratios only.
+A figure has changed if its median differs by more than a tenth and lies outside the range of the
+older runs. On another machine, or a busy one, only ratios can be compared.
 
 Example: python -m benchmarks.comparison old.jsonl benchmarks/results
 """
@@ -27,8 +27,8 @@ def main() -> None:
 
 
 def compare(old: Sequence[Results], new: Sequence[Results]) -> str:
-    """Return the table of what has changed, and how much has not."""
-    before = {one.benchmark: one for one in old}
+    """Return a table of the figures that changed, and the number of those that did not."""
+    before = {results.benchmark: results for results in old}
     lines, same, missing = [], 0, 0
     for results in new:
         former = before.get(results.benchmark)
@@ -44,11 +44,11 @@ def compare(old: Sequence[Results], new: Sequence[Results]) -> str:
         "| benchmark | condition | subject | figure | old | new | new / old | |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    said = f"{len(lines)} figures changed, {same} did not; {missing} rows have nothing older."
-    machines = [one.machine for one in (*old, *new)]
-    if any(_hardware(one) != _hardware(machines[0]) for one in machines):
-        said += " The machines differ: believe the ratios only."
-    return "\n".join([*(head if lines else []), *lines, said])
+    summary = f"{len(lines)} figures changed, {same} did not; {missing} rows have nothing older."
+    machines = [results.machine for results in (*old, *new)]
+    if any(_hardware(machine) != _hardware(machines[0]) for machine in machines):
+        summary += " The machines differ: believe the ratios only."
+    return "\n".join([*(head if lines else []), *lines, summary])
 
 
 def _find(results: Results, wanted: Result) -> Result | None:
@@ -73,7 +73,7 @@ def _list_changes(results: Results, new: Result, old: Result) -> Iterator[str]:
 
 
 def judge(column: Column, new: Result, old: Result, key: str) -> str:
-    """Return "worse" or "better", or nothing where no change is certain."""
+    """Return "worse" or "better", or "" if no change is certain."""
     if not column.better or not new.medians.get(key) or not old.medians.get(key):
         return ""
     values = [run[key] for run in old.runs]

@@ -1,19 +1,19 @@
-"""How many images a second a client encodes and publishes, beside its parts, torch and by hand.
+"""How many images per second a client encodes and publishes, compared with torch and by hand.
 
-What each subject promises, for images of 28x28 that are in memory already:
+The guarantees of each subject, for images of 28x28 that are already in memory:
 
 * ``encode + publish``: what ``ioa client publish`` does. Every message is on the disk (fsync)
-  before it is sent, is kept until the server has acknowledged it, and goes again if it does not.
-  The time ends with the last acknowledgement.
+  before it is sent, is kept until the server has acknowledged it, and is sent again otherwise. The
+  time ends with the last acknowledgement.
 * ``encode + publish, torch``: the same with the encoder in PyTorch.
-* ``encode alone``: images to latents; nothing leaves. ``publish alone``: latents that were made
-  before, with all the promises above. In turn they reach 1 / (1 / encode + 1 / publish).
+* ``encode alone``: images to latents, nothing is sent. ``publish alone``: latents that were encoded
+  before, with all guarantees above. One after the other they reach 1 / (1 / encode + 1 / publish).
 * ``by hand``: the ceiling without an outbox. ONNX Runtime, fastavro and an idempotent producer with
-  acks=all, whose deliveries are awaited: what a killed client had in memory is lost, and nobody
-  learns whether the server has it.
+  acks=all, which waits for the deliveries. A killed client loses what it had in memory, and does
+  not learn whether the server stored the rest.
 
-Encoders run on one thread. Instead of a server, a process acknowledges what arrives and does
-nothing else; it, the broker and the client share the processor.
+Encoders run on one thread. Instead of a server, a process only acknowledges what arrives. This
+process, the broker and the client share the processor.
 
 Example: python -m benchmarks.encode_publish --quick
 """
@@ -89,14 +89,14 @@ Work = Callable[[list[ImageBatch]], object]
 
 @dataclass(frozen=True)
 class Client:
-    """A client with an encoder, topics and a directory for its outboxes."""
+    """A client with its topics and a directory for its outboxes."""
 
     kafka: KafkaSettings
     directory: Path
     dtype: Literal["int8", "float32"]
 
     def publish(self, encoder: Encoder, batches: Iterable[ImageBatch]) -> None:
-        """Do what ``ioa client publish`` does with what it reads, with a new outbox."""
+        """Do what ``ioa client publish`` does with the images it reads, with a new outbox."""
         maker = MessageMaker(
             client_id=CLIENT,
             encoder=encoder,
@@ -143,7 +143,7 @@ def read_options() -> argparse.Namespace:
 
 @contextmanager
 def serve(bootstrap: str) -> Iterator[KafkaSettings]:
-    """Make the topics of a new deployment, and acknowledge what is written there."""
+    """Create the topics of a new deployment, and acknowledge the messages written there."""
     kafka = KafkaSettings(bootstrap_servers=bootstrap, prefix=f"bench-{secrets.token_hex(4)}")
     topics = Topics(kafka.prefix)
     create_topics(kafka, [*topics.shared(), topics.replies(CLIENT)])
@@ -161,7 +161,7 @@ def serve(bootstrap: str) -> Iterator[KafkaSettings]:
 def compare(
     kafka: KafkaSettings, folder: Path, shape: str, options: argparse.Namespace
 ) -> list[Measurement]:
-    """Let all subjects take the same images, in turns."""
+    """Let all subjects process the same images in turn."""
     latent, dtype = SHAPES[shape]
     client = Client(kafka, folder, dtype)
     batches = make_batches(options.images)
@@ -172,14 +172,14 @@ def compare(
             print(f"{shape}: {name}", file=sys.stderr)
             chosen = batches[: len(batches) // 20] if name == SINGLY else batches
             measured[name].runs.append(measure(work, chosen))
-        compare_turn({name: one.runs[-1] for name, one in measured.items()})
+        compare_turn({name: rows.runs[-1] for name, rows in measured.items()})
     process = Measurement("encode_publish", {"latent": shape}, PROCESS)
     process.runs = [run_process(client) for _ in range(min(options.runs, 2))]
     return [*measured.values(), process]
 
 
 def make_encoders(directory: Path, latent: int, batch: ImageBatch) -> dict[str, Encoder]:
-    """Return the encoders of the subjects; weights that were hardly trained cost as much."""
+    """Return the encoders of the subjects, hardly trained: that costs as much to run."""
     config = AutoencoderConfig(_SIDE, _SIDE, latent)
     options = TrainingOptions(epochs=1, attempts=1)
     trained = train(batch.images, config, options, torch.Generator().manual_seed(0))
@@ -213,22 +213,22 @@ def make_subjects(client: Client, encoders: Mapping[str, Encoder]) -> dict[str, 
 
 
 def make_batches(images: int) -> list[ImageBatch]:
-    """Return batches of noise; a few arrays stand for all."""
+    """Return batches of noise that share a few arrays."""
     rng = np.random.default_rng(0)
     arrays = [rng.random((_BATCH, 1, _SIDE, _SIDE), np.float32) for _ in range(8)]
     labels = [str(number % 10) for number in range(_BATCH)]
     return [
-        ImageBatch(arrays[at % 8], labels, [f"{at}/{number}.png" for number in range(_BATCH)])
-        for at in range(images // _BATCH)
+        ImageBatch(arrays[i % 8], labels, [f"{i}/{number}.png" for number in range(_BATCH)])
+        for i in range(images // _BATCH)
     ]
 
 
 def singly(batches: list[ImageBatch]) -> list[ImageBatch]:
-    return [batch.select([place]) for batch in batches for place in range(len(batch))]
+    return [batch.select([i]) for batch in batches for i in range(len(batch))]
 
 
 def measure(work: Work, batches: list[ImageBatch]) -> dict[str, float]:
-    """Return images a second by the clock, and microseconds of this process for each."""
+    """Return images per second, and CPU microseconds of this process per image."""
     count = sum(map(len, batches))
     clock, processor = time.perf_counter(), time.process_time()
     work(batches)
@@ -247,7 +247,7 @@ def compare_turn(turn: Mapping[str, dict[str, float]]) -> None:
 
 
 def run_process(client: Client, images: int = 5000) -> dict[str, float]:
-    """Run ``ioa client publish`` on an NPZ file; return its largest memory."""
+    """Run ``ioa client publish`` on an NPZ file; return its peak memory."""
     file = client.directory / "images.npz"
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (images, _SIDE, _SIDE), np.uint8)
@@ -270,7 +270,7 @@ def run_process(client: Client, images: int = 5000) -> dict[str, float]:
 
 
 def describe_client(kafka: KafkaSettings) -> dict[str, str]:
-    """Return what processes are told by their environment."""
+    """Return the environment variables of the client's processes."""
     return {
         "PYTHONPATH": str(ROOT),
         "IOA_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,

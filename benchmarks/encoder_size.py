@@ -1,10 +1,11 @@
-"""What int8 weights save and cost: bytes of an encoder, and accuracy of what is learned with it.
+"""What int8 weights save and cost: the size of an encoder, and the accuracy of its classifier.
 
-For each seed, MNIST is divided as in the experiment: 5,000 public images for the encoder, 1,000 for
-each of five clients, and the whole test set. The same autoencoder is trained twice, as `ioa encoder
-train` does it with `--weights float32` and `--weights int8`; clients encode, latents travel as
-int8, and the server's classifier learns from all 5,000. ``bytes`` are what a client must have: the
-manifest and the ONNX file. ``points lost`` are of accuracy, beside float32 of the same seed.
+For each random seed, MNIST is divided as in the experiment: 5,000 public images for the encoder,
+1,000 for each of five clients, and the whole test set. The same autoencoder is trained twice, as
+`ioa encoder train` does with `--weights float32` and `--weights int8`. Clients encode, latents are
+sent as int8, and the server's classifier learns from all 5,000. ``bytes`` is the size of what a
+client needs: the manifest and the ONNX file. ``points lost`` compares the accuracy with float32 of
+the same seed.
 
 Example: IOA_DATA_DIR=data python -m benchmarks.encoder_size --quick
 """
@@ -58,11 +59,11 @@ def main() -> None:
     for latent in options.latents:
         measured += compare(latent, options)
     report(options.out, "encoder_size", measured, COLUMNS, AIMS)
-    for one in measured:
+    for row in measured:
         for figure in ("accuracy", "points_lost"):
-            values = [run[figure] for run in one.runs]
+            values = [run[figure] for run in row.runs]
             spread = stdev(values) if len(values) > 1 else 0.0
-            print(f"{one.condition} {one.subject}: {figure} {mean(values):.2f} ± {spread:.2f}")
+            print(f"{row.condition} {row.subject}: {figure} {mean(values):.2f} ± {spread:.2f}")
 
 
 def read_options() -> argparse.Namespace:
@@ -79,25 +80,26 @@ def read_options() -> argparse.Namespace:
 
 
 def compare(latent: int, options: argparse.Namespace) -> list[Measurement]:
-    """Take both kinds of weights through the same seeds."""
-    measured = {one: Measurement("encoder_size", {"latent": latent}, one) for one in WEIGHTS}
+    """Measure both kinds of weights with the same seeds."""
+    condition = {"latent": latent}
+    measured = {weights: Measurement("encoder_size", condition, weights) for weights in WEIGHTS}
     for seed in range(options.seeds):
         parts = divide(Plan(str(options.data), latent=latent, dtype="int8"), seed).parts
-        for weights, one in measured.items():
+        for weights, row in measured.items():
             print(f"latent {latent}, seed {seed}, {weights}", file=sys.stderr)
             with tempfile.TemporaryDirectory() as folder:
                 training = TrainingOptions(epochs=options.epochs, weights=weights)
-                one.runs.append(run(Path(folder) / "encoder", parts, latent, training, seed))
+                row.runs.append(run(Path(folder) / "encoder", parts, latent, training, seed))
         best = measured["float32"].runs[-1]["accuracy"]
-        for one in measured.values():
-            one.runs[-1] = {**one.runs[-1], "points_lost": best - one.runs[-1]["accuracy"]}
+        for row in measured.values():
+            row.runs[-1] = {**row.runs[-1], "points_lost": best - row.runs[-1]["accuracy"]}
     return list(measured.values())
 
 
 def run(
     directory: Path, parts: Parts, latent: int, training: TrainingOptions, seed: int
 ) -> Mapping[str, float]:
-    """Train an encoder, encode with it, learn from the latents, and test."""
+    """Train an encoder, encode with it, train a classifier on the latents, and test it."""
     public = parts.public.images
     config = AutoencoderConfig(*public.shape[2:], latent)
     generator = torch.Generator().manual_seed(seed)
@@ -118,7 +120,7 @@ def run(
 
 
 def load(directory: Path) -> tuple[Encoder, float]:
-    """Return the encoder and the shortest time in which it was checked and loaded."""
+    """Return the encoder, and the shortest seconds in which it was checked and loaded."""
     times = []
     for _ in range(_LOADS):
         started = time.perf_counter()
@@ -128,7 +130,7 @@ def load(directory: Path) -> tuple[Encoder, float]:
 
 
 def measure_accuracy(encoder: Encoder, parts: Parts, seed: int) -> float:
-    """Return the percentage of unseen images that the server's classifier gets right."""
+    """Return the percentage of unseen images that the server's classifier recognises."""
     learned = [released_latents(encoder, client.images) for client in parts.clients]
     labels = [label for client in parts.clients for label in client.labels]
     asked = released_latents(encoder, parts.unseen.images)

@@ -1,22 +1,22 @@
-"""One-shot latents beside federated averaging: five clients of 1,000 MNIST images, 10,000 to test.
+"""One-shot latents compared with federated averaging, on MNIST.
 
-Ours: an encoder is trained once on 5,000 public images of nobody's, without their labels (64
-numbers, sent as int8); each client sends one message per image, and the server trains its
-classifier. Flower: federated averaging in its simulation, with a CNN of 114 k parameters,
-so many rounds of so many local epochs. Further rows give both sides
-the same ten augmented copies of each image. Two divisions: at random, and two classes each.
+Five clients have 1,000 images each, and 10,000 are for the test. Ours: an encoder with 64 latent
+numbers is trained once on 5,000 public images without labels. Each client sends one int8 message
+per image, and the server trains its classifier. Flower: federated averaging in its simulation, with
+a CNN of 114 k parameters and a number of rounds of local epochs. Further rows give both sides the
+same ten augmented copies of each image. Images are divided at random, or two classes to a client.
 
-Bytes: ours are the batches that a broker has of the messages (up) and of one acknowledgement each
-(down), and down also the encoder's files for every client. Flower's are its own messages as it
-serialises them. TCP and TLS are not counted. Seconds: ours from images to tested classifier in one
-process, one client after the other, the encoder's training being a column of its own; Flower's of
-its whole process, with Ray's start, two clients at a time on two cores.
+Bytes: ours are the broker's batches of the messages (up) and of their acknowledgements (down), and
+the encoder's files for every client (down). Flower's are its messages as it serialises them. TCP
+and TLS are not counted. Seconds: ours go from images to the tested classifier in one process, one
+client after the other, without the training of the encoder, which has its own column. Flower's are
+of its whole process, with the start of Ray and two clients at a time on two cores.
 
-What federated averaging has and we have not: no record of a patient leaves the site, where a
-latent can be turned back into a picture by who has a decoder; it needs no public images; and
-afterwards each site predicts by itself, while ours asks the server. What we have: one message
-instead of 10 rounds in which all must be there, no training at the sites, indifference to how
-labels are spread, and latents that serve the next task, too.
+Advantages of federated averaging: no record of a patient leaves the site, while a decoder can turn
+a latent back into an image; no public images are needed; and each site can then predict on its own,
+while ours asks the server. Advantages of ours: one message per image instead of 10 rounds in which
+all clients take part, no training at the sites, the same accuracy however labels are spread, and
+latents that also serve the next task.
 
 Example: python -m benchmarks.federated --seeds 3
 """
@@ -69,11 +69,11 @@ Result = dict[str, float]
 
 @dataclass(frozen=True)
 class Averaging:
-    """One way to run Flower.
+    """Settings of one run of Flower.
 
     Attributes:
-        epochs: of each client in each round.
-        copies: augmented ones of each image.
+        epochs: local epochs of each client in each round.
+        copies: augmented copies of each image.
     """
 
     rounds: int
@@ -96,11 +96,11 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="ioa-federated-") as folder:
             for division, subject, result in compare(options, Path(folder), seed):
                 print(seed, division, subject, result, file=sys.stderr)
-                one = Measurement("federated", {"division": division}, subject)
-                measured.setdefault((division, subject), one).runs.append(result)
-    for one in measured.values():
-        _sum_up(one)
-    rows = sorted(measured.values(), key=lambda one: one.condition["division"])
+                row = Measurement("federated", {"division": division}, subject)
+                measured.setdefault((division, subject), row).runs.append(result)
+    for row in measured.values():
+        _sum_up(row)
+    rows = sorted(measured.values(), key=lambda row: row.condition["division"])
     report(options.out, "federated", rows, COLUMNS, AIMS)
 
 
@@ -128,7 +128,7 @@ def read_options() -> argparse.Namespace:
 def compare(
     options: argparse.Namespace, folder: Path, seed: int
 ) -> Iterator[tuple[str, str, Result]]:
-    """Yield division, subject and result; within a division all learn from the same images."""
+    """Yield division, subject and result; all subjects of a division learn from the same images."""
     divisions = {
         name: divide(Plan(str(options.mnist), non_iid=non_iid), seed).parts
         for name, non_iid in options.divisions.items()
@@ -152,7 +152,7 @@ def compare(
 
 
 def write_files(folder: Path, parts: Parts, copies: int, seed: int) -> None:
-    """Write what each client learns from, and the test."""
+    """Write the images of each client and those of the test."""
     rng = np.random.default_rng(seed)
     for number, images in enumerate(parts.clients, start=1):
         batches = augment_batches([images], copies, rng, lambda: "")
@@ -169,8 +169,8 @@ def _write(file: Path, batch: ImageBatch) -> None:
 def average(python: str, folder: Path, averaging: Averaging, seed: int) -> Result:
     """Run Flower once, from the start of its process to the end."""
     began = time.perf_counter()
-    told = {"rounds": averaging.rounds, "epochs": averaging.epochs}
-    options = [f"--{name}={value}" for name, value in (told | {"seed": seed}).items()]
+    arguments = {"rounds": averaging.rounds, "epochs": averaging.epochs, "seed": seed}
+    options = [f"--{name}={value}" for name, value in arguments.items()]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "FLWR_TELEMETRY_ENABLED": "0"}
     run = subprocess.run(
         [python, "-m", _MODULE, str(folder), *options],
@@ -181,25 +181,29 @@ def average(python: str, folder: Path, averaging: Averaging, seed: int) -> Resul
     )
     if run.returncode != 0:
         sys.exit(f"{averaging.name}: {run.stderr[-3000:]}")
-    told = json.loads(run.stdout.splitlines()[-1])
+    output = json.loads(run.stdout.splitlines()[-1])
     return {
-        "accuracy": told["accuracy"],
-        "up_mb": told["bytes_up"] / 1e6,
-        "down_mb": told["bytes_down"] / 1e6,
+        "accuracy": output["accuracy"],
+        "up_mb": output["bytes_up"] / 1e6,
+        "down_mb": output["bytes_down"] / 1e6,
         "rounds": averaging.rounds,
         "seconds": time.perf_counter() - began,
     }
 
 
 def _compare(result: Result, ours: Result) -> Result:
-    total, our_total = (one["up_mb"] + one["down_mb"] for one in (result, ours))
+    total, our_total = (row["up_mb"] + row["down_mb"] for row in (result, ours))
     return {**result, "of_ours": total / our_total}
 
 
 def _sum_up(measured: Measurement) -> None:
-    """Add to each run what all of them say of the accuracy."""
-    found = [run["accuracy"] for run in measured.runs]
-    spread = {"mean": fmean(found), "spread": max(found) - min(found), "seeds": len(found)}
+    """Add mean and spread of the accuracy over all runs to each run."""
+    accuracies = [run["accuracy"] for run in measured.runs]
+    spread = {
+        "mean": fmean(accuracies),
+        "spread": max(accuracies) - min(accuracies),
+        "seeds": len(accuracies),
+    }
     measured.runs = [{**run, **spread} for run in measured.runs]
 
 

@@ -1,6 +1,6 @@
-"""How cost grows from 10,000 to 1,000,000 messages, rows and latents, as a picture.
+"""Draws how cost grows from 10,000 to 1,000,000 messages, rows or latents.
 
-Microseconds for each message, row or sample: a level line is a cost that grows as its number does.
+The figure shows microseconds per message, row or sample: a level line means linear growth.
 
 Example: python -m benchmarks.growth benchmarks/results growth.png
 """
@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def draw_growth(every: Sequence[Results]) -> bytes:
-    """Return the figure as PNG, with a line for all that was measured at more than one number."""
+    """Return the figure as PNG, with a line for each subject measured at several numbers."""
     figure = Figure(figsize=(8, 5), layout="constrained")
     axis = figure.subplots()
     for results in every:
@@ -49,7 +49,7 @@ def draw_growth(every: Sequence[Results]) -> bytes:
 
 
 def list_lines(results: Results) -> Iterator[Line]:
-    """Yield the name and the points (number, us) of what one benchmark says about growth."""
+    """Yield the name and the points (number, us) of each line of one benchmark."""
     if results.benchmark not in _NUMBERS:
         return
     number, figure, what = _NUMBERS[results.benchmark]
@@ -63,7 +63,7 @@ def list_lines(results: Results) -> Iterator[Line]:
     yield from ((name, points) for name, points in lines.items() if len(points) > 1)
 
 
-# Of a benchmark: the condition that grows, the figure in microseconds, and its name.
+# By benchmark: the condition that grows, the figure in microseconds, and its name.
 _NUMBERS = {
     "ingest_growth": ("stored", "cpu_us", "CPU"),
     "training": ("latents", "us_per_sample_epoch", "a sample and epoch"),

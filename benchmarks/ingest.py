@@ -1,9 +1,9 @@
-"""How fast learning messages get from Kafka into the database, beside a ceiling and two peers.
+"""How fast messages get from Kafka into the database, compared with a ceiling and two peers.
 
-A topic is filled, then each subject in turn reads it into a new database: our ``ioa server
-ingest`` and ``hand``, which keep the same promises (rows and positions in one transaction, every
-message acknowledged after the commit); FastStream and Quix Streams, which promise at least once
-and check nothing. Measured from the first row that is seen to the last.
+A topic is filled, and each subject in turn reads it into a new database. ``ioa server ingest`` and
+the hand loop give the same guarantees: rows and positions in one transaction, every message
+acknowledged after the commit. FastStream and Quix Streams deliver at least once and validate
+nothing. The time goes from the first row that is seen to the last.
 
 Example: python -m benchmarks.ingest --quick
 """
@@ -18,19 +18,19 @@ from itertools import product
 from pathlib import Path
 
 import psutil
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from benchmarks.bench import ROOT, Bench, open_bench
 from benchmarks.learning_load import SHAPES, Load, Shape, fill_topic
 from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from benchmarks.peers import find_python
-from benchmarks.watching import measure_cpu_seconds
-from server_classifier.store.database import reading
+from benchmarks.watching import count, measure_cpu_seconds
 from stream.kafka.settings import KafkaSettings
 from tests.support.server import make_manifest
 
 OURS, HAND = "ioa server ingest", "hand loop"
 ACKNOWLEDGING, QUIX = "FastStream batch, acknowledging", "Quix Streams, its sink"
+ALL_ROWS = "SELECT count(*) FROM latent"
 _LIMIT_SECONDS = 300.0
 COLUMNS = {
     "rate": Column("messages/s", better="more"),
@@ -55,7 +55,7 @@ class Subject:
     """A program that reads the topic into the database.
 
     Attributes:
-        peer: whose environment it needs; None for our own.
+        peer: the peer whose environment it needs; None for our own.
     """
 
     name: str
@@ -109,19 +109,19 @@ def read_options() -> argparse.Namespace:
 def compare(
     bench: Bench, database: str, shape: Shape, repeated: float, options: argparse.Namespace
 ) -> list[Measurement]:
-    """Let every subject read the same topic, in turns."""
-    count = shape.scale(options.messages)
+    """Let every subject read the same topic in turn."""
+    messages = shape.scale(options.messages)
     kafka = bench.make_topics()
     encoder_id = make_manifest(shape.latent_dim).encoder_id
-    load = fill_topic(kafka, shape, encoder_id, count=count, repeated=repeated)
+    load = fill_topic(kafka, shape, encoder_id, count=messages, repeated=repeated)
     condition = {"database": database, "message": shape.name, "repeated": f"{repeated:.0%}"}
-    chosen = [one for one in SUBJECTS if _is_chosen(one, database, options.subjects)]
-    measured = [Measurement("ingest", condition, one.name) for one in chosen]
+    chosen = [subject for subject in SUBJECTS if _is_chosen(subject, database, options.subjects)]
+    measured = [Measurement("ingest", condition, subject.name) for subject in chosen]
     for _ in range(options.runs):
-        for subject, one in zip(chosen, measured, strict=True):
-            print(f"{database} {shape.name} {repeated:.0%} {one.subject}", file=sys.stderr)
+        for subject, row in zip(chosen, measured, strict=True):
+            print(f"{database} {shape.name} {repeated:.0%} {row.subject}", file=sys.stderr)
             with bench.make_database(database, shape) as engine:
-                one.runs.append(run(bench, kafka, engine, subject, load, options.peers))
+                row.runs.append(run(bench, kafka, engine, subject, load, options.peers))
     for figure, other in (
         ("of_hand", HAND),
         ("of_acknowledging", ACKNOWLEDGING),
@@ -134,7 +134,7 @@ def compare(
 def run(
     bench: Bench, kafka: KafkaSettings, engine: Engine, subject: Subject, load: Load, peers: Path
 ) -> dict[str, float]:
-    """Start the subject, wait until all is stored, and end it."""
+    """Start the subject, wait until every message is stored, and end it."""
     python = find_python(subject.peer, peers) if subject.peer else sys.executable
     environment = {"BENCH_GROUP": secrets.token_hex(4), **(subject.environment or {})}
     started = time.monotonic()
@@ -149,23 +149,19 @@ def run(
 
 def watch(process: psutil.Process, engine: Engine, load: Load, started: float) -> dict[str, float]:
     """Measure from the first row that is seen to the last."""
-    known = _poll(
-        process, engine, "SELECT count(*) FROM latent", lambda count: count > 0, pause=0.005
-    )
+    first = _poll(process, engine, ALL_ROWS, lambda rows: rows > 0, pause=0.005)
     begin, cpu = time.monotonic(), measure_cpu_seconds(process)
-    last = ", ".join(f"'{one}'" for one in load.last_ids)
     _poll(
         process,
         engine,
-        f"SELECT count(*) FROM latent WHERE message_id IN ({last})",
-        lambda count: count == len(load.last_ids),
+        load.last_rows,
+        lambda rows: rows == len(load.last_ids),
         pause=0.02,
     )
-    rest = load.messages - known
+    rest = load.messages - first
     seconds, cpu = time.monotonic() - begin, measure_cpu_seconds(process) - cpu
     rss = process.memory_info().rss
-    with reading(engine) as connection:
-        stored = connection.scalar(text("SELECT count(*) FROM latent"))
+    stored = count(engine, ALL_ROWS)
     assert stored == load.distinct, f"{stored} rows of {load.distinct}"
     return {
         "rate": rest / seconds,
@@ -183,13 +179,12 @@ def _poll(
     *,
     pause: float,
 ) -> int:
-    """Ask until the answer is enough, and return it."""
+    """Repeat a query until its number is enough, and return the number."""
     give_up = time.monotonic() + _LIMIT_SECONDS
     while time.monotonic() < give_up:
-        with reading(engine) as connection:
-            answer = int(connection.scalar(text(query)) or 0)
-        if enough(answer):
-            return answer
+        number = count(engine, query)
+        if enough(number):
+            return number
         if process.status() == psutil.STATUS_ZOMBIE:
             raise TimeoutError("it ended")
         time.sleep(pause)
@@ -197,19 +192,19 @@ def _poll(
 
 
 def _is_chosen(subject: Subject, database: str, wanted: Iterable[str] | None) -> bool:
-    named = wanted is None or any(subject.name.startswith(one) for one in wanted)
+    named = wanted is None or any(map(subject.name.startswith, wanted))
     return named and database in subject.databases
 
 
 def add_ratios(measured: Iterable[Measurement], figure: str, other: str) -> None:
-    """Add to each run its rate over that of another subject in the same turn."""
-    by_name = {one.subject: one for one in measured}
+    """Add to each run the ratio of its rate to that of another subject in the same turn."""
+    by_name = {row.subject: row for row in measured}
     if other not in by_name:
         return
     rates = [run["rate"] for run in by_name[other].runs]
-    for one in by_name.values():
-        one.runs = [
-            {**run, figure: run["rate"] / rate} for run, rate in zip(one.runs, rates, strict=True)
+    for row in by_name.values():
+        row.runs = [
+            {**run, figure: run["rate"] / rate} for run, rate in zip(row.runs, rates, strict=True)
         ]
 
 

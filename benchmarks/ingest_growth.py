@@ -1,7 +1,7 @@
-"""What ``ioa server ingest`` costs, and how much memory it has, while a database grows.
+"""What CPU and memory ``ioa server ingest`` needs while the database grows.
 
-One in a hundred messages comes twice. The rate is that since the row before, so that a database
-that becomes slower as it fills shows.
+One message in a hundred is sent twice. Each rate is that since the previous mark, so that a
+database that becomes slower as it fills is seen.
 
 Example: python -m benchmarks.ingest_growth --messages 1000000
 """
@@ -14,13 +14,14 @@ from sqlalchemy import Engine
 from benchmarks.bench import Bench, open_bench
 from benchmarks.learning_load import SHAPES, Shape, fill_topic
 from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
+from benchmarks.watching import measure_cpu_seconds
 from server_classifier.store.database import reading
 from server_classifier.store.latents.rows import count_latents
 from tests.support.server import make_manifest
 
 OURS = "ioa server ingest"
 _MARKS = (10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000)
-_FILL = 50_000  # so many letters are made at once
+_FILL = 50_000  # messages that are made at once
 COLUMNS = {
     "rate": Column("messages/s", better="more"),
     "cpu_us": Column("CPU us per message", "{:.1f}", better="less"),
@@ -47,7 +48,7 @@ def main() -> None:
 
 
 def measure(bench: Bench, shape: Shape, database: str, messages: int) -> list[Measurement]:
-    """Fill a topic, start the ingester, and look at it whenever a mark is reached."""
+    """Fill a topic, start the ingester, and measure it at every mark."""
     kafka = bench.make_topics()
     encoder_id = make_manifest(shape.latent_dim).encoder_id
     for start in range(0, messages, _FILL):
@@ -60,15 +61,15 @@ def measure(bench: Bench, shape: Shape, database: str, messages: int) -> list[Me
         bench.start(kafka, engine, "ioa", "server", "ingest") as process,
     ):
         wait_for_rows(engine, 1)
-        stored, moment, cpu = 0, time.monotonic(), sum(process.cpu_times()[:2])
-        for mark in (one for one in _MARKS if one <= messages):
+        stored, moment, cpu = 0, time.monotonic(), measure_cpu_seconds(process)
+        for mark in (mark for mark in _MARKS if mark <= messages):
             now_stored = wait_for_rows(engine, mark)
-            now, now_cpu = time.monotonic(), sum(process.cpu_times()[:2])
+            now, now_cpu = time.monotonic(), measure_cpu_seconds(process)
             condition = {"database": database, "message": shape.name, "stored": mark}
-            one = Measurement("ingest_growth", condition, OURS)
+            row = Measurement("ingest_growth", condition, OURS)
             rss = process.memory_info().rss / 1e6
             first = measured[0].median("rss_mb") if measured else rss
-            one.runs.append(
+            row.runs.append(
                 {
                     "rate": (now_stored - stored) / (now - moment),
                     "cpu_us": (now_cpu - cpu) / (now_stored - stored) * 1e6,
@@ -76,19 +77,19 @@ def measure(bench: Bench, shape: Shape, database: str, messages: int) -> list[Me
                     "of_first": rss / first,
                 }
             )
-            measured.append(one)
+            measured.append(row)
             stored, moment, cpu = now_stored, now, now_cpu
     return measured
 
 
 def wait_for_rows(engine: Engine, enough: int) -> int:
-    """Wait until at least so many rows are stored, and return how many there are."""
+    """Wait until at least ``enough`` rows are stored, and return their number."""
     while True:
         with reading(engine) as connection:
             stored = count_latents(connection)
         if stored >= enough:
             return stored
-        time.sleep(0.05 if enough < 100_000 else 0.5)  # counting many rows costs, too
+        time.sleep(0.05 if enough < 100_000 else 0.5)  # counting many rows is expensive
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What a second ``ioa server ingest`` beside the first is worth.
+"""How much faster two ``ioa server ingest`` processes are than one.
 
-The messages are written in a transaction that is committed only when every process has taken its
-partitions: so all begin at the same moment.
+The messages are written in a transaction. It is committed once every process owns its partitions,
+so that all begin at the same moment.
 
 Example: python -m benchmarks.ingest_scaling --shape float32x784
 """
@@ -11,12 +11,10 @@ import sys
 import time
 from contextlib import ExitStack
 
-from sqlalchemy import Engine, text
-
 from benchmarks.bench import Bench, open_bench
 from benchmarks.learning_load import SHAPES, Shape, fill_topic, make_producer
 from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
-from server_classifier.store.database import reading
+from benchmarks.watching import count
 from tests.support.server import make_manifest
 
 PROCESSES = (1, 2)
@@ -41,14 +39,15 @@ def main() -> None:
         for name in options.shapes:
             condition = {"database": options.database, "message": name}
             rows = [
-                Measurement("ingest_scaling", condition, f"{count} x ioa server ingest")
-                for count in PROCESSES
+                Measurement("ingest_scaling", condition, f"{processes} x ioa server ingest")
+                for processes in PROCESSES
             ]
             for _ in range(options.runs):
                 shape = SHAPES[name]
                 messages = shape.scale(options.messages)
                 rates = [
-                    measure(bench, shape, options.database, messages, count) for count in PROCESSES
+                    measure(bench, shape, options.database, messages, processes)
+                    for processes in PROCESSES
                 ]
                 for row, rate in zip(rows, rates, strict=True):
                     row.runs.append({"rate": rate, "of_one": rate / rates[0]})
@@ -57,7 +56,7 @@ def main() -> None:
 
 
 def measure(bench: Bench, shape: Shape, database: str, messages: int, processes: int) -> float:
-    """Return how many messages a second so many processes store."""
+    """Return how many messages per second a number of processes store."""
     kafka = bench.make_topics()
     producer = make_producer(kafka, **{"transactional.id": secrets.token_hex(4)})
     producer.init_transactions()
@@ -71,21 +70,14 @@ def measure(bench: Bench, shape: Shape, database: str, messages: int, processes:
             program = ("ioa", "server", "ingest", "--instance", str(number))
             running.enter_context(bench.start(kafka, engine, *program))
         owners = "SELECT count(DISTINCT owner) FROM position"
-        while _ask(engine, owners) < processes:
+        while count(engine, owners) < processes:
             time.sleep(0.1)
         time.sleep(2.0)  # until the group is settled
         producer.commit_transaction()
         begin = time.monotonic()
-        last = ", ".join(f"'{one}'" for one in load.last_ids)
-        stored = f"SELECT count(*) FROM latent WHERE message_id IN ({last})"
-        while _ask(engine, stored) < len(load.last_ids):
+        while count(engine, load.last_rows) < len(load.last_ids):
             time.sleep(0.02)
         return messages / (time.monotonic() - begin)
-
-
-def _ask(engine: Engine, query: str) -> int:
-    with reading(engine) as connection:
-        return int(connection.scalar(text(query)) or 0)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A topic full of learning messages, as our own clients write them."""
+"""Fills a topic with learning messages as our clients write them."""
 
 import random
 import time
@@ -24,7 +24,7 @@ _LABELS = [str(digit) for digit in range(10)]
 
 @dataclass(frozen=True)
 class Shape:
-    """What one message holds.
+    """The kind of latent and form that a message has.
 
     Attributes:
         form: content type.
@@ -36,7 +36,7 @@ class Shape:
     form: str
 
     def scale(self, messages: int) -> int:
-        """Return how many of these take about as long as so many in Avro."""
+        """Return how many messages of this shape take about as long as ``messages`` in Avro."""
         return messages * 2 // 5 if self.form == json_form.CONTENT_TYPE else messages
 
 
@@ -49,17 +49,23 @@ SHAPES = {
 
 @dataclass(frozen=True)
 class Load:
-    """What lies in the topic.
+    """The messages in the topic.
 
     Attributes:
-        messages: all of them, those included that were sent twice.
-        distinct: how many different ones.
-        last_ids: the last new message of each partition; once they are stored, all are.
+        messages: their number, with those that were sent twice.
+        distinct: the number of different messages.
+        last_ids: the last new message of each partition; once these are stored, all are.
     """
 
     messages: int
     distinct: int
     last_ids: list[str]
+
+    @property
+    def last_rows(self) -> str:
+        """The query that counts the rows of the last messages."""
+        ids = ", ".join(f"'{message_id}'" for message_id in self.last_ids)
+        return f"SELECT count(*) FROM latent WHERE message_id IN ({ids})"
 
 
 def fill_topic(
@@ -72,44 +78,44 @@ def fill_topic(
     seed: int = 0,
     producer: Producer | None = None,
 ) -> Load:
-    """Write ``count`` different messages, and a share of ``repeated`` of them once more, later.
+    """Write ``count`` different messages, and the share ``repeated`` of them again later.
 
     Args:
-        producer: one with an open transaction, where they are not to be seen yet.
+        producer: with an open transaction, if the messages must not be visible yet.
     """
     topics = Topics(kafka.prefix)
     producer = producer or make_producer(kafka)
     rng = random.Random(seed)  # noqa: S311 - the same order every time
-    letters = list(_make_letters(topics, shape, encoder_id, count, seed))
+    records = list(_make_records(topics, shape, encoder_id, count, seed))
     # As after a lost acknowledgement: the same bytes again, some time after the first.
-    late = [(rng.uniform(at, count), at) for at in range(count) if rng.random() < repeated]
-    order = [at for _, at in sorted([*((float(at), at) for at in range(count)), *late])]
+    late = [(rng.uniform(i, count), i) for i in range(count) if rng.random() < repeated]
+    order = [i for _, i in sorted([*((float(i), i) for i in range(count)), *late])]
     partitions = topics.learning.partitions
-    for at in order:
-        letter, partition = letters[at], at % partitions
+    for i in order:
+        record, partition = records[i], i % partitions
         while True:
             try:
                 producer.produce(
-                    letter.topic,
-                    letter.value,
-                    letter.key,
+                    record.topic,
+                    record.value,
+                    record.key,
                     partition,
-                    headers=list(letter.headers),
+                    headers=list(record.headers),
                 )
                 break
             except BufferError:
                 producer.poll(0.1)
     assert producer.flush(60) == 0, "the broker did not take everything"
-    return Load(len(order), count, [one.message_id for one in letters[-partitions:]])
+    return Load(len(order), count, [record.message_id for record in records[-partitions:]])
 
 
 def make_producer(kafka: KafkaSettings, **config: str) -> Producer:
-    """Return a producer that sends large batches, compressed as those of clients are."""
+    """Return a producer of large batches, compressed as those of clients."""
     ours = {"linger.ms": 20, "acks": "all", "compression.type": "lz4"}
     return Producer(kafka.client_config() | ours | config)
 
 
-def _make_letters(
+def _make_records(
     topics: Topics, shape: Shape, encoder_id: str, count: int, seed: int
 ) -> Iterator[OutgoingRecord]:
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Results of benchmarks: one JSON object a line, and the table that people read."""
+"""Results of benchmarks, as JSON lines and as a table."""
 
 import argparse
 import json
@@ -27,7 +27,7 @@ _PACKAGES = (
 
 @dataclass(frozen=True)
 class Column:
-    """How one figure is shown, and which way is better, if it matters."""
+    """How a figure is shown, and whether more or less of it is better."""
 
     heading: str
     format: str = "{:,.0f}"
@@ -36,10 +36,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Aim:
-    """What a figure of a subject should be, for the better way of its column.
+    """The bound that a figure of a subject should reach.
 
     Attributes:
-        where: the conditions for which it holds; all, where nothing is said.
+        where: the conditions under which the aim holds; all if empty.
     """
 
     subject: str
@@ -50,10 +50,10 @@ class Aim:
 
 @dataclass
 class Measurement:
-    """One subject under one condition.
+    """A row of results: one subject under one condition.
 
     Attributes:
-        runs: what was measured in each run, by name and unit.
+        runs: the figures of each run, by name and unit.
     """
 
     benchmark: str
@@ -62,11 +62,11 @@ class Measurement:
     runs: list[Mapping[str, float]] = field(default_factory=list)
 
     def median(self, name: str) -> float:
-        """Return the median of the runs."""
+        """Return the median of a figure over all runs."""
         return median(run[name] for run in self.runs)
 
     def to_json(self) -> str:
-        """Return one line."""
+        """Return the row as a line of JSON."""
         medians = {name: round(self.median(name), 4) for name in self.runs[0]}
         return json.dumps(
             {
@@ -80,7 +80,7 @@ class Measurement:
 
 
 def describe_machine() -> dict[str, Any]:
-    """Return what the figures depend on."""
+    """Return the date, the hardware and the versions that the figures depend on."""
     return {
         "date": date.today().isoformat(),
         "cores": os.cpu_count(),
@@ -95,7 +95,7 @@ def make_parser(about: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="a short run that tells little")
+    parser.add_argument("--quick", action="store_true", help="a short run with rough figures")
     parser.add_argument("--out", type=Path, help="also write the results into this folder")
     return parser
 
@@ -107,11 +107,11 @@ def report(
     columns: Mapping[str, Column],
     aims: Sequence[Aim] = (),
 ) -> None:
-    """Print the table; with a folder, write it as ``name.md``, and all as ``name.jsonl``.
+    """Print the table; with a folder, write it as ``name.md`` and all runs as ``name.jsonl``.
 
     Args:
-        columns: maps what was measured to how it is shown.
-        aims: shown beside the figures by ``benchmarks.summary``; nothing is asserted.
+        columns: by the name of the figure.
+        aims: shown beside the figures by ``benchmarks.summary``, but not asserted.
     """
     if not measured:
         sys.exit("nothing was measured: no subject has a name that begins like one of --subjects")
@@ -128,17 +128,17 @@ def report(
         "columns": {key: asdict(column) for key, column in columns.items()},
         "aims": [asdict(aim) for aim in aims],
     }
-    lines = [json.dumps(head), *(one.to_json() for one in measured)]
+    lines = [json.dumps(head), *(row.to_json() for row in measured)]
     (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
     (folder / f"{name}.md").write_text(f"{table}\n\nMedians. {about}.\n")
 
 
 def _make_table(measured: Sequence[Measurement], columns: Mapping[str, Column]) -> Iterable[str]:
-    headings = [*measured[0].condition, "subject", *(one.heading for one in columns.values())]
+    headings = [*measured[0].condition, "subject", *(column.heading for column in columns.values())]
     yield f"| {' | '.join(headings)} |"
     yield f"|{'---|' * len(headings)}"
-    for one in measured:
-        cells = [*map(str, one.condition.values()), one.subject]
+    for row in measured:
+        cells = [*map(str, row.condition.values()), row.subject]
         for key, column in columns.items():
-            cells.append(column.format.format(one.median(key)) if key in one.runs[0] else "")
+            cells.append(column.format.format(row.median(key)) if key in row.runs[0] else "")
         yield f"| {' | '.join(cells)} |"

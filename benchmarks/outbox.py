@@ -1,12 +1,12 @@
-"""How many learning messages a second the outbox takes, beside the same work written by hand.
+"""How many messages per second the outbox takes, compared with the same work by hand.
 
-Each message is put on the disk, delivered, acknowledged and removed, by the outbox and its relay
-as ``ioa client publish`` uses them. Broker and server are left out: a reply client delivers at
-once and answers one round later. The ceiling is SQLite alone, one INSERT and one DELETE by number
-for each message, in the same transactions: those that insert wait for the disk, those that delete
-do not.
+Each message is put on the disk, delivered, acknowledged and removed by the outbox and its relay, as
+``ioa client publish`` uses them. Instead of a broker and a server, a reply client delivers at once
+and answers at the next poll. The ceiling is SQLite alone: one INSERT and one DELETE by number for
+each message in the same transactions. Those that insert wait for the disk; those that delete do
+not.
 
-Both run in turn, and a ratio is of one turn, so that a busy machine slows both.
+Both run in turn and a ratio compares one turn, so that a busy machine slows both.
 
 Example: python -m benchmarks.outbox --quick
 """
@@ -46,7 +46,7 @@ Send = Callable[[Path, list[OutgoingRecord], int], None]
 
 
 class ShortReplyClient(ReplyClient):
-    """Delivers what it is given at the next look, and acknowledges it at the one after that."""
+    """Delivers records at the next poll and acknowledges them at the poll after that."""
 
     def __init__(self) -> None:
         super().__init__(KafkaSettings(), CLIENT)
@@ -54,15 +54,15 @@ class ShortReplyClient(ReplyClient):
         self._delivered: list[str] = []
 
     def connect(self, timeout: float, *, since: float | None = None) -> None:
-        """Do without a broker."""
+        """Connect to nothing."""
 
-    def send(self, letters: Iterable[OutgoingRecord]) -> None:
-        self._sent += [letter.message_id for letter in letters]
+    def send(self, records: Iterable[OutgoingRecord]) -> None:
+        self._sent += [record.message_id for record in records]
 
     def look(self, timeout: float) -> Arrivals:
         now = datetime.now(UTC)
         answers: list[Answer] = [
-            Acknowledgement(CLIENT, "hand", now, one) for one in self._delivered
+            Acknowledgement(CLIENT, "hand", now, message_id) for message_id in self._delivered
         ]
         self._delivered, self._sent = self._sent, []
         return Arrivals(delivered=self._delivered, answers=answers)
@@ -96,45 +96,47 @@ def read_options() -> argparse.Namespace:
 
 
 def compare(
-    letters: list[OutgoingRecord], size: int, options: argparse.Namespace
+    records: list[OutgoingRecord], size: int, options: argparse.Namespace
 ) -> list[Measurement]:
-    """Let both take the same letters, in turns."""
+    """Let both take the same records in turn."""
     condition = {"body bytes": size, "batch": options.batch}
     ours, hand = (Measurement("outbox", condition, subject) for subject in (OURS, HAND))
     for _ in range(options.runs):
         with tempfile.TemporaryDirectory(dir=options.directory) as directory:
             path = Path(directory)
-            own = measure(send_through_outbox, path, letters, options.batch)
-            ceiling = measure(send_by_hand, path, letters, options.batch)
+            own = measure(send_through_outbox, path, records, options.batch)
+            ceiling = measure(send_by_hand, path, records, options.batch)
         ours.runs.append({**own, "of_hand": own["rate"] / ceiling["rate"]})
         hand.runs.append({**ceiling, "of_hand": 1.0})
     return [ours, hand]
 
 
 def make_records(count: int, size: int) -> list[OutgoingRecord]:
-    letters = []
+    records = []
     for _ in range(count):
-        name = str(uuid.uuid4())
+        message_id = str(uuid.uuid4())
         headers = make_headers(
             KIND="learning",
             CLIENT=CLIENT,
-            MESSAGE_ID=name,
-            CORRELATION_ID=name,
+            MESSAGE_ID=message_id,
+            CORRELATION_ID=message_id,
             CONTENT_TYPE="avro/binary",
         )
-        letters.append(
-            OutgoingRecord(name, "ioa.learning", name.encode(), headers, os.urandom(size))
+        records.append(
+            OutgoingRecord(
+                message_id, "ioa.learning", message_id.encode(), headers, os.urandom(size)
+            )
         )
-    return letters
+    return records
 
 
-def split(letters: list[OutgoingRecord], batch: int) -> Iterator[list[OutgoingRecord]]:
-    for start in range(0, len(letters), batch):
-        yield letters[start : start + batch]
+def split(records: list[OutgoingRecord], batch: int) -> Iterator[list[OutgoingRecord]]:
+    for start in range(0, len(records), batch):
+        yield records[start : start + batch]
 
 
-def send_through_outbox(path: Path, letters: list[OutgoingRecord], batch: int) -> None:
-    """Do what ``publish`` does for each batch once it is encoded, and wait for the rest."""
+def send_through_outbox(path: Path, records: list[OutgoingRecord], batch: int) -> None:
+    """Do what ``publish`` does with each encoded batch, and drain the rest."""
     file = path / "outbox.db"
     with (
         Outbox(file, owner=CLIENT, limits=Limits(), clock=time.time) as outbox,
@@ -142,23 +144,25 @@ def send_through_outbox(path: Path, letters: list[OutgoingRecord], batch: int) -
     ):
         relay = OutboxRelay(outbox, reply_client, time.monotonic)
         relay.connect(1.0)
-        for chunk in split(letters, batch):
+        for chunk in split(records, batch):
             relay.put(chunk, ["images/0001.png"] * len(chunk), timeout=1)
             relay.poll(0)
         relay.drain(timeout=1)
-        if (acknowledged := len(letters) - outbox.counts.waiting) < len(letters):
-            raise SystemExit(f"only {acknowledged} of {len(letters)} messages were acknowledged")
+        if (acknowledged := len(records) - outbox.counts.waiting) < len(records):
+            raise SystemExit(f"only {acknowledged} of {len(records)} messages were acknowledged")
 
 
-def send_by_hand(path: Path, letters: list[OutgoingRecord], batch: int) -> None:
+def send_by_hand(path: Path, records: list[OutgoingRecord], batch: int) -> None:
     with closing(sqlite3.connect(path / "hand.db", isolation_level=None)) as database:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA wal_autocheckpoint = 4000")
         database.execute("CREATE TABLE letter (number INTEGER PRIMARY KEY, id TEXT, body BLOB)")
         before: list[tuple[int]] = []
         last = 0
-        for chunk in split(letters, batch):
-            rows = [(last + n, one.message_id, one.value) for n, one in enumerate(chunk, 1)]
+        for chunk in split(records, batch):
+            rows = [
+                (last + n, record.message_id, record.value) for n, record in enumerate(chunk, 1)
+            ]
             commit(database, "FULL", "INSERT INTO letter VALUES (?, ?, ?)", rows)
             commit(database, "NORMAL", "DELETE FROM letter WHERE number = ?", before)
             before, last = [(row[0],) for row in rows], last + len(rows)
@@ -172,12 +176,12 @@ def commit(database: sqlite3.Connection, durability: str, change: str, rows: Seq
     database.execute("COMMIT")
 
 
-def measure(send: Send, path: Path, letters: list[OutgoingRecord], batch: int) -> dict[str, float]:
-    """Return messages a second by the clock, and microseconds of the processor for each."""
+def measure(send: Send, path: Path, records: list[OutgoingRecord], batch: int) -> dict[str, float]:
+    """Return messages per second, and CPU microseconds per message."""
     clock, processor = time.perf_counter(), time.process_time()
-    send(path, letters, batch)
+    send(path, records, batch)
     seconds, cpu = time.perf_counter() - clock, time.process_time() - processor
-    return {"rate": len(letters) / seconds, "cpu_us": cpu / len(letters) * 1e6}
+    return {"rate": len(records) / seconds, "cpu_us": cpu / len(records) * 1e6}
 
 
 if __name__ == "__main__":

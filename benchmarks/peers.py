@@ -1,4 +1,4 @@
-"""Peers with pins of their own live in environments of their own, made on demand."""
+"""Virtual environments of the peers, with pinned versions, installed on demand."""
 
 import subprocess
 import sys
@@ -33,15 +33,15 @@ _REQUIREMENTS = {
 
 
 def find_python(peer: str, folder: Path) -> str:
-    """Return the interpreter of a peer's environment; the first call installs it."""
+    """Return the interpreter of a peer's environment, and install the environment if needed."""
     home = folder / peer
     python = home / "bin" / "python"
-    done = home / "installed.txt"
-    wanted = "\n".join(_REQUIREMENTS[peer])
-    if not done.exists() or done.read_text() != wanted:
+    installed = home / "installed.txt"
+    pins = "\n".join(_REQUIREMENTS[peer])
+    if not installed.exists() or installed.read_text() != pins:
         print(f"installing {peer} into {home}", file=sys.stderr)
         venv.create(home, with_pip=True, clear=True)
         install = [str(python), "-m", "pip", "install", "--quiet", *_REQUIREMENTS[peer]]
         subprocess.run(install, check=True)
-        done.write_text(wanted)
+        installed.write_text(pins)
     return str(python)

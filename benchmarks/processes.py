@@ -1,12 +1,12 @@
-"""How soon each process that a user runs does its first work, and what memory it holds.
+"""How soon each process that a user runs gives its first result, and how much memory it uses.
 
-Services: ``ready`` is the first 200 of /readyz; the first result is a row, a trained version or an
-answer for which everything else lay there before the start. Afterwards each does some work: 20,000
-messages, 2,000 questions, a training on 5,000 latents. Client commands: the seconds until they end
-with one image, and the most memory with one and with 2,000. The bare processes import the same
-large libraries and read one record from Kafka, no more. The very first ``ioa server infer`` waits
-for a new broker's topic of offsets, and finds none of its group: librdkafka then asks where each
-partition begins, and hears it only when a fetch of half a second is over.
+Services: ``ready`` is the first 200 of /readyz. The first result is a row, a trained version or an
+answer; all that it needs exists before the start. Then each service works: on 20,000 messages,
+2,000 questions, or a training with 5,000 latents. Client commands: the seconds until they end with
+one image, and the most memory with one image and with 2,000. The bare processes only import the
+same large libraries and read one record from Kafka. The very first ``ioa server infer`` waits until
+a new broker has made its topic of offsets. It finds no offsets of its group, so librdkafka asks for
+the beginning of each partition, and gets the answer only after a fetch of half a second.
 
 Example: python -m benchmarks.processes --runs 3
 """
@@ -26,12 +26,12 @@ from benchmarks.bench import Bench, open_bench
 from benchmarks.learning_load import ASKER, CLIENT, SHAPES, fill_topic
 from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from benchmarks.service_load import make_questions
-from benchmarks.watching import Check, await_all, measure_mb, run_command
+from benchmarks.watching import Check, await_all, count, measure_mb, run_command
 from client_autoencoder.encoders.autoencoder import AutoencoderConfig
 from client_autoencoder.encoders.files import write_encoder
 from client_autoencoder.encoders.training import TrainingOptions, train
 from schemas.models.encoder_manifest import TrainingData
-from server_classifier.store.database import reading, writing
+from server_classifier.store.database import writing
 from server_classifier.store.registry.entries import add_encoder
 from stream.artefacts.encoder_files import read_encoder
 from stream.broker.daemon import read_status, stop_daemon
@@ -73,13 +73,13 @@ def main() -> None:
         for _ in range(1 if options.quick else options.runs):
             for subject, result in measure(bench, rows):
                 print(subject, result, file=sys.stderr)
-                one = measured.setdefault(subject, Measurement("processes", {}, subject))
-                one.runs.append(result)
+                row = measured.setdefault(subject, Measurement("processes", {}, subject))
+                row.runs.append(result)
     report(options.out, "processes", [*measured.values()], COLUMNS, AIMS)
 
 
 def measure(bench: Bench, rows: int) -> Iterator[tuple[str, Result]]:
-    """Yield each subject with what was measured of one start."""
+    """Yield each subject with the figures of one start."""
     with bench.make_database("sqlite", _SHAPE) as engine:
         site = Site(bench, bench.make_topics(), engine)
         store_classifier(engine, _MADE_UP, list("0123456789"), _SHAPE.latent_dim)
@@ -106,20 +106,15 @@ def measure(bench: Bench, rows: int) -> Iterator[tuple[str, Result]]:
 
 @dataclass(frozen=True)
 class Site:
-    """A deployment whose processes are started and looked at."""
+    """A deployment whose processes are started and measured."""
 
     bench: Bench
     kafka: KafkaSettings
     engine: Engine
 
     def has(self, table: str, rows: int = 1) -> Check:
-        """Return a check whether so many rows are there."""
-
-        def look() -> bool:
-            with reading(self.engine) as connection:
-                return int(connection.scalar(text(f"SELECT count(*) FROM {table}"))) >= rows
-
-        return look
+        """Return a check whether a table has so many rows."""
+        return lambda: count(self.engine, f"SELECT count(*) FROM {table}") >= rows
 
     def forget(self, table: str) -> None:
         """Empty a table."""
@@ -129,10 +124,10 @@ class Site:
     def watch(
         self, service: str, first: Check, done: Check, work: Callable[[], None] = lambda: None
     ) -> Result:
-        """Start a service; look at it when it is ready and has its first result, and at the end.
+        """Start a service; measure it after its first result, and again when ``done`` holds.
 
         Args:
-            work: gives it more to do after its first result.
+            work: gives the service more to do after its first result.
         """
         probe = Probe(find_free_address(ports=4))
         environment = {"IOA_SERVER__HEALTH": probe.address}
@@ -155,9 +150,9 @@ class Site:
             }
 
     def watch_infer(self, questions: int) -> Result:
-        """Ask one question, start the service, and ask the others after the first answer."""
+        """Ask a question, start the service, and ask the others after the first answer."""
         first, *others = make_questions(self.kafka, _MADE_UP, 1 + questions, seed=0)
-        unanswered = {one.message_id for one in (first, *others)}
+        unanswered = {question.message_id for question in (first, *others)}
         with ReplyClient(self.kafka, ASKER) as reply_client:
 
             def is_first_there() -> bool:
@@ -165,9 +160,9 @@ class Site:
                 return first.message_id not in unanswered
 
             def are_all_there() -> bool:
-                # A killed process may have left questions that are answered once more.
+                # Questions that a killed process left may be answered again.
                 unanswered.difference_update(
-                    one.in_reply_to for one in reply_client.look(0.0).answers
+                    answer.in_reply_to for answer in reply_client.look(0.0).answers
                 )
                 return not unanswered
 
@@ -191,7 +186,7 @@ class Site:
             }
 
     def watch_clients(self) -> Iterator[tuple[str, Result]]:
-        """Publish one image, and many; ask about one, and many; the server is there already."""
+        """Publish and ask with one image and with many, while the server runs."""
         encoder = self.bench.folder / "encoder"
         with writing(self.engine) as connection:
             add_encoder(connection, manifest := read_encoder(encoder).manifest, now=NOW)
@@ -218,7 +213,7 @@ class Site:
 
 
 def write_client_files(folder: Path, images: int) -> None:
-    """Write an encoder of the paper's size and images; how well it encodes does not matter."""
+    """Write images and an encoder of the paper's size; its quality does not matter."""
     batch = draw_images(images, side=_SIDE)
     config = AutoencoderConfig(_SIDE, _SIDE, _SHAPE.latent_dim)
     trained = train(
@@ -230,7 +225,7 @@ def write_client_files(folder: Path, images: int) -> None:
 
 
 def watch_broker(folder: Path) -> Result:
-    """Start a broker on a new folder and look at its Java process."""
+    """Start a broker in a new folder and measure its Java process."""
     seconds, _ = run_command(["broker", "start", "--directory", str(folder)], {})
     try:
         mb = measure_mb(psutil.Process(read_status(folder).pid))

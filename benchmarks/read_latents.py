@@ -1,11 +1,11 @@
-"""How long latents, up to a million, take from the database, or a snapshot of them, to arrays.
+"""How long it takes to read up to a million latents from the database or a snapshot into arrays.
 
-Latents are 16 float32, 64 bytes. Our subjects give all that an experiment needs: values, labels,
-sites, groups and times, in the order of the dataset. The ceilings give the values alone, in the
-order of the table: from SQLite with ``fetchmany`` and one join of bytes; from PostgreSQL in pieces
-of 50,000 that the server joins, in binary; from a file with ``numpy.load``, unchecked.
+A latent is 16 float32, 64 bytes. Our subjects return all that an experiment needs: values, labels,
+sites, groups and times, in the order of the dataset. The ceilings return the values alone, in the
+order of the table: from SQLite with ``fetchmany`` and one join of bytes, from PostgreSQL in binary
+pieces of 50,000 that the server joins, and from a file with ``numpy.load``, unchecked.
 
-All run in turn, and a ratio is of one turn, so that a busy machine slows all.
+All run in turn and a ratio compares one turn, so that a busy machine slows all.
 
 Example: python -m benchmarks.read_latents --quick
 """
@@ -84,7 +84,7 @@ def read_options() -> argparse.Namespace:
 
 
 def measure_all(folder: Path, count: int, runs: int) -> list[Measurement]:
-    """Read so many latents from each database, and from files."""
+    """Read ``count`` latents from each database and from files."""
     measured: list[Measurement] = []
     for kind in DATABASES:
         with open_filled(kind, folder, count) as engine:
@@ -99,7 +99,7 @@ def measure_all(folder: Path, count: int, runs: int) -> list[Measurement]:
 
 @contextmanager
 def open_filled(kind: str, folder: Path, count: int) -> Iterator[Engine]:
-    """Yield a new database of a kind with so many latents and the dataset ``all`` of them."""
+    """Yield a new database with ``count`` latents and a dataset ``all`` of them."""
     with run_postgres() as postgres:
         file = folder / "ioa.db"
         engine = open_database(
@@ -125,7 +125,7 @@ def fill(engine: Engine, count: int) -> None:
 
 
 def make_rows(rng: np.random.Generator, start: int, count: int) -> list[LatentRow]:
-    """Return latents of five sites and ten labels, one each millisecond."""
+    """Return latents of five sites and ten labels, one per millisecond."""
     values = rng.normal(size=(count, LATENT_DIM)).astype(np.float32)
     encoder_id = MANIFEST.encoder_id
     rows = []
@@ -163,12 +163,16 @@ def compare(kind: str, engine: Engine, count: int, runs: int) -> list[Measuremen
     by_hand = read_sqlite_by_hand if kind == "sqlite" else read_postgresql_by_hand
     subjects: dict[str, Run] = {
         "create_dataset": create,
-        DATASET: within(lambda one: read_dataset(one, "all")),
+        DATASET: within(lambda connection: read_dataset(connection, "all")),
         "read_latents, unchecked": within(
-            lambda one: read_latents(one, get_dataset(one, "all"), MANIFEST, count)
+            lambda connection: read_latents(
+                connection, get_dataset(connection, "all"), MANIFEST, count
+            )
         ),
         "read_training_set": within(
-            lambda one: read_training_set(one, MANIFEST.encoder_id, max_rows=count, rng=rng)
+            lambda connection: read_training_set(
+                connection, MANIFEST.encoder_id, max_rows=count, rng=rng
+            )
         ),
         "values by hand": within(by_hand),
     }
@@ -176,16 +180,16 @@ def compare(kind: str, engine: Engine, count: int, runs: int) -> list[Measuremen
 
 
 def take_turns(source: str, subjects: dict[str, Run], latents: int, runs: int) -> list[Measurement]:
-    """Run all subjects in each turn; the last of them is the ceiling."""
+    """Run all subjects in each turn; the last subject is the ceiling."""
     measured = [
         Measurement("read_latents", {"source": source, "latents": latents}, name)
         for name in subjects
     ]
     for _ in range(runs):
         seconds = [measure(subject) for subject in subjects.values()]
-        for one, taken in zip(measured, seconds, strict=True):
+        for row, taken in zip(measured, seconds, strict=True):
             ratio = taken / seconds[-1]
-            one.runs.append({"seconds": taken, "us": taken / latents * 1e6, "of_hand": ratio})
+            row.runs.append({"seconds": taken, "us": taken / latents * 1e6, "of_hand": ratio})
     return measured
 
 
@@ -196,7 +200,7 @@ def measure(subject: Run) -> float:
 
 
 def take_snapshot(engine: Engine, folder: Path) -> int:
-    """Write the dataset as a snapshot, and its values as numpy does; return how many there are."""
+    """Write the dataset as a snapshot, and its values with numpy; return its size."""
     with reading(engine) as connection:
         latents = read_dataset(connection, "all")
     assert Counter(latents.labels).keys() == {str(label) for label in range(10)}

@@ -1,9 +1,10 @@
-"""How fast a window of Kafka is read again: into memory, and into a database of its own.
+"""How fast a topic is replayed into memory and into a new database.
 
-In memory: records counted by librdkafka alone (the ceiling), records as our sources give them, and
-latents decoded and checked as ingestion checks them, in one array. Into a database: ``ioa replay``
-beside ``ioa server ingest`` of the same topic, from the first row that is seen to the last; the
-live one acknowledges each message, too. And how long it takes to find the offsets of a time.
+Into memory: librdkafka alone counts the records (the ceiling), our sources yield them, and latents
+are decoded, validated as by ingestion, and put into one array. Into a database: ``ioa replay`` is
+compared with ``ioa server ingest`` of the same topic, from the first row that is seen to the last.
+The live ingester also acknowledges each message. A last row is the time to look up the offsets of a
+time.
 
 Example: python -m benchmarks.replay --quick
 """
@@ -71,7 +72,7 @@ def read_options() -> argparse.Namespace:
 
 
 def compare_reading(kafka: KafkaSettings, load: Load, runs: int) -> list[Measurement]:
-    """Let all read the same topic in this process, in turns."""
+    """Let all subjects read the same topic in this process in turn."""
     relieve_collector()  # as the command does
     source = KafkaSource(kafka, Topics(kafka.prefix).learning.name, Window())
     subjects: dict[str, Callable[[], int]] = {
@@ -98,7 +99,7 @@ def count_raw(kafka: KafkaSettings, messages: int) -> int:
     config = {"group.id": "bench", "fetch.queue.backoff.ms": 2, "enable.auto.commit": False}
     consumer = Consumer(kafka.client_config() | config)
     topic = Topics(kafka.prefix).learning
-    consumer.assign([TopicPartition(topic.name, part, 0) for part in range(topic.partitions)])
+    consumer.assign([TopicPartition(topic.name, number, 0) for number in range(topic.partitions)])
     count = 0
     while count < messages:
         count += len(consumer.consume(5_000, 0.1))
@@ -107,19 +108,19 @@ def count_raw(kafka: KafkaSettings, messages: int) -> int:
 
 
 def gather(source: KafkaSource) -> np.ndarray[tuple[int, int], np.dtype[np.int8]]:
-    """Return the latents [N, D] of all records, each decoded and checked."""
+    """Return the latents [N, D] of all records, each decoded and validated."""
     pieces = []
     for batch in source.read(source.ranges):
         values = [
-            decode_latent(one, mode="learning", cluster_id=source.cluster_id).message.value.data
-            for one in batch
+            decode_latent(record, mode="learning", cluster_id=source.cluster_id).message.value.data
+            for record in batch
         ]
         pieces.append(np.frombuffer(b"".join(values), np.int8).reshape(len(values), -1))
     return np.concatenate(pieces)
 
 
 def time_lookup(kafka: KafkaSettings) -> float:
-    """Return the milliseconds in which a time becomes the offsets of all partitions."""
+    """Return the milliseconds it takes to look up the offsets of a time in all partitions."""
     admin = connect_admin(kafka)
     now = datetime.now(UTC)
     began = time.perf_counter()
@@ -130,7 +131,7 @@ def time_lookup(kafka: KafkaSettings) -> float:
 def compare_storing(
     bench: Bench, kafka: KafkaSettings, shape: Shape, load: Load, database: str, runs: int
 ) -> list[Measurement]:
-    """Let a live ingester and a replay store the same topic, in turns."""
+    """Let a live ingester and a replay store the same topic in turn."""
     condition = {"into": database, "records": load.messages}
     lived, replayed = (Measurement("replay", condition, name) for name in (INGEST, REPLAY))
     for _ in range(runs):

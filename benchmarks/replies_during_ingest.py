@@ -1,10 +1,10 @@
-"""How long an answer takes while the server does nothing else, stores, trains, or does both.
+"""How long an answer takes while the server is idle, stores, trains, or does both.
 
-One question is under way at a time. First the server only answers; then ``ioa server ingest`` is
-started on a topic that holds many learning messages, and questions go on until all are stored. Next
-``ioa server train`` learns from those, with so many epochs that it is never done; at last it does
-so while as many new messages are stored. Who asks is not who has sent those: else it would also
-have to read as many acknowledgements.
+One question is open at a time. First the server only answers. Then ``ioa server ingest`` starts on
+a topic with many learning messages, and questions are asked until all are stored. Next ``ioa server
+train`` learns from these, with so many epochs that it never ends. Last it trains while as many new
+messages are stored. The client that asks is not the one that sent the messages: it would also have
+to read all their acknowledgements.
 
 Example: python -m benchmarks.replies_during_ingest --messages 100000
 """
@@ -38,7 +38,7 @@ COLUMNS = {
 }
 IDLE, STORING = "idle", "while messages are stored"
 TRAINING, BOTH = "while a classifier is trained", "while both"
-AIMS = [Aim(one, "of_idle", 2.0) for one in (STORING, TRAINING, BOTH)]
+AIMS = [Aim(subject, "of_idle", 2.0) for subject in (STORING, TRAINING, BOTH)]
 _ENDLESS = {
     "IOA_SERVER__TRAINING__EPOCHS": "1000000",
     "IOA_SERVER__TRAINING__MAX_STEPS": "1000000000",
@@ -50,8 +50,8 @@ def main() -> None:
     options = read_options()
     condition = {"database": options.database, "messages": f"{options.messages:,}"}
     measured = {
-        one: Measurement("replies_during_ingest", condition, one)
-        for one in (IDLE, STORING, TRAINING, BOTH)
+        subject: Measurement("replies_during_ingest", condition, subject)
+        for subject in (IDLE, STORING, TRAINING, BOTH)
     }
     for _ in range(options.runs):
         for subject, result in compare(options).items():
@@ -72,9 +72,9 @@ def read_options() -> argparse.Namespace:
 
 
 def compare(options: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Measure all on one server."""
+    """Measure all subjects on the same server."""
     encoder_id = make_manifest(SHAPE.latent_dim).encoder_id
-    found: dict[str, dict[str, float]] = {}
+    results: dict[str, dict[str, float]] = {}
     with open_bench() as bench, bench.make_database(options.database, SHAPE) as engine:
         kafka = bench.make_topics()
         store_classifier(engine, encoder_id, LABELS, SHAPE.latent_dim)
@@ -88,9 +88,9 @@ def compare(options: argparse.Namespace) -> dict[str, dict[str, float]]:
                 before, began = sum(map(measure_cpu_seconds, beside)), time.monotonic()
                 seconds = ask(reply_client, kafka, encoder_id, until=until)
                 cpu = sum(map(measure_cpu_seconds, beside)) - before
-                found[subject] = describe(seconds, cpu / (time.monotonic() - began))
+                results[subject] = describe(seconds, cpu / (time.monotonic() - began))
 
-            ask(reply_client, kafka, encoder_id, until=_after(3.0))  # until everything is warm
+            ask(reply_client, kafka, encoder_id, until=_after(3.0))  # warm up
             measure(IDLE, _after(options.seconds))
             with start("ingest") as ingester:
                 measure(STORING, _seldom(partial(_holds, engine, options.messages)), ingester)
@@ -101,23 +101,23 @@ def compare(options: argparse.Namespace) -> dict[str, dict[str, float]]:
                 all_stored = _seldom(partial(_holds, engine, 2 * options.messages))
                 with start("ingest") as ingester:
                     measure(BOTH, all_stored, ingester, trainer)
-    for result in found.values():
-        result["of_idle"] = result["p99_ms"] / found[IDLE]["p99_ms"]
-    return found
+    for result in results.values():
+        result["of_idle"] = result["p99_ms"] / results[IDLE]["p99_ms"]
+    return results
 
 
 def ask(
     reply_client: ReplyClient, kafka: KafkaSettings, encoder_id: str, *, until: Callable[[], bool]
 ) -> list[float]:
-    """Ask one question after the other; return the seconds that each took."""
+    """Ask one question after the other; return the seconds of each answer."""
     rng = np.random.default_rng(0)
     taken = []
     while not until():
-        letter = make_question(kafka, encoder_id, rng)
+        question = make_question(kafka, encoder_id, rng)
         sent = time.perf_counter()
-        reply_client.send([letter])
+        reply_client.send([question])
         while not any(
-            one.in_reply_to == letter.message_id for one in reply_client.look(1.0).answers
+            answer.in_reply_to == question.message_id for answer in reply_client.look(1.0).answers
         ):
             pass
         taken.append(time.perf_counter() - sent)
@@ -145,17 +145,17 @@ def _after(seconds: float) -> Callable[[], bool]:
 
 
 def _seldom(check: Callable[[], bool]) -> Callable[[], bool]:
-    """Return a check that looks at most four times a second: counting rows costs, too."""
-    looked_at = time.monotonic()
+    """Return a check that runs at most four times a second, since counting rows is expensive."""
+    checked_at = time.monotonic()
 
-    def look() -> bool:
-        nonlocal looked_at
-        if time.monotonic() - looked_at < 0.25:
+    def check_seldom() -> bool:
+        nonlocal checked_at
+        if time.monotonic() - checked_at < 0.25:
             return False
-        looked_at = time.monotonic()
+        checked_at = time.monotonic()
         return check()
 
-    return look
+    return check_seldom
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Results that were written before, read again."""
+"""Reads results that were written before."""
 
 import json
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from benchmarks.measurement import Aim, Column
 
 @dataclass(frozen=True)
 class Result:
-    """One subject under one condition: medians, and what each run measured."""
+    """A row: one subject under one condition, with medians and the figures of each run."""
 
     condition: dict[str, Any]
     subject: str
@@ -20,7 +20,7 @@ class Result:
 
 @dataclass
 class Results:
-    """What one benchmark has written."""
+    """The results of one benchmark."""
 
     benchmark: str
     machine: dict[str, Any]
@@ -29,16 +29,16 @@ class Results:
     rows: list[Result] = field(default_factory=list)
 
 
-def read_results(place: Path) -> list[Results]:
-    """Read a file with results of one or more benchmarks, or all such files of a folder.
+def read_results(path: Path) -> list[Results]:
+    """Read a file with the results of one or more benchmarks, or all such files of a folder.
 
     Raises:
-        SystemExit: says which file or line cannot be read.
+        SystemExit: a file or line cannot be read; says which.
     """
-    files = sorted(place.glob("*.jsonl")) if place.is_dir() else [place]
+    files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
     if not files:
-        raise SystemExit(f"{place} holds no results (*.jsonl)")
-    found: list[Results] = []
+        raise SystemExit(f"{path} holds no results (*.jsonl)")
+    results: list[Results] = []
     for file in files:
         try:
             lines = file.read_text().splitlines()
@@ -46,18 +46,18 @@ def read_results(place: Path) -> list[Results]:
             raise SystemExit(f"{file} cannot be read: {error.strerror}") from error
         for number, line in enumerate(lines, 1):
             try:
-                _take_line(json.loads(line), found)
+                _add_line(json.loads(line), results)
             except (ValueError, KeyError, TypeError, IndexError) as error:
                 raise SystemExit(f"{file}, line {number}: not a result ({error!r})") from error
-    return found
+    return results
 
 
-def _take_line(values: dict[str, Any], found: list[Results]) -> None:
-    """Begin with a head, or add a row to what the last head has begun."""
+def _add_line(values: dict[str, Any], results: list[Results]) -> None:
+    """Add a benchmark for its head line, or a row to the last benchmark."""
     if "columns" in values:
         columns = {key: Column(**column) for key, column in values["columns"].items()}
         aims = [Aim(**aim) for aim in values["aims"]]
-        found.append(Results(values["benchmark"], values["machine"], columns, aims))
+        results.append(Results(values["benchmark"], values["machine"], columns, aims))
         return
     row = Result(values["condition"], values["subject"], values["medians"], values["runs"])
-    found[-1].rows.append(row)
+    results[-1].rows.append(row)

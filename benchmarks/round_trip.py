@@ -1,15 +1,16 @@
-"""How long an answer takes over Kafka, and how many a second there are, beside floors and a peer.
+"""Latency and rate of answers over Kafka, compared with an echo and with FastAPI.
 
 The questions are service messages of 64 int8 in Avro with all our headers. ``ioa server infer``
-answers with a 64-256-128-64-10 network: a message is answered at least once, after it was checked
-and its client and encoder were found in the registry, and offsets move after the delivery. The
-echoes send the same bytes back and promise nothing: what Kafka itself takes. FastAPI does the same
-decoding, network and reply over HTTP; what is under way when it dies is lost.
+answers with a 64-256-128-64-10 network. It answers at least once, validates the message, looks up
+its client and encoder in the registry, and commits offsets after the delivery. The echoes send the
+same bytes back without any guarantee: they show what Kafka alone takes. FastAPI does the same
+decoding, network and reply over HTTP, but loses open questions when it dies.
 
-With one question at a time HTTP is some four times as fast, and always will be: a question over
-Kafka passes the broker twice. Who needs that classifies at the client, or asks over HTTP.
+With one question at a time HTTP is about four times as fast and always will be, since a question
+over Kafka passes the broker twice. Applications that need this speed classify at the client or ask
+over HTTP.
 
-One client asks, with 1, 8 or 64 questions open. Ratios are of one turn, medians of the runs shown.
+One client asks, with 1, 8 or 64 open questions. A ratio compares one turn; medians are shown.
 
 Example: python -m benchmarks.round_trip --quick
 """
@@ -26,7 +27,7 @@ import orjson
 import psutil
 from sqlalchemy import Engine
 
-from benchmarks.askers import Asked, Asker, HttpAsker, KafkaAsker, RelayAsker
+from benchmarks.askers import Asked, Asker, HttpAsker, KafkaAsker, ReplyClientAsker
 from benchmarks.bench import ROOT, Bench, open_bench
 from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from benchmarks.peers import find_python
@@ -66,10 +67,10 @@ MakeAsker = Callable[[KafkaSettings, str, list[OutgoingRecord]], Asker]
 
 @dataclass(frozen=True)
 class Subject:
-    """A program that answers, and who asks it.
+    """A program that answers, and the client that asks it.
 
     Attributes:
-        peer: whose environment it needs; None for our own.
+        peer: the peer whose environment it needs; None for our own.
     """
 
     name: str
@@ -84,7 +85,7 @@ SUBJECTS = [
     Subject(
         OUR_CLIENT,
         ("ioa", "server", "infer"),
-        lambda kafka, _, questions: RelayAsker(kafka, questions),
+        lambda kafka, _, questions: ReplyClientAsker(kafka, questions),
     ),
     Subject(ECHO, ("benchmarks.subjects.kafka_echo",), environment={"BENCH_LINGER_MS": "0"}),
     Subject(
@@ -102,14 +103,14 @@ SUBJECTS = [
 def main() -> None:
     options = read_options()
     chosen = [
-        one
-        for one in SUBJECTS
-        if options.subjects is None or any(map(one.name.startswith, options.subjects))
+        subject
+        for subject in SUBJECTS
+        if options.subjects is None or any(map(subject.name.startswith, options.subjects))
     ]
     measured = {
-        (count, one.name): Measurement("round_trip", {"in flight": count}, one.name)
+        (count, subject.name): Measurement("round_trip", {"in flight": count}, subject.name)
         for count in options.in_flight
-        for one in chosen
+        for subject in chosen
     }
     with open_bench() as bench, bench.make_database("sqlite", SHAPE) as engine:
         model = store_model(bench, engine)
@@ -120,7 +121,7 @@ def main() -> None:
                 for count, run in measure(bench, engine, model, subject, options).items():
                     measured[count, subject.name].runs.append(run)
     for count in options.in_flight:
-        _compare([measured[count, one.name] for one in chosen])
+        _compare([measured[count, subject.name] for subject in chosen])
     report(options.out, "round_trip", [*measured.values()], COLUMNS, AIMS)
 
 
@@ -138,7 +139,7 @@ def read_options() -> argparse.Namespace:
 
 
 def store_model(bench: Bench, engine: Engine) -> Path:
-    """Put a classifier into the database and, for peers without one, into a folder."""
+    """Store a classifier in the database and, for peers without one, in a folder."""
     manifest = make_manifest(SHAPE.latent_dim)
     store_classifier(engine, manifest.encoder_id, LABELS, SHAPE.latent_dim)
     with reading(engine) as connection:
@@ -172,7 +173,7 @@ def measure(
     ):
         try:
             for count in options.in_flight:
-                check(asker.ask(count, options.seconds / 2), questions, engine)  # until it is warm
+                check(asker.ask(count, options.seconds / 2), questions, engine)  # warm up
                 began = measure_cpu_seconds(process)
                 asked = asker.ask(count, options.seconds)
                 figures[count] = describe(asked, process, measure_cpu_seconds(process) - began)
@@ -193,35 +194,35 @@ def describe(asked: Asked, process: psutil.Process, cpu: float) -> dict[str, flo
 
 
 def check(asked: Asked, questions: Iterable[OutgoingRecord], engine: Engine) -> None:
-    """Find every answer to be what the classifier says, or the question itself."""
+    """Fail unless every answer is the label of the classifier, or the question itself."""
     manifest = make_manifest(SHAPE.latent_dim)
     with reading(engine) as connection:
         row = latest_classifier(connection, manifest.encoder_id)
     assert row is not None
     classifier = Classifier.load(row)
-    for one in questions:
-        body = asked.bodies.get(one.message_id)
-        if body is None or body == one.value:
+    for question in questions:
+        body = asked.bodies.get(question.message_id)
+        if body is None or body == question.value:
             continue
-        codes = decode_latent_avro(one.value).value.to_numpy().reshape(1, -1)
+        codes = decode_latent_avro(question.value).value.to_numpy().reshape(1, -1)
         latent = dequantise(codes, manifest.quantiser.low, manifest.quantiser.high)
         best = classifier.labels[int(classifier.predict(latent).argmax())]
-        assert decode_answer_avro(body, Reply).label == best, one.message_id
+        assert decode_answer_avro(body, Reply).label == best, question.message_id
 
 
 def _compare(measured: Iterable[Measurement]) -> None:
     """Add to each run its ratios to the faster echo and to FastAPI in the same turn."""
-    by_name = {one.subject: one for one in measured}
+    by_name = {row.subject: row for row in measured}
     echoes = [by_name[name].runs for name in (ECHO, PATIENT_ECHO) if name in by_name]
     http = by_name[HTTP].runs if HTTP in by_name else []
-    for one in by_name.values():
-        runs = [dict(run) for run in one.runs]
-        for at, run in enumerate(runs):
+    for row in by_name.values():
+        runs = [dict(run) for run in row.runs]
+        for turn, run in enumerate(runs):
             if echoes:
-                run["p50_of_echo"] = run["p50_ms"] / min(echo[at]["p50_ms"] for echo in echoes)
+                run["p50_of_echo"] = run["p50_ms"] / min(echo[turn]["p50_ms"] for echo in echoes)
             if http:
-                run["rate_of_http"] = run["rate"] / http[at]["rate"]
-        one.runs = [*runs]
+                run["rate_of_http"] = run["rate"] / http[turn]["rate"]
+        row.runs = [*runs]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Questions as our own clients write them, and the classifier that answers them."""
+"""Questions as our clients write them, and the labels of the classifier that answers."""
 
 import secrets
 import time
@@ -23,7 +23,7 @@ _DEADLINE_SECONDS = 3600.0
 def make_question(
     kafka: KafkaSettings, encoder_id: str, rng: np.random.Generator
 ) -> OutgoingRecord:
-    """Return a question about a random latent: Avro, with all our headers and a deadline."""
+    """Return a question about a random latent in Avro, with all our headers and a deadline."""
     now = time.time()
     message = LatentMessage(
         ASKER,
@@ -41,6 +41,6 @@ def make_question(
 def make_questions(
     kafka: KafkaSettings, encoder_id: str, count: int, seed: int
 ) -> list[OutgoingRecord]:
-    """Return questions that differ in latent and id."""
+    """Return questions that differ in latent and message id."""
     rng = np.random.default_rng(seed)
     return [make_question(kafka, encoder_id, rng) for _ in range(count)]

@@ -1,4 +1,4 @@
-"""All figures that have an aim, in one table, from the results of a folder.
+"""Shows all figures that have an aim in one table, from the results of a folder.
 
 Example: python -m benchmarks.summary benchmarks/results
 """
@@ -21,7 +21,7 @@ def main() -> None:
 
 
 def summarise(every: Sequence[Results]) -> str:
-    """Return the table; what an aim says and no row has is left out."""
+    """Return the table, without aims that no row measures."""
     rows = [line for results in every for line in _list_aims(results)]
     return "\n".join(
         [
@@ -48,7 +48,7 @@ def _list_aims(results: Results) -> Iterator[str]:
 
 
 def applies(aim: Aim, row: Result) -> bool:
-    """Tell whether an aim is about this row."""
+    """Return whether an aim is about this row."""
     return (
         aim.subject == row.subject
         and aim.figure in row.medians
@@ -57,7 +57,7 @@ def applies(aim: Aim, row: Result) -> bool:
 
 
 def is_reached(aim: Aim, column: Column, value: float) -> bool:
-    """Tell whether a figure is at the bound or on its better side."""
+    """Return whether a figure is at the bound or better."""
     return value >= aim.bound if column.better == "more" else value <= aim.bound
 
 

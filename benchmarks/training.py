@@ -1,14 +1,14 @@
-"""Training of a classifier: ours, a loop over torch's DataLoader, and scikit-learn's MLPClassifier.
+"""Trains a classifier with our code, with torch's DataLoader, and with scikit-learn.
 
 All train a perceptron of 256, 128 and 64 units on the same latents of 64 numbers, on one thread,
-and are asked about the same images that none of them has seen (10,000 of MNIST). Ours is the
-server's whole recipe: batch normalisation, dropout, weight decay and one cycle of the learning
-rate, 25 epochs up to some 100,000 latents and 2 of a million. The others have none of these.
-torch's loop is that of its tutorials: batches of 64, Adam at 0.001; 15 epochs, of a larger set 1.
-scikit-learn has its defaults, with batches of 64 and 15 epochs, of a larger set 256 and 2.
+and are tested on the same unseen images (10,000 of MNIST). Ours is the server's whole recipe: batch
+normalisation, dropout, weight decay and one cycle of the learning rate, with 25 epochs up to some
+100,000 latents and 2 epochs of a million. The others have none of these. torch's loop is that of
+its tutorials: batches of 64, Adam at 0.001, 15 epochs, or 1 of a larger set. scikit-learn's
+MLPClassifier has its defaults, with batches of 64 and 15 epochs, or 256 and 2 for a larger set.
 
-A stack is ours on some seeds at once, as ``ioa experiment run`` trains the trials of a study; its
-ratio is to as many trainings one after another, by the time of one in the same turn.
+A stack is our code on several random seeds at once, as ``ioa experiment run`` trains the trials of
+a study. Its ratio compares it with as many single trainings, by the time of one in the same turn.
 
 Example: IOA_DATA_DIR=data python -m benchmarks.training --quick
 """
@@ -40,9 +40,9 @@ from server_classifier.heads.settings import TrainingSettings
 from server_classifier.heads.training import Learner, Trained, fit, fit_stack
 
 SIZES = (5_000, 10_000, 100_000, 1_000_000)
-MANY = 100_000  # from here on, others get few epochs
+MANY = 100_000  # latents from which the others get few epochs
 STACKS = (1, 4, 8)
-STACKED = 5_000  # the size that is run several times, and in stacks
+STACKED = 5_000  # latents of the size that is run several times and in stacks
 OURS = "fit, the full recipe"
 COLUMNS = {
     "seconds": Column("seconds", "{:.2f}", better="less"),
@@ -60,7 +60,7 @@ AIMS = (
 
 @dataclass(frozen=True)
 class Examples:
-    """Latents to learn from and to ask about."""
+    """Latents to train on and to test on."""
 
     values: Latents
     targets: Targets
@@ -88,7 +88,7 @@ def main() -> None:
     examples, name = make_examples(options)
     measured: list[Measurement] = []
     with threadpool_limits(1):
-        fit(examples.values[:500], examples.targets[:500], seed=0)  # torch starts slowly
+        fit(examples.values[:500], examples.targets[:500], seed=0)  # warm up torch
         for size in options.sizes:
             measured += compare(examples.take(size), {"data": name, "latents": size}, options)
         condition = {"data": name, "latents": STACKED}
@@ -127,22 +127,22 @@ def compare(
     }
     measured = [Measurement("training", dict(condition), name) for name in subjects]
     for seed in range(options.runs if len(examples.values) <= STACKED else 1):
-        for one, subject in zip(measured, subjects.values(), strict=True):
-            one.runs.append(describe(subject(examples, seed), len(examples.values)))
+        for row, subject in zip(measured, subjects.values(), strict=True):
+            row.runs.append(describe(subject(examples, seed), len(examples.values)))
     return measured
 
 
 def compare_stacks(
     examples: Examples, condition: Mapping[str, Any], options: argparse.Namespace
 ) -> list[Measurement]:
-    """Train 1, 4 and 8 networks at once, in each turn beside a single one."""
+    """Train 1, 4 and 8 networks at once, and a single network in the same turn."""
     measured = [Measurement("training", dict(condition), f"stack of {size}") for size in STACKS]
     for turn in range(options.runs):
-        alone, *_ = run_ours(examples, turn)
-        for one, size in zip(measured, STACKS, strict=True):
+        single, *_ = run_ours(examples, turn)
+        for row, size in zip(measured, STACKS, strict=True):
             result = run_stack(examples, range(turn, turn + size))
-            ratio = {"of_single": result[0] / size / alone}
-            one.runs.append(describe(result, len(examples.values) * size) | ratio)
+            ratio = {"of_single": result[0] / size / single}
+            row.runs.append(describe(result, len(examples.values) * size) | ratio)
     return measured
 
 
@@ -167,13 +167,13 @@ def run_stack(examples: Examples, seeds: range) -> Result:
     start = time.perf_counter()
     trained = fit_stack(examples.values, examples.targets, learners)
     seconds = time.perf_counter() - start
-    done = [one for one in trained if isinstance(one, Trained)]
-    accuracy = float(np.mean([examples.score(one.model) for one in done]))
+    done = [result for result in trained if isinstance(result, Trained)]
+    accuracy = float(np.mean([examples.score(result.model) for result in done]))
     return seconds, accuracy, done[0].report.epochs
 
 
 def run_torch(examples: Examples, seed: int, *, epochs: int) -> Result:
-    """Train as the tutorials do, on standardised latents."""
+    """Train on standardised latents, as the tutorials do."""
     start = time.perf_counter()
     torch.manual_seed(seed)
     latents, asked = standardise(examples)
@@ -200,7 +200,7 @@ def run_sklearn(examples: Examples, seed: int, *, epochs: int, batch_size: int) 
         TrainingSettings().hidden, batch_size=batch_size, max_iter=epochs, random_state=seed
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # it shall not go on until the end
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the epochs are limited on purpose
         model.fit(latents, examples.targets)
     seconds = time.perf_counter() - start
     return seconds, 100 * float(model.score(asked, examples.truth)), epochs

@@ -1,7 +1,7 @@
-"""Latents of real images for the benchmark of training: MNIST's, or those of scikit-learn's digits.
+"""Latents of MNIST or of scikit-learn's digits for the benchmark of training.
 
-An encoder of ours is trained on images that nobody else gets. Where more latents are wanted than
-there are images, copies follow, moved by up to two pixels.
+Our encoder is trained on separate images. If more latents are needed than there are images, copies
+of the images follow, moved by up to two pixels.
 """
 
 import math
@@ -30,7 +30,7 @@ Targets = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Pool:
-    """Images [N, 1, H, W] in 0..1 with their classes: to learn from, and held out."""
+    """Images [N, 1, H, W] in 0..1 and their classes, for training and held out."""
 
     name: str
     public: Images
@@ -41,7 +41,7 @@ class Pool:
 
 
 def read_pool(data: str | None) -> Pool:
-    """Read MNIST from a folder (the tool of ``IOA_DATA_DIR``), else scikit-learn's digits."""
+    """Read MNIST from the folder ``data``, or scikit-learn's digits if it is not there."""
     if data is None or not Path(data, "mnist.npz").exists():
         return _cut("digits", *load_digits(return_X_y=True), public=400, held_out=600, side=8)
     arrays = np.load(Path(data, "mnist.npz"))
@@ -55,9 +55,9 @@ def _cut(
 ) -> Pool:
     pixels = (images / images.max()).astype(np.float32).reshape(-1, 1, side, side)
     classes = targets.astype(np.int64)
-    public_part, learned, asked = np.split(pixels, [public, len(pixels) - held_out])
+    public_images, learned, asked = np.split(pixels, [public, len(pixels) - held_out])
     _, learned_targets, asked_targets = np.split(classes, [public, len(classes) - held_out])
-    return Pool(name, public_part, learned, learned_targets, asked, asked_targets)
+    return Pool(name, public_images, learned, learned_targets, asked, asked_targets)
 
 
 def train_encoder(pool: Pool, folder: Path, *, images: int, epochs: int | None) -> Encoder:
@@ -72,7 +72,7 @@ def train_encoder(pool: Pool, folder: Path, *, images: int, epochs: int | None) 
 
 
 def encode_copies(encoder: Encoder, pool: Pool, count: int) -> tuple[Latents, Targets]:
-    """Return latents [count, 64] and classes: of all images, then of moved copies, then again."""
+    """Return latents [count, 64] and classes of all images, then of moved copies of them."""
     latents = np.empty((count, LATENT_DIM), np.float32)
     steps = (-2, -1, 0, 1, 2)
     moves = sorted(product(steps, steps), key=lambda move: math.hypot(*move))

@@ -1,4 +1,4 @@
-"""Looking at a process from outside: when something becomes true, and what it takes."""
+"""Watches a process from outside: when a condition holds, and what memory and CPU it uses."""
 
 import os
 import subprocess
@@ -8,6 +8,9 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import psutil
+from sqlalchemy import Engine, text
+
+from server_classifier.store.database import reading
 
 Check = Callable[[], bool]
 _PAUSE_SECONDS = 0.005
@@ -15,7 +18,7 @@ _LIMIT_SECONDS = 120.0
 
 
 def run_command(arguments: list[str], environment: dict[str, str]) -> tuple[float, float]:
-    """Run an ``ioa`` command; return its seconds and the most MB that were seen."""
+    """Run an ``ioa`` command; return its seconds and the most MB that it used."""
     began, most = time.monotonic(), 0.0
     command = [sys.executable, "-m", "ioa", *arguments]
     process = subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.DEVNULL)
@@ -29,7 +32,7 @@ def run_command(arguments: list[str], environment: dict[str, str]) -> tuple[floa
 
 
 def await_all(checks: dict[str, Check], began: float) -> dict[str, float]:
-    """Wait for all; return after how many seconds each was first seen to hold."""
+    """Wait for all checks; return after how many seconds each was first true."""
     seen: dict[str, float] = {}
     while len(seen) < len(checks):
         for name, check in checks.items():
@@ -43,10 +46,16 @@ def await_all(checks: dict[str, Check], began: float) -> dict[str, float]:
 def measure_mb(process: psutil.Process) -> float:
     """Return the memory of a process and its children."""
     family = [process, *process.children(recursive=True)]
-    return sum(one.memory_info().rss for one in family) / 1e6
+    return sum(member.memory_info().rss for member in family) / 1e6
 
 
 def measure_cpu_seconds(process: psutil.Process) -> float:
-    """Return the processor time of a process so far, without that of its children."""
+    """Return the CPU time of a process so far, without that of its children."""
     times = process.cpu_times()
     return times.user + times.system
+
+
+def count(engine: Engine, query: str) -> int:
+    """Return the number that a query gives."""
+    with reading(engine) as connection:
+        return int(connection.scalar(text(query)) or 0)

@@ -1,4 +1,4 @@
-"""What records take on their way, read where it stays: a broker keeps batches as they were sent."""
+"""The bytes of records on the wire, read from the broker's logs: it stores batches as sent."""
 
 import secrets
 from collections.abc import Sequence
@@ -10,31 +10,31 @@ from stream.kafka.producer import Publisher
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import Topics, create_topics
 
-_AT_ONCE = 64  # as many images as a client encodes at once
+_AT_ONCE = 64  # images that a client encodes at once
 
 
 @dataclass(frozen=True)
 class Wire:
-    """Sends records of one deployment after the other over a running broker."""
+    """Sends records of deployments over a running broker."""
 
     broker: EmbeddedBroker
 
-    def lay(self, client_ids: Sequence[str]) -> Topics:
-        """Make the topics of a new deployment with these clients."""
+    def make_topics(self, client_ids: Sequence[str]) -> Topics:
+        """Create the topics of a new deployment with these clients."""
         topics = Topics(f"wire-{secrets.token_hex(4)}")
         create_topics(self._settings(topics), [topics.learning, *map(topics.replies, client_ids)])
         return topics
 
-    def carry(self, topics: Topics, letters: Sequence[OutgoingRecord]) -> int:
-        """Send letters as the product does; return the bytes of all batches of their topics."""
+    def send(self, topics: Topics, records: Sequence[OutgoingRecord]) -> int:
+        """Send records as the product does; return the bytes of all batches in their topics."""
         publisher = Publisher(self._settings(topics))
-        for start in range(0, len(letters), _AT_ONCE):
-            for letter in letters[start : start + _AT_ONCE]:
+        for start in range(0, len(records), _AT_ONCE):
+            for record in records[start : start + _AT_ONCE]:
                 publisher.produce(
-                    letter.topic, letter.value, key=letter.key, headers=letter.headers
+                    record.topic, record.value, key=record.key, headers=record.headers
                 )
             publisher.flush()
-        return sum(map(self._measure, {letter.topic for letter in letters}))
+        return sum(map(self._measure, {record.topic for record in records}))
 
     def _settings(self, topics: Topics) -> KafkaSettings:
         return KafkaSettings(bootstrap_servers=self.broker.bootstrap_servers, prefix=topics.prefix)

@@ -1,4 +1,4 @@
-"""The sizes of the packages as a table in Markdown: lines, functions, classes, comments.
+"""Prints the sizes of the packages as a Markdown table: lines, functions, classes, comments.
 
 python scripts/measure_sizes.py [FOLDER]      of this checkout, or of another one
 """
@@ -22,7 +22,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True)
 class File:
-    """One module; ``functions`` are the lines of each body without its docstring."""
+    """The sizes of a module; ``functions`` are the lines of each body without its docstring."""
 
     folder: Path
     lines: int
@@ -32,7 +32,7 @@ class File:
 
 
 def measure(path: Path) -> File:
-    """Count what a module consists of."""
+    """Count the lines, comments, classes and functions of a module."""
     text = path.read_text(encoding="utf-8")
     nodes = list(ast.walk(ast.parse(text)))
     return File(

@@ -13,13 +13,13 @@ from hypothesis import HealthCheck, settings
 from tests.support.broker import open_broker
 from tests.support.postgres import DATABASES, Postgres, run_postgres
 
-# The same examples in every run, however long a busy machine takes for one.
+# The same examples in every run, without a deadline: a busy machine may be slow.
 settings.register_profile(
     "same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("same")
 
-# Services in threads log to pytest, and not into what a test reads as the output of its command.
+# Services in threads log to pytest, not into the output of a command that a test reads.
 structlog.configure(logger_factory=structlog.stdlib.LoggerFactory())
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
@@ -65,7 +65,7 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture(scope="session")
 def make_database(request: pytest.FixtureRequest) -> Callable[[str, Path], str]:
-    """Make an empty database of a kind (for SQLite in a folder) and return its address."""
+    """Make an empty database of a kind (for SQLite in a folder) and return its URL."""
 
     def make(kind: str, folder: Path) -> str:
         if kind == "sqlite":
@@ -80,13 +80,13 @@ def make_database(request: pytest.FixtureRequest) -> Callable[[str, Path], str]:
 def database_url(
     request: pytest.FixtureRequest, make_database: Callable[[str, Path], str], tmp_path: Path
 ) -> str:
-    """The address of an empty database of this test's own, once of each kind."""
+    """The URL of an empty database for one test, once for each kind of database."""
     return make_database(request.param, tmp_path)
 
 
 @pytest.fixture
 def topic_prefix() -> str:
-    """A prefix of this test's own, so that no test sees the topics of another."""
+    """A prefix for one test, so that no test sees the topics of another."""
     return f"t{uuid.uuid4().hex[:8]}"
 
 

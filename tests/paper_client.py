@@ -1,4 +1,4 @@
-"""A client written from the paper alone: its JSON, plain Kafka, and nothing of ours."""
+"""A client written from the paper alone: its JSON over plain Kafka, without our code."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""compose.yaml and Dockerfile name only what exists; no engine is needed to see that."""
+"""compose.yaml and Dockerfile name only what exists; no container engine is needed."""
 
 import re
 import shlex
@@ -36,7 +36,7 @@ class Stage:
         return [rest for word, rest in self.instructions if word == instruction]
 
     def default_of(self, argument: str) -> str:
-        """Return what an ``ARG`` is without ``--build-arg``."""
+        """Return the default of an ``ARG``."""
         return next(
             value.strip('"')
             for name, _, value in (rest.partition("=") for rest in self.all_of("ARG"))
@@ -89,14 +89,14 @@ def split_shell(line: str) -> list[list[str]]:
 
 
 def parse(arguments: list[str]) -> None:
-    """Parse a command line without running it; raises what the program itself would raise."""
+    """Parse a command line without running it; raises what the program raises."""
     command, name, rest = typer.main.get_command(app), "ioa", arguments
     context = command.make_context(name, list(rest))
     while isinstance(command, TyperGroup):
         name, *rest = rest
-        found = command.get_command(context, name)
-        assert found is not None, f"there is no command {name}"
-        command = found
+        subcommand = command.get_command(context, name)
+        assert subcommand is not None, f"there is no command {name}"
+        command = subcommand
         context = command.make_context(name, list(rest), parent=context)
 
 
@@ -139,7 +139,7 @@ def test_commands_are_found_in_shell_scripts() -> None:
     ]
 
 
-def test_the_services_of_the_issue_are_there() -> None:
+def test_the_services_of_a_deployment_are_there() -> None:
     commands = {" ".join(words[:2]) for name in OURS for words in ioa_commands(SERVICES[name])}
 
     assert commands == {
@@ -183,13 +183,13 @@ def test_one_password_serves_database_and_server_and_has_no_default() -> None:
     assert url == f"postgresql://ioa:{password}@postgres:5432/ioa"
 
 
-def test_what_services_depend_on_exists_and_can_become_so() -> None:
+def test_dependencies_of_services_exist_and_can_meet_their_condition() -> None:
     for name, service in SERVICES.items():
-        for other, wish in service.get("depends_on", {}).items():
+        for other, dependency in service.get("depends_on", {}).items():
             assert other in SERVICES, f"{name} depends on {other}"
-            if wish["condition"] == "service_healthy":
+            if dependency["condition"] == "service_healthy":
                 assert "healthcheck" in SERVICES[other]
-            if wish["condition"] == "service_completed_successfully":
+            if dependency["condition"] == "service_completed_successfully":
                 assert SERVICES[other]["restart"] == "no"
 
 
@@ -252,8 +252,8 @@ def test_images_are_pinned_and_kafka_is_the_version_of_the_lock() -> None:
     assert SERVICES["kafka"]["image"] == f"apache/kafka:{read_lock().kafka}"
 
 
-def test_every_file_that_is_copied_exists_and_is_let_through() -> None:
-    let_through = [
+def test_every_file_that_is_copied_exists_and_is_not_ignored() -> None:
+    not_ignored = [
         line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] == "!"
     ]
     copied = [
@@ -263,7 +263,7 @@ def test_every_file_that_is_copied_exists_and_is_let_through() -> None:
         for source in rest.split()[:-1]
     ]
 
-    assert sorted(copied) == sorted(let_through)
+    assert sorted(copied) == sorted(not_ignored)
     for source in copied:
         assert (ROOT / source).exists(), f"the Dockerfile copies {source}, which is not there"
 
@@ -286,7 +286,7 @@ def test_the_client_image_is_without_pytorch_and_the_server_image_with() -> None
 
 
 @pytest.mark.parametrize("name", ["client", "server"])
-def test_images_install_by_the_constraints_and_run_as_nobody_special(name: str) -> None:
+def test_images_install_by_the_constraints_and_run_as_an_ordinary_user(name: str) -> None:
     stage = STAGES[name]
     installs = [run for rest in stage.all_of("RUN") for run in rest.split("&&") if " pip " in run]
 

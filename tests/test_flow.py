@@ -1,4 +1,4 @@
-"""From images to answers through the client's and the server's own code, on a real broker."""
+"""From images to answers through the client and the server, on a real broker."""
 
 import secrets
 import time
@@ -17,7 +17,7 @@ from client_autoencoder.exchanges.messages import MessageMaker
 from client_autoencoder.exchanges.service import ask
 from client_autoencoder.images.arrays import ArraySource
 from client_autoencoder.images.batches import ImageBatch
-from client_autoencoder.privacy.mechanism import GaussianPrivatizer, NoPrivatizer, Privatizer
+from client_autoencoder.privacy.mechanism import GaussianPrivatizer
 from schemas.messages import headers
 from schemas.messages.message import LatentMessage, Reply
 from schemas.vector import Vector
@@ -33,14 +33,13 @@ from stream.exchange.reply_client import ReplyClient
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import Topics, create_topics
+from tests.support.client import CLIENT, ignore, make_maker
 from tests.support.encoders import train_encoder
 from tests.support.images import draw_images
 from tests.support.relays import open_relay
 from tests.support.server import NOW, RunningServer, add_trained_classifier, run_server
 from tests.support.topics import read_new, send_raw
 from tests.support.waiting import LONG
-
-CLIENT = "radiology-1"
 
 
 @pytest.fixture(scope="module")
@@ -59,24 +58,11 @@ def encoder(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> 
     return loaded
 
 
-def make_maker(
-    encoder: Encoder, privatizer: Privatizer | None = None, form: str = avro_form.CONTENT_TYPE
-) -> MessageMaker:
-    return MessageMaker(
-        client_id=CLIENT,
-        encoder=encoder,
-        privatizer=privatizer or NoPrivatizer(),
-        form=form,
-        now=lambda: datetime.now(UTC),
-        random=secrets.token_bytes,
-    )
-
-
-def exchange(server: RunningServer, letter: OutgoingRecord) -> Reply:
+def exchange(server: RunningServer, question: OutgoingRecord) -> Reply:
     """Send a question and return its reply."""
     with ReplyClient(server.kafka, CLIENT) as reply_client:
         reply_client.connect(5.0)
-        reply_client.send([letter])
+        reply_client.send([question])
         while not (answers := reply_client.look(1.0).answers):
             pass
     assert isinstance(answers[0], Reply)
@@ -93,10 +79,6 @@ def learn(
     with open_relay(kafka, CLIENT, directory) as relay:
         relay.connect(5.0)
         return publish([batch], maker, relay, timeout=timeout, on_progress=ignore)
-
-
-def ignore(_sent: int, _done: int) -> None:
-    """Progress nobody looks at."""
 
 
 @pytest.mark.parametrize("form", [avro_form.CONTENT_TYPE, json_form.CONTENT_TYPE])
@@ -164,7 +146,7 @@ def test_the_answer_before_the_first_model_is_an_error_at_once(
     with open_relay(server.kafka, CLIENT, tmp_path) as relay:
         maker = make_maker(encoder)
         report = ask([draw_images(3)], maker, relay, timeout=LONG, in_flight=2, on_progress=ignore)
-    assert [one.error for one in report.predictions] == [NO_MODEL] * 3
+    assert [prediction.error for prediction in report.predictions] == [NO_MODEL] * 3
     assert report.answered == []
 
 
@@ -188,7 +170,7 @@ def test_a_reply_names_label_probabilities_and_version(server: RunningServer) ->
     assert (reply.error, reply.abstained) == (None, False)
 
 
-def test_what_is_no_answer_to_us_is_passed_over(
+def test_replies_that_are_no_answer_to_the_client_are_skipped(
     server: RunningServer, encoder: Encoder, tmp_path: Path
 ) -> None:
     foreign = (
@@ -223,9 +205,11 @@ def test_a_question_after_its_deadline_is_counted_and_not_answered(server: Runni
         make_question(server, seconds_left=seconds) for seconds in (-5, 600, 600)
     )
     with read_new(kafka, server.topics.replies(CLIENT).name) as read:
-        send_raw(kafka, questions, [(one.value, one.headers) for one in (expired, first)])
+        send_raw(
+            kafka, questions, [(question.value, question.headers) for question in (expired, first)]
+        )
         replies = read(1)
-        # The expired one has been handled by now, so an answer to it would come before this one's.
+        # The expired question has been handled by now: its answer would come before the next.
         send_raw(kafka, questions, [(last.value, last.headers)])
         replies += read(1)
     answered = [Record.from_kafka(reply).header(headers.CORRELATION_ID) for reply in replies]

@@ -1,4 +1,4 @@
-"""What a process must not carry: the light paths import neither torch nor what they do not use."""
+"""Light processes import neither torch nor other packages that they do not use."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""`scripts/install.sh` on a project of one file, which needs no network to be installed."""
+"""`scripts/install.sh` on a project of one file, which installs without a network."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ backend-path = ["."]
 def install(
     project: Path, extras: str = "all", **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run the script; it never asks the network."""
+    """Run the script without a network."""
     command = [project / "scripts" / "install.sh", extras]
     ours = {"PYTHON": sys.executable, "TORCH_INDEX": "", "PIP_NO_INDEX": "1"}
     environment = os.environ | ours | environment
@@ -53,7 +53,7 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def first_installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made once, because a virtual environment takes seconds; each test gets a copy."""
+    """An installed project, of which each test gets a copy: a virtual environment takes seconds."""
     folder = make_project(tmp_path_factory.mktemp("first") / "project")
     done = install(folder)
     assert done.returncode == 0, done.stderr
@@ -68,7 +68,7 @@ def installed(first_installation: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def torch_index(tmp_path: Path) -> str:
-    """A package index that holds nothing but a PyTorch build with a local version."""
+    """A package index that only holds a PyTorch build with a local version."""
     folder = tmp_path / "index" / "torch"
     folder.mkdir(parents=True)
     wheel = tiny_backend.write_wheel(folder, "torch", "2.15.0+cpu")
@@ -77,7 +77,7 @@ def torch_index(tmp_path: Path) -> str:
 
 
 def test_a_folder_that_moved_is_installed_anew_and_then_left_alone(installed: Path) -> None:
-    """The commands in ``.venv/bin`` name the folder that they were made in."""
+    """The commands in ``.venv/bin`` name the folder in which they were installed."""
     moved, again = install(installed), install(installed)
 
     assert "Successfully installed tiny-1" in moved.stdout
@@ -128,7 +128,7 @@ def test_a_broken_environment_is_made_anew(installed: Path) -> None:
 def test_pytorch_comes_from_the_index_that_is_named_and_the_name_is_remembered(
     installed: Path, torch_index: str
 ) -> None:
-    """`2.15.0+cpu` is a build of 2.15.0, which the pin must let through (PEP 440)."""
+    """`2.15.0+cpu` is a build of 2.15.0, which the pin must accept (PEP 440)."""
     (installed / "constraints.txt").write_text("torch==2.15.0\n")
 
     done = install(installed, PIP_NO_INDEX="", TORCH_INDEX=torch_index)

@@ -1,4 +1,4 @@
-"""Nothing lost and nothing doubled on the way from the client's disk to the server's database."""
+"""No message is lost or doubled between the client's disk and the server's database."""
 
 import json
 import signal
@@ -20,9 +20,9 @@ from server_classifier.store.tables import latent
 from stream.broker.embedded import EmbeddedBroker
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import Topics, create_topics
+from tests.support.client import CLIENT, Client, has_begun, ignore, serve
 from tests.support.commands import start_client
 from tests.support.encoders import train_encoder
-from tests.support.hospital import CLIENT, Hospital, has_begun, ignore, serve
 from tests.support.images import draw_images
 from tests.support.relays import open_relay
 from tests.support.server import RunningServer
@@ -43,21 +43,21 @@ def settings(kafka: str, topic_prefix: str) -> KafkaSettings:
 
 
 @pytest.fixture
-def hospital(settings: KafkaSettings, encoder_directory: Path, tmp_path: Path) -> Hospital:
-    return Hospital(settings, encoder_directory, tmp_path / "outbox")
+def client(settings: KafkaSettings, encoder_directory: Path, tmp_path: Path) -> Client:
+    return Client(settings, encoder_directory, tmp_path / "outbox")
 
 
 @pytest.fixture
-def registered(hospital: Hospital) -> Hospital:
-    """The client's topics are there, and no server reads them."""
-    topics = Topics(hospital.kafka.prefix)
-    create_topics(hospital.kafka, [*topics.shared(), topics.replies(CLIENT)])
-    return hospital
+def registered(client: Client) -> Client:
+    """A client whose topics exist, while no server reads them."""
+    topics = Topics(client.kafka.prefix)
+    create_topics(client.kafka, [*topics.shared(), topics.replies(CLIENT)])
+    return client
 
 
 @pytest.fixture
-def server(hospital: Hospital, tmp_path: Path) -> Iterator[RunningServer]:
-    with serve(hospital, tmp_path) as running:
+def server(client: Client, tmp_path: Path) -> Iterator[RunningServer]:
+    with serve(client, tmp_path) as running:
         yield running
 
 
@@ -73,29 +73,29 @@ def write_images(path: Path, count: int) -> Path:
 
 
 def test_everything_leaves_the_outbox_when_it_is_stored(
-    hospital: Hospital, server: RunningServer
+    client: Client, server: RunningServer
 ) -> None:
-    report = hospital.publish([draw_images(30), draw_images(20)], timeout=LONG)
+    report = client.publish([draw_images(30), draw_images(20)], timeout=LONG)
     assert (report.sent, report.acknowledged, report.waiting) == (50, 50, 0)
-    status = hospital.status
+    status = client.status
     assert (status.encoded, status.acknowledged, status.resent) == (50, 50, 0)
     assert (status.queued, status.delivered) == (0, 0)
     assert len(stored_ids(server)) == 50
 
 
-def test_few_bytes_under_way_at_a_time_are_enough(
-    hospital: Hospital, server: RunningServer, monkeypatch: pytest.MonkeyPatch
+def test_few_bytes_in_flight_at_a_time_are_enough(
+    client: Client, server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("client_autoencoder.outbox.relay._MAX_BYTES_IN_FLIGHT", 1000)
-    report = hospital.publish([draw_images(30), draw_images(20)], timeout=LONG)
+    report = client.publish([draw_images(30), draw_images(20)], timeout=LONG)
     assert (report.sent, report.acknowledged, report.waiting) == (50, 50, 0)
 
 
-def test_what_waits_is_finished_by_the_next_run(registered: Hospital, tmp_path: Path) -> None:
+def test_waiting_messages_are_finished_by_the_next_run(registered: Client, tmp_path: Path) -> None:
     first = registered.publish([draw_images(3)], timeout=0.5)
     assert (first.sent, first.acknowledged, first.waiting) == (3, 0, 3)
     assert first.unanswered == ["made[0]", "made[1]", "made[2]"]
-    waiting = [row["message_id"] for row in list_waiting(registered.file)]
+    waiting = [entry["message_id"] for entry in list_waiting(registered.file)]
     with serve(registered, tmp_path) as server:
         second = registered.publish([draw_images(2)], timeout=LONG)
         assert (second.sent, second.acknowledged, second.earlier) == (2, 2, 3)
@@ -104,8 +104,8 @@ def test_what_waits_is_finished_by_the_next_run(registered: Hospital, tmp_path: 
     assert set(waiting) < set(stored)
 
 
-def test_answers_that_came_meanwhile_are_found_without_sending_again(
-    registered: Hospital, tmp_path: Path
+def test_answers_that_came_meanwhile_are_read_without_sending_again(
+    registered: Client, tmp_path: Path
 ) -> None:
     registered.publish([draw_images(4)], timeout=0.5)
     with serve(registered, tmp_path) as server:
@@ -116,7 +116,7 @@ def test_answers_that_came_meanwhile_are_found_without_sending_again(
 
 
 def test_a_lost_answer_is_asked_for_with_the_same_message(
-    registered: Hospital, tmp_path: Path
+    registered: Client, tmp_path: Path
 ) -> None:
     registered.publish([draw_images(4)], timeout=0.5)
     replies = Topics(registered.kafka.prefix).replies(CLIENT)
@@ -132,7 +132,7 @@ def test_a_lost_answer_is_asked_for_with_the_same_message(
 
 
 def test_a_full_outbox_waits_for_room_and_names_the_first_image_left_out(
-    registered: Hospital, tmp_path: Path
+    registered: Client, tmp_path: Path
 ) -> None:
     limits = Limits(size=4 * 500)
     batches = [draw_images(3), draw_images(3, seed=1)]
@@ -146,42 +146,42 @@ def test_a_full_outbox_waits_for_room_and_names_the_first_image_left_out(
 
 
 def test_a_topic_that_is_missing_is_an_error_that_loses_nothing(
-    settings: KafkaSettings, hospital: Hospital
+    settings: KafkaSettings, client: Client
 ) -> None:
     create_topics(settings, [Topics(settings.prefix).replies(CLIENT)])
-    result = hospital.run("publish", "--data", "digits", "--limit", "3")
+    result = client.run("publish", "--data", "digits", "--limit", "3")
     assert result.returncode == 1
     assert f"{settings.prefix}.learning does not take" in result.stderr
     assert "Nothing is lost: 3 messages wait in" in result.stderr
-    assert hospital.status.queued == 3
+    assert client.status.queued == 3
 
 
 def test_a_killed_client_loses_and_doubles_nothing(
-    hospital: Hospital, server: RunningServer, tmp_path: Path
+    client: Client, server: RunningServer, tmp_path: Path
 ) -> None:
-    """SIGKILL at several moments of encoding, sending and waiting; then what is left is drained."""
+    """SIGKILL while it encodes, sends and waits; then the outbox is drained."""
     data = write_images(tmp_path / "images.npz", 3000)
     seen: set[str] = set()
     for counter, more in (("encoded", 1), ("encoded", 900), ("acknowledged", 400)):
-        kill_after(hospital, data, counter, more)
-        seen |= {row["message_id"] for row in list_waiting(hospital.file)}
+        kill_after(client, data, counter, more)
+        seen |= {entry["message_id"] for entry in list_waiting(client.file)}
     assert seen, "it was always killed too late"
-    result = hospital.run("outbox", "drain", "--json")
+    result = client.run("outbox", "drain", "--json")
     assert result.returncode == 0, result.stderr
-    status = hospital.status
+    status = client.status
     stored = stored_ids(server)
     assert (status.queued, status.delivered, status.refused) == (0, 0, 0)
     assert len(stored) == len(set(stored)) == status.encoded == status.acknowledged
     assert seen <= set(stored)
 
 
-def kill_after(hospital: Hospital, data: Path, counter: str, more: int) -> None:
-    """Publish, and kill the process once a counter of the status has grown by so much."""
-    before = getattr(hospital.status, counter) if hospital.file.exists() else 0
-    arguments = ("publish", "--data", data, "--outbox", hospital.directory)
-    with start_client(hospital.kafka, CLIENT, hospital.encoder, *arguments) as process:
+def kill_after(client: Client, data: Path, counter: str, more: int) -> None:
+    """Publish, and kill the process once a counter of the status has grown by ``more``."""
+    before = getattr(client.status, counter) if client.file.exists() else 0
+    arguments = ("publish", "--data", data, "--outbox", client.directory)
+    with start_client(client.kafka, CLIENT, client.encoder, *arguments) as process:
         wait_until(
-            lambda: has_begun(hospital) and getattr(hospital.status, counter) >= before + more,
+            lambda: has_begun(client) and getattr(client.status, counter) >= before + more,
             f"{counter} did not grow by {more}",
         )
         process.kill()
@@ -193,22 +193,22 @@ def test_publishing_goes_on_while_the_broker_is_away(
 ) -> None:
     broker = EmbeddedBroker(tmp_path / "kafka").start()
     kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers, prefix="away")
-    hospital = Hospital(kafka, encoder_directory, tmp_path / "outbox")
+    client = Client(kafka, encoder_directory, tmp_path / "outbox")
     data = write_images(tmp_path / "images.npz", 200)
     try:
-        with serve(hospital, tmp_path) as server:
+        with serve(client, tmp_path) as server:
             broker.stop()
-            arguments = ("publish", "--data", data, "--json", "--outbox", hospital.directory)
+            arguments = ("publish", "--data", data, "--json", "--outbox", client.directory)
             with start_client(kafka, CLIENT, encoder_directory, *arguments) as process:
                 wait_until(
-                    lambda: has_begun(hospital) and hospital.status.queued == 200,
+                    lambda: has_begun(client) and client.status.queued == 200,
                     "not all are queued",
                 )
                 broker.start()
                 stdout, stderr = process.communicate(timeout=LONG)
             assert process.returncode == 0, stderr
             assert "no Kafka broker answers" in stderr
-            assert f"Messages wait in {hospital.file} until it is back" in stderr
+            assert f"Messages wait in {client.file} until it is back" in stderr
             assert json.loads(stdout)["acknowledged"] == 200
             assert server.count_stored() == 200
     finally:
@@ -220,19 +220,19 @@ def test_a_broker_that_restarts_in_the_middle_takes_the_rest(
 ) -> None:
     broker = EmbeddedBroker(tmp_path / "kafka").start()
     kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers, prefix="away")
-    hospital = Hospital(kafka, encoder_directory, tmp_path / "outbox")
+    client = Client(kafka, encoder_directory, tmp_path / "outbox")
 
     def restart_between() -> Iterator[ImageBatch]:
         yield draw_images(20)
         broker.stop()
         yield draw_images(20, seed=1)
-        time.sleep(4)  # longer than a delivery may take, so that letters come back undelivered
+        time.sleep(4)  # longer than the delivery timeout, so that records come back undelivered
         broker.start()
         yield draw_images(20, seed=2)
 
     try:
-        with serve(hospital, tmp_path) as server:
-            report = hospital.publish(restart_between(), timeout=LONG, delivery_timeout=2)
+        with serve(client, tmp_path) as server:
+            report = client.publish(restart_between(), timeout=LONG, delivery_timeout=2)
             assert (report.sent, report.acknowledged, report.waiting) == (60, 60, 0)
             assert server.count_stored() == 60
     finally:

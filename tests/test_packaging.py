@@ -1,4 +1,4 @@
-"""What is installed is whole, pinned and ours; what the pages name exists."""
+"""The wheel is complete, packages are pinned, and the pages name only what exists."""
 
 import os
 import re
@@ -26,7 +26,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def project_files() -> Iterator[Path]:
-    """Yield every file of the project, relative to its folder; nothing hidden, nothing built."""
+    """Yield every file of the project that is neither hidden nor built, relative to its folder."""
     for folder, folders, files in os.walk(ROOT):
         folders[:] = [name for name in folders if is_ours(Path(folder) / name)]
         yield from ((Path(folder) / name).relative_to(ROOT) for name in files)
@@ -39,12 +39,12 @@ def is_ours(folder: Path) -> bool:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The names of all files in a wheel that is built from a copy, so that nothing old is in it."""
+    """The names of all files in a wheel, built from a copy so that no old file is in it."""
     copy, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for file in filter(is_built_from, project_files()):
         (copy / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / file, copy / file)
-    # No isolation: setuptools is in the extra `test`, and so the build needs no network.
+    # No isolation: setuptools is in the extra `test`, so the build needs no network.
     options = ("--no-deps", "--no-build-isolation", "--quiet", "--wheel-dir", out)
     subprocess.run([sys.executable, "-m", "pip", "wheel", *options, copy], check=True)
     (built,) = out.glob("*.whl")
@@ -56,9 +56,9 @@ def is_built_from(file: Path) -> bool:
 
 
 def test_the_wheel_holds_every_file_of_the_packages_and_no_other(wheel: list[str]) -> None:
-    wanted = {str(file) for file in project_files() if file.parts[0] in PACKAGES}
+    files = {str(file) for file in project_files() if file.parts[0] in PACKAGES}
 
-    assert {name for name in wheel if ".dist-info/" not in name} == wanted
+    assert {name for name in wheel if ".dist-info/" not in name} == files
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_the_wheel_names_its_licence(wheel: list[str]) -> None:
 
 @pytest.mark.parametrize("name", PACKAGES)
 def test_the_packages_are_ours(name: str) -> None:
-    """Short names such as `stream` may belong to somebody else's package, too."""
+    """A short name such as `stream` may also be that of another package."""
     assert import_module(name).__file__ == str(ROOT / name / "__init__.py")
 
 

@@ -1,6 +1,6 @@
-"""A server that acknowledges learning messages at once and stores none, so that it costs little.
+"""A cheap server that acknowledges learning messages at once and stores none.
 
-Run by ``benchmarks/encode_publish.py``, which names the broker and the topics in the environment.
+Run by ``benchmarks/encode_publish.py``, which sets the environment variables.
 """
 
 import os
@@ -20,11 +20,11 @@ def main() -> None:
     prefix, client = os.environ["IOA_KAFKA__PREFIX"], os.environ["BENCH_CLIENT"]
     servers = {"bootstrap.servers": os.environ["IOA_KAFKA__BOOTSTRAP_SERVERS"]}
     consumer = Consumer({**servers, "group.id": "acknowledger", "fetch.queue.backoff.ms": 2})
-    consumer.assign([TopicPartition(f"{prefix}.learning", part, 0) for part in range(4)])
+    consumer.assign([TopicPartition(f"{prefix}.learning", partition, 0) for partition in range(4)])
     producer = Producer({**servers, "linger.ms": 5})
     open_reply, open_id = make_id(), make_id()
     whole = Acknowledgement(client, "0", datetime.now(UTC), open_reply, open_id)
-    stencil = encode_avro(whole).replace(open_id.encode(), make_id().encode())
+    template = encode_avro(whole).replace(open_id.encode(), make_id().encode())
     while True:
         if (first := consumer.poll(0.1)) is None:
             continue
@@ -32,7 +32,7 @@ def main() -> None:
             reply = message.key() or b""
             producer.produce(
                 f"{prefix}.replies.{client}",
-                stencil.replace(open_reply.encode(), reply),
+                template.replace(open_reply.encode(), reply),
                 reply,
                 headers=[("ioa-kind", b"acknowledgement"), ("content-type", b"avro/binary")],
             )

@@ -1,7 +1,7 @@
-"""What a process of its kind costs at least: it imports libraries and reads one record.
+"""The least that a process costs: imports libraries and reads one record.
 
-Run by ``benchmarks/processes.py``, which names broker and topics in the environment and the
-libraries as arguments. It checks nothing, decodes nothing and keeps no promise.
+Run by ``benchmarks/processes.py``, which sets the environment variables and names the libraries as
+arguments. It validates and decodes nothing and gives no guarantee.
 """
 
 import os
@@ -27,7 +27,7 @@ def main() -> None:
     while consumer.poll(0.1) is None:
         pass
     print("read", flush=True)
-    time.sleep(600)  # until it is ended: somebody looks at its memory
+    time.sleep(600)  # until it is killed, after its memory was measured
 
 
 if __name__ == "__main__":

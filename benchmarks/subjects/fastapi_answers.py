@@ -1,10 +1,10 @@
 """The same classifier behind FastAPI and uvicorn, with uvloop and httptools.
 
-Question and reply are the same Avro, read, checked and written by our own ``schemas``; what is left
-out is the look whether client and encoder are registered. Nothing is kept: a question that was
-under way when the process died is lost, and its client has to ask again.
+Question and reply are the same Avro, decoded, validated and encoded by our ``schemas``. It does not
+look up whether client and encoder are registered. It stores nothing: a question that is open when
+the process dies is lost, and the client has to ask again.
 
-Run by ``benchmarks/round_trip.py``, which names address and model in the environment.
+Run by ``benchmarks/round_trip.py``, which sets the environment variables.
 """
 
 import os

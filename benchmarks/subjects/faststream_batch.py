@@ -1,6 +1,6 @@
-"""FastStream with ``batch=True`` and SQLAlchemy: at least once, and a unique key.
+"""FastStream with ``batch=True`` and SQLAlchemy: at least once, with a unique key.
 
-With ``BENCH_ACKNOWLEDGE`` set it also acknowledges, with ``publish_batch`` after the commit.
+With ``BENCH_ACKNOWLEDGE`` it also acknowledges, with ``publish_batch`` after the commit.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ app = FastStream(broker, logger=None)
 
 
 async def keep_bytes(message: Any) -> Any:
-    return message.body  # FastStream would parse JSON a second time
+    return message.body  # else FastStream would parse JSON a second time
 
 
 @broker.subscriber(
@@ -53,13 +53,19 @@ async def keep_bytes(message: Any) -> Any:
 )
 async def store(bodies: Any, message: Any = Context("message")) -> None:  # noqa: B008
     records: tuple[Message, ...] = message.raw_message
-    messages = [read_message(one.value() or b"") for one in records]
+    messages = [read_message(record.value() or b"") for record in records]
     with engine.begin() as connection:
         connection.execute(
             insert,
             [
-                make_row(body, one.topic(), one.partition(), one.offset(), one.timestamp()[1])
-                for body, one in zip(messages, records, strict=True)
+                make_row(
+                    body,
+                    record.topic(),
+                    record.partition(),
+                    record.offset(),
+                    record.timestamp()[1],
+                )
+                for body, record in zip(messages, records, strict=True)
             ],
         )
     if _ACKNOWLEDGE:

@@ -1,9 +1,9 @@
 """Federated averaging by Flower's simulation: a server, five clients on Ray, PyTorch in each.
 
-Run by ``benchmarks/federated.py`` in Flower's own environment. It learns from the files
-``client-N.npz`` of a folder, is tested on ``test.npz`` there, and prints one line of JSON. Bytes
-are those of Flower's own messages, written as it writes them (protobuf); what its streams and
-object store add around them is not counted.
+Run by ``benchmarks/federated.py`` in Flower's own environment. It trains on the files
+``client-N.npz`` of a folder, tests on ``test.npz`` there, and prints one line of JSON. Bytes are
+those of Flower's messages as it serialises them (protobuf), without what its streams and object
+store add.
 """
 
 import argparse
@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 CLIENTS = 5
-# The best of what was tried: with momentum 0.9 two classes each stay below 65 %, and all images
-# at random are recognised no better.
+# The best settings that were tried. With momentum 0.9, two classes each stay below 65 %, and a
+# random division is no better.
 _BATCH = 10
 _LEARNING_RATE = 0.1
 
@@ -50,14 +50,14 @@ def main() -> None:
                 "accuracy": measure_accuracy(model, images, targets),
                 "bytes_up": strategy.bytes_up,
                 "bytes_down": strategy.bytes_down,
-                "parameters": sum(one.numel() for one in model.parameters()),
+                "parameters": sum(weights.numel() for weights in model.parameters()),
             }
         )
     )
 
 
 class CountingFedAvg(FedAvg):
-    """Flower's own strategy; adds up what goes over the wire."""
+    """Flower's own strategy, which also adds up the bytes of all messages."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -103,7 +103,7 @@ def make_server(strategy: FedAvg, model: nn.Module, rounds: int) -> ServerApp:
 
 
 def make_client(folder: Path, epochs: int, seed: int) -> ClientApp:
-    """Return a client that learns from the file of its own number."""
+    """Return a client that trains on the file with its own number."""
     app = ClientApp()
 
     @app.train()
@@ -141,12 +141,12 @@ def train_locally(
 
 
 def measure_accuracy(model: nn.Module, images: Tensor, targets: Tensor) -> float:
-    """Return the share of images that are recognised."""
+    """Return the share of images that are classified correctly."""
     model.eval()
     with torch.no_grad():
         hits = [
-            (model(part).argmax(dim=1) == wanted).sum().item()
-            for part, wanted in zip(images.split(1000), targets.split(1000), strict=True)
+            (model(batch).argmax(dim=1) == truth).sum().item()
+            for batch, truth in zip(images.split(1000), targets.split(1000), strict=True)
         ]
     return sum(hits) / len(images)
 

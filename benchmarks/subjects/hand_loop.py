@@ -1,10 +1,10 @@
-"""The ceiling of ingestion: one loop written for speed alone, with the same guarantees as ours.
+"""The ceiling of ingestion: a loop written for speed alone, with the same guarantees as ours.
 
-Records are decoded and checked, rows and positions commit in one transaction, a known message id
-is left as it is, and every message is acknowledged after the commit. It does nothing else: no dead
-letters, no waiting for broken dependencies, no second form of settings.
+It decodes and validates records, commits rows and positions in one transaction, skips known message
+ids, and acknowledges every message after the commit. It does nothing else: it writes no dead
+letters and does not wait for broken dependencies.
 
-Run by ``benchmarks/ingest.py``, which names broker and database in the environment.
+Run by ``benchmarks/ingest.py``, which sets the environment variables.
 """
 
 import os
@@ -61,8 +61,8 @@ _LATENT = load_schema("latent.v1").parsed
 _ACKNOWLEDGEMENT = load_schema("acknowledgement.v1")
 _ACK_START = b"\xc3\x01" + _ACKNOWLEDGEMENT.fingerprint
 _BATCH = 2000
-_OPEN_ID = secrets.token_hex(18).encode()  # as long as a UUID
-_OPEN_REPLY = secrets.token_hex(18).encode()
+_ID_SLOT = secrets.token_hex(18).encode()  # as long as a UUID
+_REPLY_SLOT = secrets.token_hex(18).encode()
 
 
 def main() -> None:
@@ -81,7 +81,7 @@ def main() -> None:
             "isolation.level": "read_committed",
         }
     )
-    consumer.assign([TopicPartition(topic, part, 0) for part in range(4)])
+    consumer.assign([TopicPartition(topic, partition, 0) for partition in range(4)])
     producer = Producer(
         {
             "bootstrap.servers": bootstrap,
@@ -120,7 +120,7 @@ def main() -> None:
             ack_id = make_message_id(milliseconds, secrets.token_bytes(10)).encode()
             producer.produce(
                 f"{prefix}.replies.{row[2]}",
-                copies[kind].replace(_OPEN_REPLY, message_id).replace(_OPEN_ID, ack_id),
+                copies[kind].replace(_REPLY_SLOT, message_id).replace(_ID_SLOT, ack_id),
                 message_id,
                 on_delivery=report,
                 headers=[
@@ -136,10 +136,10 @@ def main() -> None:
 
 
 def write_acknowledgement(client_id: str, label: str, form: bytes, now: datetime) -> bytes:
-    """Return one with the ids left open."""
+    """Return an acknowledgement with slots for the ids."""
     body: dict[str, Any] = {
-        "messageID": _OPEN_ID.decode(),
-        "inReplyTo": _OPEN_REPLY.decode(),
+        "messageID": _ID_SLOT.decode(),
+        "inReplyTo": _REPLY_SLOT.decode(),
         "clientID": client_id,
         "label": label,
     }
@@ -155,7 +155,7 @@ def write_acknowledgement(client_id: str, label: str, form: bytes, now: datetime
 def read_row(
     message: Message, clients: dict[str, str], encoders: dict[str, tuple[int, float]]
 ) -> tuple[Row, bytes]:
-    """Decode and check one record; anything odd ends the program."""
+    """Decode and validate a record; an invalid one ends the program."""
     headers = dict(message.headers() or [])
     content_type: bytes = headers.get("content-type") or b"application/json"
     raw = message.value() or b""
@@ -194,7 +194,7 @@ def read_row(
 
 
 def open_sqlite(url: str, topic: str) -> tuple[Store, dict[str, str], dict[str, tuple[int, float]]]:
-    """Open the file that ``benchmarks/ingest.py`` has made, with the same guarantees as ours."""
+    """Open the file that ``benchmarks/ingest.py`` made, with the same durability as ours."""
     connection = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
     for pragma in ("synchronous=FULL", "wal_autocheckpoint=4000"):
         connection.execute(f"PRAGMA {pragma}")
@@ -206,15 +206,15 @@ def open_sqlite(url: str, topic: str) -> tuple[Store, dict[str, str], dict[str, 
         "UPDATE position SET next_offset = ?, moved_at = ? "
         "WHERE topic = ? AND part = ? AND epoch = 1"
     )
-    for part in range(4):
+    for partition in range(4):
         connection.execute(
-            "INSERT INTO position VALUES (?, ?, 'hand', 0, 'hand', 1, 0)", (topic, part)
+            "INSERT INTO position VALUES (?, ?, 'hand', 0, 'hand', 1, 0)", (topic, partition)
         )
 
     def store(rows: Sequence[Row], ends: Ends) -> None:
         connection.execute("BEGIN IMMEDIATE")
-        for part, end in ends.items():
-            moved = connection.execute(move, (end, int(time.time() * 1000), topic, part))
+        for partition, end in ends.items():
+            moved = connection.execute(move, (end, int(time.time() * 1000), topic, partition))
             assert moved.rowcount == 1
         connection.executemany(insert, rows)
         connection.execute("COMMIT")
@@ -225,15 +225,15 @@ def open_sqlite(url: str, topic: str) -> tuple[Store, dict[str, str], dict[str, 
 def open_postgresql(
     url: str, topic: str
 ) -> tuple[Store, dict[str, str], dict[str, tuple[int, float]]]:
-    """Connect; batches are copied, and those with a known id are filtered and copied again."""
+    """Connect. Batches are copied; those with a known id are filtered and copied again."""
     connection = psycopg.connect(url, autocommit=True)
     move = (
         "UPDATE position SET next_offset = %s, moved_at = %s "
         "WHERE topic = %s AND part = %s AND epoch = 1"
     )
-    for part in range(4):
+    for partition in range(4):
         connection.execute(
-            "INSERT INTO position VALUES (%s, %s, 'hand', 0, 'hand', 1, 0)", (topic, part)
+            "INSERT INTO position VALUES (%s, %s, 'hand', 0, 'hand', 1, 0)", (topic, partition)
         )
 
     def copy(rows: Sequence[Row]) -> None:
@@ -245,8 +245,8 @@ def open_postgresql(
 
     def store(rows: Sequence[Row], ends: Ends) -> None:
         with connection.transaction():
-            for part, end in sorted(ends.items()):
-                moved = connection.execute(move, (end, int(time.time() * 1000), topic, part))
+            for partition, end in sorted(ends.items()):
+                moved = connection.execute(move, (end, int(time.time() * 1000), topic, partition))
                 assert moved.rowcount == 1
             try:
                 with connection.transaction():
@@ -264,14 +264,14 @@ def open_postgresql(
 
 
 def read_registry(execute: Callable[[str], Any]) -> tuple[dict[str, str], dict[str, Any]]:
-    """Return the site of each client, and length and largest number of each encoder's latents."""
+    """Return the site of each client, and the length and limit of each encoder's latents."""
     clients = dict(list(execute("SELECT client_id, site FROM client")))
     encoders = {}
     for encoder_id, dim, manifest in execute(
         "SELECT encoder_id, latent_dim, manifest FROM encoder"
     ):
-        span = orjson.loads(manifest)["quantiser"]
-        encoders[encoder_id] = (dim, 4 * max(abs(span["low"]), abs(span["high"])))
+        quantiser = orjson.loads(manifest)["quantiser"]
+        encoders[encoder_id] = (dim, 4 * max(abs(quantiser["low"]), abs(quantiser["high"])))
     return clients, encoders
 
 

@@ -1,9 +1,9 @@
-"""The floor of a round trip over Kafka: every question comes back as it is.
+"""The floor of a round trip over Kafka: sends every question back unchanged.
 
-Nothing is decoded, no delivery is waited for and no offset is committed, so a crash loses answers.
-With ``BENCH_LINGER_MS`` answers wait that long for others to travel with.
+It decodes nothing, waits for no delivery and commits no offset, so a crash loses answers. The
+producer lingers for ``BENCH_LINGER_MS``.
 
-Run by ``benchmarks/round_trip.py``, which names broker and topics in the environment.
+Run by ``benchmarks/round_trip.py``, which sets the environment variables.
 """
 
 import os
@@ -24,7 +24,7 @@ def main() -> None:
             "fetch.queue.backoff.ms": 2,
         }
     )
-    consumer.assign([TopicPartition(f"{prefix}.service", part, 0) for part in range(4)])
+    consumer.assign([TopicPartition(f"{prefix}.service", partition, 0) for partition in range(4)])
     while True:
         first = consumer.poll(0.1)
         messages = [] if first is None else [first, *consumer.consume(255, 0)]

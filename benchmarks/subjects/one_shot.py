@@ -1,7 +1,7 @@
-"""One-shot learning from latents: made and sent as the product does it, acknowledged, learned from.
+"""One-shot learning: encodes, sends and acknowledges as the product does, then trains once.
 
-The database between broker and trainer is left out: it changes no number, and other benchmarks
-measure what it costs.
+The database between broker and trainer is left out: it changes no result, and other benchmarks
+measure its cost.
 """
 
 import secrets
@@ -45,11 +45,11 @@ _FORM = avro_form.CONTENT_TYPE
 
 @dataclass(frozen=True)
 class SharedEncoder:
-    """An encoder that every client has fetched.
+    """An encoder that every client has downloaded.
 
     Attributes:
-        download: bytes of what a client needs of it, for one client.
-        seconds: that its training took.
+        download: bytes that one client downloads.
+        seconds: of its training.
     """
 
     encoder: Encoder
@@ -77,17 +77,17 @@ def train_encoder(public: ImageBatch, folder: Path, seed: int, epochs: int | Non
 def learn_once(
     parts: Parts, shared: SharedEncoder, copies: int, seed: int, wire: Wire
 ) -> dict[str, float]:
-    """Encode the clients' images, send their messages, train on what they hold, and test."""
+    """Encode the clients' images, send the messages, train on their latents, and test."""
     began = time.perf_counter()
     client_ids = name_clients(len(parts.clients))
-    topics = wire.lay(client_ids)
+    topics = wire.make_topics(client_ids)
     messages = [
         message
         for client_id, images in zip(client_ids, parts.clients, strict=True)
         for message in _make_messages(client_id, images, shared.encoder, copies, seed)
     ]
-    up = wire.carry(topics, [make_record(message, _FORM, topics) for message in messages])
-    answers = wire.carry(topics, [_acknowledge(message, topics) for message in messages])
+    up = wire.send(topics, [make_record(message, _FORM, topics) for message in messages])
+    answers = wire.send(topics, [_acknowledge(message, topics) for message in messages])
     learned = _receive(messages, shared.encoder), [message.label for message in messages]
     asked = released_latents(shared.encoder, parts.unseen.images), parts.unseen.labels
     hits = find_hits(learned, asked, seed)
@@ -125,7 +125,7 @@ def _receive(messages: Sequence[LatentMessage], encoder: Encoder) -> NDArray[np.
 
 
 def _acknowledge(message: LatentMessage, topics: Topics) -> OutgoingRecord:
-    """Return what the server answers to a learning message."""
+    """Return the server's answer to a learning message."""
     message_id = message.message_id or ""
     own = make_message_id(int(time.time() * 1000), secrets.token_bytes(10))
     answer = Acknowledgement(message.client_id, message.label, message.timestamp, message_id, own)

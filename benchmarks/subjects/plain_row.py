@@ -1,4 +1,4 @@
-"""What the peers do with a message: decode it and name the columns. They check nothing."""
+"""Decodes a message and names its columns for the peers, without validation."""
 
 from array import array
 from datetime import UTC, datetime
@@ -27,7 +27,7 @@ def read_message(raw: bytes) -> dict[str, Any]:
 
 
 def make_row(
-    message: dict[str, Any], topic: str, part: int, offset: int, at: int
+    message: dict[str, Any], topic: str, partition: int, offset: int, received_at: int
 ) -> dict[str, Any]:
     """Return the columns of ``latent``."""
     aggregate = message.get("aggregate") or {"kind": "record", "count": 1}
@@ -47,8 +47,8 @@ def make_row(
         "privacy": orjson.dumps(privacy).decode() if privacy else None,
         "policy": message.get("policy"),
         "sent_at": int(message["timestamp"].timestamp() * 1000),
-        "received_at": at,
+        "received_at": received_at,
         "topic": topic,
-        "part": part,
+        "part": partition,
         "kafka_offset": offset,
     }

@@ -1,4 +1,4 @@
-"""What ``benchmarks/encode_publish.py`` compares: other encoders, and a chain by hand."""
+"""Other encoders and a publisher by hand, for ``benchmarks/encode_publish.py``."""
 
 import secrets
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ Pixels = NDArray[np.float32]
 
 
 class EncodedBefore(Encoder):
-    """Gives latents [N, D] that were made before, whatever the N images are."""
+    """Returns latents [N, D] that were encoded before, whatever the N images are."""
 
     def __init__(self, files: EncoderFiles, latents: Latents) -> None:
         super().__init__(files)
@@ -44,15 +44,15 @@ class TorchEncoder(Encoder):
 
     def encode(self, images: Pixels) -> Latents:
         with torch.inference_mode():
-            parts = torch.split(torch.from_numpy(images), BATCH)
-            latents: Latents = torch.cat([self._model(part) for part in parts]).numpy()
+            batches = torch.split(torch.from_numpy(images), BATCH)
+            latents: Latents = torch.cat([self._model(batch) for batch in batches]).numpy()
         return latents
 
 
 def publish_by_hand(
     kafka: KafkaSettings, client: str, encoder: Encoder, dtype: str, batches: Sequence[ImageBatch]
 ) -> None:
-    """Encode, write Avro, produce with acks=all, and wait for the deliveries."""
+    """Encode images, write Avro, produce with acks=all, and wait for the deliveries."""
     schema = load_schema("latent.v1")
     start = b"\xc3\x01" + schema.fingerprint
     topic = Topics(kafka.prefix).learning.name

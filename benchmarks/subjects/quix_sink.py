@@ -38,9 +38,9 @@ def main() -> None:
         include_metadata=False,
     )
 
-    def to_row(raw: bytes, _key: object, at: int, _headers: object) -> dict[str, Any]:
-        # A sink's function sees no partition and offset.
-        return make_row(read_message(raw), topic.name, 0, 0, at)
+    def to_row(raw: bytes, _key: object, received_at: int, _headers: object) -> dict[str, Any]:
+        # A sink's function does not get partition and offset.
+        return make_row(read_message(raw), topic.name, 0, 0, received_at)
 
     app.dataframe(topic).apply(to_row, metadata=True).sink(sink)
     app.run()

@@ -1,4 +1,4 @@
-"""Results that were written are read again, compared, held against aims and drawn."""
+"""Results are written, read, compared, checked against aims and drawn."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ AIMS = (Aim("ours", "rate", 100.0), Aim("ours", "cpu_us", 5.0, {"stored": 1000})
 
 
 def write(folder: Path, *rates: float, cpu_us: float = 4.0) -> list[Results]:
-    """Write one row with so many runs and a second one, and read them again."""
+    """Write a row with a run for each rate and a second row, and read them."""
     small = Measurement("ingest_growth", {"stored": 10}, "ours")
     small.runs = [{"rate": rate, "cpu_us": cpu_us, "rss_mb": 70.0} for rate in rates]
     large = Measurement("ingest_growth", {"stored": 1000}, "ours")
@@ -40,7 +40,7 @@ def test_faster_is_better_and_more_of_a_cost_is_worse(tmp_path: Path) -> None:
     assert "| CPU us | 4.0 | 8.0 | 2.00 | worse |" in table
 
 
-def test_within_what_older_runs_measured_nothing_changed(tmp_path: Path) -> None:
+def test_a_figure_within_the_range_of_older_runs_has_not_changed(tmp_path: Path) -> None:
     table = compare(write(tmp_path / "old", 60, 120, 140), write(tmp_path / "new", 80))
     assert table == "0 figures changed, 4 did not; 0 rows have nothing older."
 
@@ -65,7 +65,7 @@ def test_growth_is_a_line_over_the_numbers(tmp_path: Path) -> None:
     assert draw_growth(results).startswith(b"\x89PNG")
 
 
-def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
+def test_a_file_without_results_is_named_in_the_error(tmp_path: Path) -> None:
     file = tmp_path / "other.jsonl"
     file.write_text('{"rate": 1}\n')
     with pytest.raises(SystemExit, match=r"other\.jsonl, line 1: not a result"):
@@ -74,7 +74,7 @@ def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
         read_results(tmp_path / "nowhere")
 
 
-def test_subjects_that_nobody_knows_are_said(tmp_path: Path) -> None:
+def test_unknown_subjects_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="nothing was measured"):
         report(tmp_path, "ingest", [], {})
     assert not [*tmp_path.iterdir()]

@@ -1,4 +1,4 @@
-"""What the crash tests have in common: an encoder, a broker to be killed, images."""
+"""Fixtures of the crash tests: an encoder, images, a deployment that tests may kill."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -33,7 +33,7 @@ def image_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[EmbeddedBroker]:
-    """A broker of this test's own, which it may kill."""
+    """A broker for one test, which may kill it."""
     broker = EmbeddedBroker(tmp_path / "kafka").start()
     yield broker
     broker.stop()
@@ -41,7 +41,7 @@ def broker(tmp_path: Path) -> Iterator[EmbeddedBroker]:
 
 @pytest.fixture
 def database_away(request: pytest.FixtureRequest, database_url: str) -> Outage:
-    """Take the test's database away for the length of a block."""
+    """Return an outage of the test's database."""
     if database_url.startswith("postgresql"):
         return partial(postgres_away, request.getfixturevalue("postgres"))
     return partial(sqlite_away, database_url)
@@ -55,7 +55,7 @@ def deployment(
     tmp_path: Path,
     clients: Sequence[str],
 ) -> Iterator[Deployment]:
-    """A deployment on that broker, with the clients that the test's module names."""
+    """A deployment on that broker, with the clients of the test module."""
     kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
     with Deployment(kafka, database_url, encoder_directory, tmp_path, clients) as opened:
         yield opened
@@ -65,7 +65,7 @@ def deployment(
 def ingestion(
     kafka: str, topic_prefix: str, database_url: str, tmp_path: Path
 ) -> Iterator[Ingestion]:
-    """An empty topic and an empty database of this test's own, once of each kind."""
+    """An empty topic and an empty database for one test, once for each kind of database."""
     settings = KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
     with open_ingestion(settings, database_url, tmp_path) as opened:
         yield opened

@@ -1,6 +1,6 @@
-"""Every part of a deployment killed at random moments under load, again and again.
+"""Every process of a deployment is killed at random moments under load, again and again.
 
-``pytest -m crash -rP --kills 30 tests/crash/test_everything_killed.py`` does it for longer.
+``pytest -m crash -rP --kills 30 tests/crash/test_everything_killed.py`` runs for longer.
 """
 
 from collections import Counter
@@ -14,10 +14,10 @@ import pytest
 from ioa.run.supervisor import SERVICES
 from stream.broker.embedded import EmbeddedBroker
 from tests.support.broker import kill_broker
-from tests.support.crew import Crew
+from tests.support.busy_deployment import BusyDeployment
 from tests.support.deployment import Deployment
+from tests.support.message_counts import count_answers, count_rows, list_sent
 from tests.support.postgres import Postgres
-from tests.support.tally import count_answers, count_rows, list_sent
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(1800)]
@@ -27,7 +27,7 @@ CLIENTS = (ASKER, "radiology-1", "radiology-2")
 
 
 class Fault(NamedTuple):
-    """What is done to one part, and what its machine or operator does about it."""
+    """How a test kills one process, and how its machine or operator brings it back."""
 
     kill: Callable[[], None]
     mend: Callable[[], object] = lambda: None
@@ -39,35 +39,40 @@ def clients() -> tuple[str, ...]:
 
 
 def make_faults(
-    crew: Crew, broker: EmbeddedBroker, request: pytest.FixtureRequest
+    busy: BusyDeployment, broker: EmbeddedBroker, request: pytest.FixtureRequest
 ) -> dict[str, Fault]:
-    # SQLite has no process that could be killed: those who write to it are, all at once.
-    database = Fault(lambda: crew.kill_services(*SERVICES))
-    if crew.deployment.database_url.startswith("postgresql"):
+    # SQLite has no process to kill: the services that write to it are killed all at once.
+    database = Fault(lambda: busy.kill_services(*SERVICES))
+    if busy.deployment.database_url.startswith("postgresql"):
         server: Postgres = request.getfixturevalue("postgres")
         database = Fault(server.kill, server.start)
     return {
-        "client": Fault(crew.kill_client),
-        "supervisor": Fault(crew.kill_server),
-        "ingest": Fault(lambda: crew.kill_services("ingest")),
-        "infer": Fault(lambda: crew.kill_services("infer")),
-        "train": Fault(lambda: crew.kill_services("train")),
+        "client": Fault(busy.kill_client),
+        "supervisor": Fault(busy.kill_server),
+        "ingest": Fault(lambda: busy.kill_services("ingest")),
+        "infer": Fault(lambda: busy.kill_services("infer")),
+        "train": Fault(lambda: busy.kill_services("train")),
         "broker": Fault(lambda: kill_broker(broker), broker.start),
         "database": database,
     }
 
 
-def strike(crew: Crew, faults: dict[str, Fault], count: int, random: Random) -> Counter[str]:
-    """Kill so often at random moments, each part about equally often; return the kills by part."""
-    parts = [list(faults)[number % len(faults)] for number in range(count)]
-    random.shuffle(parts)
-    for part in parts:
-        crew.work_off(random.randint(100, 2000))
-        crew.work(random.uniform(0, 2))
-        faults[part].kill()
-        crew.work(random.uniform(0, 1))
-        faults[part].mend()
-    return Counter(parts)
+def strike(
+    busy: BusyDeployment, faults: dict[str, Fault], count: int, random: Random
+) -> Counter[str]:
+    """Kill ``count`` times at random moments; return how often each fault happened.
+
+    Each fault happens about equally often.
+    """
+    names = [list(faults)[number % len(faults)] for number in range(count)]
+    random.shuffle(names)
+    for name in names:
+        busy.run_until_stored(random.randint(100, 2000))
+        busy.run(random.uniform(0, 2))
+        faults[name].kill()
+        busy.run(random.uniform(0, 1))
+        faults[name].mend()
+    return Counter(names)
 
 
 def test_everything_killed_under_load_loses_and_doubles_nothing(
@@ -78,25 +83,25 @@ def test_everything_killed_under_load_loses_and_doubles_nothing(
 ) -> None:
     random = Random(5)  # noqa: S311 - the same moments every time
     kills = request.config.getoption("--kills")
-    with Crew(deployment, ASKER, image_file, random) as crew:
-        crew.learn()
-        killed = strike(crew, make_faults(crew, broker, request), kills, random)
-        statuses = crew.finish()
+    with BusyDeployment(deployment, ASKER, image_file, random) as busy:
+        busy.train_classifier()
+        killed = strike(busy, make_faults(busy, broker, request), kills, random)
+        statuses = busy.finish()
         wait_until(
             lambda: not count_answers(deployment.kafka, CLIENTS).unanswered,
             "questions remain without answer",
         )
-    tally = count_rows(deployment.engine, list_sent(deployment.kafka))
+    counts = count_rows(deployment.engine, list_sent(deployment.kafka))
     answers = count_answers(deployment.kafka, CLIENTS)
     asked = statuses.pop(ASKER)
     encoded = sum(status["encoded"] for status in statuses.values())
     acknowledged = sum(status["acknowledged"] for status in statuses.values())
     print(f"killed {killed.total()}: {dict(killed)}")
-    print(f"{tally}, encoded by the clients {encoded}, acknowledged to them {acknowledged}")
+    print(f"{counts}, encoded by the clients {encoded}, acknowledged to them {acknowledged}")
     print(f"{answers}, asked by the client {asked['encoded']}, answered to it {asked['answered']}")
-    assert crew.failures == []
-    assert tally.exact
-    assert encoded == acknowledged == tally.stored
+    assert busy.failures == []
+    assert counts.exact
+    assert encoded == acknowledged == counts.stored
     assert asked["encoded"] == asked["answered"] + asked["expired"] == answers.asked
     assert answers.labelled > 0
     assert answers.contradicted == 0

@@ -1,4 +1,4 @@
-"""A full disk at the server and at the client: said clearly, waited for, and nothing lost."""
+"""A full disk at the server and at the client is reported and waited for; nothing is lost."""
 
 import tempfile
 from collections.abc import Callable
@@ -12,8 +12,8 @@ from tests.support.broker import kill_broker
 from tests.support.deployment import Deployment
 from tests.support.ingestion import Ingestion, open_ingestion
 from tests.support.load import wait_for_rows
+from tests.support.message_counts import count_rows, list_sent
 from tests.support.postgres import run_postgres
-from tests.support.tally import count_rows, list_sent
 from tests.support.tmpfs import mount_tmpfs
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(600)]
@@ -22,16 +22,16 @@ CLIENT = "radiology-1"
 
 
 def fill_and_free(ingestion: Ingestion, words: str, free: Callable[[], object]) -> None:
-    """Ingest until the log names the full disk, make space, and see that all is stored."""
+    """Ingest until the log names the full disk, free space, and check that all is stored."""
     load = ingestion.make_load()
     with ingestion.start("full") as process:
         with load.running():
             process.wait_for(words)
         free()
-        tally = wait_for_rows(load, ingestion.engine)
+        counts = wait_for_rows(load, ingestion.engine)
         assert process.exit_code is None
-    print(tally)
-    assert tally.exact
+    print(counts)
+    assert counts.exact
 
 
 def test_a_full_disk_under_sqlite_is_waited_for(
@@ -49,7 +49,7 @@ def test_a_full_disk_under_sqlite_is_waited_for(
 def test_a_full_disk_under_postgresql_is_waited_for(
     kafka: str, topic_prefix: str, tmp_path: Path
 ) -> None:
-    """PostgreSQL aborts when it can write no more of its log, and stays down until restarted."""
+    """PostgreSQL aborts when it cannot write its log, and stays down until it is restarted."""
     settings = KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
     with (
         tempfile.TemporaryDirectory(prefix="ioa-disk-") as disk,
@@ -71,7 +71,7 @@ def clients() -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_full_disk_at_the_client_loses_nothing_that_it_took(
+def test_a_full_disk_at_the_client_loses_no_message_of_the_outbox(
     deployment: Deployment, broker: EmbeddedBroker, image_file: Path
 ) -> None:
     outbox = deployment.directory / "outbox"
@@ -85,8 +85,8 @@ def test_a_full_disk_at_the_client_loses_nothing_that_it_took(
         resize(32)
         drained = deployment.start("client", "outbox", "drain", "--json", client=CLIENT).finish()
         status = deployment.start("client", "status", "--json", client=CLIENT).finish()
-    tally = count_rows(deployment.engine, list_sent(deployment.kafka))
-    print(f"{tally}; acknowledged {status['acknowledged']} of {status['encoded']} taken")
+    counts = count_rows(deployment.engine, list_sent(deployment.kafka))
+    print(f"{counts}; acknowledged {status['acknowledged']} of {status['encoded']} taken")
     assert drained["waiting"] == 0
-    assert 0 < tally.sent == status["acknowledged"] == status["encoded"]
-    assert tally.exact
+    assert 0 < counts.sent == status["acknowledged"] == status["encoded"]
+    assert counts.exact

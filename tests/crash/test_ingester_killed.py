@@ -1,6 +1,6 @@
-"""``ioa server ingest`` killed at random moments under load: every message is stored once.
+"""``ioa server ingest`` is killed at random moments under load: every message is stored once.
 
-The controls switch one guarantee off each; were nothing found then, the tests would find nothing.
+Each control switches off one guarantee and must fail, which shows that the tests notice faults.
 """
 
 import random
@@ -12,8 +12,8 @@ from sqlalchemy import text
 from server_classifier.store.database import writing
 from tests.support.ingestion import Ingestion
 from tests.support.load import wait_for_rows
+from tests.support.message_counts import MessageCounts
 from tests.support.split_transaction import MOVED
-from tests.support.tally import Tally
 from tests.support.waiting import LONG
 
 KILLS = 3
@@ -27,10 +27,11 @@ def crash(
     *,
     begun: str = "reading begins",
     seconds: float = LONG,
-) -> Tally:
-    """Kill the ingester ``KILLS`` times under load, let one more finish, and count.
+) -> MessageCounts:
+    """Kill the ingester ``KILLS`` times under load, let a last one finish, and count.
 
-    Each kill comes at most half a second after the line ``begun``; rows have ``seconds`` to come.
+    Each kill comes at most half a second after ``begun`` is in the log. At the end, the test waits
+    at most ``seconds`` for the rows.
     """
     moments = random.Random(5)  # noqa: S311 - the same moments every time
     load = ingestion.make_load()
@@ -42,26 +43,26 @@ def crash(
             process.kill()
     with ingestion.start("last", module=module) as process:
         process.wait_for("reading begins")
-        tally = wait_for_rows(load, ingestion.engine, seconds)
-    print(tally)
-    return tally
+        counts = wait_for_rows(load, ingestion.engine, seconds)
+    print(counts)
+    return counts
 
 
 def test_killed_at_random_moments_every_message_is_stored_once(ingestion: Ingestion) -> None:
-    tally = crash(ingestion)
-    assert tally.sent > 1000
-    assert tally.exact, tally
+    counts = crash(ingestion)
+    assert counts.sent > 1000
+    assert counts.exact, counts
 
 
 def test_control_positions_apart_from_rows_lose_messages(ingestion: Ingestion) -> None:
-    tally = crash(ingestion, "tests.support.split_transaction", begun=MOVED, seconds=5)
-    assert tally.lost > 0
+    counts = crash(ingestion, "tests.support.split_transaction", begun=MOVED, seconds=5)
+    assert counts.lost > 0
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_control_without_the_unique_key_messages_are_doubled(ingestion: Ingestion) -> None:
     with writing(ingestion.engine) as connection:
         connection.execute(text("ALTER TABLE latent DROP CONSTRAINT uq_latent_message_id"))
-    tally = crash(ingestion)
-    assert tally.doubled > 0
-    assert tally.lost == 0
+    counts = crash(ingestion)
+    assert counts.doubled > 0
+    assert counts.lost == 0

@@ -1,6 +1,6 @@
-"""Broker or database away for a while, while five clients publish: all arrives, memory is bounded.
+"""Five clients publish during an outage: all messages arrive and memory stays bounded.
 
-``pytest -m crash -rP --away-seconds 60 tests/crash/test_outages.py`` does it for longer.
+``pytest -m crash -rP --away-seconds 60 tests/crash/test_outages.py`` makes the outages longer.
 """
 
 import time
@@ -16,9 +16,9 @@ from client_autoencoder.errors import OutboxError
 from client_autoencoder.outbox.reading import read_status
 from stream.broker.embedded import EmbeddedBroker
 from tests.support.deployment import Deployment
+from tests.support.message_counts import count_rows, list_sent
 from tests.support.outages import Outage, broker_away
 from tests.support.processes import IoaProcess
-from tests.support.tally import count_rows, list_sent
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(1800)]
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.crash, pytest.mark.timeout(1800)]
 CLIENTS = tuple(f"radiology-{number}" for number in range(1, 6))
 IMAGES_A_SECOND = 400
 MOST_GROWTH = 128 * 2**20
-"""Bytes that a process may take more during an outage, however long that is."""
+"""Bytes by which a process may grow during an outage of any length."""
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def away_seconds(request: pytest.FixtureRequest) -> float:
 
 @pytest.fixture
 def data(image_file: Path, away_seconds: float, tmp_path: Path) -> Path:
-    """More images the longer the outage is, so that there is something to send all the time."""
+    """A file with enough images to send during the whole outage."""
     count = round(IMAGES_A_SECOND * away_seconds)
     with np.load(image_file) as images:
         many = {name: np.resize(images[name], (count, *images[name].shape[1:])) for name in images}
@@ -52,14 +52,14 @@ def data(image_file: Path, away_seconds: float, tmp_path: Path) -> Path:
 
 @dataclass
 class Memory:
-    """Resident bytes of processes by name: when they were first looked at, and at most."""
+    """Resident bytes of processes by name: at first, and at most."""
 
     processes: dict[str, IoaProcess | psutil.Process]
     first: dict[str, int] = field(default_factory=dict)
     most: dict[str, int] = field(default_factory=dict)
 
     def watch(self, until: float) -> None:
-        """Look at those that run, ten times a second."""
+        """Measure the running processes ten times a second."""
         while time.monotonic() < until:
             for name, process in self.processes.items():
                 with suppress(psutil.NoSuchProcess):
@@ -70,7 +70,7 @@ class Memory:
 
     @property
     def growth(self) -> int:
-        """The most that any of them took more than at first."""
+        """The largest growth of any process since the first measurement."""
         return max(self.most[name] - self.first[name] for name in self.first)
 
     def __str__(self) -> str:
@@ -80,7 +80,7 @@ class Memory:
 
 
 def count_encoded(deployment: Deployment, client: str) -> int:
-    """Return how many messages a client has put on its disk."""
+    """Return how many messages a client has put into its outbox."""
     try:
         return read_status(deployment.directory / "outbox" / f"{client}.db").encoded
     except OutboxError:  # it has not begun
@@ -111,11 +111,11 @@ def publish_through(
         while any(client.exit_code is None for client in clients.values()):
             memory.watch(until=time.monotonic() + 1)
         reports = [client.finish() for client in clients.values()]
-    tally = count_rows(deployment.engine, list_sent(deployment.kafka))
-    print(f"{tally}, {meanwhile} of them encoded during an outage of {seconds:.0f} s")
+    counts = count_rows(deployment.engine, list_sent(deployment.kafka))
+    print(f"{counts}, {meanwhile} of them encoded during an outage of {seconds:.0f} s")
     print(memory)
-    assert tally.exact
-    assert tally.sent == sum(report["acknowledged"] for report in reports)
+    assert counts.exact
+    assert counts.sent == sum(report["acknowledged"] for report in reports)
     assert meanwhile > 0
     assert memory.growth < MOST_GROWTH
 

@@ -1,4 +1,4 @@
-"""Three brokers, each killed in turn under load: nothing that was acknowledged is lost."""
+"""Three brokers are killed in turn under load: no acknowledged message is lost."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,9 +8,9 @@ import pytest
 
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import find_drift
-from tests.support.crew import Crew
+from tests.support.busy_deployment import BusyDeployment
 from tests.support.deployment import Deployment
-from tests.support.tally import count_answers, count_rows, list_sent
+from tests.support.message_counts import count_answers, count_rows, list_sent
 from tests.support.three_brokers import NUMBERS, ThreeBrokers, run_three_brokers
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(900)]
@@ -42,19 +42,19 @@ def test_each_killed_in_turn_under_load_loses_nothing_acknowledged(
 ) -> None:
     assert find_drift(deployment.kafka, deployment.topics.shared()) == []
     random = Random(5)  # noqa: S311 - the same moments every time
-    with Crew(deployment, ASKER, image_file, random) as crew:
+    with BusyDeployment(deployment, ASKER, image_file, random) as busy:
         for number in NUMBERS:
-            crew.work_off(random.randint(100, 2000))
+            busy.run_until_stored(random.randint(100, 2000))
             brokers.kill(number)
-            crew.work_off(500)  # the other two go on
+            busy.run_until_stored(500)  # the other two go on
             brokers.start(number)
-            brokers.await_copies()
-        statuses = crew.finish()
-    tally = count_rows(deployment.engine, list_sent(deployment.kafka))
+            brokers.await_replicas()
+        statuses = busy.finish()
+    counts = count_rows(deployment.engine, list_sent(deployment.kafka))
     statuses.pop(ASKER)
     acknowledged = sum(status["acknowledged"] for status in statuses.values())
-    print(f"{tally}, acknowledged to the clients {acknowledged}")
+    print(f"{counts}, acknowledged to the clients {acknowledged}")
     print(count_answers(deployment.kafka, CLIENTS))
-    assert crew.failures == []
-    assert tally.exact
-    assert acknowledged == tally.stored == sum(status["encoded"] for status in statuses.values())
+    assert busy.failures == []
+    assert counts.exact
+    assert acknowledged == counts.stored == sum(status["encoded"] for status in statuses.values())

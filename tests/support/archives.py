@@ -1,4 +1,4 @@
-"""A learning topic with records of every kind, and what a source gives of it."""
+"""Records of every kind in a learning topic, and how a source reads them."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -32,17 +32,17 @@ KINDS: Sequence[Body] = [
 
 
 def send(settings: KafkaSettings, bodies: Sequence[Body], partition: int | None = None) -> None:
-    """Write records to one partition, or to all four in turn."""
+    """Write records to one partition, or to all partitions in turn."""
     topic = Topics(settings.prefix).learning
     producer = Producer({"bootstrap.servers": settings.bootstrap_servers})
     for number, (key, value, headers) in enumerate(bodies):
-        place = number % topic.partitions if partition is None else partition
-        producer.produce(topic.name, value, key, place, headers=list(headers))
+        chosen = number % topic.partitions if partition is None else partition
+        producer.produce(topic.name, value, key, chosen, headers=list(headers))
     assert producer.flush(20) == 0
 
 
 def number_bodies(count: int, size: int = 8) -> Iterator[Body]:
-    """Yield bodies that differ."""
+    """Yield ``count`` bodies that all differ."""
     for number in range(count):
         yield b"%d" % number, number.to_bytes(size), [("number", b"%d" % number)]
 
@@ -53,26 +53,26 @@ def open_kafka(settings: KafkaSettings, window: Window = EVERYTHING) -> KafkaSou
 
 
 def write(folder: Path, settings: KafkaSettings, *, allow_gap: bool = False) -> Written:
-    """Bring an archive up to date."""
+    """Write what the archive lacks of the learning topic."""
     return write_archive(folder, open_kafka(settings), REGISTRY, now=NOW, allow_gap=allow_gap)
 
 
 def read_all(source: RecordSource) -> dict[int, list[Record]]:
-    """Return all that a source gives, by partition and in its order."""
-    found: dict[int, list[Record]] = {}
+    """Return all records of a source by partition, in the order of the source."""
+    records: dict[int, list[Record]] = {}
     for batch in source.read(source.ranges):
         for record in batch:
-            found.setdefault(record.partition, []).append(record)
-    return found
+            records.setdefault(record.partition, []).append(record)
+    return records
 
 
 def read_archive(folder: Path, window: Window = EVERYTHING) -> dict[int, list[Record]]:
-    """Return what an archive gives, by partition."""
+    """Return the records of an archive by partition."""
     return read_all(ArchiveSource(folder, window))
 
 
 def read_kafka(settings: KafkaSettings, window: Window = EVERYTHING) -> dict[int, list[Record]]:
-    """Return what Kafka gives, by partition."""
+    """Return the records of the learning topic by partition."""
     return read_all(open_kafka(settings, window))
 
 

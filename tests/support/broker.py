@@ -1,4 +1,4 @@
-"""The Kafka broker of a test session: a given one, a container, or the embedded one."""
+"""The Kafka broker of a test session: a running cluster, a container, or the embedded broker."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stream.broker.embedded import EmbeddedBroker, prepare_jvm
-from tests.support.alone import alone
+from tests.support.exclusive import exclusive
 
 # Kafka 4.0; testcontainers' start script needs Confluent's image.
 IMAGE = "confluentinc/cp-kafka:8.0.0"
@@ -18,12 +18,12 @@ IMAGE = "confluentinc/cp-kafka:8.0.0"
 def open_broker(
     given: str | None, kind: str | None, directory: Path
 ) -> AbstractContextManager[str]:
-    """A context that yields the bootstrap address of one broker.
+    """Return a context that yields the bootstrap address of a broker.
 
     Args:
-        given: ``HOST:PORT`` of a running cluster, which wins.
+        given: ``HOST:PORT`` of a running cluster; takes precedence.
         kind: ``docker`` for a container; otherwise the embedded broker.
-        directory: where the embedded broker keeps its data and logs.
+        directory: data and logs of the embedded broker.
     """
     if given:
         return nullcontext(given)
@@ -31,20 +31,20 @@ def open_broker(
 
 
 def kill_broker(broker: EmbeddedBroker) -> None:
-    """End Kafka with SIGKILL; nothing is closed in order. ``start`` brings it back."""
+    """Kill Kafka with SIGKILL. ``start`` starts it again."""
     os.kill(broker.pid, signal.SIGKILL)
-    broker.stop()  # there is nothing left to stop; it only forgets the process
+    broker.stop()  # only forgets the process, which has ended
 
 
 @contextmanager
 def _run_embedded(directory: Path) -> Iterator[str]:
-    with alone():
+    with exclusive():
         prepare_jvm(print)
     broker = EmbeddedBroker(directory).start()
     try:
         yield broker.bootstrap_servers
     finally:
-        kill_broker(broker)  # to end in order takes ten seconds with the topics of all tests
+        kill_broker(broker)  # an orderly stop takes ten seconds with the topics of all tests
 
 
 @contextmanager

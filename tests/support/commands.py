@@ -1,4 +1,4 @@
-"""Commands as a person types them."""
+"""``ioa`` commands, run as a person types them."""
 
 import io
 import os
@@ -17,9 +17,9 @@ Ran = subprocess.CompletedProcess[str]
 
 
 def run(*arguments: object, cwd: Path | None = None, **environment: str) -> Ran:
-    """Run ``ioa`` here, as ``python -m ioa`` does but for the seconds a process takes to import.
+    """Run ``ioa`` in this process, without the seconds that a new process takes to import.
 
-    Returns its exit code and output, whatever they are.
+    Returns its exit code and output, even when it fails.
     """
     command = ["ioa", *map(str, arguments)]
     stdout, stderr = _open_text(), _open_text()
@@ -35,14 +35,14 @@ def run(*arguments: object, cwd: Path | None = None, **environment: str) -> Ran:
 
 
 def run_client(kafka: KafkaSettings, client_id: str, encoder: Path, *arguments: object) -> Ran:
-    """Run ``ioa client`` here; its outbox lies beside the encoder."""
+    """Run ``ioa client`` in this process, with its outbox beside the encoder."""
     return run("client", *arguments, **_describe_client(kafka, client_id, encoder))
 
 
 def start_client(
     kafka: KafkaSettings, client_id: str, encoder: Path, *arguments: object
 ) -> subprocess.Popen[str]:
-    """Start ``ioa client`` as a process of its own, which can be killed."""
+    """Start ``ioa client`` as a child process, which a test can kill."""
     return subprocess.Popen(
         [sys.executable, "-m", "ioa", "client", *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -53,7 +53,7 @@ def start_client(
 
 
 def _describe_client(kafka: KafkaSettings, client_id: str, encoder: Path) -> dict[str, str]:
-    """Return the environment of a client."""
+    """Return the environment variables of a client."""
     return {
         "IOA_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
         "IOA_KAFKA__PREFIX": kafka.prefix,
@@ -64,7 +64,7 @@ def _describe_client(kafka: KafkaSettings, client_id: str, encoder: Path) -> dic
 
 
 def _call(command: Callable[[], None]) -> int:
-    """Call what may end with ``sys.exit``, and do with its argument what Python does."""
+    """Call a command; return the exit code that Python would give the process."""
     try:
         command()
     except SystemExit as end:
@@ -76,7 +76,7 @@ def _call(command: Callable[[], None]) -> int:
 
 
 def _open_text() -> io.TextIOWrapper:
-    """Return a text file in memory that takes bytes too, as standard output does."""
+    """Return a text file in memory that also takes bytes, as standard output does."""
     return io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
 
 

@@ -1,6 +1,6 @@
-"""A record with a header name that is not UTF-8, which the Python client cannot send.
+"""Sends a record with a header name that is not UTF-8.
 
-librdkafka's C functions can; they are those that the Python client brings along.
+The Python client cannot send it, so this calls the C functions of the client's own librdkafka.
 """
 
 import ctypes
@@ -13,7 +13,7 @@ _COPY = 2  # RD_KAFKA_MSG_F_COPY
 
 
 def find_librdkafka() -> Path | None:
-    """Return the library inside the wheel; None where the client is built otherwise."""
+    """Return the library inside the wheel, or None if the client was not installed from a wheel."""
     folder = Path(confluent_kafka.__file__).parent.parent / "confluent_kafka.libs"
     return next(folder.glob("librdkafka*"), None)
 

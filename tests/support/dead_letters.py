@@ -1,4 +1,4 @@
-"""Dead letters made by hand, and all that a topic holds."""
+"""Dead letters made by hand, and the committed records of a topic."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from tests.support.waiting import wait_until
 
 
 def make_dead_letter(settings: KafkaSettings, offset: int = 0, **changes: object) -> DeadLetter:
-    """Return a dead letter of the learning topic whose body and key are no text."""
+    """Return a dead letter of the learning topic whose value and key are not UTF-8."""
     fields: dict[str, object] = {
         "reason": "'x' is not a declared label",
         "field": "label",
@@ -30,20 +30,21 @@ def make_dead_letter(settings: KafkaSettings, offset: int = 0, **changes: object
     return DeadLetter(**{**fields, **changes})  # type: ignore[arg-type]
 
 
-def publish_dead_letters(settings: KafkaSettings, letters: Sequence[DeadLetter]) -> None:
+def publish_dead_letters(settings: KafkaSettings, dead_letters: Sequence[DeadLetter]) -> None:
     """Write dead letters as a service does."""
     largest = {"message.max.bytes": 80 * 2**20}
     producer = Producer({"bootstrap.servers": settings.bootstrap_servers, **largest})
     topic = Topics(settings.prefix).dead_letters.name
-    for letter in letters:
-        producer.produce(topic, letter.value, letter.key, headers=letter.to_headers())
+    for dead_letter in dead_letters:
+        headers = dead_letter.to_headers()
+        producer.produce(topic, dead_letter.value, dead_letter.key, headers=headers)
     assert producer.flush(20) == 0
 
 
 def read_topic(settings: KafkaSettings, topic: str) -> list[Record]:
-    """Return the committed records of a topic, which nobody may be writing to.
+    """Return the committed records of a topic that nobody writes to any more.
 
-    Kafka writes the end of a transaction only after it has answered that it is committed.
+    Waits for open transactions: Kafka answers that one is committed before it writes the marker.
     """
     admin = AdminClient({"bootstrap.servers": settings.bootstrap_servers})
     consumer = Consumer({"bootstrap.servers": settings.bootstrap_servers, "group.id": "test"})

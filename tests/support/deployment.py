@@ -1,4 +1,4 @@
-"""A deployment of which every part is a process of its own that can be killed."""
+"""A deployment in which every service and client is a process that can be killed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from server_classifier.settings import ServerSettings
 from server_classifier.store.classifiers import latest_versions
 from server_classifier.store.database import ensure_current, open_database, reading, writing
 from server_classifier.store.latents.rows import count_latents
-from server_classifier.store.registry.entries import add_client, add_encoder
+from server_classifier.store.registry.entries import add_encoder
 from stream.artefacts.encoder_files import read_encoder
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import Topics, create_topics
 from tests.support.processes import IoaProcess
-from tests.support.server import NOW
+from tests.support.server import NOW, add_clients
 
-# Versions follow each other quickly, and leave the processors to the others.
+# New versions come quickly, and training leaves the processors to the other processes.
 QUICK_TRAINING = TrainingSettings(hidden=(16,), epochs=2, min_steps=20)
 PATIENCE = 600.0
-"""Seconds in which no question expires and no client gives up, whatever a test does meanwhile."""
+"""Seconds until a question expires or a client gives up: longer than any test."""
 
 
 @dataclass
@@ -50,10 +50,7 @@ class Deployment:
         ensure_current(self.engine)
         with writing(self.engine) as connection:
             add_encoder(connection, read_encoder(self.encoder).manifest, now=NOW)
-            for name in self.clients:
-                add_client(
-                    connection, client_id=name, site="st-mary", default_encoder=None, now=NOW
-                )
+        add_clients(self.engine, *self.clients)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -65,7 +62,7 @@ class Deployment:
             return count_latents(connection)
 
     def has_classifier(self) -> bool:
-        """Tell whether the server has trained one."""
+        """Whether the server has trained a classifier."""
         with reading(self.engine) as connection:
             return bool(latest_versions(connection))
 

@@ -1,4 +1,4 @@
-"""A real encoder, trained in a second on made images."""
+"""A real encoder, trained in a second on generated images."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""IDX files written as MNIST's are; a name that ends in .gz packs them."""
+"""IDX files as those of MNIST, compressed if their name ends in .gz."""
 
 import gzip
 import struct
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 def write_idx(path: Path, array: NDArray[Any]) -> Path:
-    """Write whole numbers 0 to 255 of any shape."""
+    """Write an array of any shape with whole numbers 0 to 255."""
     return write_packed(path, pack_idx(array))
 
 
@@ -21,7 +21,7 @@ def pack_idx(array: NDArray[Any]) -> bytes:
 
 
 def write_packed(path: Path, content: bytes) -> Path:
-    """Write bytes, as gzip where the name says so."""
+    """Write bytes, compressed if the name ends in .gz."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress(content, 1) if path.suffix == ".gz" else content)
     return path

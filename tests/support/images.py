@@ -1,4 +1,4 @@
-"""Small pictures of three classes, made from a seed: bars, squares and rings."""
+"""Small images of three classes, drawn from a random seed: bars, rings and squares."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ CLASSES = ("bar", "ring", "square")
 
 
 def draw_images(count: int, side: int = 8, seed: int = 0) -> ImageBatch:
-    """Return ``count`` images [N, 1, side, side], the classes in turn, each drawn a bit apart."""
+    """Return ``count`` images [N, 1, side, side] of the classes in turn, all slightly different."""
     rng = np.random.default_rng(seed)
     labels: list[str | None] = [CLASSES[index % 3] for index in range(count)]
     images = np.stack([_draw(str(label), side, rng) for label in labels])[:, None]

@@ -1,4 +1,4 @@
-"""A learning topic, a database, and ``ioa server ingest`` between them as processes."""
+"""``ioa server ingest`` as processes between a learning topic and a database."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,19 +11,19 @@ from client_autoencoder.settings import ClientSettings
 from ioa.settings import Settings
 from server_classifier.settings import ServerSettings
 from server_classifier.store.database import ensure_current, open_database, writing
-from server_classifier.store.registry.entries import add_client, add_encoder
+from server_classifier.store.registry.entries import add_encoder
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import Topics, create_topics
 from tests.support.load import Load
 from tests.support.processes import IoaProcess
-from tests.support.server import NOW, make_manifest
+from tests.support.server import NOW, add_clients, make_manifest
 
 CLIENT = "radiology-1"
 
 
 @dataclass(frozen=True)
 class Ingestion:
-    """Where the ingesters of a test read and write; ``folder`` gets their logs."""
+    """The broker and database of a test's ingesters; ``folder`` gets their logs."""
 
     kafka: KafkaSettings
     database_url: str
@@ -31,7 +31,7 @@ class Ingestion:
     folder: Path
 
     def make_load(self) -> Load:
-        """Return what sends messages of the one client that is registered."""
+        """Return a load of messages from the one registered client."""
         topic, encoder_id = Topics(self.kafka.prefix).learning.name, make_manifest().encoder_id
         return Load(self.kafka.bootstrap_servers, topic, CLIENT, encoder_id, seed=5)
 
@@ -54,6 +54,6 @@ def open_ingestion(kafka: KafkaSettings, database_url: str, folder: Path) -> Ite
     ensure_current(engine)
     with writing(engine) as connection:
         add_encoder(connection, make_manifest(), now=NOW)
-        add_client(connection, client_id=CLIENT, site="st-mary", default_encoder=None, now=NOW)
+    add_clients(engine, CLIENT)
     yield Ingestion(kafka, database_url, engine, folder)
     engine.dispose()

@@ -1,4 +1,4 @@
-"""Learning messages as fast as the broker takes them, and the count of what became of them."""
+"""A load of learning messages, and counts of how many the database has stored."""
 
 import time
 from collections.abc import Iterator
@@ -8,25 +8,32 @@ from threading import Event, Thread
 
 import numpy as np
 from confluent_kafka import Producer
+from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from schemas.messages import headers as names
-from schemas.messages.message import Aggregate, LatentMessage, Privacy
+from schemas.messages.message import Aggregate, LatentMessage, Mode, Privacy
 from schemas.vector import Vector
 from schemas.wire import avro_form
 from stream.exchange.message_ids import make_message_id
+from tests.support.message_counts import MessageCounts, count_rows
 from tests.support.server import LATENT_DIM
-from tests.support.tally import Tally, count_rows
 from tests.support.waiting import LONG
 
+AVRO = [(names.CONTENT_TYPE, avro_form.CONTENT_TYPE.encode())]
+"""Headers of a message in Avro."""
 _BURST = 100
 _PAUSE_SECONDS = 0.05
 
 
 class Load:
-    """One client; one message in a hundred goes out twice, with the same id and bytes.
+    """Sends the messages of one client as fast as the broker takes them.
 
-    As from a client that got no acknowledgement.
+    One message in a hundred is sent twice with the same id and bytes, as by a client that got no
+    acknowledgement.
+
+    Attributes:
+        ids: message ids that were sent so far.
     """
 
     def __init__(
@@ -41,7 +48,7 @@ class Load:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Send without end until the block does."""
+        """Send until the block ends."""
         stop = Event()
 
         def run() -> None:
@@ -62,43 +69,57 @@ class Load:
         assert self._producer.flush(LONG) == 0, "the broker did not take everything"
 
     def send(self, count: int) -> None:
-        """Queue ``count`` new messages."""
+        """Send ``count`` new messages."""
         for _ in range(count):
             message_id = make_message_id(int(time.time() * 1000), self._random.bytes(10))
             self.ids.append(message_id)
-            body = self._encode(message_id)
+            now = datetime.now(UTC).replace(microsecond=0)
+            latent = np.zeros(LATENT_DIM, np.float32)
+            body = encode_message(
+                message_id, "hand", latent, self._client_id, self._encoder_id, now
+            )
             for _ in range(2 if self._random.random() < 0.01 else 1):
                 self._producer.produce(
                     self._topic,
                     body,
                     message_id.encode(),
-                    headers=[(names.CONTENT_TYPE, avro_form.CONTENT_TYPE.encode())],
+                    headers=AVRO,
                 )
             self._producer.poll(0)
 
-    def tally(self, engine: Engine) -> Tally:
-        """Compare what was sent so far with the rows of the database."""
+    def count(self, engine: Engine) -> MessageCounts:
+        """Compare the messages sent so far with the rows of the database."""
         return count_rows(engine, self.ids)
 
-    def _encode(self, message_id: str) -> bytes:
-        return avro_form.encode_avro(
-            LatentMessage(
-                self._client_id,
-                "hand",
-                Vector.from_numpy(np.zeros(LATENT_DIM, np.float32)),
-                "learning",
-                datetime.now(UTC).replace(microsecond=0),
-                message_id,
-                self._encoder_id,
-                aggregate=Aggregate(),
-                privacy=Privacy("none", parameters={}),
-            )
+
+def encode_message(
+    message_id: str,
+    label: str,
+    latent: NDArray[np.float32],
+    client_id: str,
+    encoder_id: str,
+    timestamp: datetime,
+    mode: Mode = "learning",
+) -> bytes:
+    """Return a message about one latent [D] in Avro."""
+    return avro_form.encode_avro(
+        LatentMessage(
+            client_id,
+            label,
+            Vector.from_numpy(latent),
+            mode,
+            timestamp,
+            message_id,
+            encoder_id,
+            aggregate=Aggregate(),
+            privacy=Privacy("none", parameters={}),
         )
+    )
 
 
-def wait_for_rows(load: Load, engine: Engine, seconds: float = LONG) -> Tally:
-    """Wait until nothing that was sent is missing, at most so long, and return the count."""
+def wait_for_rows(load: Load, engine: Engine, seconds: float = LONG) -> MessageCounts:
+    """Wait at most ``seconds`` until every message is stored, and return the counts."""
     deadline = time.monotonic() + seconds
-    while (tally := load.tally(engine)).lost and time.monotonic() < deadline:
+    while (counts := load.count(engine)).lost and time.monotonic() < deadline:
         time.sleep(0.2)
-    return tally
+    return counts

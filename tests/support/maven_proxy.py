@@ -1,4 +1,4 @@
-"""A real HTTPS proxy that opens TLS, as hospitals have, with an authority of its own."""
+"""An HTTPS proxy that intercepts TLS with its own certificate authority, as in hospitals."""
 
 import shutil
 import ssl
@@ -17,7 +17,7 @@ MAVEN = urlsplit(MAVEN_CENTRAL_URL)
 
 
 class Interceptor(ThreadingHTTPServer):
-    """Answers for the Maven repository, from a local one or with fixed bytes."""
+    """Answers in place of the Maven repository, from a local repository or with fixed bytes."""
 
     def __init__(self, repository: Path, authority: Path, key: Path) -> None:
         super().__init__(("127.0.0.1", 0), _Tunnel)
@@ -33,7 +33,7 @@ class Interceptor(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
     def answer(self, path: str) -> bytes | None:
-        """The body for a path of the Maven repository, or None for 404."""
+        """Return the body for a path of the Maven repository, or None for 404."""
         if self.fixed_answer is not None:
             return self.fixed_answer
         file = self.repository / path.removeprefix(MAVEN.path).lstrip("/")
@@ -66,12 +66,12 @@ class _Tunnel(BaseHTTPRequestHandler):
         self.connection.close()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Keep the test's output clean."""
+        """Log nothing."""
 
 
 @contextmanager
 def intercept_maven(repository: Path, scratch: Path) -> Iterator[Interceptor]:
-    """Run the proxy until the block ends; the test is skipped where no openssl makes its key."""
+    """Run the proxy until the block ends; skip the test if there is no openssl to make its key."""
     authority, key = scratch / "authority.pem", scratch / "key.pem"
     _make_authority(authority, key)
     with Interceptor(repository, authority, key) as proxy:

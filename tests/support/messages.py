@@ -1,4 +1,4 @@
-"""One of each message, and strategies that draw any."""
+"""An example of each message, and Hypothesis strategies that draw random ones."""
 
 from datetime import UTC, datetime
 
@@ -59,7 +59,7 @@ def full_learning() -> LatentMessage:
 
 
 def full_service() -> LatentMessage:
-    """Return a service message as our own client sends it."""
+    """Return a service message as our client sends it."""
     value = Vector.from_numpy(np.array([0.25, -1.5], np.float32))
     return LatentMessage(
         "radiology-1",
@@ -75,7 +75,7 @@ def full_service() -> LatentMessage:
 
 
 def examples() -> dict[str, Message]:
-    """Return one message of each kind, by the name of its golden files."""
+    """Return a message of each kind, by the name of its golden files."""
     reply_to = "018f4d2e-7c1a-7bcd-8ef0-0000000000ff"
     return {
         "learning": full_learning(),
@@ -99,7 +99,7 @@ def examples() -> dict[str, Message]:
 
 
 def dead_letter() -> DeadLetter:
-    """Return a dead letter whose body is no text."""
+    """Return a dead letter whose value is not UTF-8."""
     return DeadLetter(
         "is not UTF-8",
         None,
@@ -169,7 +169,7 @@ _aggregates = st.just(Aggregate()) | st.builds(
 
 @st.composite
 def latent_messages(draw: st.DrawFn) -> LatentMessage:
-    """Draw a learning or service message with all that Avro requires."""
+    """Draw a learning or service message with all fields that Avro requires."""
     mode = draw(st.sampled_from(["learning", "service"]))
     return LatentMessage(
         client_id=draw(_client_ids),

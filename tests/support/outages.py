@@ -1,4 +1,4 @@
-"""Taking a dependency away and giving it back."""
+"""Outages of the broker and the databases."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ def postgres_away(server: Postgres) -> Iterator[None]:
 
 @contextmanager
 def sqlite_away(url: str) -> Iterator[None]:
-    """Keep an SQLite file locked, as a program does that has it open for long."""
+    """Lock an SQLite file during the block, as a program with a long transaction does."""
     with closing(sqlite3.connect(make_url(url).database or "", timeout=60)) as locker:
         locker.execute("BEGIN IMMEDIATE")
         yield

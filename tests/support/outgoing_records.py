@@ -1,4 +1,4 @@
-"""Letters with made bodies, for tests of the outbox alone."""
+"""Outgoing records with random values, for tests of the outbox alone."""
 
 import random
 import uuid
@@ -10,15 +10,15 @@ from stream.kafka.producer import make_headers
 def make_records(
     count: int, *, size: int = 16, deadline: float | None = None
 ) -> list[OutgoingRecord]:
-    """Return letters whose bodies all differ."""
-    letters = []
+    """Return learning records whose values all differ."""
+    records = []
     for _ in range(count):
         message_id = str(uuid.uuid4())
         headers = make_headers(KIND="learning", MESSAGE_ID=message_id)
         value = random.randbytes(size)  # noqa: S311
-        letters.append(
+        records.append(
             OutgoingRecord(
                 message_id, "ioa.learning", message_id.encode(), headers, value, deadline
             )
         )
-    return letters
+    return records

@@ -1,4 +1,4 @@
-"""Asking a service about its health and its metrics, over HTTP as an operator's tools do."""
+"""Reads the health and metrics of a service over HTTP, as an operator's tools do."""
 
 import json
 import secrets
@@ -18,9 +18,10 @@ Faults = dict[str, dict[str, Any]]
 
 
 def find_free_address(ports: int = 1) -> str:
-    """Return an address of this machine at which, and at the ports after it, nobody listens now.
+    """Return an address of this machine with so many consecutive free ports.
 
-    Below those that Linux gives to connections: one of these would have it before a slow service.
+    The ports are below those that Linux gives to connections: such a port could be taken again
+    before a slow service listens.
     """
     while True:
         port = 10_000 + secrets.randbelow(20_000)
@@ -32,12 +33,12 @@ def find_free_address(ports: int = 1) -> str:
 
 @dataclass(frozen=True)
 class Probe:
-    """One service's three paths at ``address``."""
+    """Reads the three paths of the service at ``address``."""
 
     address: str
 
     def get(self, path: str, method: str = "GET") -> tuple[int, str]:
-        """Return the status and the body of an answer."""
+        """Return the status and the body of the answer."""
         connection = HTTPConnection(self.address, timeout=10)
         try:
             connection.request(method, path)
@@ -47,7 +48,7 @@ class Probe:
             connection.close()
 
     def read_faults(self, path: str = "/readyz") -> Faults:
-        """Return why it is not well, by what is to blame; the status must agree."""
+        """Return its faults by the dependency they blame; fail if the status disagrees."""
         status, body = self.get(path)
         answer = json.loads(body)
         assert status == (200 if answer["ok"] else 503)
@@ -55,11 +56,11 @@ class Probe:
         return {fault["what"]: fault for fault in answer["faults"]}
 
     def wait_until_ready(self, seconds: float = LONG) -> None:
-        """Wait for the first 200; while nobody listens yet, go on."""
+        """Wait for the first 200, also while nobody listens yet."""
         self._wait(lambda: not self.read_faults(), "be ready", seconds)
 
     def wait_for_fault(self, what: str, seconds: float = LONG) -> dict[str, Any]:
-        """Wait until ``what`` keeps it from its work, and return the fault."""
+        """Wait until it blames ``what``, and return the fault."""
         self._wait(lambda: what in self.read_faults(), f"blame {what}", seconds)
         return self.read_faults()[what]
 
@@ -76,7 +77,7 @@ class Probe:
             time.sleep(0.05)
 
     def read_metrics(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-        """Return all samples by name and labels; one that is there twice is an error."""
+        """Return all samples by name and labels; fail if one appears twice."""
         status, text = self.get("/metrics")
         assert status == 200
         samples = [
@@ -92,12 +93,12 @@ class Probe:
         return self.read_metrics()[name, frozenset(labels.items())]
 
     def wait_for_metric(self, name: str, value: float, seconds: float = LONG) -> None:
-        """Wait until a metric without labels has a value."""
+        """Wait until a metric without labels has this value."""
         deadline = time.monotonic() + seconds
-        while (found := self.metric(name)) != value:
-            assert time.monotonic() < deadline, f"{name} is {found:g}, not {value:g}"
+        while (current := self.metric(name)) != value:
+            assert time.monotonic() < deadline, f"{name} is {current:g}, not {value:g}"
             time.sleep(0.05)
 
     def sum_metric(self, name: str) -> float:
-        """Return the sum of all samples of a name, whatever their labels."""
-        return sum(value for (found, _), value in self.read_metrics().items() if found == name)
+        """Return the sum of a metric over all its labels."""
+        return sum(value for (key, _), value in self.read_metrics().items() if key == name)

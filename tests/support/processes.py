@@ -1,4 +1,4 @@
-"""``ioa`` commands as processes of their own, to be killed."""
+"""``ioa`` commands as child processes that a test can kill."""
 
 import json
 import os
@@ -6,7 +6,6 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import psutil
@@ -17,11 +16,11 @@ from tests.support.waiting import LONG, wait_until
 
 
 class IoaProcess:
-    """One run of a command; what it writes is in ``log``.
+    """One run of a command. Its output goes into the file ``log``.
 
     Args:
         arguments: as a person types them after ``ioa``.
-        module: what runs them instead of ``ioa``: a control whose guarantees are switched off.
+        module: runs instead of ``ioa``, such as a control whose guarantees are switched off.
     """
 
     def __init__(
@@ -49,19 +48,19 @@ class IoaProcess:
 
     @property
     def text(self) -> str:
-        """What it has written."""
+        """Its output so far."""
         return self.log.read_text()
 
     def children(self) -> dict[str, psutil.Process]:
-        """Return the processes that it has started and that run, by their last argument."""
-        found = {}
+        """Return its running child processes by their last argument."""
+        children = {}
         for child in psutil.Process(self.pid).children():
             with suppress(psutil.NoSuchProcess, IndexError):  # it has just ended
-                found[child.cmdline()[-1]] = child
-        return found
+                children[child.cmdline()[-1]] = child
+        return children
 
     def wait_for(self, words: str) -> None:
-        """Wait until its log says ``words``; a process that ends before is an error."""
+        """Wait until ``words`` are in its log; fail if it ends before."""
         wait_until(
             lambda: words in self.text or self.exit_code is not None,
             f"{self.log} does not say {words!r}",
@@ -73,7 +72,7 @@ class IoaProcess:
         return self._process.wait(LONG)
 
     def finish(self) -> dict[str, Any]:
-        """Wait until a command with ``--json`` has succeeded and return what it printed."""
+        """Wait until a command with ``--json`` has succeeded and return its report."""
         assert self.wait() == 0, f"{self.log}: {self.text}"
         report: dict[str, Any] = json.loads(self.text.splitlines()[-1])
         return report
@@ -84,19 +83,14 @@ class IoaProcess:
         self._process.wait(LONG)
 
     def stop(self) -> int:
-        """End it in order and return its exit code."""
+        """End it with SIGTERM and return its exit code."""
         self._process.terminate()
         return self._process.wait(LONG)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._process.terminate()
         try:
             self._process.wait(20)

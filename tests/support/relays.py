@@ -1,4 +1,4 @@
-"""A client's outbox and its way to a real broker, in the test's own process."""
+"""An outbox and its relay to a real broker, in the test's process."""
 
 import time
 from collections.abc import Iterator

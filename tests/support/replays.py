@@ -1,4 +1,4 @@
-"""A learning topic with all that a replay may meet, a live registry, and replays of it."""
+"""Messages of every kind that a replay may read, and replays of them into a database."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -9,12 +9,10 @@ from itertools import chain
 
 import numpy as np
 from confluent_kafka import Producer
+from numpy.typing import NDArray
 from sqlalchemy import Engine
 
-from schemas.messages import headers as names
-from schemas.messages.message import Aggregate, LatentMessage, Mode, Privacy
-from schemas.vector import Vector
-from schemas.wire import avro_form
+from schemas.messages.message import Mode
 from server_classifier.intake.replay import Read, Replay
 from server_classifier.intake.replay_report import ReplayReport, ReplayRequest
 from server_classifier.store.database import open_database, reading
@@ -32,12 +30,13 @@ from stream.replay.source import RecordSource
 from stream.replay.window import Window
 from tests.server_classifier.stored import make_clusters
 from tests.support.ingestion import CLIENT, Ingestion
-from tests.support.server import LATENT_DIM, make_manifest
+from tests.support.load import AVRO, encode_message
+from tests.support.server import LATENT_DIM, NOW, make_manifest
 from tests.support.topics import send_raw
 
 
 class Killed(Exception):
-    """Ends a replay as a crash would: nothing of what follows is done."""
+    """Ends a replay as a crash does."""
 
 
 EVERYTHING = Selection()
@@ -46,7 +45,7 @@ LABELS = ("hand", "chest")
 
 @dataclass(frozen=True)
 class Publisher:
-    """Writes messages of the one registered client into all partitions of the learning topic."""
+    """Writes messages of the registered client into all partitions of the learning topic."""
 
     kafka: KafkaSettings
     seed: int = 0
@@ -57,18 +56,18 @@ class Publisher:
         return Topics(self.kafka.prefix).learning.name
 
     def publish(self, count: int) -> None:
-        """Write ``count`` messages that a classifier can learn from, of two labels."""
+        """Write ``count`` messages of two labels that a classifier can learn."""
         random = np.random.default_rng(self.seed)
         latents, targets = make_clusters(count, len(LABELS), LATENT_DIM, seed=self.seed)
         producer = Producer({"bootstrap.servers": self.kafka.bootstrap_servers})
         for latent, target in zip(latents, targets, strict=True):
             message_id = make_message_id(1_700_000_000_000, random.bytes(10))
             body = encode(message_id, LABELS[target], latent)
-            producer.produce(self.topic, body, message_id.encode(), headers=_AVRO)
+            producer.produce(self.topic, body, message_id.encode(), headers=AVRO)
         assert producer.flush(30) == 0
 
     def publish_trouble(self) -> None:
-        """Write junk, a message twice, and two messages with one id in two partitions."""
+        """Write junk, one message twice, and two messages with the same id in two partitions."""
         latent = np.zeros(LATENT_DIM, np.float32)
         twice, clash = (make_message_id(1, bytes([self.seed] * 9 + [i])) for i in range(2))
         again = encode(twice, "hand", latent)
@@ -79,34 +78,19 @@ class Publisher:
 
     def _send(self, partition: int, *bodies: bytes) -> None:
         server = self.kafka.bootstrap_servers
-        send_raw(server, self.topic, [(one, _AVRO) for one in bodies], partition=partition)
-        time.sleep(0.002)  # so that what comes next has a later time
-
-
-_AVRO = [(names.CONTENT_TYPE, avro_form.CONTENT_TYPE.encode())]
+        send_raw(server, self.topic, [(body, AVRO) for body in bodies], partition=partition)
+        time.sleep(0.002)  # so that the next records have a later time
 
 
 def encode(
     message_id: str,
     label: str,
-    latent: np.ndarray,
+    latent: NDArray[np.float32],
     client: str = CLIENT,
     mode: Mode = "learning",
 ) -> bytes:
-    """Return a message in Avro."""
-    return avro_form.encode_avro(
-        LatentMessage(
-            client,
-            label,
-            Vector.from_numpy(latent),
-            mode,
-            datetime(2026, 1, 1, tzinfo=UTC),
-            message_id,
-            make_manifest().encoder_id,
-            aggregate=Aggregate(),
-            privacy=Privacy("none", parameters={}),
-        )
-    )
+    """Return a message for the registered encoder in Avro."""
+    return encode_message(message_id, label, latent, client, make_manifest().encoder_id, NOW, mode)
 
 
 @dataclass
@@ -116,7 +100,7 @@ class Replayer:
     live: Ingestion
 
     def open(self, window: Window = Window(), mode: Mode = "learning") -> KafkaSource:  # noqa: B008
-        """Return the topic of a mode as a source."""
+        """Return the topic of ``mode`` as a source."""
         topics = Topics(self.live.kafka.prefix)
         topic = topics.learning if mode == "learning" else topics.service
         return KafkaSource(self.live.kafka, topic.name, window)
@@ -130,7 +114,7 @@ class Replayer:
         mode: Mode = "learning",
         read: Read | None = None,
     ) -> tuple[ReplayRow, ReplayReport]:
-        """Replay into a database and return what its row says."""
+        """Replay into a database; return its row of the replay, and the report in it."""
         if isinstance(target, str):
             with opened(target) as engine:
                 return self.run(engine, source, selection=selection, mode=mode, read=read)
@@ -146,7 +130,7 @@ class Replayer:
 
 @contextmanager
 def opened(url: str) -> Iterator[Engine]:
-    """Open a database for a block."""
+    """Open a database until the block ends."""
     engine = open_database(url)
     try:
         yield engine
@@ -161,16 +145,16 @@ def count_rows(engine: Engine) -> int:
 
 
 def read_backwards(source: RecordSource) -> Read:
-    """Read the last partition first, and no two of them at once."""
+    """Read one partition after the other, beginning with the last."""
 
     def read(ranges: Sequence[OffsetRange]) -> Iterator[Sequence[Record]]:
-        return chain.from_iterable(source.read([one]) for one in reversed(ranges))
+        return chain.from_iterable(source.read([offset_range]) for offset_range in reversed(ranges))
 
     return read
 
 
 def read_in_pieces(source: RecordSource, size: int, after: Callable[[int], None]) -> Read:
-    """Read batches of at most ``size``; ``after`` is told how many were handled after each."""
+    """Read batches of at most ``size``; ``after`` gets the number of records handled so far."""
 
     def read(ranges: Sequence[OffsetRange]) -> Iterator[Sequence[Record]]:
         done = 0

@@ -1,4 +1,4 @@
-"""The server's services in threads of the test process, on a real broker and a real database."""
+"""Server services in threads of the test process, on a real broker and a real database."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -39,7 +39,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class RunningServer:
-    """Where the services of a test read and write."""
+    """The services of a test: their broker, database and probes."""
 
     kafka: KafkaSettings
     settings: ServerSettings
@@ -60,7 +60,14 @@ class RunningServer:
 
     def register(self, client_id: str, default_encoder: str | None = None) -> None:
         """Register a client with its reply topic, as ``ioa server client add`` does."""
-        with writing(self.engine) as connection:
+        add_clients(self.engine, client_id, default_encoder=default_encoder)
+        create_topics(self.kafka, [self.topics.replies(client_id)])
+
+
+def add_clients(engine: Engine, *client_ids: str, default_encoder: str | None = None) -> None:
+    """Register clients of one site in the database."""
+    with writing(engine) as connection:
+        for client_id in client_ids:
             add_client(
                 connection,
                 client_id=client_id,
@@ -68,11 +75,10 @@ class RunningServer:
                 default_encoder=default_encoder,
                 now=NOW,
             )
-        create_topics(self.kafka, [self.topics.replies(client_id)])
 
 
 def make_manifest(latent_dim: int = LATENT_DIM) -> EncoderManifest:
-    """Return the manifest of an encoder whose files nobody needs."""
+    """Return the manifest of an encoder that has no files."""
     return EncoderManifest(
         Architecture("conv-autoencoder", 8, 5, 2, 32),
         Preprocessing(1, 8, 8),
@@ -91,7 +97,10 @@ def run_server(
     database_url: str | None = None,
     labels: Sequence[str] | None = None,
 ) -> Iterator[RunningServer]:
-    """Run ingest and infer until the block ends, on SQLite in ``directory`` unless told."""
+    """Run ingest and infer until the block ends.
+
+    The database is SQLite in ``directory`` unless ``database_url`` names another.
+    """
     settings = ServerSettings(
         database_url=database_url or f"sqlite:///{directory / 'ioa.db'}",
         labels=None if labels is None else [*labels],
@@ -120,14 +129,17 @@ def run_server(
 
 
 def add_trained_classifier(server: RunningServer, labels: Sequence[str]) -> str:
-    """Train a classifier on latents whose largest number tells the class; return its version."""
+    """Train a classifier on latents whose largest number is that of the class.
+
+    Returns its version.
+    """
     return store_classifier(server.engine, server.encoder_id, labels, LATENT_DIM)
 
 
 def store_classifier(
     engine: Engine, encoder_id: str, labels: Sequence[str], latent_dim: int
 ) -> str:
-    """As ``add_trained_classifier``, for a database without services."""
+    """Do what ``add_trained_classifier`` does, in a database without services."""
     rng = np.random.default_rng(0)
     targets = np.repeat(np.arange(len(labels)), 40)
     values = rng.normal(0, 0.2, (len(targets), latent_dim)).astype(np.float32)

@@ -1,7 +1,7 @@
-"""The server as it must not be: positions move in a transaction of their own, before the rows.
+"""An ingester with a deliberate fault: positions are committed in a transaction before the rows.
 
-Run as ``python -m tests.support.split_transaction server ingest``. The crash tests must find what
-it loses; else they would find nothing anywhere.
+Run as ``python -m tests.support.split_transaction server ingest``. The crash tests must notice the
+messages that it loses.
 """
 
 import time
@@ -16,14 +16,14 @@ MOVED = "positions moved, rows to follow"
 
 
 def store_apart(self: Ingester, batch: _Batch) -> None:
-    """Move the positions, say so, and store the rows a second later."""
+    """Move the positions, print ``MOVED``, and store the rows a second later."""
     with writing(self._engine) as connection:
         moved = self._positions.move(connection, batch.records)
     self._positions.keep(moved)
     print(MOVED, flush=True)
     time.sleep(1)
     with writing(self._engine) as connection:
-        batch.stored = insert_latents(connection, [to_row(one) for one in batch.admitted])
+        batch.stored = insert_latents(connection, [to_row(message) for message in batch.admitted])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Three Kafka brokers, each of them a controller too, that hold copies of each other's records."""
+"""Three Kafka brokers, each also a controller, that replicate each other's records."""
 
 import subprocess
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ from tests.support.waiting import LONG, wait_until
 NUMBERS = (1, 2, 3)
 CLUSTER_ID = "three-brokers-0000000A"  # 22 characters of base64url, as Kafka's own
 
-# Kafka takes the last of two equal names.
+# Of two lines with the same name, Kafka takes the last.
 REPLICATED = """
 node.id={number}
 controller.quorum.voters={voters}
@@ -38,7 +38,7 @@ replica.lag.time.max.ms=5000
 
 
 class ThreeBrokers:
-    """A cluster in which any one broker may die."""
+    """A cluster that survives the loss of any one broker."""
 
     def __init__(self, directory: Path, jvm: Jvm) -> None:
         self._directory = directory
@@ -54,7 +54,7 @@ class ThreeBrokers:
         return ",".join(ports.bootstrap_servers for ports in self._ports.values())
 
     def start(self, number: int) -> None:
-        """Start a broker, again on the same data and ports."""
+        """Start a broker, always on the same data and ports."""
         folder = self._folder(number)
         with (folder / "console.log").open("ab") as console:
             self._processes[number] = subprocess.Popen(
@@ -62,12 +62,12 @@ class ThreeBrokers:
             )
 
     def kill(self, number: int) -> None:
-        """End a broker with SIGKILL."""
+        """Kill a broker with SIGKILL."""
         self._processes[number].kill()
         self._processes[number].wait(LONG)
 
     def kill_all(self) -> None:
-        """End what runs."""
+        """Kill all brokers."""
         for number in self._processes:
             self.kill(number)
 
@@ -76,42 +76,42 @@ class ThreeBrokers:
         nodes = [(self._folder(number), ports) for number, ports in self._ports.items()]
         wait_until(lambda: all(answers(*node) for node in nodes), "not all three brokers answer")
 
-    def await_copies(self) -> None:
-        """Wait until every partition has all its copies again."""
+    def await_replicas(self) -> None:
+        """Wait until all replicas of every partition are in sync again."""
         admin = AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0})
-        wait_until(lambda: not _find_lagging(admin), "copies are missing")
+        wait_until(lambda: not _find_lagging(admin), "replicas are out of sync")
 
     def _folder(self, number: int) -> Path:
         return self._directory / f"broker-{number}"
 
     def _write(self, number: int) -> None:
-        """Write what a broker of ours is started with, and which of the three it is."""
+        """Write the files that a broker starts with, among them its number."""
         folder, ports = self._folder(number), self._ports[number]
         (folder / IDENTITY).parent.mkdir(parents=True)
         identity = f"version=1\nnode.id={number}\ncluster.id={CLUSTER_ID}\n"
         (folder / IDENTITY).write_text(identity)
-        voters = ",".join(f"{one}@{HOST}:{self._ports[one].controller}" for one in NUMBERS)
-        alone = SERVER_PROPERTIES.format(
+        voters = ",".join(f"{voter}@{HOST}:{self._ports[voter].controller}" for voter in NUMBERS)
+        properties = SERVER_PROPERTIES.format(
             host=HOST, client=ports.client, controller=ports.controller, fixed="true"
         )
         replicated = REPLICATED.format(number=number, voters=voters)
-        (folder / PROPERTIES).write_text(alone + replicated)
+        (folder / PROPERTIES).write_text(properties + replicated)
         (folder / LOG_SETTINGS).write_text(LOG4J2_XML)
 
 
 def _find_free_ports() -> Ports:
-    """Return ports that no connection takes while a broker is down."""
+    """Return two ports that no connection takes while a broker is down."""
     port = int(find_free_address(ports=2).rpartition(":")[2])
     return Ports(port, port + 1, fixed=True)
 
 
 def _find_lagging(admin: AdminClient) -> list[str]:
-    """Return the topics with a partition whose copies are not all up to date."""
+    """Return the topics of which some replica is out of sync."""
     return [
         name
         for name, topic in admin.list_topics(timeout=10).topics.items()
-        for part in topic.partitions.values()
-        if len(part.isrs) < len(NUMBERS)
+        for partition in topic.partitions.values()
+        if len(partition.isrs) < len(NUMBERS)
     ]
 
 

@@ -1,4 +1,4 @@
-"""A build backend (PEP 517, PEP 660) for a project of one empty module; it needs no network."""
+"""A build backend (PEP 517, PEP 660) for a project with one empty module; needs no network."""
 
 import zipfile
 from pathlib import Path
@@ -9,7 +9,7 @@ WHEEL = "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-n
 def build_editable(
     folder: str, config_settings: object = None, metadata_directory: object = None
 ) -> str:
-    """Called by pip: write the wheel of the project `tiny` and return its name."""
+    """Write the wheel of the project `tiny` for pip and return its name."""
     return write_wheel(Path(folder), "tiny", "1")
 
 

@@ -1,4 +1,4 @@
-"""A small disk of its own, to be filled."""
+"""A small disk in memory that a test can fill."""
 
 import subprocess
 from collections.abc import Callable, Iterator
@@ -12,9 +12,9 @@ Resize = Callable[[int], None]
 
 @contextmanager
 def mount_tmpfs(folder: Path, mebibytes: int) -> Iterator[Resize]:
-    """Mount a disk in memory at ``folder`` and yield what changes its size, in MiB.
+    """Mount a disk in memory at ``folder`` and yield a function that sets its size in MiB.
 
-    Skips the test where this user must not mount.
+    Skips the test if this user may not mount.
     """
     folder.mkdir(parents=True, exist_ok=True)
     options = f"size={mebibytes}m,mode=755"

@@ -1,4 +1,4 @@
-"""Topics: making them, writing raw bytes to one, and reading what arrives, by no code of ours."""
+"""Topics of a deployment, written and read without the product's producers and consumers."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +22,7 @@ Headers = list[tuple[str, bytes]]
 
 
 def make_topics(bootstrap: str, prefix: str) -> KafkaSettings:
-    """Make the topics of a new deployment."""
+    """Create the topics of a new deployment."""
     settings = KafkaSettings(bootstrap_servers=bootstrap, prefix=prefix)
     create_topics(settings, Topics(prefix).shared())
     return settings
@@ -55,7 +55,7 @@ def send_raw(
 
 @contextmanager
 def read_new(bootstrap: str, topic: str) -> Iterator[Callable[[int], list[KafkaMessage]]]:
-    """Yield a function that waits for so many records written to partition 0 from now on."""
+    """Yield a function that waits for ``count`` records written to partition 0 from now on."""
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -68,13 +68,13 @@ def read_new(bootstrap: str, topic: str) -> Iterator[Callable[[int], list[KafkaM
     consumer.assign([TopicPartition(topic, 0, end)])
 
     def wait_for(count: int, seconds: float = LONG) -> list[KafkaMessage]:
-        found: list[KafkaMessage] = []
+        messages: list[KafkaMessage] = []
         deadline = time.monotonic() + seconds
-        while len(found) < count and time.monotonic() < deadline:
+        while len(messages) < count and time.monotonic() < deadline:
             message = consumer.poll(0.2)
             if message is not None and message.error() is None:
-                found.append(message)
-        return found
+                messages.append(message)
+        return messages
 
     try:
         yield wait_for
@@ -83,29 +83,29 @@ def read_new(bootstrap: str, topic: str) -> Iterator[Callable[[int], list[KafkaM
 
 
 def read_all(bootstrap: str, topic: str) -> list[KafkaMessage]:
-    """Return everything that a topic holds now."""
+    """Return all records that a topic holds now."""
     consumer = Consumer(
         {"bootstrap.servers": bootstrap, "group.id": "test", "enable.auto.commit": False}
     )
     ends: dict[int, int] = {}
-    for number in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
-        low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)
+    for partition in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
+        low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
         if high > low:
-            ends[number] = high
-    consumer.assign([TopicPartition(topic, number, 0) for number in ends])
-    found: list[KafkaMessage] = []
+            ends[partition] = high
+    consumer.assign([TopicPartition(topic, partition, 0) for partition in ends])
+    messages: list[KafkaMessage] = []
     while ends:
         for message in consumer.consume(10_000, 0.1):
             if message.error() is None:
-                found.append(message)
+                messages.append(message)
                 if (message.offset() or 0) + 1 == ends.get(message.partition() or 0):
                     del ends[message.partition() or 0]
     consumer.close()
-    return found
+    return messages
 
 
 def delete_records(bootstrap: str, topic: str, count: int) -> None:
-    """Wait until partition 0 holds so many records and delete them, as retention does."""
+    """Wait until partition 0 holds ``count`` records and delete them, as retention does."""
     admin = AdminClient({"bootstrap.servers": bootstrap})
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test"})
     partition = TopicPartition(topic, 0)
@@ -119,7 +119,7 @@ def delete_records(bootstrap: str, topic: str, count: int) -> None:
 
 
 def change_config(bootstrap: str, topic: str, name: str, value: str) -> None:
-    """Set one setting of a topic."""
+    """Change a setting of a topic."""
     change = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[change])
     admin = AdminClient({"bootstrap.servers": bootstrap})

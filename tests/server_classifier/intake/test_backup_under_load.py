@@ -54,7 +54,7 @@ def test_ingestion_from_a_backup_stores_every_message_once(
     assert 500 <= copied <= len(load.ids) - 500
     run_db("restore", tmp_path / "backup.db", "--database", new)
     after = Ingestion(settings, new, open_database(new), tmp_path)
-    assert load.tally(after.engine).stored == copied
+    assert load.count(after.engine).stored == copied
     with after.start("new"):
         tally = wait_for_rows(load, after.engine)
     after.engine.dispose()

@@ -34,9 +34,9 @@ from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import Topics, create_topics, delete_topics
 from tests.support.load import Load, wait_for_rows
+from tests.support.message_counts import MessageCounts
 from tests.support.postgres import Postgres
 from tests.support.server import NOW, make_manifest
-from tests.support.tally import Tally
 from tests.support.topics import read_new, send_raw
 from tests.support.waiting import wait_until
 
@@ -107,7 +107,7 @@ class Deployment:
         )
         consumer.run(handle, stop)
 
-    def ingest_until(self, load: Load) -> Tally:
+    def ingest_until(self, load: Load) -> MessageCounts:
         """Ingest until nothing is missing."""
         with self.ingesting():
             return wait_for_rows(load, self.engine)
@@ -178,7 +178,7 @@ def test_after_a_crash_before_kafkas_commit_the_position_is_the_databases(
     load = send(deployment, 300)
 
     def kill_when_stored() -> None:
-        if not load.tally(deployment.engine).lost:
+        if not load.count(deployment.engine).lost:
             raise Killed
 
     with pytest.raises(Killed):
@@ -209,7 +209,7 @@ def test_a_crash_before_the_commit_keeps_neither_rows_nor_position(
         patch.setattr(ingest, "insert_latents", insert_and_die)
         with pytest.raises(Killed):
             deployment.ingest(Event())
-    assert load.tally(deployment.engine).stored == 0
+    assert load.count(deployment.engine).stored == 0
     assert sum(deployment.positions().values()) == 0
     assert deployment.ingest_until(load).exact
 
@@ -255,7 +255,7 @@ def test_an_answer_that_fails_is_repeated_without_storing_or_burying_again(
         deployment.ingest(stop, responder=responder, after=done)
         assert len(read_dead(2, seconds=3)) == 1
         assert len(read_replies(1)) >= 1
-    assert load.tally(deployment.engine).exact
+    assert load.count(deployment.engine).exact
     assert responder.flushed > 2
 
 

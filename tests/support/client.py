@@ -1,4 +1,4 @@
-"""A client of a test: its encoder, its outboxes, and the commands that a person types there."""
+"""A client for tests, with an encoder and outboxes, and the server that it talks to."""
 
 import secrets
 import subprocess
@@ -16,7 +16,7 @@ from client_autoencoder.exchanges.service import ServiceReport, ask
 from client_autoencoder.images.batches import ImageBatch
 from client_autoencoder.outbox.entries import Limits
 from client_autoencoder.outbox.reading import OutboxStatus, read_status
-from client_autoencoder.privacy.mechanism import NoPrivatizer
+from client_autoencoder.privacy.mechanism import NoPrivatizer, Privatizer
 from schemas.wire import avro_form
 from server_classifier.store.database import writing
 from server_classifier.store.registry.entries import add_encoder
@@ -29,8 +29,12 @@ CLIENT = "radiology-1"
 
 
 @dataclass(frozen=True)
-class Hospital:
-    """One client of its own for a test, with its encoder and the directory of its outbox."""
+class Client:
+    """The client ``CLIENT``: publishes, asks, and runs commands as a person types them.
+
+    Attributes:
+        directory: of its outboxes.
+    """
 
     kafka: KafkaSettings
     encoder: Path
@@ -46,10 +50,10 @@ class Hospital:
 
     @property
     def status(self) -> OutboxStatus:
-        """What both outboxes have seen.
+        """The status of both outboxes together.
 
         Raises:
-            OutboxError: there is none yet.
+            OutboxError: there is no outbox yet.
         """
         paths = [path for path in (self.file, self.questions) if path.exists()]
         return read_status(*(paths or [self.file]))
@@ -90,37 +94,44 @@ class Hospital:
             )
 
     def make_maker(self) -> MessageMaker:
-        return MessageMaker(
-            client_id=CLIENT,
-            encoder=Encoder.load(self.encoder),
-            privatizer=NoPrivatizer(),
-            form=avro_form.CONTENT_TYPE,
-            now=lambda: datetime.now(UTC),
-            random=secrets.token_bytes,
-        )
+        return make_maker(Encoder.load(self.encoder))
 
     def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
         return run_client(self.kafka, CLIENT, self.encoder, *arguments, "--outbox", self.directory)
 
 
+def make_maker(
+    encoder: Encoder, privatizer: Privatizer | None = None, form: str = avro_form.CONTENT_TYPE
+) -> MessageMaker:
+    """Return what makes the messages of ``CLIENT``."""
+    return MessageMaker(
+        client_id=CLIENT,
+        encoder=encoder,
+        privatizer=privatizer or NoPrivatizer(),
+        form=form,
+        now=lambda: datetime.now(UTC),
+        random=secrets.token_bytes,
+    )
+
+
 def ignore(_sent: int, _done: int) -> None:
-    """Progress nobody looks at."""
+    """Ignore progress."""
 
 
 @contextmanager
-def serve(hospital: Hospital, tmp_path: Path) -> Iterator[RunningServer]:
-    """Run a server that knows the client and its encoder."""
-    with run_server(hospital.kafka, tmp_path) as server:
+def serve(client: Client, tmp_path: Path) -> Iterator[RunningServer]:
+    """Run a server in which the client and its encoder are registered."""
+    with run_server(client.kafka, tmp_path) as server:
         server.register(CLIENT)
         with writing(server.engine) as connection:
-            manifest = Encoder.load(hospital.encoder).manifest
+            manifest = Encoder.load(client.encoder).manifest
             add_encoder(connection, manifest, now=NOW)
         yield server
 
 
-def has_begun(hospital: Hospital) -> bool:
-    """Tell whether the outbox is there: the file is a moment before its tables are."""
+def has_begun(client: Client) -> bool:
+    """Whether the outbox holds messages."""
     try:
-        return hospital.status.encoded > 0
-    except OutboxError:
+        return client.status.encoded > 0
+    except OutboxError:  # the file exists a moment before its tables
         return False

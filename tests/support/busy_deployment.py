@@ -1,4 +1,4 @@
-"""The server and the clients of a deployment at work, each started again when it ends."""
+"""A deployment under load: its server and clients are restarted whenever they end."""
 
 import signal
 import time
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from types import TracebackType
 from typing import Any, Self
 
 from tests.support.deployment import Deployment
@@ -17,16 +16,16 @@ KILLED = -signal.SIGKILL
 
 
 @dataclass
-class Crew:
-    """``ioa server run``, a client that asks, and others that publish the same images for ever.
+class BusyDeployment:
+    """Runs ``ioa server run``, one client that asks, and others that publish the same images.
 
-    The supervisor restarts the services; the supervisor itself and the clients are restarted here,
-    as the system of their machine would.
+    The supervisor restarts the services. This class restarts the supervisor and the clients, as
+    the system of their machine would.
 
     Args:
-        asker: one of the deployment's clients; all others publish.
-        data: the images.
-        random: which client is killed.
+        asker: the client of the deployment that asks; all others publish.
+        data: file of the images.
+        random: chooses the client that is killed.
     """
 
     deployment: Deployment
@@ -40,31 +39,31 @@ class Crew:
         self._server = self._start_server()
         self._clients: dict[str, IoaProcess] = {}
 
-    def work(self, seconds: float) -> None:
-        """Keep everybody busy for so long."""
+    def run(self, seconds: float) -> None:
+        """Restart whatever ends, for this many seconds."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            self._tend_server()
+            self._restart_server()
             for name in self.deployment.clients:
-                self._tend_client(name)
+                self._restart_client(name)
             time.sleep(0.05)
 
-    def work_off(self, count: int) -> None:
-        """Keep everybody busy until so many more messages are stored."""
+    def run_until_stored(self, count: int) -> None:
+        """Run until ``count`` more messages are stored."""
         goal = self.deployment.count_stored() + count
         deadline = time.monotonic() + LONG
         while (stored := self.deployment.count_stored()) < goal:
             assert time.monotonic() < deadline, f"stored {stored}, and then nothing more"
-            self.work(0.1)
+            self.run(0.1)
 
-    def learn(self) -> None:
-        """Let one client publish until the server has trained a classifier."""
+    def train_classifier(self) -> None:
+        """Let one client publish, and wait until the server has trained a classifier."""
         name = self.publishers[0]
         self.deployment.start(*self._make_command(name), client=name).finish()
         wait_until(self.deployment.has_classifier, "no classifier is trained")
 
     def kill_client(self) -> None:
-        """Kill a client that is at work."""
+        """Kill one of the running clients."""
         self._clients[self.random.choice(self.deployment.clients)].kill()
 
     def kill_server(self) -> None:
@@ -72,15 +71,15 @@ class Crew:
         self._server.kill()
 
     def kill_services(self, *names: str) -> None:
-        """Kill services of the server at the same moment, once they all run."""
+        """Wait until these services run, and kill them at the same moment."""
         wait_until(lambda: set(names) <= set(self._server.children()), f"{names} do not run")
         children = self._server.children()
         for name in names:
             children[name].kill()
 
     def finish(self) -> dict[str, dict[str, Any]]:
-        """Let the clients end and send what still waits; return what their status then says."""
-        self._tend_server()
+        """Let the clients end and drain their outboxes; return the status of each."""
+        self._restart_server()
         for name, process in self._clients.items():
             process.wait()
             self._note(name, process)
@@ -92,12 +91,7 @@ class Crew:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for process in self._clients.values():
             process.kill()
         self._server.stop()
@@ -108,12 +102,12 @@ class Crew:
     def _start_server(self) -> IoaProcess:
         return self.deployment.start("server", "run")
 
-    def _tend_server(self) -> None:
+    def _restart_server(self) -> None:
         if self._server.exit_code is not None:
             self._note("server", self._server)
             self._server = self._start_server()
 
-    def _tend_client(self, name: str) -> None:
+    def _restart_client(self, name: str) -> None:
         process = self._clients.get(name)
         if process is not None:
             if process.exit_code is None:
@@ -127,8 +121,8 @@ class Crew:
         return "client", "publish", "--data", self.data, "--json"
 
     def _note(self, name: str, process: IoaProcess) -> None:
-        """Note who ended by itself in another way than it should."""
-        # An asker is told of questions that came before the first model: that is no failure.
+        """Note a process that ended with an unexpected exit code."""
+        # The asker exits with 1 after questions that came before the first model.
         expected = (0, 1, KILLED) if name == self.asker else (0, KILLED)
         if process.exit_code not in expected:
             self.failures.append(f"{name} ended with {process.exit_code}: {process.log}")

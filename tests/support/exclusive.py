@@ -1,4 +1,4 @@
-"""What test processes that run side by side do one after another."""
+"""A lock that the test processes of one machine share."""
 
 import fcntl
 import os
@@ -9,10 +9,10 @@ from pathlib import Path
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """Run the block in no two test processes at once.
+def exclusive() -> Iterator[None]:
+    """Run the block in one test process at a time.
 
-    On a new machine the first makes what the others then find: jars, a start-up cache, a user.
+    On a new machine the first process makes what the others find: jars, a start-up cache, a user.
     """
     with (Path(tempfile.gettempdir()) / f"ioa-tests-{os.getuid()}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
