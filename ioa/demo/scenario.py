@@ -35,16 +35,26 @@ def run_demo(directory: Path, settings: Settings, data: str, seed: int, story: S
     )
     settings.server.train_min_new_rows = count
     deployment = Deployment(directory, settings, story.tell)
-    consortium = Consortium(directory, deployment, story, CLIENTS)
-    training = EncoderTraining(_ENCODER, "public", images.name, LATENT_DIM, seed, public=True)
+    figures = _run(Consortium(directory, deployment, story, CLIENTS), images.name, count, seed)
+    return DemoReport(
+        **figures,
+        image_bytes=int(np.prod(images.unseen.images.shape[1:])),
+        data=images.name,
+        skipped=len(images.skipped),
+    )
+
+
+def _run(consortium: Consortium, name: str, count: int, seed: int) -> dict[str, Any]:
+    """Run all steps on the images ``name``, of which clients have ``count``; return the figures."""
+    deployment, story = consortium.deployment, consortium.story
+    training = EncoderTraining(_ENCODER, "public", name, LATENT_DIM, seed, public=True)
     encoders = [_ENCODER] * CLIENTS
     processes = {_ENCODER: consortium.start_training(training)}
     with deployment:
-        story.tell(f"Apache Kafka answers at {settings.kafka.bootstrap_servers}")
+        story.tell(f"Apache Kafka answers at {deployment.settings.kafka.bootstrap_servers}")
         deployment.start_server()
-        measuring = deployment.start(
-            "measure", [str(directory), str(seed), "--json"], module="ioa.demo.measure"
-        )
+        arguments = [str(consortium.directory), str(seed), "--json"]
+        measuring = deployment.start("measure", arguments, module="ioa.demo.measure")
         (encoder_id,) = consortium.await_encoders(processes)
         published = consortium.publish(encoders, count)
         consortium.await_classifiers([encoder_id] * CLIENTS)
@@ -54,22 +64,19 @@ def run_demo(directory: Path, settings: Settings, data: str, seed: int, story: S
             measured = deployment.finish("measure", measuring)
         story.tell("controls and attack measured")
         seconds = story.seconds
-    return DemoReport(
+    return {
         **count_sent(published, stored),
-        requests=requests,
+        "requests": requests,
         **_summarise_predictions(predictions),
-        accuracy_one_client=measured["one_client"],
-        accuracy_pixels=measured["pixels"],
-        image_bytes=int(np.prod(images.unseen.images.shape[1:])),
-        attack_psnr_db=measured["attack"]["psnr_db"],
-        attack_ssim=measured["attack"]["ssim"],
-        floor_psnr_db=measured["floor"]["psnr_db"],
-        restored_example=draw_pair(measured["original"], measured["restored"]),
-        encoder_id=encoder_id,
-        data=images.name,
-        skipped=len(images.skipped),
-        seconds=seconds,
-    )
+        "accuracy_one_client": measured["one_client"],
+        "accuracy_pixels": measured["pixels"],
+        "attack_psnr_db": measured["attack"]["psnr_db"],
+        "attack_ssim": measured["attack"]["ssim"],
+        "floor_psnr_db": measured["floor"]["psnr_db"],
+        "restored_example": draw_pair(measured["original"], measured["restored"]),
+        "encoder_id": encoder_id,
+        "seconds": seconds,
+    }
 
 
 def _summarise_predictions(predictions: list[Report]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from client_autoencoder.images.batches import Pixels
 from ioa.research.lab.consortium import Consortium
 from ioa.research.lab.controls import reconstruct
 from ioa.research.lab.deployment import Deployment, local_settings
-from ioa.research.lab.parts import join, read_part, read_parts, write_parts
+from ioa.research.lab.parts import Parts, join, read_part, read_parts, write_parts
 from ioa.research.lab.story import Story
 from ioa.research.papers.one_shot_latents import services
 from ioa.research.papers.one_shot_latents.division import Division, divide
@@ -58,9 +58,8 @@ def run_seed(
     """
     started = time.monotonic()
     division = prepare(plan, seed, directory)
-    parts, subsets = division.parts, division.subsets
-    settings = _make_settings(plan, seed, directory, division, training)
-    deployment = Deployment(directory, settings)
+    parts = division.parts
+    deployment = Deployment(directory, _make_settings(plan, seed, directory, parts, training))
     consortium = Consortium(directory, deployment, story, plan.clients)
     trainings = services.encoder_trainings(plan, seed)
     names = [encoder.out for encoder in trainings]
@@ -68,12 +67,7 @@ def run_seed(
         encoders = {encoder.out: consortium.start_training(encoder) for encoder in trainings}
     else:
         copy_encoders(kept, directory, names)
-    # Encoders that only a control needs; where the clients use own encoders, these do.
-    extra = (
-        services.own_trainings(plan, seed)
-        if plan.wants_own_encoders and plan.encoder != "own"
-        else []
-    )
+    extra = services.extra_trainings(plan, seed)
     with deployment:
         own = {encoder.out: consortium.start_training(encoder) for encoder in extra}
         arguments = [str(directory), str(seed), training.model_dump_json(), "--json"]
@@ -89,18 +83,18 @@ def run_seed(
                 deployment.finish(out, process)
             hits = deployment.finish("controls", controls)
     encoder_images = join([read_part(directory, encoder.part) for encoder in trainings]).images
-    mean = encoder_images.mean(axis=0)
+    unseen, subsets, mean_image = parts.unseen, division.subsets, encoder_images.mean(axis=0)
     tables = {
-        "classification": tabulate_classification(parts.unseen, predictions, subsets),
+        "classification": tabulate_classification(unseen, predictions, subsets),
         "controls": tabulate_controls(hits, subsets),
-        "reconstruction": tabulate_reconstruction(parts.unseen, restored, mean, subsets),
+        "reconstruction": tabulate_reconstruction(unseen, restored, mean_image, subsets),
     }
     _tell(tables, story)
     return SeedResult(
         tables,
         {"seed": seed, "seconds": round(time.monotonic() - started, 1), **learned, **answered},
         division.facts,
-        Samples.draw(parts.unseen, latents, restored, np.random.default_rng(seed)),
+        Samples.draw(unseen, latents, restored, np.random.default_rng(seed)),
     )
 
 
@@ -114,10 +108,10 @@ def prepare(plan: Plan, seed: int, directory: Path) -> Division:
 
 
 def _make_settings(
-    plan: Plan, seed: int, directory: Path, division: Division, training: TrainingSettings
+    plan: Plan, seed: int, directory: Path, parts: Parts, training: TrainingSettings
 ) -> Settings:
     settings = local_settings(directory)
-    images = [len(client) for client in division.parts.clients]
+    images = [len(client) for client in parts.clients]
     rows = (images[0] if plan.encoder == "own" else sum(images)) * (plan.augment + 1)
     server = settings.server
     server.train_min_new_rows = server.max_rows = rows

@@ -43,6 +43,11 @@ def own_trainings(plan: Plan, seed: int) -> list[EncoderTraining]:
     ]
 
 
+def extra_trainings(plan: Plan, seed: int) -> list[EncoderTraining]:
+    """Return the encoders that only a control needs; where clients use own encoders, none."""
+    return own_trainings(plan, seed) if plan.wants_own_encoders and plan.encoder != "own" else []
+
+
 def client_seed(plan: Plan, seed: int, client: int) -> int:
     """Return the seed of client 1, 2 ... for its augmented copies and its own encoder."""
     return plan.clients * seed + client
