@@ -1,13 +1,28 @@
-"""What can go wrong in the command line program itself.
+"""The errors of this package; each text says what to do next.
 
 * IoaError
   x SettingsError
+  x ProcessFailed
+  x StudyError
+  x NoResult
 """
 
 
 class IoaError(Exception):
-    """Base of all errors of this package; the text says what to do next."""
+    """Base of all errors of this package."""
 
 
 class SettingsError(IoaError):
-    """A flag, an environment variable or the settings file holds something wrong."""
+    """A flag, an environment variable or the settings file holds a wrong value."""
+
+
+class ProcessFailed(IoaError):
+    """A process of a local consortium did not do its work; the text names its log."""
+
+
+class StudyError(IoaError):
+    """A study cannot be run, written or read."""
+
+
+class NoResult(IoaError):
+    """There is no result, a file is not a result, or results cannot be written."""

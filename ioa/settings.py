@@ -1,4 +1,4 @@
-"""All settings of a process: flag > environment > TOML file > default."""
+"""All settings of a process, by pydantic-settings: flag > environment > TOML file > default."""
 
 import json
 import os
@@ -24,9 +24,9 @@ from stream.kafka.settings import KafkaSettings
 
 
 class _Environment(EnvSettingsSource):
-    """The environment; what is not the JSON that a field needs is left to the validation.
+    """The environment; a value that is not JSON where a field needs it is left to the validation.
 
-    It names the field, where the source would end with the name of the section.
+    The validation names the field; this source's own error would name the section only.
     """
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
@@ -37,9 +37,9 @@ class _Environment(EnvSettingsSource):
 
 
 class Settings(BaseSettings):
-    """``IOA_KAFKA__BOOTSTRAP_SERVERS=host:9092`` in the environment is ``kafka.bootstrap_servers``.
+    """A section for each package: ``kafka.bootstrap_servers`` is ``IOA_KAFKA__BOOTSTRAP_SERVERS``.
 
-    In a TOML file the same value stands under ``[kafka]``.
+    In a TOML file the same value is ``bootstrap_servers`` under ``[kafka]``.
     """
 
     model_config = SettingsConfigDict(
@@ -62,11 +62,11 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Put the TOML file, where one is named, after the environment."""
+        """Return the sources, the strongest first; the file counts only where one is named."""
         return (init_settings, _Environment(settings_cls), TomlConfigSettingsSource(settings_cls))
 
     def child_environment(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """Return the environment for a child process that shall have just these settings."""
+        """Return the environment for a child process that has exactly these settings."""
         sections = {
             f"IOA_{section.upper()}": json.dumps(values)
             for section, values in self.model_dump(mode="json").items()

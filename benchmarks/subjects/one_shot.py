@@ -27,7 +27,7 @@ from client_autoencoder.images.batches import ImageBatch
 from client_autoencoder.images.sets import digest
 from client_autoencoder.privacy.mechanism import NoPrivatizer
 from ioa.research.lab.controls import find_hits
-from ioa.research.lab.parts import CLIENT_IDS, Parts
+from ioa.research.lab.parts import Parts, name_clients
 from schemas.messages.answers import Acknowledgement
 from schemas.messages.latent import LatentMessage
 from schemas.models.encoder_manifest import TrainingData
@@ -80,10 +80,11 @@ def learn_once(
 ) -> dict[str, float]:
     """Encode the clients' images, send the messages, train on their latents, and test."""
     began = time.perf_counter()
-    topics = wire.make_topics(CLIENT_IDS)
+    client_ids = name_clients(len(parts.clients))
+    topics = wire.make_topics(client_ids)
     messages = [
         message
-        for client_id, images in zip(CLIENT_IDS, parts.clients, strict=True)
+        for client_id, images in zip(client_ids, parts.clients, strict=True)
         for message in _make_messages(client_id, images, shared.encoder, copies, seed)
     ]
     up = wire.send(topics, [make_record(message, _FORM, topics) for message in messages])

@@ -1,4 +1,4 @@
-"""Dividing a set of images into public ones, five clients' ones, and ones nobody has seen."""
+"""The demo's images: public ones, those of five clients, and unseen ones to ask about."""
 
 import numpy as np
 
@@ -6,8 +6,9 @@ from client_autoencoder.errors import ClientError
 from client_autoencoder.images.batches import Skipped, read_all, too_many_skipped
 from client_autoencoder.images.sets import split
 from client_autoencoder.images.sources import open_source
-from ioa.research.lab.parts import CLIENTS, Parts, choose_size
+from ioa.research.lab.parts import Parts, choose_size
 
+CLIENTS = 5
 _MOST_PUBLIC = 2000
 _MOST_PER_CLIENT = 1000
 _MOST_UNSEEN = 1000

@@ -2,52 +2,78 @@
 
     python -m ioa.demo.measure DIRECTORY SEED --json
 
-It reads the parts that the demo wrote into the directory, does what needs no encoder, waits for the
-encoder, and prints one JSON object. Its low priority leaves the processors to the clients and the
-server, whose answers are being timed.
+It reads the images that the demo wrote into the directory, does what needs no encoder, waits for
+the encoder, and prints one JSON object. Its low priority leaves the processors to the clients and
+the server, whose answers are being timed.
 """
 
 import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import torch
 
+from client_autoencoder.audit.reconstruction_attack import ReconstructionAttack
 from client_autoencoder.audit.released_latents import released_latents
 from client_autoencoder.encoders.runtime import Encoder
-from ioa.demo.exposure import measure_exposure
-from ioa.research.lab.controls import await_encoder, find_hits, flatten
+from ioa.research.lab.controls import Controls, await_encoder, reconstruct
 from ioa.research.lab.parts import Parts, read_parts
+from ioa.research.reporting.pictures import PictureRow, as_squares, draw_rows
+
+_SHOWN = 10
 
 
 def measure(directory: Path, seed: int) -> dict[str, Any]:
     """Return the accuracies of the two controls and what an attacker restored."""
     images = read_parts(directory)
-    pixels = _measure_pixels(images, seed)
+    controls = Controls(images.clients, images.unseen, seed)
+    pixels = controls.classify_pixels()
     encoder = await_encoder(directory / "encoder")
     return {
-        "pixels": pixels,
-        "one_client": _measure_one_client(images, encoder, seed),
-        **measure_exposure(images, encoder, directory, seed),
+        "pixels": float(pixels.mean()),
+        "one_client": float(controls.classify_one_client(encoder).mean()),
+        **_measure_exposure(images, encoder, directory, seed),
     }
 
 
-def _measure_pixels(images: Parts, seed: int) -> float:
-    """Return the accuracy on the unseen images of a classifier of all clients' raw pixels."""
-    pixels = np.concatenate([flatten(client.images) for client in images.clients])
-    labels = [label for client in images.clients for label in client.labels]
-    asked = flatten(images.unseen.images), images.unseen.labels
-    return float(find_hits((pixels, labels), asked, seed).mean())
+def _measure_exposure(
+    images: Parts, encoder: Encoder, directory: Path, seed: int
+) -> dict[str, Any]:
+    """Train the attacker on the public images and their latents, attack, and draw ``demo.png``.
 
+    The latents are those that travelled: int8 codes, mapped back.
 
-def _measure_one_client(images: Parts, encoder: Encoder, seed: int) -> float:
-    """Return the accuracy on the unseen images of a classifier of one client's latents."""
-    first = images.clients[0]
-    learned = released_latents(encoder, first.images), first.labels
-    asked = released_latents(encoder, images.unseen.images), images.unseen.labels
-    return float(find_hits(learned, asked, seed).mean())
+    Returns the scores, those of the mean image, and one example: original and restored image,
+    [H][W] in 0..1.
+    """
+    public = released_latents(encoder, images.public.images)
+    unseen = released_latents(encoder, images.unseen.images)
+    attack = ReconstructionAttack.train(
+        images.public.images, public, torch.Generator().manual_seed(seed)
+    )
+    report = attack.report(images.unseen.images, unseen)
+    labels = sorted(set(images.unseen.labels), key=str)[:_SHOWN]
+    shown = [images.unseen.labels.index(label) for label in labels]
+    originals = images.unseen.images[shown, 0]
+    restored = attack.restore(unseen[shown])[:, 0]
+    reconstructed = reconstruct(directory / "encoder", unseen[shown])[:, 0]
+    rows = [
+        PictureRow("original\nstays in the house", originals),
+        PictureRow("latent\ntravels", as_squares(unseen[shown]), grey=False),
+        PictureRow("reconstruction\nby our own decoder", reconstructed),
+        PictureRow(f"restored\nby an attacker\n({report.attack.psnr_db:.1f} dB)", restored),
+    ]
+    (directory / "demo.png").write_bytes(draw_rows(rows, [str(label) for label in labels]))
+    example = int(originals.std(axis=(1, 2)).argmax())  # the clearest one on a terminal
+    return {
+        "attack": asdict(report.attack),
+        "floor": asdict(report.floor),
+        "original": originals[example].tolist(),
+        "restored": restored[example].tolist(),
+    }
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
-"""What the demo found, as text for people and as JSON for machines."""
+"""The results of the demo, as text for people and as JSON for machines."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
+
+_SHADES = " .:-=+*#%@"
+_TEXT_PIXELS = 16
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class DemoReport:
         return self.sent == self.acknowledged == self.stored and self.requests == self.replies
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the figures, rounded to what is worth reading."""
+        """Return the figures, rounded to four digits."""
         return {
             name: round(value, 4) if isinstance(value, float) else value
             for name, value in asdict(self).items()
@@ -51,16 +53,22 @@ class DemoReport:
         }
 
 
-def summarise_latencies(seconds: list[float]) -> tuple[float, float]:
-    """Return the median and the 99th percentile in milliseconds; NaN where there are none."""
-    if not seconds:
-        return float("nan"), float("nan")
-    p50, p99 = np.percentile(np.array(seconds) * 1000, [50, 99])
-    return float(p50), float(p99)
+def draw_pair(original: list[list[float]], restored: list[list[float]]) -> str:
+    """Return two images [H][W] in 0..1 side by side as text, at most 16 pixels wide each."""
+    step = -(-len(original[0]) // _TEXT_PIXELS)
+    width = 2 * (-(-len(original[0]) // step))
+    lines = [f"{'original':<{width}}   restored by an attacker from the message"]
+    for left, right in zip(original[::step], restored[::step], strict=True):
+        lines.append(f"{_shade(left[::step])}   {_shade(right[::step])}".rstrip())
+    return "\n".join(lines)
+
+
+def _shade(row: list[float]) -> str:
+    return "".join(2 * _SHADES[round(value * (len(_SHADES) - 1))] for value in row)
 
 
 def print_report(console: Console, report: DemoReport, picture: Path) -> None:
-    """Print the figures as a person reads them, and what they mean."""
+    """Print the figures for people, and what they mean."""
     console.print(_figures(report))
     console.print()
     console.print(report.restored_example, highlight=False)
@@ -76,7 +84,7 @@ def print_report(console: Console, report: DemoReport, picture: Path) -> None:
 
 
 def print_next_commands(console: Console, program: str, kept: Path | None) -> None:
-    """Print what to type next, for one's own folder and for a real cluster."""
+    """Print what to type next, for your own images and for a real cluster."""
     client = "-b kafka:9092 --client-id radiology-1 --encoder encoder"
     lines = [
         "",
@@ -92,8 +100,7 @@ def print_next_commands(console: Console, program: str, kept: Path | None) -> No
     ]
     if kept is not None:
         lines.append(f"Everything of this run, with its commands and logs, is in {kept}")
-    for line in lines:
-        console.print(line, soft_wrap=True, highlight=False)
+    console.print("\n".join(lines), soft_wrap=True, highlight=False)
 
 
 def _figures(report: DemoReport) -> Table:

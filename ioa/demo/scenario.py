@@ -1,17 +1,16 @@
-"""The story of the demo, from images to answers; each step reports itself as it happens."""
+"""The course of the demo, from images to answers; each step is told as it happens."""
 
 from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ioa.demo.division import divide_images
-from ioa.demo.picture import draw_pair
-from ioa.demo.report import DemoReport, summarise_latencies
-from ioa.research.lab.consortium import Consortium, EncoderTraining, Process, Report, total
+from ioa.demo.division import CLIENTS, divide_images
+from ioa.demo.report import DemoReport, draw_pair
+from ioa.research.lab.consortium import Consortium, EncoderTraining, Report, count_sent
 from ioa.research.lab.deployment import Deployment
-from ioa.research.lab.parts import CLIENTS, Parts, write_parts
+from ioa.research.lab.parts import write_parts
 from ioa.research.lab.story import Story
 from ioa.settings import Settings
 
@@ -19,50 +18,8 @@ LATENT_DIM = 16
 _ENCODER = "encoder"
 
 
-@dataclass(frozen=True)
-class Scenario:
-    """The demo's images and seed, and the consortium that works on them."""
-
-    images: Parts
-    seed: int
-    consortium: Consortium
-
-    def play(self) -> DemoReport:
-        """Run all steps; the processes of one step run side by side.
-
-        Raises:
-            StreamError: the broker does not start.
-            ProcessFailed: a process failed.
-        """
-        consortium, encoders = self.consortium, [_ENCODER] * CLIENTS
-        deployment, story = consortium.deployment, consortium.story
-        training = self._start_training()
-        with deployment:
-            story.tell(f"Apache Kafka answers at {deployment.bootstrap_servers}")
-            deployment.start_server()
-            measuring = self._start_measuring()
-            (encoder_id,) = consortium.await_encoders({_ENCODER: training})
-            learned = consortium.publish(encoders, sum(map(len, self.images.clients)))
-            consortium.await_classifiers([encoder_id] * CLIENTS)
-            answered = consortium.ask(encoders, "--in-flight", "1")
-            stored = deployment.count_stored()
-            with story.wait("measuring controls and attack"):
-                measured = deployment.finish("measure", measuring)
-            story.tell("controls and attack measured")
-            return _conclude(self, encoder_id, learned, answered, stored, measured)
-
-    def _start_training(self) -> Process:
-        return self.consortium.start_training(
-            EncoderTraining(_ENCODER, "public", self.images.name, LATENT_DIM, self.seed, True)
-        )
-
-    def _start_measuring(self) -> Process:
-        arguments = [str(self.consortium.directory), str(self.seed), "--json"]
-        return self.consortium.deployment.start("measure", arguments, module="ioa.demo.measure")
-
-
 def run_demo(directory: Path, settings: Settings, data: str, seed: int, story: Story) -> DemoReport:
-    """Run the whole demo under ``directory`` and leave its picture there, ``demo.png``.
+    """Run the demo in ``directory`` and leave its picture there, ``demo.png``.
 
     Raises:
         ClientError: the images cannot be used.
@@ -71,61 +28,74 @@ def run_demo(directory: Path, settings: Settings, data: str, seed: int, story: S
     """
     images = divide_images(data, np.random.default_rng(seed), settings.client.max_skip)
     write_parts(directory, images)
+    count = sum(map(len, images.clients))
     story.tell(
         f"{images.name}: {len(images.public)} public images for the encoder, {CLIENTS} clients "
         f"with {len(images.clients[0])} each, {len(images.unseen)} nobody has seen"
     )
-    settings.server.train_min_new_rows = sum(map(len, images.clients))
+    settings.server.train_min_new_rows = count
     deployment = Deployment(directory, settings, story.tell)
-    return Scenario(images, seed, Consortium(directory, deployment, story)).play()
-
-
-def _conclude(
-    scenario: Scenario,
-    encoder_id: str,
-    learned: list[Report],
-    answered: list[Report],
-    stored: int,
-    measured: Report,
-) -> DemoReport:
-    images, story = scenario.images, scenario.consortium.story
-    predictions = [one for report in answered for one in report["predictions"]]
-    sent = total(learned, "sent")
-    p50, p99 = summarise_latencies([one["seconds"] for one in predictions])
-    versions = {one["model_version"] for one in predictions if one["error"] is None}
+    figures = _run(Consortium(directory, deployment, story, CLIENTS), images.name, count, seed)
     return DemoReport(
-        sent=sent,
-        acknowledged=total(learned, "acknowledged"),
-        stored=stored,
-        requests=total(answered, "sent"),
-        replies=sum(one["error"] is None for one in predictions),
-        accuracy=_accuracy(predictions),
-        accuracy_per_class=_accuracy_per_class(predictions),
-        accuracy_one_client=measured["one_client"],
-        accuracy_pixels=measured["pixels"],
-        latency_ms_p50=p50,
-        latency_ms_p99=p99,
-        latent_bytes=total(learned, "value_bytes") // max(sent, 1),
-        message_bytes=total(learned, "message_bytes") // max(sent, 1),
+        **figures,
         image_bytes=int(np.prod(images.unseen.images.shape[1:])),
-        attack_psnr_db=measured["attack"]["psnr_db"],
-        attack_ssim=measured["attack"]["ssim"],
-        floor_psnr_db=measured["floor"]["psnr_db"],
-        restored_example=draw_pair(measured["original"], measured["restored"]),
-        encoder_id=encoder_id,
-        model_version=", ".join(sorted(versions)),
         data=images.name,
         skipped=len(images.skipped),
-        seconds=story.seconds,
     )
 
 
-def _accuracy(predictions: list[Report]) -> float:
-    return float(np.mean([one["label"] == one["true_label"] for one in predictions] or [0.0]))
+def _run(consortium: Consortium, name: str, count: int, seed: int) -> dict[str, Any]:
+    """Run all steps on the images ``name``, of which clients have ``count``; return the figures."""
+    deployment, story = consortium.deployment, consortium.story
+    training = EncoderTraining(_ENCODER, "public", name, LATENT_DIM, seed, public=True)
+    encoders = [_ENCODER] * CLIENTS
+    processes = {_ENCODER: consortium.start_training(training)}
+    with deployment:
+        story.tell(f"Apache Kafka answers at {deployment.settings.kafka.bootstrap_servers}")
+        deployment.start_server()
+        arguments = [str(consortium.directory), str(seed), "--json"]
+        measuring = deployment.start("measure", arguments, module="ioa.demo.measure")
+        (encoder_id,) = consortium.await_encoders(processes)
+        published = consortium.publish(encoders, count)
+        consortium.await_classifiers([encoder_id] * CLIENTS)
+        requests, predictions = consortium.ask(encoders, "--in-flight", "1")
+        stored = deployment.count_stored()
+        with story.wait("measuring controls and attack"):
+            measured = deployment.finish("measure", measuring)
+        story.tell("controls and attack measured")
+        seconds = story.seconds
+    return {
+        **count_sent(published, stored),
+        "requests": requests,
+        **_summarise_predictions(predictions),
+        "accuracy_one_client": measured["one_client"],
+        "accuracy_pixels": measured["pixels"],
+        "attack_psnr_db": measured["attack"]["psnr_db"],
+        "attack_ssim": measured["attack"]["ssim"],
+        "floor_psnr_db": measured["floor"]["psnr_db"],
+        "restored_example": draw_pair(measured["original"], measured["restored"]),
+        "encoder_id": encoder_id,
+        "seconds": seconds,
+    }
 
 
-def _accuracy_per_class(predictions: list[Report]) -> dict[str, float]:
+def _summarise_predictions(predictions: list[Report]) -> dict[str, Any]:
     by_class = defaultdict(list)
-    for one in predictions:
-        by_class[str(one["true_label"])].append(one)
-    return {label: _accuracy(by_class[label]) for label in sorted(by_class)}
+    for prediction in predictions:
+        by_class[str(prediction["true_label"])].append(prediction)
+    answered = [prediction for prediction in predictions if prediction["error"] is None]
+    latencies = [1000 * prediction["seconds"] for prediction in predictions] or [float("nan")]
+    p50, p99 = np.percentile(latencies, [50, 99]).tolist()
+    return {
+        "replies": len(answered),
+        "accuracy": _accuracy(predictions),
+        "accuracy_per_class": {label: _accuracy(by_class[label]) for label in sorted(by_class)},
+        "latency_ms_p50": p50,
+        "latency_ms_p99": p99,
+        "model_version": ", ".join(sorted({reply["model_version"] for reply in answered})),
+    }
+
+
+def _accuracy(predictions: list[Report]) -> float:
+    hits = [prediction["label"] == prediction["true_label"] for prediction in predictions]
+    return float(np.mean(hits or [0.0]))

@@ -1,4 +1,4 @@
-"""The health of the supervisor's children, asked over HTTP and told as one."""
+"""The health of the supervisor's child processes, asked over HTTP and served as one."""
 
 import http.client
 import time
@@ -29,8 +29,8 @@ class ChildrenHealth(Collector):
     """Asks each child process for its health and its metrics, and counts its starts.
 
     Args:
-        addresses: of the children, by name.
-        clock: seconds that never go back.
+        addresses: where each child serves its health, by name.
+        clock: monotonic seconds.
     """
 
     def __init__(self, addresses: Mapping[str, str], clock: Callable[[], float]) -> None:
@@ -43,7 +43,7 @@ class ChildrenHealth(Collector):
         self._silent_since: dict[str, float] = {}
 
     def note_start(self, name: str) -> None:
-        """Note that a child was started just now; until its first answer it is silent."""
+        """Note that a child starts now; it counts as silent until its first answer."""
         now = self._clock()
         self._starts.labels(name).inc()
         self._started_at[name] = now
@@ -51,40 +51,40 @@ class ChildrenHealth(Collector):
 
     def find_faults(self) -> list[Fault]:
         """Return why not all of the children are ready."""
-        return [fault for name in self._addresses for fault in self._find_faults_of(name)]
+        return self._find("/readyz", 0.0)
 
     def find_liveness_faults(self) -> list[Fault]:
-        """Return which children hang: they say so, or say nothing for too long after their start.
+        """Return which children hang: they say so, or have been silent too long since their start.
 
-        A child that has exited is no standstill, as the supervisor starts it again.
+        A child that has exited has no liveness fault, because the supervisor restarts it.
         """
-        return [fault for name in self._addresses for fault in self._find_liveness_faults_of(name)]
+        return self._find("/healthz", LONGEST_SILENCE_SECONDS)
 
-    def _find_faults_of(self, name: str) -> list[Fault]:
-        body = self._ask(name, "/readyz")
-        return [self._describe_silence(name)] if body is None else _read(name, body)
-
-    def _find_liveness_faults_of(self, name: str) -> list[Fault]:
-        if (body := self._ask(name, "/healthz")) is not None:
-            return _read(name, body)
-        now = self._clock()
-        silence = self._describe_silence(name)
-        running = now - self._started_at.get(name, now)
-        return [silence] if min(silence.seconds, running) >= LONGEST_SILENCE_SECONDS else []
+    def _find(self, path: str, patience: float) -> list[Fault]:
+        """Return the faults of all children; silence longer than ``patience`` seconds is one."""
+        faults = []
+        for name in self._addresses:
+            if (body := self._ask(name, path)) is not None:
+                faults += [
+                    Fault(f"{name}: {fault['what']}", fault["reason"], fault["seconds"])
+                    for fault in orjson.loads(body)["faults"]
+                ]
+                continue
+            now = self._clock()
+            silent = now - self._silent_since.get(name, now)  # another thread may have an answer
+            running = now - self._started_at.get(name, now)
+            if min(silent, running) >= patience:
+                faults.append(Fault(name, "the process does not answer; see its log", silent))
+        return faults
 
     def _ask(self, name: str, path: str) -> bytes | None:
-        """Return a child's answer, and keep since when there is none."""
+        """Return a child's answer, None without one, and note since when it is silent."""
         body = _get(self._addresses[name], path)
         if body is None:
             self._silent_since.setdefault(name, self._clock())
         else:
             self._silent_since.pop(name, None)
         return body
-
-    def _describe_silence(self, name: str) -> Fault:
-        now = self._clock()
-        seconds = now - self._silent_since.get(name, now)  # another thread may have got an answer
-        return Fault(name, "the process does not answer; see its log", seconds)
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics of all children, each sample with the label ``service``."""
@@ -93,15 +93,18 @@ class ChildrenHealth(Collector):
         for name in self._addresses:
             text = (self._ask(name, "/metrics") or b"").decode()
             for family in text_string_to_metric_families(text):
-                same = Metric(family.name, family.documentation, family.type)
-                same = merged.setdefault(family.name, same)
-                for sample in family.samples:
-                    same.samples.append(sample._replace(labels={**sample.labels, "service": name}))
+                metric = merged.setdefault(
+                    family.name, Metric(family.name, family.documentation, family.type)
+                )
+                metric.samples += [
+                    sample._replace(labels={**sample.labels, "service": name})
+                    for sample in family.samples
+                ]
         yield from merged.values()
 
 
 def _get(address: str, path: str) -> bytes | None:
-    """Return the body of an answer of any status; None without one."""
+    """Return the body of an answer, whatever its status; None without one."""
     connection = http.client.HTTPConnection(address, timeout=_TIMEOUT_SECONDS)
     try:
         connection.request("GET", path)
@@ -112,18 +115,11 @@ def _get(address: str, path: str) -> bytes | None:
         connection.close()
 
 
-def _read(name: str, body: bytes) -> list[Fault]:
-    return [
-        Fault(f"{name}: {fault['what']}", fault["reason"], fault["seconds"])
-        for fault in orjson.loads(body)["faults"]
-    ]
-
-
 def choose_addresses(address: str | None, names: tuple[str, ...]) -> dict[str, str]:
-    """Return where each child serves its health: at the ports after the supervisor's own.
+    """Return where each child serves its health: on the ports after the supervisor's.
 
     Raises:
-        AddressUnusable: ``address`` is no ``[HOST:]PORT``, or the ports after it are not free or
+        AddressUnusable: ``address`` is not ``[HOST:]PORT``, or the ports after it are not free or
             do not exist.
     """
     if address is None:
@@ -136,7 +132,7 @@ def choose_addresses(address: str | None, names: tuple[str, ...]) -> dict[str, s
         )
     addresses = {name: f"{_HOST}:{port + 1 + i}" for i, name in enumerate(names)}
     for child in addresses.values():
-        check_free(child)  # else somebody else's answers would be taken for the child's
+        check_free(child)  # otherwise another process's answers would pass for the child's
     return addresses
 
 
@@ -144,9 +140,9 @@ def choose_addresses(address: str | None, names: tuple[str, ...]) -> dict[str, s
 def serve_health(
     address: str | None, addresses: Mapping[str, str], health: Health
 ) -> Iterator[ChildrenHealth]:
-    """Serve the health of supervisor and children at ``address``, if there is one.
+    """Serve the health of supervisor and children at ``address``, if it is given.
 
-    Yields the children's, to be told of their starts.
+    Yields the children's health, which must be informed of their starts.
     """
     children = ChildrenHealth(addresses, time.monotonic)
     if address is None:
@@ -157,7 +153,7 @@ def serve_health(
     app = make_app(
         registry,
         alive=lambda: health.find_liveness_faults() or children.find_liveness_faults(),
-        # Until the supervisor itself is ready there are no children to be asked.
+        # Until the supervisor itself is ready there are no children to ask.
         ready=lambda: health.find_faults() or children.find_faults(),
     )
     with serve(address, app):

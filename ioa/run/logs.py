@@ -1,4 +1,4 @@
-"""Logging of the services: one JSON object a line, or coloured text on a terminal."""
+"""Logs of the services: one JSON object per line, or coloured text on a terminal."""
 
 import logging
 import sys
@@ -7,7 +7,7 @@ import structlog
 
 
 def configure_logs(service: str) -> None:
-    """Send structured logs to standard error, each with the name of the service."""
+    """Write structured logs to standard error, each with the name of the service."""
     terminal = sys.stderr.isatty()
     structlog.configure(
         processors=[

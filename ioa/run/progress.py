@@ -4,24 +4,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from rich import progress as bars
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.text import Text
 
 
-class _RateColumn(ProgressColumn):
-    """How much is done in a second, of late."""
+class _RateColumn(bars.ProgressColumn):
+    """The recent rate per second."""
 
-    def render(self, task: Task) -> Text:
+    def render(self, task: bars.Task) -> Text:
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else f"{speed:,.0f}/s")
 
@@ -35,20 +26,17 @@ def show_progress(
     transient: bool = False,
     total: int | None = None,
 ) -> Iterator[Callable[..., Any]]:
-    """Draw a bar and yield a function that takes ``completed=``, ``total=`` or ``description=``.
+    """Draw a bar; yield a function that takes ``completed=``, ``total=`` or ``description=``.
 
     Args:
-        console: where to draw; standard error without it.
+        console: where to draw; by default standard error.
         quiet: draw nothing.
-        transient: take the bar away at the end.
+        transient: remove the bar at the end.
     """
     console = console or Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns,
-        _RateColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+    with bars.Progress(
+        *(bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn()),
+        *(_RateColumn(), bars.TimeElapsedColumn(), bars.TimeRemainingColumn()),
         console=console,
         transient=transient,
         disable=quiet or not console.is_terminal,
@@ -59,6 +47,6 @@ def show_progress(
 
 @contextmanager
 def show_done(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """Draw a bar and yield a function that takes how much is done and how much there is."""
+    """Draw a bar; yield a function that takes how much is done and how much there is in all."""
     with show_progress(what, quiet=quiet) as update:
         yield lambda done, total: update(completed=done, total=total)

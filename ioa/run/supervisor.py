@@ -1,19 +1,20 @@
-"""The server's services as child processes: started together, restarted when one dies.
+"""The server's services as child processes: started together, restarted when one exits.
 
-Each child reads the same settings from its environment, so that ``ioa server ingest`` started by
-hand and by the supervisor are the same program.
+Each child reads the same settings from its environment, so that ``ioa server ingest`` is the same
+program whether a person or the supervisor starts it.
 """
 
 import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Event
 
 import structlog
 
 from ioa.run.children_health import ChildrenHealth, choose_addresses, serve_health
+from ioa.run.termination import terminate
 from ioa.settings import Settings
 from server_classifier.operations.service import await_database, prepare_live
 from stream.health import Health
@@ -28,24 +29,26 @@ _LONGEST_DELAY = 30.0
 
 @dataclass
 class _Service:
-    """One child; ``delay`` is what it waits before its next restart, in seconds."""
+    """One child process; ``delay`` is the wait before its next restart, in seconds."""
 
     name: str
     environment: dict[str, str]
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     restart_at: float = 0.0
-    delay: float = field(default=0.0)
+    delay: float = 0.0
 
-    def start(self) -> None:
+    def start(self) -> int:
+        """Start the process and return its id."""
         command = [sys.executable, "-m", "ioa", "server", self.name]
         self.process = subprocess.Popen(  # noqa: S603 - our own program
             bind_to_parent(command), env=self.environment
         )
         self.started_at = time.monotonic()
+        return self.process.pid
 
     def note_exit(self) -> int | None:
-        """Return the exit code once, and set when to start again: at once, then ever later."""
+        """Return the exit code once, and schedule the restart: at once, then with growing delay."""
         code = None if self.process is None else self.process.poll()
         if code is not None:
             steady = time.monotonic() - self.started_at > _STEADY_SECONDS
@@ -58,12 +61,11 @@ class _Service:
 def supervise_server(settings: Settings, stop: Event) -> None:
     """Run ingest, infer and train until ``stop`` is set, then let them finish.
 
-    The database is brought up to date first, so that the services find their tables.
+    The database is migrated first, so that the services find their tables.
     """
     health = Health(time.monotonic)
-    address = settings.server.health
-    addresses = choose_addresses(address, SERVICES)
-    with serve_health(address, addresses, health) as children:
+    addresses = choose_addresses(settings.server.health, SERVICES)
+    with serve_health(settings.server.health, addresses, health) as children:
         if await_database(settings.server, stop, health, prepare_live) is None:
             return
         services = [
@@ -77,7 +79,8 @@ def supervise_server(settings: Settings, stop: Event) -> None:
                     _keep_running(service, children)
                 stop.wait(_POLL_SECONDS)
         finally:
-            _stop_all([service.process for service in services if service.process is not None])
+            running = [service.process for service in services if service.process is not None]
+            terminate(running, _STOP_SECONDS)
 
 
 def _child_environment(settings: Settings, health: str | None) -> dict[str, str]:
@@ -91,19 +94,6 @@ def _keep_running(service: _Service, children: ChildrenHealth) -> None:
     if (code := service.note_exit()) is not None:
         log.error("service died", name=service.name, exit_code=code)
     if service.process is None and time.monotonic() >= service.restart_at:
-        service.start()
+        pid = service.start()
         children.note_start(service.name)
-        pid = service.process.pid if service.process else None
         log.info("service started", name=service.name, pid=pid)
-
-
-def _stop_all(processes: list[subprocess.Popen[bytes]]) -> None:
-    for process in processes:
-        process.terminate()
-    deadline = time.monotonic() + _STOP_SECONDS
-    for process in processes:
-        try:
-            process.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()

@@ -13,7 +13,7 @@ from ioa.cli.research import study
 
 if TYPE_CHECKING:
     from ioa.research.papers.one_shot_latents.plan import Plan
-    from ioa.research.papers.one_shot_latents.tables import Figures
+    from ioa.research.reporting.results import Figures
 
 app = typer.Typer(
     help="The papers' experiments, through the real clients, broker and server; and studies of "
@@ -80,7 +80,7 @@ def run_003(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """The third seed's experiment: five clients x 1,000 images, tables I and II, figures 3 and 4.
+    """Salehinejad et al.: five clients x 1,000 images, tables I and II, figures 3 and 4.
 
     Example: ioa experiment 003 --data mnist.npz --augment 10 --seeds 3
     """
@@ -119,13 +119,13 @@ def tables(
 
     Example: ioa experiment tables --data-dir data/ --only mnist
     """
-    from ioa.research.papers.one_shot_latents.catalogue import list_plans
-    from ioa.research.papers.one_shot_latents.results import NoResult
+    from ioa.errors import NoResult
+    from ioa.research.papers.one_shot_latents.plan import list_plans
 
-    catalogue = list_plans(data_dir)
-    for name in catalogue.missing:
+    known, missing = list_plans(data_dir)
+    for name in missing:
         typer.echo(f"left out: {name} is not there; name its folder with --data-dir", err=True)
-    plans = [plan for plan in catalogue.plans if only in plan.name]
+    plans = [plan for plan in known if only in plan.name]
     if not plans:
         raise NoResult(f"no plan is called {only}; see ioa experiment tables --help")
     failed = [plan.name for plan in plans if not _try(plan, out)]
@@ -137,13 +137,15 @@ def tables(
 @app.command()
 def summary(out: Out = RESULTS) -> None:
     """Print all results side by side, as Markdown. Example: ioa experiment summary"""
-    from ioa.research.papers.one_shot_latents.results import NoResult, read_results
-    from ioa.research.papers.one_shot_latents.summary import render_summary
+    from ioa.errors import NoResult
+    from ioa.research.papers.one_shot_latents.page import render_summary
+    from ioa.research.papers.one_shot_latents.plan import EXPERIMENT
+    from ioa.research.reporting.results import read_results
 
     paths = sorted(out.glob("*.json"))
     if not paths:
         raise NoResult(f"there is no result in {out}; make one with ioa experiment 003")
-    typer.echo(render_summary(read_results(paths)), nl=False)
+    typer.echo(render_summary(read_results(paths, EXPERIMENT)), nl=False)
 
 
 def _try(plan: "Plan", out: Path) -> bool:
@@ -168,14 +170,16 @@ def _run(
     from rich.markdown import Markdown
 
     from ioa.research.lab.story import Story
-    from ioa.research.papers.one_shot_latents.results import prepare_directory, write_result
+    from ioa.research.papers.one_shot_latents.figure import draw_samples
+    from ioa.research.papers.one_shot_latents.page import render_page
     from ioa.research.papers.one_shot_latents.run import run_experiment
+    from ioa.research.reporting.results import prepare_directory, write_result
 
     prepare_directory(out)
     console = Console(stderr=quiet)
     story = Story(console)
     result, samples = run_experiment(plan, keep, datetime.now(UTC), story, replayed=replayed)
-    result = write_result(out, result, samples)
+    result = write_result(out, result, render_page, draw_samples(samples))
     page = out / f"{result['name']}.md"
     if not quiet:
         console.print(Markdown(page.read_text()))

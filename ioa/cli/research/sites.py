@@ -89,10 +89,10 @@ def sites(
 
     Example: ioa experiment sites all --noise north=30
     """
+    from ioa.research.reporting.records import write_whole
     from ioa.research.sites.coalitions import Game
     from ioa.research.sites.sites import run_sites
     from ioa.research.sites.table import render_sites
-    from ioa.research.studies.records import write_whole
     from ioa.run.progress import show_done
     from server_classifier.store.database import reading
     from server_classifier.store.datasets.latents import read_dataset

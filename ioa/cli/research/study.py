@@ -32,7 +32,7 @@ def run(
 
     Example: ioa experiment run dropout.toml
     """
-    from ioa.research.papers.one_shot_latents.results import prepare_directory
+    from ioa.research.reporting.results import prepare_directory
     from ioa.research.studies.configuration import read_config
     from ioa.run.progress import show_done
 

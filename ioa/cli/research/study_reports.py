@@ -9,8 +9,8 @@ import typer
 from ioa.cli.tables import print_rows
 
 if TYPE_CHECKING:
+    from ioa.research.reporting.conditions import Conditions
     from ioa.research.studies.comparison import Comparison, Effect
-    from ioa.research.studies.conditions import Conditions
     from ioa.research.studies.plan import Study
 
 
@@ -42,7 +42,7 @@ def study_to_json(study: "Study") -> dict[str, Any]:
 
 def warn_of_others(found: "Sequence[Conditions]", folder: Path) -> None:
     """Say on standard error how many trainings were made with other versions than now."""
-    from ioa.research.studies.conditions import describe_others
+    from ioa.research.reporting.conditions import describe_others
 
     if line := describe_others(found, folder):
         typer.echo(line, err=True)
@@ -70,7 +70,7 @@ def print_comparison(comparison: "Comparison") -> None:
 
 
 def _tell(effect: "Effect") -> dict[str, str]:
-    from ioa.research.studies.table import format_spread
+    from ioa.research.reporting.spread import format_spread
 
     difference = effect.differences.get("accuracy")
     return {

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ioa.research.lab.deployment import Deployment
-from ioa.research.lab.parts import CLIENT_IDS
+from ioa.research.lab.parts import name_clients
 from ioa.research.lab.story import Story
 
 _CLASSIFIER_TIMEOUT = 1200.0
@@ -23,12 +23,12 @@ class EncoderTraining:
 
     Attributes:
         out: the directory to write.
-        part: of the images.
+        part: the images, a file of ``write_parts``.
         name: of the images, in the manifest.
         latent: numbers per image.
         public: whether anybody may see the images.
-        weights: how the encoder's are stored, int8 or float32.
-        epochs: passes over the images; None for as many as do it good.
+        weights: how they are stored, int8 or float32.
+        epochs: passes over the images; None for as many as improve the encoder.
     """
 
     out: str
@@ -43,7 +43,7 @@ class EncoderTraining:
 
 @dataclass(frozen=True)
 class Consortium:
-    """Five clients and a server; each step runs its processes side by side and tells its end.
+    """Some clients and a server; each step runs its processes side by side and tells its end.
 
     The parts of the images lie in ``directory``, and so do the encoders.
     """
@@ -51,37 +51,40 @@ class Consortium:
     directory: Path
     deployment: Deployment
     story: Story
+    clients: int = 5
+
+    @property
+    def client_ids(self) -> list[str]:
+        """The ids of all clients."""
+        return name_clients(self.clients)
 
     def start_training(self, training: EncoderTraining) -> Process:
         """Start ``ioa encoder train``; a deployment is not needed yet."""
-        epochs = () if training.epochs is None else ("--epochs", str(training.epochs))
-        return self.deployment.start(
-            training.out,
-            [
-                *("encoder", "train", "--data", str(self.directory / f"{training.part}.npz")),
-                *("--out", str(self.directory / training.out), "--name", training.name),
-                *("--latent", str(training.latent), "--seed", str(training.seed)),
-                *("--weights", training.weights),
-                *("--public" if training.public else "--private", *epochs, "--json"),
-            ],
-        )
+        command = ["encoder", "train", "--data", self._file(training.part)]
+        command += ["--out", str(self.directory / training.out), "--name", training.name]
+        command += ["--latent", str(training.latent), "--seed", str(training.seed)]
+        command += ["--weights", training.weights]
+        command += ["--public" if training.public else "--private"]
+        if training.epochs is not None:
+            command += ["--epochs", str(training.epochs)]
+        return self.deployment.start(training.out, [*command, "--json"])
 
     def await_encoders(self, processes: dict[str, Process]) -> list[str]:
-        """Wait for trained encoders, by directory; register them and all clients.
-
-        Returns the encoder ids.
-        """
+        """Wait for trained encoders, register them and all clients; return the encoder ids."""
         with self.story.wait("training the encoder"):
-            reports = {out: self.deployment.finish(out, one) for out, one in processes.items()}
-        encoder_ids = self.deployment.register(
-            [self.directory / out for out in processes], CLIENT_IDS
-        )
-        for encoder_id, trained in zip(encoder_ids, reports.values(), strict=True):
+            reports = [self.deployment.finish(out, process) for out, process in processes.items()]
+        encoder_ids = self.register(list(processes))
+        for encoder_id, report in zip(encoder_ids, reports, strict=True):
             self.story.tell(
                 f"encoder {encoder_id[:12]} trained, reconstructs held-out images at "
-                f"{trained['psnr_db']:.1f} dB, skill {trained['skill']:.0%}"
+                f"{report['psnr_db']:.1f} dB, skill {report['skill']:.0%}"
             )
         return encoder_ids
+
+    def register(self, encoders: Sequence[str]) -> list[str]:
+        """Register encoders, by directory, and all clients; return the encoder ids."""
+        directories = [self.directory / encoder for encoder in encoders]
+        return self.deployment.register(directories, self.client_ids)
 
     def publish(
         self,
@@ -112,14 +115,14 @@ class Consortium:
         return reports
 
     def await_classifiers(self, encoder_ids: Sequence[str]) -> list[str]:
-        """Wait until every encoder has a classifier of all that was stored; return the versions.
+        """Wait until every encoder has a classifier of all stored latents; return the versions.
 
         Args:
             encoder_ids: the encoder of each client.
         """
         stored = self.deployment.count_stored_by_client()
         rows: dict[str, int] = {}
-        for client, encoder_id in zip(CLIENT_IDS, encoder_ids, strict=True):
+        for client, encoder_id in zip(self.client_ids, encoder_ids, strict=True):
             rows[encoder_id] = rows.get(encoder_id, 0) + stored.get(client, 0)
         with self.story.wait("training the classifier"):
             versions = self.deployment.await_classifiers(rows, _CLASSIFIER_TIMEOUT)
@@ -128,40 +131,47 @@ class Consortium:
         )
         return versions
 
-    def ask(self, encoders: Sequence[str], *options: str) -> list[Report]:
-        """Let every client ask about its share of the unseen images."""
+    def ask(self, encoders: Sequence[str], *options: str) -> tuple[int, list[Report]]:
+        """Let every client ask about its unseen images; return the number sent, and the replies."""
         processes = [
             self._start_client("ask", number, encoder, f"unseen-{number}", *options)
             for number, encoder in enumerate(encoders, start=1)
         ]
         with self.story.wait("asking about unseen images"):
             reports = self._finish_clients(processes)
-        self.story.tell(
-            f"the clients asked about {total(reports, 'sent')} unseen images, "
-            f"{sum(len(report['predictions']) for report in reports)} replies"
-        )
-        return reports
+        sent = total(reports, "sent")
+        predictions = [prediction for report in reports for prediction in report["predictions"]]
+        self.story.tell(f"the clients asked about {sent} unseen images, {len(predictions)} replies")
+        return sent, predictions
 
     def _start_client(
         self, verb: str, number: int, encoder: str, part: str, *options: str
     ) -> Process:
-        client = CLIENT_IDS[number - 1]
-        return self.deployment.start(
-            client,
-            [
-                *("client", verb, "--client-id", client),
-                *("--encoder", str(self.directory / encoder)),
-                *("--data", str(self.directory / f"{part}.npz"), *options, "--json"),
-            ],
-        )
+        client = self.client_ids[number - 1]
+        command = ["client", verb, "--client-id", client]
+        command += ["--encoder", str(self.directory / encoder), "--data", self._file(part)]
+        return self.deployment.start(client, [*command, *options, "--json"])
 
     def _finish_clients(self, processes: list[Process]) -> list[Report]:
-        return [
-            self.deployment.finish(client, process)
-            for client, process in zip(CLIENT_IDS, processes, strict=True)
-        ]
+        named = zip(self.client_ids, processes, strict=True)
+        return [self.deployment.finish(client, process) for client, process in named]
+
+    def _file(self, part: str) -> str:
+        return str(self.directory / f"{part}.npz")
 
 
 def total(reports: list[Report], name: str) -> int:
     """Return the sum of a count over the clients' reports."""
     return sum(int(report[name]) for report in reports)
+
+
+def count_sent(reports: list[Report], stored: int) -> Report:
+    """Return how many latents were sent, acknowledged and stored, and the mean sizes in bytes."""
+    sent = total(reports, "sent")
+    return {
+        "sent": sent,
+        "acknowledged": total(reports, "acknowledged"),
+        "stored": stored,
+        "latent_bytes": total(reports, "value_bytes") // max(sent, 1),
+        "message_bytes": total(reports, "message_bytes") // max(sent, 1),
+    }

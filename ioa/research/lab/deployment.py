@@ -1,4 +1,4 @@
-"""Broker, server, encoder training and clients as processes under one directory.
+"""Broker, server, encoder training and clients as processes that share a directory.
 
 Each process is a command that a person can type; ``commands.txt`` lists them.
 """
@@ -19,7 +19,8 @@ from typing import Any, Self
 from sqlalchemy import Engine
 
 from client_autoencoder.settings import ClientSettings
-from ioa.errors import IoaError
+from ioa.errors import ProcessFailed
+from ioa.run.termination import terminate
 from ioa.settings import Settings
 from server_classifier.settings import ServerSettings
 from server_classifier.store.classifiers import list_classifiers
@@ -35,22 +36,18 @@ from stream.lifetime import bind_to_parent
 _STOP_SECONDS = 20.0
 
 
-class ProcessFailed(IoaError):
-    """A process did not do its work; the text names its log."""
-
-
 @dataclass
 class Deployment:
-    """A broker and a server under ``directory``, which run inside its ``with`` block.
+    """A broker and a server in ``directory``, which run inside the ``with`` block.
 
-    Commands that need neither may be started before it.
+    Commands that need neither may be started before the block.
     """
 
     directory: Path
     settings: Settings
     announce: Callable[[str], None] = lambda _: None
-    _stack: ExitStack = field(default_factory=ExitStack)
-    _engine: Engine | None = None
+    _stack: ExitStack = field(init=False)
+    _engine: Engine = field(init=False)
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -67,36 +64,24 @@ class Deployment:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    @property
-    def bootstrap_servers(self) -> str:
-        """The broker's address."""
-        return self.settings.kafka.bootstrap_servers
-
-    @property
-    def engine(self) -> Engine:
-        """The server's database."""
-        if self._engine is None:
-            raise ProcessFailed("the deployment is not started")
-        return self._engine
-
     def start_server(self, service: str = "run") -> None:
-        """Start ``ioa server run``, or one of its services alone; it ends with the deployment."""
+        """Start ``ioa server run`` or one of its services; it ends with the deployment."""
         server = self.start("server", ["server", service])
-        self._stack.callback(_stop, server)
+        self._stack.callback(terminate, [server], _STOP_SECONDS)
 
     def start(
         self, name: str, arguments: list[str], *, module: str = "ioa"
     ) -> subprocess.Popen[str]:
-        """Start an ``ioa`` command, or another module, whose errors go to ``<name>.log``."""
+        """Start an ``ioa`` command or another module; its errors go to ``<name>.log``."""
         command = [sys.executable, "-m", module, *arguments]
         with (self.directory / "commands.txt").open("a") as commands:
             typed = ["ioa"] if module == "ioa" else ["python", "-m", module]
             commands.write(shlex.join([*typed, *arguments]) + "\n")
-        # Into a file, since nobody reads a pipe while its process runs.
+        # Output goes to a file, because nobody reads a pipe while its process runs.
         with self._log(name).open("a") as log, self._output(name).open("w") as output:
             return subprocess.Popen(  # noqa: S603 - our own program
                 bind_to_parent(command),
-                # One thread each: there are more processes than processors.
+                # One thread each, because there are more processes than processors.
                 env=self.settings.child_environment(os.environ) | {"OMP_NUM_THREADS": "1"},
                 stdout=output if "--json" in arguments else log,
                 stderr=log,
@@ -122,65 +107,52 @@ class Deployment:
         return report
 
     def register(self, encoders: list[Path], clients: list[str]) -> list[str]:
-        """Register encoders and clients, each client at a site of its own; return the encoder ids.
+        """Register encoders and clients, one site per client; return the encoder ids.
 
         The same as ``ioa server encoder add`` and ``ioa server client add``.
         """
         manifests = [read_encoder(encoder).manifest for encoder in encoders]
-        now = datetime.now(UTC)
-        topics = Topics(self.settings.kafka.prefix)
-        with writing(self.engine) as connection:
+        topics, now = Topics(self.settings.kafka.prefix), datetime.now(UTC)
+        with writing(self._engine) as connection:
             for manifest in manifests:
                 add_encoder(connection, manifest, now=now)
             for client in clients:
-                add_client(
-                    connection,
-                    client_id=client,
-                    site=client.replace("client", "hospital"),
-                    default_encoder=None,
-                    now=now,
-                )
+                site = client.replace("client", "hospital")
+                add_client(connection, client_id=client, site=site, default_encoder=None, now=now)
         create_topics(self.settings.kafka, map(topics.replies, clients))
         return [manifest.encoder_id for manifest in manifests]
 
     def count_stored(self) -> int:
         """Return how many latents the database holds; cheap to ask often."""
-        with reading(self.engine) as connection:
+        with reading(self._engine) as connection:
             return count_latents(connection)
 
     def count_stored_by_client(self) -> dict[str, int]:
         """Return how many latents of each client the database holds, by client id."""
-        with reading(self.engine) as connection:
+        with reading(self._engine) as connection:
             return count_latents_by_client(connection)
 
     def await_classifiers(self, rows: Mapping[str, int], timeout: float) -> list[str]:
-        """Wait until the newest classifier of each encoder id was trained on so many latents.
-
-        Returns their versions.
+        """Wait until each encoder's classifier was trained on so many latents; return the versions.
 
         Raises:
             ProcessFailed: one is missing after ``timeout`` seconds.
         """
         deadline = time.monotonic() + timeout
         while True:
-            trained = self._list_newest()
-            if {encoder_id: count for encoder_id, (_, count) in trained.items()} == rows:
-                return sorted(version for version, _ in trained.values())
+            newest: dict[str, tuple[str, int]] = {}  # version and number of latents
+            with reading(self._engine) as connection:
+                for stored in list_classifiers(connection):
+                    count = json.loads(stored.manifest)["rows"]
+                    newest.setdefault(stored.encoder_id, (stored.version, count))
+            if {encoder_id: count for encoder_id, (_, count) in newest.items()} == rows:
+                return sorted(version for version, _ in newest.values())
             if time.monotonic() >= deadline:
                 raise ProcessFailed(
                     f"the server trained no classifier on {sum(rows.values())} latents within "
                     f"{timeout:.0f} s (log: {self._log('server')})"
                 )
             time.sleep(0.1)
-
-    def _list_newest(self) -> dict[str, tuple[str, int]]:
-        """Return version and number of latents of each encoder's newest classifier."""
-        newest: dict[str, tuple[str, int]] = {}
-        with reading(self.engine) as connection:
-            for stored in list_classifiers(connection):
-                rows = json.loads(stored.manifest)["rows"]
-                newest.setdefault(stored.encoder_id, (stored.version, rows))
-        return newest
 
     def _log(self, name: str) -> Path:
         return self.directory / f"{name}.log"
@@ -190,18 +162,9 @@ class Deployment:
 
 
 def local_settings(directory: Path) -> Settings:
-    """Return settings of a deployment's own, whatever the environment says about a real cluster."""
+    """Return settings for a deployment in ``directory``; they ignore the environment."""
     return Settings.model_construct(
         kafka=KafkaSettings(),
         server=ServerSettings(database_url=f"sqlite:///{directory / 'ioa.db'}"),
         client=ClientSettings(outbox=directory / "outbox"),
     )
-
-
-def _stop(process: subprocess.Popen[str]) -> None:
-    process.terminate()
-    try:
-        process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -1,6 +1,6 @@
 """The images of a consortium in disjoint parts, and the files in which its processes find them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,6 @@ from client_autoencoder.images.batches import (
 )
 from client_autoencoder.images.sources import open_source
 
-CLIENTS = 5
-CLIENT_IDS = [f"client-{number}" for number in range(1, CLIENTS + 1)]
 _LARGEST_SIDE = 32
 _SMALL_SIDE = 28
 
@@ -34,11 +32,13 @@ class Parts:
     skipped: list[Skipped]
 
 
-def write_parts(directory: Path, parts: Parts) -> None:
-    """Write ``public.npz`` and, for each client, ``client-N.npz`` and ``unseen-N.npz``.
+def name_clients(count: int) -> list[str]:
+    """Return the ids of so many clients: ``client-1``, ``client-2`` ..."""
+    return [f"client-{number}" for number in range(1, count + 1)]
 
-    Pixels are rounded to 8 bits.
-    """
+
+def write_parts(directory: Path, parts: Parts) -> None:
+    """Write ``public.npz``, ``client-N.npz`` and ``unseen-N.npz``; pixels are rounded to 8 bits."""
     _write_npz(directory / "public.npz", parts.public)
     shares = np.array_split(np.arange(len(parts.unseen)), len(parts.clients))
     for number, (own, share) in enumerate(zip(parts.clients, shares, strict=True), start=1):
@@ -47,20 +47,15 @@ def write_parts(directory: Path, parts: Parts) -> None:
 
 
 def read_parts(directory: Path) -> Parts:
-    """Read what ``write_parts`` wrote."""
-    numbers = range(1, CLIENTS + 1)
-    return Parts(
-        directory.name,
-        read_part(directory, "public"),
-        [read_part(directory, f"client-{number}") for number in numbers],
-        read_part(directory, *(f"unseen-{number}" for number in numbers)),
-        skipped=[],
-    )
+    """Read what ``write_parts`` wrote, of all clients that it wrote."""
+    clients = name_clients(len(list(directory.glob("client-*.npz"))))
+    own = [read_part(directory, client) for client in clients]
+    unseen = [read_part(directory, client.replace("client", "unseen")) for client in clients]
+    return Parts(directory.name, read_part(directory, "public"), own, join(unseen), skipped=[])
 
 
-def read_part(directory: Path, *names: str) -> ImageBatch:
-    """Read one part, or several as one."""
-    batches = [read_all(open_source(str(directory / f"{name}.npz")), []) for name in names]
+def join(batches: Sequence[ImageBatch]) -> ImageBatch:
+    """Return the images of several batches as one batch."""
     return ImageBatch(
         np.concatenate([batch.images for batch in batches]),
         [label for batch in batches for label in batch.labels],
@@ -71,7 +66,7 @@ def read_part(directory: Path, *names: str) -> ImageBatch:
 def choose_size(source: ImageSource, order: Iterable[int]) -> Size:
     """Return the size to work with: that of the images, or 28x28 above 32 pixels to save time.
 
-    The first image of ``order`` that can be read decides.
+    The first readable image of ``order`` decides.
     """
     for index in order:
         with suppress(UnreadableImage):
@@ -79,6 +74,11 @@ def choose_size(source: ImageSource, order: Iterable[int]) -> Size:
             small = max(rows, columns) <= _LARGEST_SIDE
             return (rows, columns) if small else (_SMALL_SIDE, _SMALL_SIDE)
     return _SMALL_SIDE, _SMALL_SIDE
+
+
+def read_part(directory: Path, name: str) -> ImageBatch:
+    """Read one part, such as ``public``."""
+    return read_all(open_source(str(directory / f"{name}.npz")), [])
 
 
 def _write_npz(path: Path, images: ImageBatch) -> None:

@@ -1,4 +1,4 @@
-"""Telling what long work does, step by step as it happens."""
+"""The story of long work, told step by step as it happens."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ class Story:
 
     @contextmanager
     def wait(self, what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-        """Draw a bar while something runs; yield a function that takes how much is done."""
-        indented = f"         {what}"
-        with show_progress(indented, console=self.console, transient=True, total=total) as show:
+        """Draw a bar while the block runs; yield a function that takes how much is done."""
+        what = f"         {what}"  # below the texts of the other lines
+        with show_progress(what, console=self.console, transient=True, total=total) as show:
             yield lambda done: show(completed=done)

@@ -1,4 +1,4 @@
-"""A directory for one run, which leaves no image behind that nobody asked to keep."""
+"""A directory for one run; without ``keep`` it leaves no image behind."""
 
 import shutil
 import tempfile
@@ -14,11 +14,11 @@ from ioa.run.termination import ended_in_order
 def working_directory(keep: Path | None, prefix: str) -> Iterator[Path]:
     """Yield ``keep``, new or empty, or a temporary directory that is removed at the end.
 
-    Where the block raises an error, the logs in the temporary directory stay, since errors name
+    If the block raises an error, the logs in the temporary directory stay, because errors name
     them; images, latents and weights are removed. SIGTERM ends the block like Ctrl-C.
 
     Raises:
-        SettingsError: there is something in ``keep``.
+        SettingsError: ``keep`` is not empty.
     """
     if keep is not None:
         if keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
@@ -28,30 +28,18 @@ def working_directory(keep: Path | None, prefix: str) -> Iterator[Path]:
             yield keep.resolve()
         return
     directory = Path(tempfile.mkdtemp(prefix=prefix))
-    logs_matter = False
+    logs: list[Path] = []
     try:
         with ended_in_order():
             yield directory
     except Exception:
-        logs_matter = True
+        # The ``.log`` files in the broker's ``data`` are messages.
+        found = [log for log in directory.rglob("*.log") if log.stat().st_size]
+        logs = [log for log in found if "data" not in log.relative_to(directory).parts]
         raise
     finally:
-        _remove(directory, keep_logs=logs_matter)
-
-
-def _remove(directory: Path, *, keep_logs: bool) -> None:
-    """Remove a directory; with ``keep_logs`` and logs in it, all but them.
-
-    The broker's ``data`` holds files called ``.log`` that are no logs but messages.
-    """
-    logs = [
-        log
-        for log in directory.rglob("*.log")
-        if log.stat().st_size and "data" not in log.relative_to(directory).parts
-    ]
-    if not (keep_logs and logs):
-        shutil.rmtree(directory, ignore_errors=True)
-        return
-    for path in directory.rglob("*"):
-        if path.is_file() and path not in logs:
-            path.unlink()
+        if not logs:
+            shutil.rmtree(directory, ignore_errors=True)
+        for path in directory.rglob("*"):
+            if path.is_file() and path not in logs:
+                path.unlink()

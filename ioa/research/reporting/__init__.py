@@ -1,1 +1,1 @@
-"""What all results are shown with: Markdown, pictures, pages."""
+"""How results are shown and kept, the same for papers and studies."""

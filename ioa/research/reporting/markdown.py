@@ -1,21 +1,9 @@
 """Tables in Markdown."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 
-def make_head(names: Sequence[str]) -> list[str]:
-    """Return the first two lines of a table."""
-    return [make_row(names), make_row(["---"] * len(names))]
-
-
-def make_row(cells: Sequence[str]) -> str:
-    """Return one line of a table."""
-    return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
-
-
-def format_mean(figure: dict[str, Any], digits: int, *, percent: bool = False) -> str:
-    """Return ``mean ± sd``, or the mean alone of a single seed."""
-    scale = 100 if percent else 1
-    mean = f"{scale * figure['mean']:.{digits}f}"
-    return mean if figure["sd"] is None else f"{mean} ± {scale * figure['sd']:.{digits}f}"
+def make_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return the lines of a table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return [f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |" for cells in lines]

@@ -1,25 +1,21 @@
-"""What a set of sites is worth: the accuracy of a classifier that learned from their latents."""
+"""The value of a set of sites: the accuracy of a classifier that learned from their latents."""
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
-from ioa.research.studies.conditions import Conditions
+from ioa.research.reporting.conditions import Conditions
 from ioa.research.studies.configuration import Head, Split
-from ioa.research.studies.learning import learn, load_latents
-from ioa.research.studies.splits import divide
+from ioa.research.studies.execution import Snapshots
+from ioa.research.studies.learning import Integers, learn, load_latents
+from ioa.research.studies.splits import Mask, divide
 from ioa.research.studies.trials import apply_head, compute_id
 from server_classifier.heads.settings import TrainingSettings
 from server_classifier.store.datasets.latents import DatasetLatents
-
-Integers = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +25,9 @@ class Game:
     Attributes:
         test_share: of the groups of every site and label, which are tested on.
         before: only latents received before this time (milliseconds since 1970 UTC) are learned.
-        noise: site and share of its labels that are changed before anything learns from them.
-        received: with ``before``, the hash of which latents these are: the dataset's digest does
-            not cover when they were received.
+        noise: site and share of its labels that are changed before any training.
+        received: with ``before``, the hash of which latents these are, because the dataset's
+            digest does not cover when they were received.
     """
 
     digest: str
@@ -44,22 +40,14 @@ class Game:
     received: str | None = None
 
     def describe(self) -> dict[str, Any]:
-        """Return all that decides the value of a set of sites, but the set and the seed."""
-        return {
-            "digest": self.digest,
-            "encoder_id": self.encoder_id,
-            "head": self.head,
-            "settings": apply_head(self.head, self.settings).model_dump(mode="json"),
-            "test_share": self.test_share,
-            "before": self.before,
-            "noise": dict(self.noise),
-            "received": self.received,
-        }
+        """Return all that decides the value of a set of sites, except the set and the seed."""
+        settings = apply_head(self.head, self.settings).model_dump(mode="json")
+        return asdict(self) | {"settings": settings, "noise": dict(self.noise)}
 
 
 @dataclass(frozen=True, slots=True)
 class Coalition:
-    """Some sites, sorted, which learn together; and the seed of test set, noise and training."""
+    """Some sites, sorted, that learn together; and the seed of test set, noise and training."""
 
     game: Game
     seed: int
@@ -74,14 +62,17 @@ class Coalition:
         """The name of its file."""
         return compute_id(self.describe())
 
+    @property
+    def stack_key(self) -> str:
+        """Its own, because each coalition learns from other latents."""
+        return self.id
 
-class CoalitionRecord(BaseModel):
-    """What a set of sites is worth; not ``trained`` where it has no two labels to tell apart.
 
-    Then it always answers its one label. No site at all guesses the test's most frequent label.
+class CoalitionRecord(BaseModel, frozen=True, extra="forbid"):
+    """The value of a set of sites; not ``trained`` where it has fewer than two labels.
+
+    Then it always predicts its one label. The empty set predicts the test's most frequent label.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal["ioa-coalition/1"] = "ioa-coalition/1"
     id: str
@@ -98,7 +89,7 @@ class CoalitionRecord(BaseModel):
 class Scene:
     """Which of the N latents may be learned and which are tested, and the labels to learn [N].
 
-    The test keeps the labels as the sites stated them.
+    The tested latents keep the labels that the sites stated.
     """
 
     learnable: Mask
@@ -107,17 +98,17 @@ class Scene:
 
 
 def value_coalitions(
-    coalitions: Sequence[Coalition], snapshot: Path, conditions: Conditions
+    coalitions: Sequence[Coalition], snapshots: Snapshots, conditions: Conditions
 ) -> list[CoalitionRecord]:
-    """Value each set of sites; they learn from different latents, and so one after another."""
-    return [value_coalition(one, snapshot, conditions) for one in coalitions]
-
-
-def value_coalition(
-    coalition: Coalition, snapshot: Path, conditions: Conditions
-) -> CoalitionRecord:
-    """Train on the latents of the sites, test on the same latents of all sites."""
+    """Train on the latents of each set of sites, test on the same latents of all sites."""
+    (snapshot,) = snapshots.values()
     latents = load_latents(snapshot)
+    return [_value(coalition, latents, conditions) for coalition in coalitions]
+
+
+def _value(
+    coalition: Coalition, latents: DatasetLatents, conditions: Conditions
+) -> CoalitionRecord:
     started = time.perf_counter()
     scene = set_scene(latents, coalition.game, coalition.seed)
     places = [latents.sites.index(site) for site in coalition.sites]
@@ -136,11 +127,7 @@ def value_coalition(
 
 
 def set_scene(latents: DatasetLatents, game: Game, seed: int) -> Scene:
-    """Draw the test set and change labels, the same for all sets of sites.
-
-    Raises:
-        StudyError: there is nothing to test on, or nothing else.
-    """
+    """Draw the test set and change labels, equally for all sets of sites. Raises StudyError."""
     split = Split(hold_out="subject", share=game.test_share)
     learnable, tested = divide(latents, split, seed, "held out")
     if game.before is not None:
@@ -156,14 +143,14 @@ def set_scene(latents: DatasetLatents, game: Game, seed: int) -> Scene:
 
 
 def change_labels(targets: Integers, classes: int, rng: np.random.Generator) -> Integers:
-    """Return another class for each target, any other with equal chance."""
+    """Return another class for each target, each with equal probability."""
     return (targets + rng.integers(1, classes, len(targets))) % classes
 
 
 def _measure(
     latents: DatasetLatents, scene: Scene, learned: Mask, coalition: Coalition
 ) -> tuple[float, bool]:
-    """Return the accuracy and whether it is that of a training."""
+    """Return the accuracy, and whether a classifier was trained."""
     truth = latents.targets[scene.tested]
     targets = scene.targets[learned]
     if not len(targets):

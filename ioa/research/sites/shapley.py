@@ -1,13 +1,13 @@
-"""What each member of a group adds to its value: Shapley's answer.
+"""What each member of a group adds to its value: the Shapley value.
 
 A member's Shapley value is the mean of what it adds when the members come one after another, over
 all orders (L. S. Shapley, "A value for n-person games", 1953). The values of all members sum to
-the value of all together less that of none. Over a sample of orders it is estimated, with the same
-sum (Castro, Gomez and Tejada, "Polynomial calculation of the Shapley value based on sampling",
-2009); with training data as members it is known from Ghorbani and Zou, "Data Shapley", 2019.
+the value of all together less that of none. A sample of orders gives an estimate with the same sum
+(Castro, Gomez and Tejada, "Polynomial calculation of the Shapley value based on sampling", 2009).
+Members that are training data are known from Ghorbani and Zou, "Data Shapley", 2019.
 
-Whoever comes first adds most, far more than members differ by. So orders are sampled in blocks, an
-order with all its rotations, in which every member comes first once.
+The first member of an order adds most, far more than members differ by. So orders are sampled in
+blocks, an order with all its rotations, in which every member comes first once.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ Block = list[Order]
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What a member adds; ``error`` is the standard error of a sample, None of the exact value."""
+    """What a member adds; ``error`` is an estimate's standard error, None of an exact value."""
 
     value: float
     error: float | None = None
@@ -42,17 +42,17 @@ def list_coalitions(members: Sequence[str]) -> list[Members]:
 
 
 def list_prefixes(blocks: Sequence[Block]) -> list[Members]:
-    """Return the sets that stand at the beginning of an order, from none to all, each once."""
+    """Return the sets at the beginning of the orders, from none to all, each set once."""
     orders = chain.from_iterable(blocks)
     sets = [frozenset(order[:size]) for order in orders for size in range(len(order) + 1)]
     return list(dict.fromkeys(sets))
 
 
 def draw_blocks(members: Sequence[str], orders: int, rng: np.random.Generator) -> list[Block]:
-    """Return so many orders at random, or a few more: whole blocks, and two at least."""
+    """Return at least so many orders at random, in whole blocks, at least two."""
     count = max(2, ceil(orders / len(members)))
     drawn = [[members[place] for place in rng.permutation(len(members))] for _ in range(count)]
-    return [[tuple(one[at:] + one[:at]) for at in range(len(one))] for one in drawn]
+    return [[tuple(order[at:] + order[:at]) for at in range(len(order))] for order in drawn]
 
 
 def compute_shapley(members: Sequence[str], value: Value) -> dict[str, Share]:
@@ -61,17 +61,17 @@ def compute_shapley(members: Sequence[str], value: Value) -> dict[str, Share]:
     for coalition in list_coalitions(members):
         for member in coalition:
             others = coalition - {member}
-            # How often, of all orders, just these others come before the member.
+            # The share of all orders in which exactly these others come before the member.
             weight = 1 / (len(members) * comb(len(members) - 1, len(others)))
             shares[member] += weight * (value(coalition) - value(others))
     return {member: Share(share) for member, share in shares.items()}
 
 
 def estimate_shapley(blocks: Sequence[Block], value: Value) -> dict[str, Share]:
-    """Return the mean of what members add over some blocks; two at least give an error."""
+    """Return the mean of what members add over some blocks; an error needs at least two."""
     means = [_average_added(block, value) for block in blocks]
     added = {member: [mean[member] for mean in means] for member in sorted(means[0])}
-    return {member: Share(float(np.mean(one)), _error(one)) for member, one in added.items()}
+    return {member: Share(float(np.mean(sums)), _error(sums)) for member, sums in added.items()}
 
 
 def _average_added(orders: Sequence[Order], value: Value) -> dict[str, float]:

@@ -2,52 +2,47 @@
 
 from collections.abc import Iterator
 
-from ioa.research.reporting.markdown import make_head, make_row
+from ioa.research.reporting.markdown import make_table
+from ioa.research.reporting.spread import find_spread, format_percent
 from ioa.research.sites.shapley import Share
 from ioa.research.sites.sites import SitesReport
-from ioa.research.studies.summary import find_spread
-from ioa.research.studies.table import format_spread
 from server_classifier.store.tables import EPOCH, MILLISECOND
 
 MEANING = """\
 Accuracy in %, mean ± standard deviation over seeds. The value of a set of sites is the accuracy of
 a classifier that learned from their latents, on latents of all sites that nobody learned from,
 labelled as the sites stated. A site's Shapley value is what it adds to the others on average."""
-
-
 UNTRAINED = """\
 (!) In some seed these sites have one label only to learn, which is always answered then, or none,
 where the most frequent label of the test is. Such sets of sites count in the Shapley values."""
 
 
 def render_sites(report: SitesReport) -> str:
-    """Return the table, the site that adds most first."""
+    """Return the table, first the site that adds most."""
     return "\n".join(_lines(report)) + "\n"
 
 
 def _lines(report: SitesReport) -> Iterator[str]:
     results = report.results
     yield from (f"# Sites of dataset {report.dataset}", "")
-    seeds = [f"seed {one.seed}" for one in results]
-    yield from make_head(
-        ["site", "latents", "only this site", "all without it", "Shapley value", *seeds]
-    )
-    for site in report.sites:
-        yield make_row(
-            [
-                *(site, f"{report.latents[site]:,}"),
-                _format([one.alone[site] for one in results]) + _mark(report, {site}),
-                _format([one.without[site] for one in results])
-                + _mark(report, {*report.latents} - {site}),
-                _format([one.shapley[site].value for one in results]),
-                *(_format_share(one.shapley[site]) for one in results),
-            ]
-        )
-    everyone = _format([one.everyone for one in results])
-    nobody = _format([one.nobody for one in results])
-    added = _format([one.everyone - one.nobody for one in results])
+    rows = [
+        [
+            *(site, f"{report.latents[site]:,}"),
+            _format([result.alone[site] for result in results]) + _mark(report, {site}),
+            _format([result.without[site] for result in results])
+            + _mark(report, {*report.latents} - {site}),
+            _format([result.shapley[site].value for result in results]),
+            *(_format_share(result.shapley[site]) for result in results),
+        ]
+        for site in report.sites
+    ]
+    head = ["site", "latents", "only this site", "all without it", "Shapley value"]
+    yield from make_table([*head, *(f"seed {result.seed}" for result in results)], rows)
+    everyone = _format([result.everyone for result in results])
+    nobody = _format([result.nobody for result in results])
+    added = _format([result.everyone - result.nobody for result in results])
     yield from ("", MEANING, "")
-    if any(one.untrained for one in results):
+    if any(result.untrained for result in results):
         yield from (UNTRAINED, "")
     yield f"* all sites: {everyone}; none, the most frequent label of the test: {nobody}"
     yield f"* the Shapley values sum to the difference: {added}"
@@ -62,7 +57,7 @@ def _lines(report: SitesReport) -> Iterator[str]:
 
 
 def _mark(report: SitesReport, sites: set[str]) -> str:
-    return " (!)" if any(sites in one.untrained for one in report.results) else ""
+    return " (!)" if any(sites in result.untrained for result in report.results) else ""
 
 
 def _describe_method(report: SitesReport) -> str:
@@ -80,4 +75,4 @@ def _format_share(share: Share) -> str:
 
 
 def _format(values: list[float]) -> str:
-    return format_spread(find_spread(values), 2, percent=True)
+    return format_percent(find_spread(values))

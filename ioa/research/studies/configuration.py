@@ -1,4 +1,4 @@
-"""What a study shall try: ``conf.toml``, read strictly."""
+"""The configuration of a study: ``conf.toml``, read strictly."""
 
 import json
 import tomllib
@@ -6,9 +6,10 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
-from ioa.research.studies.errors import StudyError
+from ioa.errors import StudyError
+from ioa.research.reporting.records import describe_faults
 from server_classifier.heads.settings import TrainingSettings
 
 Head = Literal["mlp", "linear"]
@@ -28,17 +29,15 @@ def _check_entries(values: tuple[Entry, ...]) -> tuple[Entry, ...]:
 Distinct = Annotated[tuple[Entry, ...], AfterValidator(_check_entries)]
 
 
-class Split(BaseModel):
+class Split(BaseModel, frozen=True, extra="forbid"):
     """Which latents are tested on; those of one subject, image or message stay together.
 
     Attributes:
         folds: cross-validation: every latent is tested on once for each seed.
         hold_out: ``site``: each site in turn is tested on and the others are learned from;
-            ``subject``: a share of the subjects is, drawn by the seed.
+            ``subject``: a share of the subjects is tested on, drawn by the seed.
         share: of the subjects, with ``hold_out = "subject"``.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     folds: int | None = Field(None, ge=2, le=100)
     hold_out: Literal["site", "subject"] | None = None
@@ -53,17 +52,15 @@ class Split(BaseModel):
         return self
 
 
-class StudyConfig(BaseModel):
+class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     """A study: every dataset, encoder, head and settings with every seed and fold.
 
     Attributes:
         database: where the datasets are; without it, the database of the server's settings. It is
-            never written down: it may hold a password.
-        encoders: ids; without it, the one encoder of each dataset.
+            never written to a file, because it may hold a password.
+        encoders: ids; without them, the one encoder of each dataset.
         settings: all combinations of the values that the file lists.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
     database: str | None = Field(None, exclude=True)
@@ -79,15 +76,20 @@ def read_config(path: Path) -> StudyConfig:
     """Read a study's file.
 
     Raises:
-        StudyError: it is missing or no TOML, or a key is unknown, missing or wrong; the text names
-            file and key.
+        StudyError: it is missing or not TOML, or a key is unknown, missing or wrong; the text
+            names file and key.
     """
-    document = _parse(path)
+    try:
+        document = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise StudyError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise StudyError(f"{path} is not TOML: {error}") from error
     settings = document.get("settings", {})
     if isinstance(settings, dict):
         document["settings"] = combine(settings)
     try:
-        # As JSON, where an array may be a tuple although nothing else is converted.
+        # From JSON, an array may become a tuple although the validation is strict.
         return StudyConfig.model_validate_json(json.dumps(document, default=str), strict=True)
     except ValidationError as error:
         raise StudyError(f"{path}: {describe_faults(error)}") from error
@@ -102,25 +104,7 @@ def combine(settings: dict[str, Any]) -> list[dict[str, Any]]:
     return [dict(zip(settings, chosen, strict=True)) for chosen in product(*choices)]
 
 
-def describe_faults(error: ValidationError) -> str:
-    """Return what is wrong with which keys, of each the first fault."""
-    faults: dict[str, str] = {}
-    for fault in error.errors():
-        key = ".".join(part for part in fault["loc"] if isinstance(part, str))
-        faults.setdefault(key, fault["msg"].removeprefix("Value error, "))
-    return "; ".join(f"{key}: {reason}" if key else reason for key, reason in faults.items())
-
-
 def _varies(name: str, value: Any) -> bool:
     if not isinstance(value, list) or not value:
         return False
     return name != "hidden" or isinstance(value[0], list)
-
-
-def _parse(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text())
-    except OSError as error:
-        raise StudyError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise StudyError(f"{path} is not TOML: {error}") from error

@@ -1,4 +1,4 @@
-"""Training the server's classifier on some latents of a dataset, and asking it about others."""
+"""The server's classifier, trained on some latents of a dataset and asked about others."""
 
 import hashlib
 from collections.abc import Sequence
@@ -23,17 +23,17 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """A trained classifier; ``classes`` [P] are the targets its answers stand for."""
+    """A trained classifier; ``classes`` [P] are the targets of its outputs."""
 
     model: LatentClassifier
     classes: Integers
 
     def compute_sha256(self) -> str:
-        """Return the hash of its ONNX file, as the manifest of a classifier has it."""
+        """Return the hash of its ONNX file, as in the manifest of a classifier."""
         return hashlib.sha256(export_onnx(self.model)).hexdigest()
 
     def predict(self, values: Values, classes: int) -> Values:
-        """Return probabilities [M, classes] for latents [M, D]; 0 for what was not learned."""
+        """Return probabilities [M, classes] for latents [M, D]; 0 for classes not learned."""
         with torch.no_grad():
             known = self.model(torch.from_numpy(values)).softmax(dim=1).numpy()
         probabilities = np.zeros((len(values), classes), np.float32)
@@ -42,11 +42,7 @@ class Learned:
 
 
 def learn(values: Values, targets: Integers, *, seed: int, settings: TrainingSettings) -> Learned:
-    """Train as the server does: on the classes that occur, whatever else the dataset has.
-
-    Raises:
-        TrainingError: there is one class only, or the training diverged.
-    """
+    """Train one network as ``learn_stack`` does. Raises TrainingError also where it diverges."""
     (learned,) = learn_stack(values, targets, [Learner(seed, settings)])
     if isinstance(learned, TrainingError):
         raise learned
@@ -56,7 +52,9 @@ def learn(values: Values, targets: Integers, *, seed: int, settings: TrainingSet
 def learn_stack(
     values: Values, targets: Integers, learners: Sequence[Learner]
 ) -> list[Learned | TrainingError]:
-    """Train some networks at once, each as ``learn`` does; of one that diverges, return the error.
+    """Train networks at once as the server does: on the classes that occur among the targets.
+
+    A network that diverges harms no other; its error is returned in its place.
 
     Raises:
         TrainingError: there is one class only.
@@ -64,11 +62,12 @@ def learn_stack(
     classes, numbered = np.unique(targets, return_inverse=True)
     trained = fit_stack(values, numbered.astype(np.int64), learners)
     return [
-        one if isinstance(one, TrainingError) else Learned(one.model, classes) for one in trained
+        result if isinstance(result, TrainingError) else Learned(result.model, classes)
+        for result in trained
     ]
 
 
 @lru_cache(maxsize=4)
 def load_latents(snapshot: Path) -> DatasetLatents:
-    """Return a snapshot's latents; the next trial of this process needs them again."""
+    """Return a snapshot's latents, cached for the next trials of this process."""
     return read_snapshot(snapshot)

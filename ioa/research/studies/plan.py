@@ -1,23 +1,21 @@
-"""A study on disk: ``study.json`` says what it is made of, the trials lie beside it."""
+"""A study on disk: its plan, ``study.json``, and the records of its trials beside it."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
+from ioa.errors import StudyError
+from ioa.research.reporting.records import read_record, read_records
 from ioa.research.studies.configuration import StudyConfig
-from ioa.research.studies.errors import StudyError
-from ioa.research.studies.records import TrialRecord, read_record, read_records
-from ioa.research.studies.trials import DatasetFacts, Trial, list_trials
+from ioa.research.studies.trials import DatasetFacts, Trial, TrialRecord, list_trials
 
 PLAN = "study.json"
 
 
-class StudyPlan(BaseModel):
-    """A study's configuration and what its datasets were when it ran last."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class StudyPlan(BaseModel, frozen=True, extra="forbid"):
+    """A study's configuration and the facts of its datasets when it ran last."""
 
     format: Literal["ioa-study/1"] = "ioa-study/1"
     config: StudyConfig
@@ -30,23 +28,19 @@ class StudyPlan(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A plan and the records that there are of its trials, by id."""
+    """A plan and the existing records of its trials, by id."""
 
     plan: StudyPlan
     records: dict[str, TrialRecord]
 
     @property
     def name(self) -> str:
-        """The name that its configuration gives it."""
+        """The name in its configuration."""
         return self.plan.config.name
 
 
 def read_study(out: Path, name: str) -> Study:
-    """Read a study by its name, finished or not.
-
-    Raises:
-        StudyError: there is none of this name, or a file is damaged.
-    """
+    """Read a study, finished or not. Raises StudyError: it does not exist, or is damaged."""
     folder = out / name
     if not (folder / PLAN).is_file():
         known = ", ".join(_list_names(out)) or "none at all"
@@ -57,7 +51,7 @@ def read_study(out: Path, name: str) -> Study:
 
 
 def list_studies(out: Path) -> tuple[list[Study], list[StudyError]]:
-    """Return all studies of a folder by name, and what is wrong with those that are damaged."""
+    """Return all studies of a folder by name, and the errors of those that are damaged."""
     studies, errors = [], []
     for name in _list_names(out):
         try:
@@ -68,11 +62,7 @@ def list_studies(out: Path) -> tuple[list[Study], list[StudyError]]:
 
 
 def refuse_other(folder: Path, plan: StudyPlan) -> None:
-    """Refuse a plan without the trials that a folder's own plan has; more of them may be added.
-
-    Raises:
-        StudyError: the study there would lose trials, or its plan is damaged.
-    """
+    """Raise StudyError if the plan lacks trials of the plan in a folder; it may have more."""
     if not (folder / PLAN).is_file():
         return
     planned = {trial.id for trial in plan.list_trials()}

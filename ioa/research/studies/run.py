@@ -1,86 +1,56 @@
 """A study from its configuration to its table and figure."""
 
 import time
-from collections.abc import Mapping, Sequence
-from functools import partial
-from operator import attrgetter
+from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from sqlalchemy import Engine
 
-from ioa.research.studies.conditions import Conditions, read_conditions
+from ioa.errors import StudyError
+from ioa.research.reporting.conditions import Conditions
+from ioa.research.reporting.records import write_record, write_whole
 from ioa.research.studies.configuration import StudyConfig
-from ioa.research.studies.errors import StudyError
-from ioa.research.studies.execution import Progress, run_missing
-from ioa.research.studies.figure import draw_study
-from ioa.research.studies.learning import Learned, learn_stack, load_latents
-from ioa.research.studies.plan import PLAN, Study, StudyPlan, read_study, refuse_other
-from ioa.research.studies.records import TrialRecord, write_record, write_whole
-from ioa.research.studies.scoring import Scores, score
-from ioa.research.studies.splits import Mask, divide
-from ioa.research.studies.table import render_study
-from ioa.research.studies.trials import DatasetFacts, Trial
-from ioa.run.termination import ended_in_order
+from ioa.research.studies.execution import Progress, Snapshots, train_missing
+from ioa.research.studies.learning import learn_stack, load_latents
+from ioa.research.studies.plan import PLAN, Study, StudyPlan, refuse_other
+from ioa.research.studies.scoring import score
+from ioa.research.studies.splits import divide
+from ioa.research.studies.table import draw_study, render_study
+from ioa.research.studies.trials import DatasetFacts, Trial, TrialRecord
 from server_classifier.heads.training import Learner, TrainingError
 from server_classifier.store.database import reading
 from server_classifier.store.datasets.latents import DatasetLatents, read_dataset
-from server_classifier.store.datasets.snapshots import write_snapshot
-
-Snapshots = Mapping[tuple[str, str], Path]
-"""Files with the latents of a dataset (by digest) and encoder, for the processes that train."""
 
 
 def run_study(
     config: StudyConfig, engine: Engine, out: Path, *, jobs: int, on_progress: Progress
 ) -> tuple[Study, int]:
-    """Do the trials that are not done yet; return the study and how many these were.
+    """Train the trials that are not done yet; return the study and how many these were.
 
-    Table and figure lie beside the trials, in ``<out>/<name>/``. The latents themselves are only in
-    temporary files meanwhile: they are patients' data, and results are passed on. Killed with
-    SIGKILL, a run leaves these behind, in a folder that only its user can read.
+    Table and figure lie beside the trials, in ``<out>/<name>/``.
 
     Raises:
-        DatasetError: a dataset is not there, or is not what it was.
-        StudyError: it cannot be split as asked for, results cannot be written, or a study of this
+        DatasetError: a dataset is not there, or has changed.
+        StudyError: it cannot be split as configured, results cannot be written, or a study of this
             name has trials that this one has not.
     """
     folder = out / config.name
-    datasets = read_datasets(config, engine)
-    plan = StudyPlan(config=config, datasets=tuple(_describe(*one) for one in datasets))
-    trials = {trial.id: trial for trial in plan.list_trials()}
+    chosen = [(name, encoder) for name in config.datasets for encoder in config.encoders or (None,)]
+    with reading(engine) as connection:
+        datasets = [read_dataset(connection, name, encoder) for name, encoder in chosen]
+    facts = [_describe(name, own) for (name, _), own in zip(chosen, datasets, strict=True)]
+    plan = StudyPlan(config=config, datasets=tuple(facts))
+    trials = plan.list_trials()
     refuse_other(folder, plan)
     write_record(folder / PLAN, plan)
-    with ended_in_order(), TemporaryDirectory(prefix="ioa-study-") as temporary:
-        snapshots = {}
-        for number, (_, latents) in enumerate(datasets):
-            file = Path(temporary, f"{number}.latents")
-            write_snapshot(latents, file)
-            snapshots[latents.digest, latents.encoder_id] = file
-        work = partial(run_trials, snapshots=snapshots, conditions=read_conditions())
-        trained = run_missing(
-            trials,
-            work,
-            folder,
-            stack_by=attrgetter("stack_key"),
-            jobs=jobs,
-            on_progress=on_progress,
-        )
-    study = read_study(out, config.name)
+    records, trained = train_missing(
+        TrialRecord, trials, run_trials, datasets, folder, jobs=jobs, on_progress=on_progress
+    )
+    study = Study(plan, records)
     write_whole(folder / "table.md", render_study(study).encode())
     write_whole(folder / "figure.png", draw_study(study))
     return study, trained
-
-
-def read_datasets(config: StudyConfig, engine: Engine) -> list[tuple[str, DatasetLatents]]:
-    """Read every dataset for every encoder. Raises DatasetError."""
-    with reading(engine) as connection:
-        return [
-            (name, read_dataset(connection, name, encoder))
-            for name in config.datasets
-            for encoder in config.encoders or (None,)
-        ]
 
 
 def run_trials(
@@ -88,7 +58,7 @@ def run_trials(
 ) -> list[TrialRecord]:
     """Train at once and test trials of one ``stack_key``; return their records in order.
 
-    What cannot be trained is a record with the reason.
+    The record of a trial that cannot be trained has the reason.
     """
     variant = trials[0].variant
     latents = load_latents(snapshots[variant.digest, variant.encoder_id])
@@ -117,30 +87,22 @@ def _measure(trials: Sequence[Trial], latents: DatasetLatents) -> list[dict[str,
     learned, tested = divide(latents, first.split, first.seed, first.fold)
     targets = latents.targets[learned]
     learners = [Learner(trial.seed, trial.variant.settings) for trial in trials]
-    classifiers = learn_stack(latents.values[learned], targets, learners)
-    majority = int(np.bincount(targets).argmax())
-    return [
-        {"failure": str(one)}
-        if isinstance(one, TrainingError)
-        else {
-            "scores": _score(one, latents, tested, majority),
-            "rows_learned": int(learned.sum()),
-            "rows_tested": int(tested.sum()),
-            "weights_sha256": one.compute_sha256(),
-        }
-        for one in classifiers
-    ]
-
-
-def _score(classifier: Learned, latents: DatasetLatents, tested: Mask, majority: int) -> Scores:
-    return score(
-        classifier.predict(latents.values[tested], len(latents.labels)),
-        latents.targets[tested],
-        latents.site_of[tested],
-        labels=latents.labels,
-        sites=latents.sites,
-        majority=majority,
-    )
+    results: list[dict[str, object]] = []
+    for classifier in learn_stack(latents.values[learned], targets, learners):
+        if isinstance(classifier, TrainingError):
+            results.append({"failure": str(classifier)})
+            continue
+        scores = score(
+            classifier.predict(latents.values[tested], len(latents.labels)),
+            *(latents.targets[tested], latents.site_of[tested]),
+            labels=latents.labels,
+            sites=latents.sites,
+            majority=int(np.bincount(targets).argmax()),
+        )
+        counts = {"rows_learned": int(learned.sum()), "rows_tested": int(tested.sum())}
+        weights = {"weights_sha256": classifier.compute_sha256()}
+        results.append({"scores": scores, **counts, **weights})
+    return results
 
 
 def _describe(name: str, latents: DatasetLatents) -> DatasetFacts:

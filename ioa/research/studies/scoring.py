@@ -1,29 +1,27 @@
-"""How good a classifier is on latents that it has not seen."""
+"""Scores of a classifier on latents that it has not seen."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 SMALLEST_PROBABILITY = 1e-7
-"""What the right class counts for at least: one that was never learned has none."""
+"""The least probability of the right class, because a class that was not learned has none."""
 
 Probabilities = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
 
-class Scores(BaseModel):
-    """Shares of 1 of the tested latents, over all and by class and site.
+class Scores(BaseModel, frozen=True, extra="forbid"):
+    """Scores from 0 to 1 on the tested latents, over all and by class and site.
 
     Attributes:
-        macro_f1: the mean F1 of the classes that were there or were answered.
+        macro_f1: the mean F1 of the classes that occurred or were predicted.
         loss: the mean cross-entropy in nats.
-        baseline: the accuracy of always answering the class that was learned most often.
+        baseline: the accuracy of always predicting the class that was learned most often.
         baseline_f1: its macro-F1.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     accuracy: float
     macro_f1: float

@@ -1,13 +1,13 @@
-"""What is learned from and what is tested on: no group is on both sides.
+"""The division into latents to learn from and latents to test on: no group is on both sides.
 
-A group is all latents that share a subject or an image of a site, else one message.
+A group is all latents that share a subject or an image of a site, otherwise one message.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ioa.errors import StudyError
 from ioa.research.studies.configuration import Split
-from ioa.research.studies.errors import StudyError
 from server_classifier.store.datasets.latents import DatasetLatents
 
 Integers = NDArray[np.int64]
@@ -15,11 +15,7 @@ Mask = NDArray[np.bool_]
 
 
 def list_folds(split: Split, sites: tuple[str, ...]) -> list[str]:
-    """Return the names of a split's folds, each of which is tested on in a trial of its own.
-
-    Raises:
-        StudyError: each site shall be held out in turn, and there is only one.
-    """
+    """Return the names of a split's folds. Raises StudyError where the only site is held out."""
     if split.hold_out == "subject":
         return ["held out"]
     if split.folds is not None:
@@ -32,13 +28,13 @@ def list_folds(split: Split, sites: tuple[str, ...]) -> list[str]:
 def divide(latents: DatasetLatents, split: Split, seed: int, fold: str) -> tuple[Mask, Mask]:
     """Return which of the N latents are learned from and which are tested on, for one fold.
 
-    The same latents and seed give the same division, whatever is trained on it.
+    The division depends on the latents and the seed only, not on what is trained.
 
     Raises:
         StudyError: one of the sides is empty.
     """
     tested = _choose_tested(latents, split, np.random.default_rng(seed), fold)
-    # Where a whole site is held out, another may have latents of the same group.
+    # Where a site is held out, another site may have latents of the same group.
     learned = ~np.isin(latents.groups, latents.groups[tested])
     if not tested.any() or not learned.any():
         raise StudyError(
@@ -55,12 +51,12 @@ def stratify(latents: DatasetLatents) -> Integers:
 def draw_folds(
     groups: Integers, strata: Integers, folds: int, rng: np.random.Generator
 ) -> Integers:
-    """Return the fold of each latent [N], from 0: groups are dealt in turn, stratum by stratum."""
+    """Return the fold of each latent [N], from 0: groups are assigned in turn by stratum."""
     return _lay_out(groups, strata, rng) % folds
 
 
 def draw_share(groups: Integers, strata: Integers, share: float, rng: np.random.Generator) -> Mask:
-    """Tell which latents [N] belong to a share of the groups, drawn evenly from the strata."""
+    """Return which latents [N] belong to a share of the groups, drawn evenly from the strata."""
     places = _lay_out(groups, strata, rng)
     start = rng.random()
     drawn: Mask = np.floor((places + 1) * share + start) > np.floor(places * share + start)
@@ -80,7 +76,7 @@ def _choose_tested(
 
 
 def _lay_out(groups: Integers, strata: Integers, rng: np.random.Generator) -> Integers:
-    """Return the place [N] of each latent's group, by stratum of its first latent and at random."""
+    """Return the place [N] of each latent's group: by stratum of its first latent, then random."""
     unique, first, group_of = np.unique(groups, return_index=True, return_inverse=True)
     order = np.lexsort((rng.random(len(unique)), strata[first]))
     place = np.empty(len(unique), np.int64)

@@ -3,30 +3,30 @@
 import hashlib
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
+from ioa.errors import StudyError
+from ioa.research.reporting.conditions import Conditions
 from ioa.research.studies.configuration import Head, Split, StudyConfig
-from ioa.research.studies.errors import StudyError
+from ioa.research.studies.scoring import Scores
 from ioa.research.studies.splits import list_folds
 from server_classifier.heads.settings import TrainingSettings
 
 ID_DIGITS = 16
 RULES = 3
-"""Another number whenever splits or dropout are drawn, or scores counted, in another way."""
+"""Raised whenever splits or dropout are drawn, or scores counted, in another way."""
 
 
-class DatasetFacts(BaseModel):
-    """What a study knows of the latents of one dataset and encoder without reading them again.
+class DatasetFacts(BaseModel, frozen=True, extra="forbid"):
+    """What a study knows about the latents of one dataset and encoder without reading them again.
 
     Attributes:
         rows: how many there are; ``with_subject`` and ``with_image`` name a subject, an image.
-        groups: what no split divides (``DatasetLatents.groups``).
+        groups: sets of latents that no split divides (``DatasetLatents.groups``).
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     digest: str
@@ -41,7 +41,7 @@ class DatasetFacts(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """What is compared with others, one row of the table: all but seed and fold."""
+    """What is compared with others, one row of the table: everything but seed and fold."""
 
     dataset: str
     digest: str
@@ -52,7 +52,7 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One training and the test of what it made."""
+    """One training and the test of its classifier."""
 
     variant: Variant
     split: Split
@@ -60,7 +60,7 @@ class Trial:
     fold: str
 
     def describe(self) -> dict[str, Any]:
-        """Return all that decides the result; the dataset's name does not, its digest does."""
+        """Return all that decides the result; the dataset's digest does, its name does not."""
         return {
             "digest": self.variant.digest,
             "encoder_id": self.variant.encoder_id,
@@ -84,48 +84,61 @@ class Trial:
         return compute_id(self.describe())
 
 
+class TrialRecord(BaseModel, frozen=True, extra="forbid"):
+    """The outcome of one trial: scores, or the reason why there are none.
+
+    Attributes:
+        trial: all that decides the result (``Trial.describe``).
+        weights_sha256: of the classifier's ONNX file.
+        seconds: of training and test; of trials that were trained at once, an equal share.
+    """
+
+    format: Literal["ioa-trial/1"] = "ioa-trial/1"
+    id: str
+    dataset: str
+    trial: dict[str, Any]
+    scores: Scores | None = None
+    failure: str | None = None
+    rows_learned: int = 0
+    rows_tested: int = 0
+    weights_sha256: str | None = None
+    seconds: float
+    conditions: Conditions
+
+
 def compute_id(description: dict[str, Any]) -> str:
     """Return the first digits of the SHA-256 of a description in JSON, in hexadecimal."""
     text = orjson.dumps(description | {"rules": RULES}, option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(text).hexdigest()[:ID_DIGITS]
 
 
-def list_variants(config: StudyConfig, datasets: tuple[DatasetFacts, ...]) -> list[Variant]:
-    """Return the rows of the study's table, each once."""
-    every = product(datasets, config.heads, config.settings)
-    return list(
-        dict.fromkeys(
-            Variant(facts.name, facts.digest, facts.encoder_id, head, apply_head(head, settings))
-            for facts, head, settings in every
-        )
-    )
-
-
 def list_trials(config: StudyConfig, datasets: tuple[DatasetFacts, ...]) -> list[Trial]:
-    """Return all trials, seed by seed, so that a run cut short has something of every variant.
+    """Return all trials, seed by seed, so that an interrupted run has some of every variant.
 
     Raises:
-        StudyError: a dataset cannot be split in the way that is asked for.
+        StudyError: a dataset cannot be split in the configured way.
     """
-    folds = {(facts.name, facts.encoder_id): _list_folds(config.split, facts) for facts in datasets}
+    split = config.split
+    for facts in datasets:
+        if split.hold_out == "subject" and not facts.with_subject:
+            raise StudyError(
+                f"no subject can be held out: no latent of dataset {facts.name} names one; use "
+                "folds, which keep images together"
+            )
+    folds = {(facts.name, facts.encoder_id): list_folds(split, facts.sites) for facts in datasets}
+    variants = dict.fromkeys(
+        Variant(facts.name, facts.digest, facts.encoder_id, head, apply_head(head, settings))
+        for facts, head, settings in product(datasets, config.heads, config.settings)
+    )
     return [
-        Trial(variant, config.split, seed, fold)
-        for seed, variant in product(config.seeds, list_variants(config, datasets))
+        Trial(variant, split, seed, fold)
+        for seed, variant in product(config.seeds, variants)
         for fold in folds[variant.dataset, variant.encoder_id]
     ]
 
 
-def _list_folds(split: Split, facts: DatasetFacts) -> list[str]:
-    if split.hold_out == "subject" and not facts.with_subject:
-        raise StudyError(
-            f"no subject can be held out: no latent of dataset {facts.name} names one; use folds, "
-            "which keep images together"
-        )
-    return list_folds(split, facts.sites)
-
-
 def apply_head(head: Head, settings: TrainingSettings) -> TrainingSettings:
-    """Return what the head is trained with: without hidden layers there is no dropout either."""
+    """Return the settings that a head uses: without hidden layers there is no dropout either."""
     if head == "mlp":
         return settings
     return settings.model_copy(update={"hidden": (), "dropout": 0.0})

@@ -1,4 +1,4 @@
-"""Who gets which images: the encoder, five clients, and the test that nobody learns from."""
+"""Who gets which images: the encoder, the clients, and the test that nobody learns from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from client_autoencoder.images.batches import ImageBatch, ImageSource, Size, Ski
 from client_autoencoder.images.npz import read_npz_column
 from client_autoencoder.images.sets import stratified_order
 from client_autoencoder.images.sources import list_splits, open_source
-from ioa.research.lab.parts import CLIENTS, Parts, choose_size
+from ioa.research.lab.parts import Parts, choose_size
 from ioa.research.papers.one_shot_latents.plan import Plan
 
 PUBLIC = 5000  # images of the encoder; the paper does not say on what it trained its own
@@ -34,8 +34,8 @@ class Division:
     Attributes:
         parts: their ``unseen`` is the whole test set, in a random order.
         subsets: positions in it by name. ``1,000 unseen`` is the paper's test, the same number
-            from each client; ``whole test set`` stands only where there is more.
-        facts: what else the data says about itself.
+            from each client; ``whole test set`` exists only where there is more.
+        facts: what the result says about the data.
     """
 
     parts: Parts
@@ -48,16 +48,16 @@ def divide(plan: Plan, seed: int) -> Division:
 
     The test set is the same for every seed: the source's own, or a stratified draw. The rest goes
     to the encoder (public) and the clients; a source too small for the paper's numbers is divided
-    in about their shares.
+    into about the same shares.
 
     Raises:
         ClientError: images are too few, unlabelled or unreadable.
     """
     rng = np.random.default_rng(seed)
-    source, order, tests, asked = _open(plan.data)
+    source, order, tests, asked = _open(plan)
     order = order[stratified_order([source.label(int(index)) for index in order], rng)]
     asked = rng.permutation(asked)
-    public, clients = _share(source, order, plan.non_iid)
+    public, clients = _share(plan, source, order)
     size = (plan.size, plan.size) if plan.size else choose_size(source, order)
     skipped: list[Skipped] = []
 
@@ -79,13 +79,14 @@ def divide(plan: Plan, seed: int) -> Division:
         )
     return Division(
         parts,
-        _name_subsets(len(unseen), _read_near_duplicates(plan.data, asked)),
+        _name_subsets(plan, len(unseen), _read_near_duplicates(plan.data, asked)),
         _describe(plan.data, parts, size),
     )
 
 
-def _open(data: str) -> tuple[ImageSource, Positions, ImageSource, Positions]:
-    """Return what may be learned from and the test, each a source and positions in it."""
+def _open(plan: Plan) -> tuple[ImageSource, Positions, ImageSource, Positions]:
+    """Return what may be learned from, and the test, each as a source and positions in it."""
+    data = plan.data
     if "test" in list_splits(data):
         source, tests = open_source(data, split="train"), open_source(data, split="test")
         learnable, asked = np.arange(len(source)), np.arange(len(tests))
@@ -95,7 +96,7 @@ def _open(data: str) -> tuple[ImageSource, Positions, ImageSource, Positions]:
         order = stratified_order(labels, np.random.default_rng(0))
         asked, learnable = np.split(order, [min(UNSEEN, len(source) * 2 // 9)])
     _check(source, _FEWEST_IMAGES)
-    _check(tests, CLIENTS)
+    _check(tests, plan.clients)
     return source, learnable, tests, asked
 
 
@@ -107,49 +108,49 @@ def _check(source: ImageSource, fewest: int) -> None:
         raise ClientError(f"{source.name}: the experiment needs labels of at least two classes")
 
 
-def _share(
-    source: ImageSource, order: Positions, non_iid: bool
-) -> tuple[Positions, list[Positions]]:
+def _share(plan: Plan, source: ImageSource, order: Positions) -> tuple[Positions, list[Positions]]:
     """Return the positions of the public images and those of each client."""
-    enough = len(order) >= PUBLIC + CLIENTS * PER_CLIENT
+    enough = len(order) >= PUBLIC + plan.clients * PER_CLIENT
     count = PUBLIC if enough else len(order) // 3
     public, rest = order[:count], order[count:]
-    each = min(PER_CLIENT, len(rest) // CLIENTS)
-    if not non_iid:
-        return public, [rest[client * each : (client + 1) * each] for client in range(CLIENTS)]
-    return public, _share_by_class([str(source.label(int(one))) for one in rest], rest, each)
+    each = min(PER_CLIENT, len(rest) // plan.clients)
+    if plan.non_iid:
+        labels = [str(source.label(int(position))) for position in rest]
+        return public, _share_by_class(plan, labels, rest, each)
+    return public, [rest[client * each : (client + 1) * each] for client in range(plan.clients)]
 
 
-def _share_by_class(labels: Sequence[str], positions: Positions, each: int) -> list[Positions]:
-    """Give every client ``each`` images of two classes, going round the classes.
-
-    Raises:
-        ClientError: a class has too few images, or there are more than all clients hold.
-    """
+def _share_by_class(
+    plan: Plan, labels: Sequence[str], positions: Positions, each: int
+) -> list[Positions]:
+    """Give every client ``each`` images of two classes, class after class in turn."""
     classes = sorted(set(labels))
-    if len(classes) > CLASSES_PER_CLIENT * CLIENTS:
+    turns = CLASSES_PER_CLIENT * plan.clients
+    if len(classes) > turns:
         raise ClientError(
-            f"{len(classes)} classes are more than {CLIENTS} clients with {CLASSES_PER_CLIENT} "
-            "classes each hold; leave out --non-iid"
+            f"{len(classes)} classes are more than {plan.clients} clients with "
+            f"{CLASSES_PER_CLIENT} classes each hold; leave out --non-iid"
         )
     left = {name: positions[np.array(labels) == name] for name in classes}
-    asked = [classes[turn % len(classes)] for turn in range(CLASSES_PER_CLIENT * CLIENTS)]
+    asked = [classes[turn % len(classes)] for turn in range(turns)]
     share = min(each // CLASSES_PER_CLIENT, *(len(left[n]) // asked.count(n) for n in set(asked)))
     if share == 0:
         raise ClientError("there are too few images of a class to give clients two classes each")
     clients = []
-    for pair in np.reshape(asked, (CLIENTS, CLASSES_PER_CLIENT)).tolist():
+    for pair in np.reshape(asked, (plan.clients, CLASSES_PER_CLIENT)).tolist():
         clients.append(np.concatenate([left[name][:share] for name in pair]))
         left |= {name: left[name][share:] for name in pair}
     return clients
 
 
-def _name_subsets(count: int, duplicates: NDArray[np.bool_] | None) -> dict[str, Positions]:
-    # The parts give each client a stretch of the test; the first of every stretch are the paper's.
-    each = min(UNSEEN, count) // CLIENTS
-    stretches = np.array_split(np.arange(count), CLIENTS)
-    small = np.concatenate([stretch[:each] for stretch in stretches])
-    if count - len(small) < CLIENTS:
+def _name_subsets(
+    plan: Plan, count: int, duplicates: NDArray[np.bool_] | None
+) -> dict[str, Positions]:
+    # Each client asks about one section of the test; the first images of each are the paper's.
+    each = min(UNSEEN, count) // plan.clients
+    sections = np.array_split(np.arange(count), plan.clients)
+    small = np.concatenate([section[:each] for section in sections])
+    if count - len(small) < plan.clients:
         subsets = {f"{count:,} unseen": np.arange(count)}
     else:
         subsets = {f"{len(small):,} unseen": small, WHOLE: np.arange(count)}
@@ -162,7 +163,7 @@ def _name_subsets(count: int, duplicates: NDArray[np.bool_] | None) -> dict[str,
 
 
 def _read_near_duplicates(data: str, asked: Positions) -> NDArray[np.bool_] | None:
-    """Return the flags of the test images in the order of ``asked``, None where there are none."""
+    """Return the flags of the test images in the order of ``asked``, None without flags."""
     flags = _read_column(data, "test_near_duplicate")
     if flags is None:
         return None

@@ -1,15 +1,11 @@
-"""The paper's figures 3 and 4: an image of each class, its latent, and what is made of it."""
+"""The paper's figures 3 and 4: an image of each class, its latent and its reconstruction."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from client_autoencoder.images.batches import ImageBatch
-from ioa.research.reporting.picture import PictureRow, as_squares, draw_rows
-
-Images = NDArray[np.float32]
+from client_autoencoder.images.batches import ImageBatch, Pixels
+from ioa.research.reporting.pictures import PictureRow, as_squares, draw_rows
 
 
 @dataclass(frozen=True)
@@ -17,13 +13,13 @@ class Samples:
     """One image per class [N, 1, H, W], its latent [N, D] and its reconstruction [N, 1, H, W]."""
 
     labels: list[str]
-    originals: Images
-    latents: Images
-    restored: Images
+    originals: Pixels
+    latents: Pixels
+    restored: Pixels
 
     @classmethod
     def draw(
-        cls, unseen: ImageBatch, latents: Images, restored: Images, rng: np.random.Generator
+        cls, unseen: ImageBatch, latents: Pixels, restored: Pixels, rng: np.random.Generator
     ) -> "Samples":
         """Draw one image of each class at random, as the paper does."""
         named = np.array(unseen.labels)
@@ -32,11 +28,11 @@ class Samples:
         return cls(labels, unseen.images[chosen], latents[chosen], restored[chosen])
 
 
-def draw_samples(path: Path, samples: Samples) -> None:
-    """Write the figure as PNG."""
+def draw_samples(samples: Samples) -> bytes:
+    """Return the figure as PNG."""
     rows = [
         PictureRow("image I", samples.originals[:, 0]),
         PictureRow("latent F(I)", as_squares(samples.latents), grey=False),
         PictureRow("reconstruction\nR(I)", samples.restored[:, 0]),
     ]
-    draw_rows(path, rows, samples.labels)
+    return draw_rows(rows, samples.labels)

@@ -1,7 +1,7 @@
-"""The experiment on the messages of an earlier run, which has left its directory with ``--keep``.
+"""The experiment on the messages of an earlier run, whose directory was kept with ``--keep``.
 
-Nothing is encoded or sent again: a broker opens the earlier run's log, ``ioa replay`` fills a
-database of its own from it, and the server learns from that.
+Nothing is encoded or sent again: a broker opens the earlier run's log, ``ioa replay`` fills a new
+database from it, and the server learns from that.
 """
 
 import json
@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ioa.errors import SettingsError
+from ioa.errors import ProcessFailed, SettingsError
 from ioa.research.lab.consortium import Consortium
-from ioa.research.lab.deployment import ProcessFailed
-from ioa.research.lab.parts import CLIENT_IDS
 from ioa.research.papers.one_shot_latents.plan import Plan
-from ioa.research.papers.one_shot_latents.services import LEARNED, Learned
+from ioa.research.papers.one_shot_latents.services import LEARNED
+from ioa.research.reporting.results import Figures
 from stream.broker.embedded import EmbeddedBroker
 
 
@@ -29,34 +28,32 @@ def check_kept(plan: Plan, replayed: Path) -> None:
                 "seeds has left with --keep"
             )
         kept = Plan.read(directory)
-        # How often, and where the images lay, changes nothing about the messages.
+        # The number of seeds and the place of the images do not change the messages.
         if replace(kept, data=plan.data, seeds=plan.seeds) != plan or kept.source != plan.source:
             raise SettingsError(
                 f"{directory} is of {kept.name}, not of {plan.name}; name the same options as then"
             )
 
 
-def copy_encoders(kept: Path, directory: Path, names: Sequence[str]) -> None:
-    """Give a run the encoders of an earlier one."""
-    for name in names:
-        shutil.copytree(kept / name, directory / name)
-
-
-def replay_messages(consortium: Consortium, kept: Path, encoders: Sequence[str]) -> Learned:
+def replay_messages(
+    consortium: Consortium, kept: Path, encoders: Sequence[str]
+) -> tuple[list[str], Figures]:
     """Fill the server's database from the log of an earlier run, and start to train and answer.
 
-    The deployment must be running, with its database still empty.
+    The deployment must be running, with its database still empty, and the encoders must be there.
+
+    Returns the encoder ids, and counts and sizes for the result file.
 
     Raises:
         ProcessFailed: the replay failed, or stored another number of latents.
         StreamError: the earlier run's broker does not start.
     """
-    deployment, directory = consortium.deployment, consortium.directory
-    into = deployment.settings.server.database_url
+    deployment = consortium.deployment
+    target = deployment.settings.server.database_url
     with consortium.story.wait("replaying"), EmbeddedBroker(kept / "broker") as broker:
-        command = ["replay", "--into", into, "--database", f"sqlite:///{kept / 'ioa.db'}"]
-        where = ["--bootstrap-servers", broker.bootstrap_servers, "--json"]
-        report = deployment.finish("replay", deployment.start("replay", [*command, *where]))
+        command = ["replay", "--into", target, "--database", f"sqlite:///{kept / 'ioa.db'}"]
+        command += ["--bootstrap-servers", broker.bootstrap_servers, "--json"]
+        report = deployment.finish("replay", deployment.start("replay", command))
     record = json.loads((kept / LEARNED).read_text())
     if report["stored"] != record["stored"]:
         raise ProcessFailed(
@@ -64,7 +61,13 @@ def replay_messages(consortium: Consortium, kept: Path, encoders: Sequence[str])
             f"{report['stored']}; refused: {report['refused'] or 'none'}"
         )
     consortium.story.tell(f"{report['stored']} latents replayed, digest {report['digest'][:12]}")
-    encoder_ids = deployment.register([directory / name for name in encoders], CLIENT_IDS)
+    encoder_ids = consortium.register(encoders)
     deployment.start_server("train")
     deployment.start_server("infer")
-    return Learned(encoder_ids, record | {"replayed": report["digest"]})
+    return encoder_ids, record | {"replayed": report["digest"]}
+
+
+def copy_encoders(kept: Path, directory: Path, names: Sequence[str]) -> None:
+    """Copy the encoders of an earlier run into the directory of a new one."""
+    for name in names:
+        shutil.copytree(kept / name, directory / name)

@@ -1,10 +1,8 @@
-"""The third seed's experiment: all its seeds, and one result of them."""
+"""The experiment by Salehinejad et al.: all its seeds, and one result of them."""
 
-import platform
 import shutil
 from dataclasses import asdict
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 
 from ioa.research.lab.consortium import Consortium
@@ -12,13 +10,14 @@ from ioa.research.lab.deployment import Deployment, local_settings
 from ioa.research.lab.story import Story
 from ioa.research.lab.working_directory import working_directory
 from ioa.research.papers.one_shot_latents.figure import Samples
-from ioa.research.papers.one_shot_latents.grid import VALIDATION, Row, search_grid
-from ioa.research.papers.one_shot_latents.plan import Plan
+from ioa.research.papers.one_shot_latents.grid import GRID, VALIDATION, Row, choose, search_grid
+from ioa.research.papers.one_shot_latents.plan import EXPERIMENT, Plan
 from ioa.research.papers.one_shot_latents.replayed import check_kept
-from ioa.research.papers.one_shot_latents.seed import SeedResult, prepare, run_seed
+from ioa.research.papers.one_shot_latents.seed import prepare, run_seed
 from ioa.research.papers.one_shot_latents.services import encoder_trainings
-from ioa.research.papers.one_shot_latents.tables import Figures, summarise
-from server_classifier.heads.settings import TrainingSettings
+from ioa.research.reporting.conditions import read_conditions
+from ioa.research.reporting.results import Figures
+from ioa.research.reporting.spread import summarise
 
 _PACKAGES = ("internet-of-autoencoders", "matplotlib", "numpy", "onnx", "onnxruntime", "torch")
 
@@ -29,7 +28,7 @@ def run_experiment(
     """Run all seeds; return the result and the pictures of the first seed.
 
     Args:
-        keep: a new directory for what the processes leave; without it that is removed.
+        keep: a new directory for the files of all processes; without it they are removed.
         replayed: what an earlier run has kept; its messages are replayed instead of new ones.
 
     Raises:
@@ -42,7 +41,7 @@ def run_experiment(
         check_kept(plan, replayed)
     with working_directory(keep, "ioa-experiment-") as directory:
         rows = _search(plan, directory / "grid", story) if plan.grid else []
-        training = _choose_training(plan, rows)
+        training = choose(plan.training, rows[0]) if rows else plan.training
         results = []
         for seed in range(plan.seeds):
             story.tell(f"[bold]{plan.name}, seed {seed}[/] ({seed + 1} of {plan.seeds})")
@@ -52,22 +51,10 @@ def run_experiment(
             )
             if keep is None:
                 shutil.rmtree(directory / f"seed-{seed}")
-    name = plan.name if replayed is None else f"{plan.name}-replayed"
-    return _conclude(plan, name, training, rows, results, now, story), results[0].samples
-
-
-def _conclude(
-    plan: Plan,
-    name: str,
-    training: TrainingSettings,
-    rows: list[Row],
-    results: list[SeedResult],
-    now: datetime,
-    story: Story,
-) -> Figures:
-    return {
-        "experiment": "003",
-        "name": name,
+    conditions = read_conditions(_PACKAGES)
+    result = {
+        "experiment": EXPERIMENT,
+        "name": plan.name if replayed is None else f"{plan.name}-replayed",
         "plan": asdict(plan) | {"data": plan.source},
         "data": results[0].facts,
         "training": training.model_dump(),
@@ -77,11 +64,11 @@ def _conclude(
         "conditions": {
             "date": now.date().isoformat(),
             "seconds": round(story.seconds, 1),
-            "machine": f"{platform.machine()}, {platform.system()}",
-            "versions": {"python": platform.python_version()}
-            | {package: version(package) for package in _PACKAGES},
+            "machine": conditions.machine,
+            "versions": conditions.versions,
         },
     }
+    return result, results[0].samples
 
 
 def _search(plan: Plan, directory: Path, story: Story) -> list[Row]:
@@ -89,17 +76,13 @@ def _search(plan: Plan, directory: Path, story: Story) -> list[Row]:
     division = prepare(plan, 0, directory)
     deployment = Deployment(directory, local_settings(directory))
     (training,) = encoder_trainings(plan, 0)
-    process = Consortium(directory, deployment, story).start_training(training)
+    process = Consortium(directory, deployment, story, plan.clients).start_training(training)
     with story.wait("training the encoder for the grid search"):
         deployment.finish(training.out, process)
     with story.wait("searching the grid") as show:
-        rows = search_grid(plan, division.parts.clients, directory / training.out, show)
-    best = {name: value for name, value in rows[0].items() if name != "accuracy"}
+        rows = search_grid(
+            *(plan, division.parts.clients, directory, training.out), lambda done, _: show(done)
+        )
+    best = {name: rows[0][name] for name in GRID}
     story.tell(f"best of {len(rows)} choices on the validation split: {best}")
     return rows
-
-
-def _choose_training(plan: Plan, rows: list[Row]) -> TrainingSettings:
-    """Return the plan's settings, with what the best row of a grid changes in them."""
-    best = {name: rows[0][name] for name in rows[0] if name != "accuracy"} if rows else {}
-    return plan.training.model_copy(update=best)

@@ -1,11 +1,10 @@
-"""The tables of one seed, and their mean and spread over seeds.
+"""The tables of one seed.
 
 Table I is about reconstruction, table II about classification; both per class and in total, for
 each subset of the unseen images.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,23 +16,27 @@ from client_autoencoder.encoders.reconstruction import (
     psnr_db_per_image,
     ssim_per_image,
 )
-from client_autoencoder.images.batches import ImageBatch
+from client_autoencoder.images.batches import ImageBatch, Pixels
+from ioa.research.papers.one_shot_latents.division import Positions
+from ioa.research.reporting.results import Figures
 
 Values = NDArray[np.float64]
-Images = NDArray[np.float32]
-Positions = NDArray[np.intp]
-Figures = dict[str, Any]
 Average = Callable[[Positions], dict[str, float]]
-"""Takes positions of images and returns the scores of these on average."""
+"""Takes positions of images and returns their mean scores."""
+_SCORES = {
+    "mse": mse_per_image,
+    "psnr_db": psnr_db_per_image,
+    "ssim": ssim_per_image,
+    "delta_eq9": delta_per_image,
+}
 
 
 def tabulate_reconstruction(
-    unseen: ImageBatch, restored: Images, mean_image: Images, subsets: Mapping[str, Positions]
+    unseen: ImageBatch, restored: Pixels, mean_image: Pixels, subsets: Mapping[str, Positions]
 ) -> Figures:
-    """Return table I: scores per class and in total, with two pictures that show nothing beside it.
+    """Return table I: scores per class and in total, also of two pictures that show nothing.
 
-    Args:
-        mean_image: [1, H, W], of the images that the encoder was trained on.
+    One is black, the other the mean [1, H, W] of the images that the encoder was trained on.
     """
     originals = unseen.images
     guesses = {
@@ -41,7 +44,10 @@ def tabulate_reconstruction(
         "all-black image": np.zeros_like(originals),
         "mean image": np.broadcast_to(mean_image, originals.shape),
     }
-    scores = {name: _score(originals, guess) for name, guess in guesses.items()}
+    scores = {
+        name: {score: measure(originals, guess) for score, measure in _SCORES.items()}
+        for name, guess in guesses.items()
+    }
     floor = scores["mean image"]["mse"]
     return {
         subset: {
@@ -59,12 +65,13 @@ def tabulate_classification(
 
     ``l1_error`` is the mean of |y(p) - t(p)| over the images, p the true class of each, so
     1 - y(p): how much probability the right class lacks. A reply names the 100 likeliest classes;
-    the right one, where it is not among them, counts as 0.
+    where the right one is not among them, its probability counts as 0.
     """
-    by_name = {one["name"]: one for one in predictions}
-    ordered = [by_name[name] for name in unseen.names]
-    hits = np.array([one["label"] == one["true_label"] for one in ordered], np.float64)
-    lacking = np.array([1 - one["probabilities"].get(one["true_label"], 0.0) for one in ordered])
+    by_name = {reply["name"]: reply for reply in predictions}
+    replies = [by_name[name] for name in unseen.names]
+    hits = np.array([reply["label"] == reply["true_label"] for reply in replies], np.float64)
+    right = [reply["probabilities"].get(reply["true_label"], 0.0) for reply in replies]
+    lacking = 1 - np.array(right)
 
     def average(chosen: Positions) -> dict[str, float]:
         return {"accuracy": float(hits[chosen].mean()), "l1_error": float(lacking[chosen].mean())}
@@ -83,32 +90,6 @@ def tabulate_controls(hits: Mapping[str, list[int]], subsets: Mapping[str, Posit
     }
 
 
-def summarise(seeds: list[Figures]) -> Figures:
-    """Return the figures of several seeds as one, every number as its mean and spread.
-
-    The spread is the sample standard deviation, None of a single number. A class that a seed has
-    no image of counts where it has.
-    """
-    summary: Figures = {}
-    for name in dict.fromkeys(name for figures in seeds for name in figures):
-        values = [figures[name] for figures in seeds if name in figures]
-        if isinstance(values[0], dict):
-            summary[name] = summarise(values)
-        else:
-            spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
-            summary[name] = {"mean": float(np.mean(values)), "sd": spread}
-    return summary
-
-
-def _score(originals: Images, guess: Images) -> dict[str, Values]:
-    return {
-        "mse": mse_per_image(originals, guess),
-        "psnr_db": psnr_db_per_image(originals, guess),
-        "ssim": ssim_per_image(originals, guess),
-        "delta_eq9": delta_per_image(originals, guess),
-    }
-
-
 def _mean_scores(score: dict[str, Values], floor: Values) -> Average:
     def average(chosen: Positions) -> dict[str, float]:
         means = {name: float(values[chosen].mean()) for name, values in score.items()}
@@ -118,7 +99,7 @@ def _mean_scores(score: dict[str, Values], floor: Values) -> Average:
 
 
 def _average_each(labels: Sequence[str | None], positions: Positions, average: Average) -> Figures:
-    """Return the averages over all positions, ``total``, and over those of each of ``classes``."""
+    """Return the averages over all positions, ``total``, and over those of each class."""
     named = np.array(labels)[positions]
     return {
         "total": average(positions),

@@ -6,8 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ioa.research.sites.coalitions import Coalition, Game, change_labels, set_scene, value_coalition
-from ioa.research.studies.conditions import read_conditions
+from ioa.research.reporting.conditions import read_conditions
+from ioa.research.sites.coalitions import (
+    Coalition,
+    Game,
+    change_labels,
+    set_scene,
+    value_coalitions,
+)
 from server_classifier.store.datasets.latents import DatasetLatents
 from server_classifier.store.datasets.snapshots import write_snapshot
 from tests.ioa.research.made_latents import QUICK, make_latents
@@ -38,7 +44,7 @@ def test_a_changed_label_is_another_one_any_other() -> None:
     changed = change_labels(targets, 3, np.random.default_rng(0))
     assert (changed != targets).all()
     assert {*zip(targets.tolist(), changed.tolist(), strict=True)} == {
-        (one, other) for one in range(3) for other in range(3) if one != other
+        (old, new) for old in range(3) for new in range(3) if old != new
     }
 
 
@@ -52,7 +58,8 @@ def test_nothing_later_is_learned() -> None:
 def value(latents: DatasetLatents, folder: Path, sites: tuple[str, ...]) -> tuple[float, bool]:
     snapshot = folder / f"{len(list(folder.iterdir()))}.latents"
     write_snapshot(latents, snapshot)
-    record = value_coalition(Coalition(GAME, 0, sites), snapshot, read_conditions())
+    snapshots = {(latents.digest, latents.encoder_id): snapshot}
+    (record,) = value_coalitions([Coalition(GAME, 0, sites)], snapshots, read_conditions())
     return record.accuracy, record.trained
 
 

@@ -43,8 +43,8 @@ def test_the_gloves_game() -> None:
 def test_all_orders_estimate_the_exact_values() -> None:
     exact = compute_shapley(MEMBERS, bumpy)
     estimate = estimate_shapley([list(permutations(MEMBERS))], bumpy)
-    assert {one: share.value for one, share in estimate.items()} == pytest.approx(
-        {one: share.value for one, share in exact.items()}
+    assert {member: share.value for member, share in estimate.items()} == pytest.approx(
+        {member: share.value for member, share in exact.items()}
     )
 
 
@@ -74,11 +74,11 @@ def test_a_bad_member_of_seven_is_last_in_every_sample() -> None:
     for seed in range(20):
         blocks = draw_blocks("abcdefg", 28, np.random.default_rng(seed))
         shares = estimate_shapley(blocks, learn)
-        assert min(shares, key=lambda one: shares[one].value) == "g"
+        assert min(shares, key=lambda member: shares[member].value) == "g"
         assert all(share.error is not None and share.error < 0.005 for share in shares.values())
 
 
 def test_only_the_sets_that_are_needed_are_listed() -> None:
     assert len(list_coalitions(MEMBERS)) == len(set(list_coalitions(MEMBERS))) == 32
     prefixes = list_prefixes([[("a", "b", "c")], [("a", "c", "b")]])
-    assert prefixes == [frozenset(one) for one in ("", "a", "ab", "abc", "ac")]
+    assert prefixes == [frozenset(members) for members in ("", "a", "ab", "abc", "ac")]

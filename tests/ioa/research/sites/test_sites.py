@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ioa.errors import StudyError
 from ioa.research.sites.coalitions import Game
 from ioa.research.sites.sites import SitesReport, run_sites
 from ioa.research.sites.table import render_sites
-from ioa.research.studies.errors import StudyError
 from server_classifier.heads.settings import TrainingSettings
 from server_classifier.store.datasets.latents import DatasetLatents
 from tests.ioa.research.made_latents import QUICK, make_latents
@@ -81,8 +81,8 @@ def test_above_six_sites_orders_are_sampled(tmp_path: Path) -> None:
     assert report.orders == 2 * 7
     (result,) = report.results
     shares = result.shapley.values()
-    assert sum(one.value for one in shares) == pytest.approx(result.everyone - result.nobody)
-    assert all(one.error is not None for one in shares)
+    assert sum(share.value for share in shares) == pytest.approx(result.everyone - result.nobody)
+    assert all(share.error is not None for share in shares)
     page = render_sites(report)
     assert "14 orders" in page
     for site, share in result.shapley.items():

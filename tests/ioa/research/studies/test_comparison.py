@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from ioa.cli.research.study_reports import print_comparison
+from ioa.errors import StudyError
+from ioa.research.reporting.conditions import Conditions, describe_others, read_conditions
+from ioa.research.reporting.records import write_record
 from ioa.research.studies.comparison import compare, read_side
-from ioa.research.studies.conditions import Conditions, describe_others, read_conditions
 from ioa.research.studies.configuration import Split, StudyConfig
-from ioa.research.studies.errors import StudyError
 from ioa.research.studies.plan import PLAN, StudyPlan, list_studies
-from ioa.research.studies.records import TrialRecord, write_record
 from ioa.research.studies.scoring import Scores
-from ioa.research.studies.trials import DatasetFacts
+from ioa.research.studies.trials import DatasetFacts, TrialRecord
 from server_classifier.heads.settings import TrainingSettings
 
 FACTS = DatasetFacts(
@@ -38,7 +38,7 @@ def write_study(
         datasets=("all",),
         seeds=(0, 1),
         split=Split(folds=2),
-        settings=tuple(TrainingSettings(dropout=one) for one in dropouts),
+        settings=tuple(TrainingSettings(dropout=share) for share in dropouts),
     )
     plan = StudyPlan(config=config, datasets=(FACTS.model_copy(update={"digest": digest * 64}),))
     write_record(out / name / PLAN, plan)
@@ -115,8 +115,8 @@ def test_rows_without_counterpart_are_named(tmp_path: Path) -> None:
     result = compare(read_side(tmp_path, "old"), read_side(tmp_path, "new"))
     (effect,) = result.effects
     assert effect.first.names == effect.second.names == {"head": "mlp", "dropout": "0.1"}
-    assert [one["dropout"] for one in result.only_first] == ["0.3"]
-    assert [one["dropout"] for one in result.only_second] == ["0.5"]
+    assert [names["dropout"] for names in result.only_first] == ["0.3"]
+    assert [names["dropout"] for names in result.only_second] == ["0.5"]
 
 
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:
@@ -145,14 +145,14 @@ def test_trainings_of_other_versions_are_told(tmp_path: Path) -> None:
     now = read_conditions()
     old = now.model_copy(update={"versions": now.versions | {"torch": "0.4"}})
     assert describe_others([now, now], tmp_path) is None
-    told = describe_others([now, old, old], tmp_path)
-    assert told is not None
-    assert told.startswith(f"2 trainings were made with torch 0.4; remove {tmp_path} ")
+    line = describe_others([now, old, old], tmp_path)
+    assert line is not None
+    assert line.startswith(f"2 trainings were made with torch 0.4; remove {tmp_path} ")
 
 
 def test_a_file_that_is_no_trial_is_named(tmp_path: Path) -> None:
     write_study(tmp_path, "made", (0.1,))
-    file = next(one for one in (tmp_path / "made").iterdir() if one.name != PLAN)
+    file = next(file for file in (tmp_path / "made").iterdir() if file.name != PLAN)
     file.write_text(file.read_text()[:40])
     with pytest.raises(StudyError, match=f"{file.name} is not of this program"):
         read_side(tmp_path, "made")

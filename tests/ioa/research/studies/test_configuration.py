@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from ioa.errors import StudyError
 from ioa.research.studies.configuration import StudyConfig, read_config
-from ioa.research.studies.errors import StudyError
 
 WHOLE = """
 name = "dropout"
@@ -28,7 +28,7 @@ def read(folder: Path, text: str) -> StudyConfig:
 
 def test_lists_of_settings_are_combined(tmp_path: Path) -> None:
     config = read(tmp_path, WHOLE)
-    chosen = [(one.dropout, one.learning_rate) for one in config.settings]
+    chosen = [(settings.dropout, settings.learning_rate) for settings in config.settings]
     assert chosen == [(0.1, 0.01), (0.1, 0.03), (0.3, 0.01), (0.3, 0.03)]
     assert (config.heads, config.seeds, config.split.folds) == (("mlp", "linear"), (0, 1), 5)
 
@@ -45,7 +45,7 @@ def test_hidden_varies_where_it_is_a_list_of_lists(
     tmp_path: Path, line: str, expected: list[tuple[int, ...]]
 ) -> None:
     config = read(tmp_path, f'name = "a"\ndatasets = ["all"]\n[settings]\n{line}')
-    assert [one.hidden for one in config.settings] == expected
+    assert [settings.hidden for settings in config.settings] == expected
 
 
 def test_it_can_be_written_and_read_again_without_the_password(tmp_path: Path) -> None:

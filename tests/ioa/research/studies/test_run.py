@@ -11,8 +11,8 @@ import psutil
 import pytest
 from sqlalchemy import Engine
 
+from ioa.errors import StudyError
 from ioa.research.studies.configuration import Split, StudyConfig
-from ioa.research.studies.errors import StudyError
 from ioa.research.studies.plan import Study, read_study
 from ioa.research.studies.run import run_study
 from ioa.research.studies.summary import summarise_study
@@ -77,10 +77,10 @@ def test_trials_that_train_at_once_come_to_what_each_comes_to_alone(
     assert trained == 3 * 2 * 3
     sizes = Counter(trial.stack_key for trial in study.plan.list_trials())
     assert set(sizes.values()) == {6}, "all seeds and settings of a fold"
-    for number, one in enumerate(settings):
+    for number, own in enumerate(settings):
         for seed in (0, 1):
             alone = make_config(
-                name=f"{number}-{seed}", settings=(one,), seeds=(seed,), split=split
+                name=f"{number}-{seed}", settings=(own,), seeds=(seed,), split=split
             )
             for name, found in run(alone, engine, tmp_path / "alone")[0].records.items():
                 assert found.weights_sha256 == study.records[name].weights_sha256
@@ -88,7 +88,7 @@ def test_trials_that_train_at_once_come_to_what_each_comes_to_alone(
 
 
 def read_sums(study: Study) -> dict[str, str | None]:
-    return {one: record.weights_sha256 for one, record in study.records.items()}
+    return {name: record.weights_sha256 for name, record in study.records.items()}
 
 
 def test_a_second_run_trains_only_what_is_missing(engine: Engine, tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ioa.errors import StudyError
 from ioa.research.studies.configuration import Split
-from ioa.research.studies.errors import StudyError
 from ioa.research.studies.splits import divide, draw_folds, draw_share, list_folds
 from tests.ioa.research.made_latents import make_latents
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from ioa.errors import StudyError
 from ioa.research.studies.configuration import Split, StudyConfig
-from ioa.research.studies.errors import StudyError
 from ioa.research.studies.trials import DatasetFacts, Trial, list_trials
 from server_classifier.heads.settings import TrainingSettings
 

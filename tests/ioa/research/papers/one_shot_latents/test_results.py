@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from ioa.research.papers.one_shot_latents.page import render_page
-from ioa.research.papers.one_shot_latents.results import NoResult, read_results
-from ioa.research.papers.one_shot_latents.summary import render_summary
-from ioa.research.reporting.markdown import format_mean
+from ioa.errors import NoResult
+from ioa.research.papers.one_shot_latents.page import render_page, render_summary
+from ioa.research.papers.one_shot_latents.plan import EXPERIMENT
+from ioa.research.reporting.results import read_results
+from ioa.research.reporting.spread import format_spread
 
 ROOT = Path(__file__).parents[5]
 RESULTS = ROOT / "experiments" / "results"
@@ -40,16 +41,16 @@ def test_every_message_of_a_result_was_stored_and_every_question_answered(path: 
 
 
 def test_the_readme_shows_the_committed_results() -> None:
-    assert render_summary(read_results(SHOWN)) in (ROOT / "README.md").read_text()
+    assert render_summary(read_results(SHOWN, EXPERIMENT)) in (ROOT / "README.md").read_text()
 
 
 def test_a_mean_stands_with_its_spread() -> None:
-    assert format_mean({"mean": 0.98342, "sd": 0.00049}, 2, percent=True) == "98.34 ± 0.05"
-    assert format_mean({"mean": 0.00801, "sd": None}, 4) == "0.0080"
+    assert format_spread({"mean": 0.98342, "sd": 0.00049}, 2, percent=True) == "98.34 ± 0.05"
+    assert format_spread({"mean": 0.00801, "sd": None}, 4) == "0.0080"
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}'])
 def test_a_file_that_is_no_result_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "odd.json").write_text(text)
     with pytest.raises(NoResult, match=r"odd\.json"):
-        read_results([tmp_path / "odd.json"])
+        read_results([tmp_path / "odd.json"], EXPERIMENT)

@@ -10,4 +10,4 @@ from ioa.research.papers.one_shot_latents.services import encoder_trainings, own
 def test_encoders_have_the_weights_of_the_published_tables(encoder: Encoding) -> None:
     plan = Plan("mnist.npz", encoder=encoder)
     trainings = [*encoder_trainings(plan, 0), *own_trainings(plan, 0)]
-    assert {one.weights for one in trainings} == {"float32"}
+    assert {training.weights for training in trainings} == {"float32"}

@@ -5,11 +5,11 @@ import pytest
 
 from client_autoencoder.images.batches import ImageBatch
 from ioa.research.papers.one_shot_latents.tables import (
-    summarise,
     tabulate_classification,
     tabulate_controls,
     tabulate_reconstruction,
 )
+from ioa.research.reporting.spread import summarise
 
 ALL = {"all": np.arange(4), "first two": np.arange(2)}
 
