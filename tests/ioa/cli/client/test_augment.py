@@ -148,18 +148,8 @@ def test_a_float32_question_is_answered_with_all_probabilities(
             monitor=monitor,
         )
         assert trainer.step()
-    result = run_client(
-        server.kafka,
-        CLIENT,
-        encoder,
-        "client",
-        "ask",
-        "--data",
-        folder,
-        "--dtype",
-        "float32",
-        "--json",
-    )
+    command = ("client", "ask", "--data", folder, "--dtype", "float32", "--json")
+    result = run_client(server.kafka, CLIENT, encoder, *command)
     assert result.returncode == 0, result.stderr
     predictions = json.loads(result.stdout)["predictions"]
     assert len(predictions) == 12
