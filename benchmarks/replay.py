@@ -1,10 +1,10 @@
 """How fast a topic is replayed into memory and into a new database.
 
 Into memory: librdkafka alone counts the records (the ceiling), our sources yield them, and latents
-are decoded, validated as by ingestion, and put into one array. Into a database: ``ioa replay`` is
-compared with ``ioa server ingest`` of the same topic, from the first row that is seen to the last.
-The live ingester also acknowledges each message. A last row is the time to look up the offsets of a
-time.
+are decoded, validated as by ingestion, and put into one array. Into a database: ``ioa replay run``
+is compared with ``ioa server ingest`` of the same topic, from the first row that is seen to the
+last. The live ingester also acknowledges each message. A last row is the time to look up the
+offsets of a time.
 
 Example: python -m benchmarks.replay --quick
 """

@@ -146,9 +146,9 @@ def test_the_services_of_a_deployment_are_there() -> None:
         "server ingest",
         "server train",
         "server infer",
-        "server encoder",
-        "server client",
         "encoder train",
+        "encoder add",
+        "client add",
         "client publish",
         "client ask",
     }
@@ -161,9 +161,7 @@ def test_every_environment_variable_is_a_setting(name: str) -> None:
 
 def test_clients_register_with_the_names_they_send_under() -> None:
     registered = {
-        words[3]
-        for words in ioa_commands(SERVICES["setup"])
-        if words[:3] == ["server", "client", "add"]
+        words[2] for words in ioa_commands(SERVICES["setup"]) if words[:2] == ["client", "add"]
     }
     sending = {
         service["environment"]["IOA_CLIENT__CLIENT_ID"]

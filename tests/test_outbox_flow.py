@@ -149,7 +149,7 @@ def test_a_topic_that_is_missing_is_an_error_that_loses_nothing(
     settings: KafkaSettings, client: Client
 ) -> None:
     create_topics(settings, [Topics(settings.prefix).replies(CLIENT)])
-    result = client.run("publish", "--data", "digits", "--limit", "3")
+    result = client.run("client", "publish", "--data", "digits", "--limit", "3")
     assert result.returncode == 1
     assert f"{settings.prefix}.learning does not take" in result.stderr
     assert "Nothing is lost: 3 messages wait in" in result.stderr
@@ -178,7 +178,7 @@ def test_a_killed_client_loses_and_doubles_nothing(
 def kill_after(client: Client, data: Path, counter: str, more: int) -> None:
     """Publish, and kill the process once a counter of the status has grown by ``more``."""
     before = getattr(client.status, counter) if client.file.exists() else 0
-    arguments = ("publish", "--data", data, "--outbox", client.directory)
+    arguments = ("client", "publish", "--data", data, "--outbox", client.directory)
     with start_client(client.kafka, CLIENT, client.encoder, *arguments) as process:
         wait_until(
             lambda: has_begun(client) and getattr(client.status, counter) >= before + more,
@@ -198,8 +198,9 @@ def test_publishing_goes_on_while_the_broker_is_away(
     try:
         with serve(client, tmp_path) as server:
             broker.stop()
-            arguments = ("publish", "--data", data, "--json", "--outbox", client.directory)
-            with start_client(kafka, CLIENT, encoder_directory, *arguments) as process:
+            options = ("--data", data, "--json", "--outbox", client.directory)
+            command = ("client", "publish", *options)
+            with start_client(kafka, CLIENT, encoder_directory, *command) as process:
                 wait_until(
                     lambda: has_begun(client) and client.status.queued == 200,
                     "not all are queued",

@@ -191,8 +191,9 @@ def test_a_killed_client_goes_on_with_the_next_question(client: Client, tmp_path
 
 def kill_while_asking(client: Client, images: Path) -> None:
     """Kill `ioa client ask` once four questions are delivered."""
-    arguments = ("ask", "--data", images, "--in-flight", "4", "--outbox", client.directory)
-    with start_client(client.kafka, CLIENT, client.encoder, *arguments) as process:
+    options = ("--data", images, "--in-flight", "4", "--outbox", client.directory)
+    command = ("client", "ask", *options)
+    with start_client(client.kafka, CLIENT, client.encoder, *command) as process:
         wait_until(
             lambda: has_begun(client) and client.status.delivered == 4, "not all are delivered"
         )

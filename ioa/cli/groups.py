@@ -1,4 +1,4 @@
-"""The commands of ``ioa`` by name; the module of one is imported when somebody asks for it."""
+"""The commands of ``ioa`` by name; the module of a command is imported when it is asked for."""
 
 from collections import UserDict
 from importlib import import_module
@@ -7,28 +7,36 @@ from typing import Any
 from typer.core import TyperGroup
 from typer.main import get_group
 
+from ioa.cli.aliases import use_new_name
+
 # In the order in which help shows them. Each is a module of this package with an ``app``.
 _MODULES = {
     "demo": "research.demo",
-    "replay": "research.replay",
     "broker": "kafka.broker",
-    "topics": "kafka.topic",
-    "encoder": "client.encoder",
-    "client": "client.client",
+    "topic": "kafka.topic",
     "server": "server.server",
-    "dead-letters": "kafka.dead_letter",
+    "client": "client.client",
+    "outbox": "client.outbox",
+    "dead-letter": "kafka.dead_letter",
+    "encoder": "client.encoder",
+    "database": "server.database",
     "archive": "kafka.archive",
+    "replay": "research.replay",
     "dataset": "research.dataset",
     "experiment": "research.experiment",
 }
 
 
 class CommandGroups(TyperGroup):
-    """The root of the command line: whatever is started, only its own module is imported."""
+    """The root of the command line; a command imports only its own module."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         self.commands = _Commands(dict.fromkeys(_MODULES))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the command line; a command may have its former name."""
+        return super().parse_args(ctx, use_new_name(args))
 
 
 class _Commands(UserDict[str, Any]):

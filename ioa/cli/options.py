@@ -1,13 +1,16 @@
-"""Options that several commands share."""
+"""Options that several commands share, and the settings that they make."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+if TYPE_CHECKING:
+    from ioa.settings import Settings
+
 Config = Annotated[
-    Path | None,
-    typer.Option(help="Settings file (TOML).", envvar="IOA_CONFIG", dir_okay=False),
+    Path | None, typer.Option(help="Settings file (TOML).", envvar="IOA_CONFIG", dir_okay=False)
 ]
 Bootstrap = Annotated[
     str | None,
@@ -16,15 +19,11 @@ Bootstrap = Annotated[
         "-b",
         help="Kafka, as HOST:PORT[,...]. Default 127.0.0.1:9092 "
         "\\[env: IOA_KAFKA__BOOTSTRAP_SERVERS]",
-        show_default=False,
     ),
 ]
 Prefix = Annotated[
     str | None,
-    typer.Option(
-        help="First part of all topic names. Default ioa \\[env: IOA_KAFKA__PREFIX]",
-        show_default=False,
-    ),
+    typer.Option(help="First part of all topic names. Default ioa \\[env: IOA_KAFKA__PREFIX]"),
 ]
 Database = Annotated[
     str | None,
@@ -32,7 +31,21 @@ Database = Annotated[
         "--database",
         help="Where the server keeps its rows. Default sqlite:///ioa.db "
         "\\[env: IOA_SERVER__DATABASE_URL]",
-        show_default=False,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask first.")]
+NewFile = Annotated[Path, typer.Argument(help="The file to write; it must not be there yet.")]
+
+
+def load(
+    config: Path | None,
+    bootstrap: str | None = None,
+    prefix: str | None = None,
+    **sections: Mapping[str, Any],
+) -> "Settings":
+    """Read the settings; an option that was given wins. See ``load_settings``."""
+    from ioa.settings import load_settings  # pydantic: not for every command
+
+    kafka = {"bootstrap_servers": bootstrap, "prefix": prefix}
+    return load_settings(config, kafka=kafka, **sections)

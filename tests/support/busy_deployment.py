@@ -86,7 +86,9 @@ class BusyDeployment:
         for name in self.deployment.clients:
             drained = self._run_client(name, "outbox", "drain")
             assert drained["waiting"] == 0, drained
-        return {name: self._run_client(name, "status") for name in self.deployment.clients}
+        return {
+            name: self._run_client(name, "client", "status") for name in self.deployment.clients
+        }
 
     def __enter__(self) -> Self:
         return self
@@ -97,7 +99,7 @@ class BusyDeployment:
         self._server.stop()
 
     def _run_client(self, name: str, *command: str) -> dict[str, Any]:
-        return self.deployment.start("client", *command, "--json", client=name).finish()
+        return self.deployment.start(*command, "--json", client=name).finish()
 
     def _start_server(self) -> IoaProcess:
         return self.deployment.start("server", "run")

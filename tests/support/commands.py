@@ -35,16 +35,16 @@ def run(*arguments: object, cwd: Path | None = None, **environment: str) -> Ran:
 
 
 def run_client(kafka: KafkaSettings, client_id: str, encoder: Path, *arguments: object) -> Ran:
-    """Run ``ioa client`` in this process, with its outbox beside the encoder."""
-    return run("client", *arguments, **_describe_client(kafka, client_id, encoder))
+    """Run a command of a client in this process, with its outbox beside the encoder."""
+    return run(*arguments, **_describe_client(kafka, client_id, encoder))
 
 
 def start_client(
     kafka: KafkaSettings, client_id: str, encoder: Path, *arguments: object
 ) -> subprocess.Popen[str]:
-    """Start ``ioa client`` as a child process, which a test can kill."""
+    """Start a command of a client as a child process, which a test can kill."""
     return subprocess.Popen(
-        [sys.executable, "-m", "ioa", "client", *map(str, arguments)],
+        [sys.executable, "-m", "ioa", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

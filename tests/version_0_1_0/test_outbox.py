@@ -25,7 +25,7 @@ STORED = FACTS["database"]["rows"]["latent"]
 
 def read_status(folder: Path) -> dict[str, Any]:
     status: dict[str, Any] = read_json(
-        run_client(NOBODY, CLIENT, folder / "encoder", "status", "--json")
+        run_client(NOBODY, CLIENT, folder / "encoder", "client", "status", "--json")
     )
     return status
 
@@ -115,7 +115,7 @@ def publish_more(folder: Path, settings: KafkaSettings) -> dict[str, Any]:
     """Publish images that the outbox has not seen, and return the report."""
     batch = draw_images(6, seed=7)
     np.savez(folder / "more.npz", images=batch.images[:, 0], labels=np.array(batch.labels))
-    arguments = ("publish", "--data", folder / "more.npz", "--json")
+    arguments = ("client", "publish", "--data", folder / "more.npz", "--json")
     report: dict[str, Any] = read_json(run_client(settings, CLIENT, folder / "encoder", *arguments))
     return report
 

@@ -1,11 +1,11 @@
-"""``ioa client``: send images to be learned from, or ask what they show."""
+"""``ioa client``: register clients, send images to be learned from, or ask what they show."""
 
-from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import typer
 
-from ioa.cli.client import outbox as outbox_commands
+from ioa.cli.client.client_reports import print_learning, print_service
+from ioa.cli.client.images import TOO_MANY_SKIPPED, augment_images, choose_images
 from ioa.cli.client.options import (
     Augment,
     ClientId,
@@ -26,25 +26,27 @@ from ioa.cli.client.options import (
     Split,
     Timeout,
 )
-from ioa.cli.client.reports import print_learning, print_service
-from ioa.cli.client.setup import load, open_relay, outbox_path, progress, read_client_id
-from ioa.cli.options import Bootstrap, Config, Json, Prefix
-from ioa.errors import SettingsError
-from ioa.settings import Settings
+from ioa.cli.client.outbox_reports import print_status
+from ioa.cli.client.setup import (
+    find_outboxes,
+    make_maker,
+    make_privatizer,
+    open_relay,
+    outbox_path,
+    show_sent,
+)
+from ioa.cli.options import Bootstrap, Config, Json, Prefix, load
+from ioa.cli.server import registry
 
 if TYPE_CHECKING:
-    from client_autoencoder.exchanges.messages import MessageMaker
-    from client_autoencoder.images.batches import ImageBatch, ImageSource, Skipped
-    from client_autoencoder.privacy.mechanism import Privatizer
+    from client_autoencoder.images.batches import Skipped
 
 app = typer.Typer(
-    help="Send images to be learned from, or ask what they show.", no_args_is_help=True
+    help="Register clients, send images to be learned from, or ask what they show.",
+    no_args_is_help=True,
 )
-
-app.add_typer(outbox_commands.app, name="outbox")
-app.command()(outbox_commands.status)
-
-SKIPPED_TOO_MANY = 3
+app.command("add")(registry.add_client)
+app.command("list")(registry.list_clients)
 
 
 @app.command()
@@ -73,35 +75,36 @@ def publish(
 ) -> None:
     """Send labelled images to be learned from, and wait until the server has stored them.
 
-    Messages wait in the outbox, on the disk, until the server has answered: one that was killed is
-    finished by the next, or by `ioa client outbox drain`. Publishing the same images again sends
-    them again.
+    Messages wait in the outbox, on the disk, until the server has answered: those of a killed
+    `publish` are sent by the next one, or by `ioa outbox drain`. Publishing the same images again
+    sends them again.
 
     Example: ioa client publish --data images/ --client-id radiology-1 --encoder encoder/
     """
     from client_autoencoder.exchanges.learning import check_labels, publish
-    from client_autoencoder.images.batches import join_batches
+    from client_autoencoder.images.batches import join_batches, read_batches
+    from client_autoencoder.images.sources import open_source
 
-    settings = load(
-        config,
-        bootstrap,
-        prefix,
-        client_id=client_id,
-        encoder=encoder,
-        form=form,
-        dtype=dtype,
-        max_skip=max_skip,
-        timeout_seconds=timeout,
-        outbox=outbox,
-    )
-    mechanism = _make_privatizer(privatizer, epsilon, delta, clip)
-    maker = _make_maker(settings, mechanism)
-    source = _open(data, split, label)
-    order = _choose(source, limit)
+    client = {
+        "client_id": client_id,
+        "encoder": encoder,
+        "form": form,
+        "dtype": dtype,
+        "max_skip": max_skip,
+        "timeout_seconds": timeout,
+        "outbox": outbox,
+    }
+    settings = load(config, bootstrap, prefix, client=client)
+    mechanism = make_privatizer(privatizer, epsilon, delta, clip)
+    maker = make_maker(settings, mechanism)
+    source = open_source(data, split=split, label=label)
+    order = choose_images(source, limit, seed=0)
     check_labels(source, order)
     skipped: list[Skipped] = []
-    batches = _augment(_batches(source, skipped, maker, order), augment, seed)
-    with open_relay(settings) as relay, progress("stored", as_json) as on_progress:
+    manifest = maker.encoder.manifest
+    images = read_batches(source, skipped, size=(manifest.height, manifest.width), order=order)
+    batches = augment_images(images, augment, seed)
+    with open_relay(settings) as relay, show_sent("stored", as_json) as on_progress:
         report = publish(
             join_batches(batches),
             maker,
@@ -111,7 +114,8 @@ def publish(
             on_progress=on_progress,
         )
     print_learning(report, skipped, outbox_path(settings), as_json)
-    _exit(report.acknowledged == report.sent, skipped, report.images, settings)
+    complete = report.acknowledged == report.sent
+    _exit(complete, len(skipped), report.images, settings.client.max_skip)
 
 
 @app.command()
@@ -134,36 +138,34 @@ def ask(
 ) -> None:
     """Ask the server what images show.
 
-    A question that nobody answers within --timeout expires. Until then it is on the disk: one whose
-    process was killed goes on with the next, or with `ioa client outbox drain`.
+    A question that nobody answers within --timeout expires. Until then it is on the disk: the
+    questions of a killed `ask` are followed up by the next one, or by `ioa outbox drain`.
 
     Example: ioa client ask --data new.png --client-id radiology-1 --encoder encoder/
     """
     from client_autoencoder.exchanges.service import ask
+    from client_autoencoder.images.batches import read_batches
+    from client_autoencoder.images.sources import open_source
     from client_autoencoder.privacy.mechanism import NoPrivatizer
 
-    settings = load(
-        config,
-        bootstrap,
-        prefix,
-        client_id=client_id,
-        encoder=encoder,
-        form=form,
-        dtype=dtype,
-        max_skip=max_skip,
-        timeout_seconds=timeout,
-        outbox=outbox,
-    )
-    maker = _make_maker(settings, NoPrivatizer())
-    source = _open(data, split, None)
-    order = _choose(source, limit)
+    client = {
+        "client_id": client_id,
+        "encoder": encoder,
+        "form": form,
+        "dtype": dtype,
+        "max_skip": max_skip,
+        "timeout_seconds": timeout,
+        "outbox": outbox,
+    }
+    settings = load(config, bootstrap, prefix, client=client)
+    maker = make_maker(settings, NoPrivatizer())
+    source = open_source(data, split=split, label=None)
+    order = choose_images(source, limit, seed=0)
     skipped: list[Skipped] = []
-    with (
-        open_relay(settings, "service") as relay,
-        progress("answered", as_json) as on_progress,
-    ):
+    manifest = maker.encoder.manifest
+    with open_relay(settings, "service") as relay, show_sent("answered", as_json) as on_progress:
         report = ask(
-            _batches(source, skipped, maker, order),
+            read_batches(source, skipped, size=(manifest.height, manifest.width), order=order),
             maker,
             relay,
             timeout=settings.client.timeout_seconds,
@@ -171,95 +173,35 @@ def ask(
             on_progress=on_progress,
         )
     print_service(report, skipped, as_json)
-    _exit(len(report.answered) == report.sent, skipped, report.sent, settings)
+    complete = len(report.answered) == report.sent
+    _exit(complete, len(skipped), report.sent, settings.client.max_skip)
 
 
-def _make_maker(settings: Settings, privatizer: "Privatizer") -> "MessageMaker":
-    import secrets
-    from datetime import UTC, datetime
+@app.command()
+def status(
+    client_id: ClientId = None,
+    outbox: OutboxDirectory = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Print how many messages were encoded, delivered, acknowledged or refused, and why.
 
-    from client_autoencoder.encoders.runtime import Encoder
-    from client_autoencoder.exchanges.messages import MessageMaker
-    from schemas.wire import avro_form, json_form
+    Counted since the outbox was made; works while another process publishes. With --json also the
+    newest 10,000 answers.
 
-    client = settings.client
-    client_id = read_client_id(settings)
-    if client.encoder is None:
-        raise SettingsError("--encoder is missing; see `ioa client publish --help`")
-    return MessageMaker(
-        client_id=client_id,
-        encoder=Encoder.load(client.encoder),
-        privatizer=privatizer,
-        form=avro_form.CONTENT_TYPE if client.form == "avro" else json_form.CONTENT_TYPE,
-        now=lambda: datetime.now(UTC),
-        random=secrets.token_bytes,
-        dtype=client.dtype,
-    )
+    Example: ioa client status --client-id radiology-1
+    """
+    from client_autoencoder.outbox.reading import read_status
+
+    settings = load(config, client={"client_id": client_id, "outbox": outbox})
+    seen = read_status(*find_outboxes(settings).values())
+    print_status(settings.client.client_id, settings.client.outbox, seen, as_json)
 
 
-def _make_privatizer(
-    name: str, epsilon: float | None, delta: float | None, clip: float | None
-) -> "Privatizer":
-    from client_autoencoder.privacy.mechanism import (
-        GaussianPrivatizer,
-        NoPrivatizer,
-        system_noise,
-    )
-
-    if name == "none":
-        if (epsilon, delta, clip) != (None, None, None):
-            raise SettingsError("--epsilon, --delta and --clip belong to --privatizer gaussian")
-        return NoPrivatizer()
-    if epsilon is None or delta is None or clip is None:
-        raise SettingsError("--privatizer gaussian needs --epsilon, --delta and --clip")
-    return GaussianPrivatizer(epsilon=epsilon, delta=delta, clip=clip, noise=system_noise)
-
-
-def _open(data: str, split: str | None, label: str | None) -> "ImageSource":
-    from client_autoencoder.images.sources import open_source
-
-    return open_source(data, split=split, label=label)
-
-
-def _choose(source: "ImageSource", limit: int | None) -> list[int]:
-    import numpy as np
-
-    from client_autoencoder.images.sets import draw
-
-    # A part of a folder holds all its classes in their shares, and is the same part every time.
-    return draw(source, limit, np.random.default_rng(0))
-
-
-def _batches(
-    source: "ImageSource", skipped: list["Skipped"], maker: "MessageMaker", order: list[int]
-) -> Iterator["ImageBatch"]:
-    from client_autoencoder.images.batches import read_batches
-
-    manifest = maker.encoder.manifest
-    return read_batches(source, skipped, size=(manifest.height, manifest.width), order=order)
-
-
-def _augment(
-    batches: Iterable["ImageBatch"], copies: int, seed: int | None
-) -> Iterable["ImageBatch"]:
-    if not copies:
-        if seed is not None:
-            raise SettingsError("--seed belongs to --augment")
-        return batches
-    import secrets
-
-    import numpy as np
-
-    from client_autoencoder.images.augmentation import augment_batches
-
-    rng = np.random.default_rng(seed)
-    return augment_batches(batches, copies, rng, lambda: secrets.token_hex(16))
-
-
-def _exit(complete: bool, skipped: list["Skipped"], images: int, settings: Settings) -> None:
+def _exit(complete: bool, skipped: int, read: int, max_skip: float) -> None:
     from client_autoencoder.images.batches import too_many_skipped
 
     if not complete:
         raise typer.Exit(1)
-    if too_many_skipped(len(skipped), images + len(skipped), settings.client.max_skip):
-        raise typer.Exit(SKIPPED_TOO_MANY)
+    if too_many_skipped(skipped, read + skipped, max_skip):
+        raise typer.Exit(TOO_MANY_SKIPPED)

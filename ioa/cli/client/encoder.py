@@ -1,30 +1,31 @@
-"""``ioa encoder``: train the encoder that all clients share, and look at one."""
+"""``ioa encoder``: train the encoder that all clients share, look at it, and register it."""
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ioa.cli.client.encoder_reports import print_manifest, print_trained
+from ioa.cli.client.images import TOO_MANY_SKIPPED, choose_images, print_skipped
+from ioa.cli.client.options import Split
 from ioa.cli.options import Json
+from ioa.cli.printing import print_json
+from ioa.cli.server import registry
 from ioa.errors import IoaError
 
 if TYPE_CHECKING:
     from client_autoencoder.encoders.int8_weights import WeightType
     from client_autoencoder.encoders.training import OnEpoch, TrainedAutoencoder
     from client_autoencoder.images.batches import ImageBatch, ImageSource, Skipped
-    from schemas.models.encoder_manifest import EncoderManifest
 
 app = typer.Typer(
-    help="Train the encoder that all clients share, and look at one.", no_args_is_help=True
+    help="Train the encoder that all clients share, look at it, and register it.",
+    no_args_is_help=True,
 )
-
-SKIPPED_TOO_MANY = 3
 
 
 @app.command()
@@ -57,12 +58,7 @@ def train(
         str | None,
         typer.Option(help="Of the images, in the manifest. Default: that of the file or folder."),
     ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            help="Part of the source: train for train_images of an NPZ file, or a folder."
-        ),
-    ] = None,
+    split: Split = None,
     limit: Annotated[int | None, typer.Option(help="Use at most so many images.", min=3)] = None,
     max_skip: Annotated[
         float,
@@ -74,7 +70,7 @@ def train(
     ] = 0.02,
     as_json: Json = False,
 ) -> None:
-    """Train an autoencoder and write the encoder that ``ioa server encoder add`` registers.
+    """Train an autoencoder and write the encoder that ``ioa encoder add`` registers.
 
     Example: ioa encoder train --data images/ --size 28 --latent 64 --public --out encoder/
     """
@@ -86,17 +82,21 @@ def train(
     source = open_source(data, split=split)
     skipped: list[Skipped] = []
     images = _read(source, skipped, size, limit, seed)
-    _print_skipped(skipped)
-    _check_skipped(skipped, len(images), max_skip)
-    with _progress(quiet=as_json) as on_epoch:
+    print_skipped(skipped)
+    _check_skipped(len(skipped), len(images), max_skip)
+    with _show_epochs(quiet=as_json) as on_epoch:
         trained = _train(images, latent, epochs, weights, seed, on_epoch)
     encoder_id = _write(out, trained, images, name or source.name, public)
-    _print_trained(out, encoder_id, trained, len(skipped), as_json)
+    print_trained(out, encoder_id, trained, len(skipped), as_json)
+
+
+app.command("add")(registry.add_encoder)
+app.command("list")(registry.list_encoders)
 
 
 @app.command()
 def show(
-    directory: Annotated[Path, typer.Argument(help="Written by ``ioa encoder train``.")],
+    directory: Annotated[Path, typer.Argument(help="Written by `ioa encoder train`.")],
     as_json: Json = False,
 ) -> None:
     """Check the files of an encoder and print what it is. Example: ioa encoder show encoder/"""
@@ -104,12 +104,9 @@ def show(
 
     manifest = read_encoder(directory).manifest
     if as_json:
-        typer.echo(
-            json.dumps({"encoder_id": manifest.encoder_id, **json.loads(manifest.to_json())})
-        )
-        return
-    for name, value in _rows(manifest):
-        typer.echo(f"{name:<20} {value}")
+        print_json({"encoder_id": manifest.encoder_id, **json.loads(manifest.to_json())})
+    else:
+        print_manifest(manifest)
 
 
 def _require_training() -> None:
@@ -123,26 +120,23 @@ def _require_training() -> None:
 def _read(
     source: "ImageSource", skipped: list["Skipped"], size: int | None, limit: int | None, seed: int
 ) -> "ImageBatch":
-    import numpy as np
-
     from client_autoencoder.images.batches import read_all
-    from client_autoencoder.images.sets import draw
 
-    order = draw(source, limit, np.random.default_rng(seed))
+    order = choose_images(source, limit, seed)
     return read_all(source, skipped, size=None if size is None else (size, size), order=order)
 
 
-def _check_skipped(skipped: list["Skipped"], read: int, max_skip: float) -> None:
+def _check_skipped(skipped: int, read: int, max_skip: float) -> None:
     from client_autoencoder.images.batches import too_many_skipped
 
-    total = read + len(skipped)
-    if too_many_skipped(len(skipped), total, max_skip):
+    total = read + skipped
+    if too_many_skipped(skipped, total, max_skip):
         typer.echo(
-            f"ioa: {len(skipped)} of {total} images were skipped, more than the {max_skip:.1%} "
+            f"ioa: {skipped} of {total} images were skipped, more than the {max_skip:.1%} "
             "that --max-skip permits; no encoder was trained",
             err=True,
         )
-        raise typer.Exit(SKIPPED_TOO_MANY)
+        raise typer.Exit(TOO_MANY_SKIPPED)
 
 
 def _train(
@@ -178,7 +172,7 @@ def _write(
 
 
 @contextmanager
-def _progress(quiet: bool) -> Iterator["OnEpoch"]:
+def _show_epochs(quiet: bool) -> Iterator["OnEpoch"]:
     from ioa.run.progress import show_progress
 
     with show_progress("training", quiet=quiet) as show:
@@ -187,57 +181,3 @@ def _progress(quiet: bool) -> Iterator["OnEpoch"]:
             show(completed=done, total=total, description=f"mse {loss:.4f}")
 
         yield show_epoch
-
-
-def _print_skipped(skipped: list["Skipped"]) -> None:
-    for one in skipped:
-        print(f"skipped: {one.name}: {one.reason}", file=sys.stderr)
-
-
-def _print_trained(
-    out: Path, encoder_id: str, trained: "TrainedAutoencoder", skipped: int, as_json: bool
-) -> None:
-    scores = trained.scores
-    if as_json:
-        counts = {
-            "training_images": trained.training_images,
-            "held_out_images": trained.held_out_images,
-            "skipped": skipped,
-            "epochs": trained.epochs,
-            "attempts": trained.attempts,
-            "seconds": round(trained.seconds, 2),
-        }
-        typer.echo(json.dumps({"encoder_id": encoder_id, **asdict(scores), **counts}))
-        return
-    typer.echo(
-        f"{out}: encoder {encoder_id}\n"
-        f"trained on {trained.training_images} images in {trained.seconds:.1f} s "
-        f"({trained.epochs} epochs); {skipped} skipped\n"
-        f"{trained.held_out_images} held-out images: mse {scores.mse:.4f}, "
-        f"psnr {scores.psnr_db:.1f} dB, ssim {scores.ssim:.2f}, skill {scores.skill:.0%} "
-        "(0 % = a constant picture)"
-    )
-    if trained.attempts > 1:
-        typer.echo(
-            f"the best of {trained.attempts} attempts: a training that ends at little skill has "
-            "often got stuck. If this one is not good enough, try another --seed or more --latent"
-        )
-
-
-def _rows(manifest: "EncoderManifest") -> Iterator[tuple[str, str]]:
-    layers, data = manifest.architecture, manifest.training_data
-    yield "encoder", manifest.encoder_id
-    yield "images", f"{manifest.height}x{manifest.width} pixels, grey"
-    yield "latent", f"{manifest.latent_dim} numbers"
-    yield (
-        "layers",
-        (
-            f"{layers.name}: {layers.maps} maps of {layers.kernel}x{layers.kernel}, "
-            f"pooling {layers.pool}, hidden {layers.hidden}"
-        ),
-    )
-    yield "int8 range", f"{manifest.quantiser.low:.3f} to {manifest.quantiser.high:.3f}"
-    yield "trained on", f"{data.images} {data.origin} images of {data.name}"
-    yield "their sha256", data.sha256
-    for file, checked in manifest.files.items():
-        yield file, f"{checked} (checked)"

@@ -9,17 +9,10 @@ Data = Annotated[
     str,
     typer.Option(help="digits, an NPZ or IDX file, a folder per class, or one PNG or JPEG file."),
 ]
-ClientId = Annotated[
-    str | None,
-    typer.Option(help="Who sends \\[env: IOA_CLIENT__CLIENT_ID]", show_default=False),
-]
+ClientId = Annotated[str | None, typer.Option(help="Who sends \\[env: IOA_CLIENT__CLIENT_ID]")]
 EncoderDirectory = Annotated[
     Path | None,
-    typer.Option(
-        "--encoder",
-        help="Written by `ioa encoder train` \\[env: IOA_CLIENT__ENCODER]",
-        show_default=False,
-    ),
+    typer.Option("--encoder", help="Written by `ioa encoder train` \\[env: IOA_CLIENT__ENCODER]"),
 ]
 OutboxDirectory = Annotated[
     Path | None,
@@ -27,7 +20,6 @@ OutboxDirectory = Annotated[
         "--outbox",
         help="Directory that keeps messages until the server has answered them, in a file "
         "CLIENT_ID.db. Default ioa-outbox \\[env: IOA_CLIENT__OUTBOX]",
-        show_default=False,
         file_okay=False,
     ),
 ]
@@ -39,14 +31,13 @@ Label = Annotated[str | None, typer.Option(help="Of images that are in no class 
 Limit = Annotated[int | None, typer.Option(help="Send at most so many images.", min=1)]
 Form = Annotated[
     Literal["avro", "json"] | None,
-    typer.Option("--format", help="Default avro \\[env: IOA_CLIENT__FORM]", show_default=False),
+    typer.Option("--format", help="Default avro \\[env: IOA_CLIENT__FORM]"),
 ]
 Dtype = Annotated[
     Literal["int8", "float32"] | None,
     typer.Option(
         help="What a number of a latent travels as, one byte or four; with noise always four. "
-        "Default int8 \\[env: IOA_CLIENT__DTYPE]",
-        show_default=False,
+        "Default int8 \\[env: IOA_CLIENT__DTYPE]"
     ),
 ]
 Augment = Annotated[
@@ -66,16 +57,14 @@ MaxSkip = Annotated[
     float | None,
     typer.Option(
         help="Exit code 3 when more than this share of the images cannot be read. Default 0.02 "
-        "\\[env: IOA_CLIENT__MAX_SKIP]",
-        show_default=False,
+        "\\[env: IOA_CLIENT__MAX_SKIP]"
     ),
 ]
 Timeout = Annotated[
     float | None,
     typer.Option(
         help="Seconds without an answer after which to give up. Default 60 "
-        "\\[env: IOA_CLIENT__TIMEOUT_SECONDS]",
-        show_default=False,
+        "\\[env: IOA_CLIENT__TIMEOUT_SECONDS]"
     ),
 ]
 InFlight = Annotated[int, typer.Option(help="Questions that may be open at a time.", min=1)]

@@ -1,50 +1,27 @@
-"""``ioa client status`` and ``ioa client outbox``: what a client has sent and what still waits."""
+"""``ioa outbox``: the messages of a client that still wait on its disk."""
 
-import json
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ioa.cli.client.options import ClientId, OutboxDirectory, Timeout
-from ioa.cli.client.setup import find_outboxes, load, open_outbox, open_relay, progress
-from ioa.cli.options import Bootstrap, Config, Json, Prefix
+from ioa.cli.client.outbox_reports import describe_message, print_drained
+from ioa.cli.client.setup import find_outboxes, open_outbox, open_relay, show_sent
+from ioa.cli.options import Bootstrap, Config, Json, NewFile, Prefix, Yes, load
+from ioa.cli.printing import print_json
 
 app = typer.Typer(
     help="Messages on this machine's disk that the server has not answered yet.",
     no_args_is_help=True,
 )
 
-Target = Annotated[Path, typer.Argument(help="The file to write; it must not be there yet.")]
 MessageIds = Annotated[
     list[str] | None, typer.Argument(help="Which, as `list` shows them; all without any.")
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask first.")]
 
 
-def status(
-    client_id: ClientId = None,
-    outbox: OutboxDirectory = None,
-    config: Config = None,
-    as_json: Json = False,
-) -> None:
-    """Print how many messages were encoded, delivered, acknowledged or refused, and why.
-
-    Counted since the outbox was made; works while another process publishes. With --json also the
-    newest 10,000 answers.
-
-    Example: ioa client status --client-id radiology-1
-    """
-    from client_autoencoder.outbox.reading import read_status
-    from ioa.cli.client.outbox_reports import print_status
-
-    settings = load(config, None, None, client_id=client_id, outbox=outbox)
-    seen = read_status(*find_outboxes(settings).values())
-    print_status(settings.client.client_id, settings.client.outbox, seen, as_json)
-
-
-@app.command(name="list")
+@app.command("list")
 def list_waiting(
     client_id: ClientId = None,
     outbox: OutboxDirectory = None,
@@ -53,18 +30,17 @@ def list_waiting(
 ) -> None:
     """List the messages that wait, oldest first.
 
-    Example: ioa client outbox list --client-id radiology-1
+    Example: ioa outbox list --client-id radiology-1
     """
     from client_autoencoder.outbox.reading import list_waiting
-    from ioa.cli.client.outbox_reports import describe_letter
 
-    settings = load(config, None, None, client_id=client_id, outbox=outbox)
-    letters = list_waiting(*find_outboxes(settings).values())
+    settings = load(config, client={"client_id": client_id, "outbox": outbox})
+    messages = list_waiting(*find_outboxes(settings).values())
     if as_json:
-        typer.echo(json.dumps({"messages": list(letters)}))
+        print_json({"messages": list(messages)})
         return
-    for letter in letters:
-        typer.echo(describe_letter(letter))
+    for message in messages:
+        typer.echo(describe_message(message))
 
 
 @app.command()
@@ -81,17 +57,15 @@ def drain(
 
     Answers to questions that a killed `ask` left are printed.
 
-    Example: ioa client outbox drain --client-id radiology-1
+    Example: ioa outbox drain --client-id radiology-1
     """
     from client_autoencoder.exchanges.draining import DrainReport, drain
-    from ioa.cli.client.outbox_reports import print_drained
 
-    settings = load(
-        config, bootstrap, prefix, client_id=client_id, outbox=outbox, timeout_seconds=timeout
-    )
+    client = {"client_id": client_id, "outbox": outbox, "timeout_seconds": timeout}
+    settings = load(config, bootstrap, prefix, client=client)
     report = DrainReport()
     for mode in find_outboxes(settings):
-        with open_relay(settings, mode) as relay, progress("answered", as_json) as on_progress:
+        with open_relay(settings, mode) as relay, show_sent("answered", as_json) as on_progress:
             drain(
                 relay,
                 timeout=settings.client.timeout_seconds,
@@ -105,7 +79,7 @@ def drain(
 
 @app.command()
 def export(
-    file: Target,
+    file: NewFile,
     client_id: ClientId = None,
     outbox: OutboxDirectory = None,
     config: Config = None,
@@ -115,14 +89,14 @@ def export(
 
     Keys, values of headers and bodies are in base64. The outbox stays as it is.
 
-    Example: ioa client outbox export waiting.jsonl --client-id radiology-1
+    Example: ioa outbox export waiting.jsonl --client-id radiology-1
     """
     from client_autoencoder.outbox.reading import export_waiting
 
-    settings = load(config, None, None, client_id=client_id, outbox=outbox)
+    settings = load(config, client={"client_id": client_id, "outbox": outbox})
     count = export_waiting(file, *find_outboxes(settings).values())
     if as_json:
-        typer.echo(json.dumps({"messages": count, "file": str(file)}))
+        print_json({"messages": count, "file": str(file)})
     else:
         typer.echo(f"{count} messages written to {file}")
 
@@ -138,15 +112,15 @@ def discard(
 ) -> None:
     """Drop messages that wait; the server will not get them. `export` keeps a copy.
 
-    Example: ioa client outbox discard --client-id radiology-1
+    Example: ioa outbox discard --client-id radiology-1
     """
-    settings = load(config, None, prefix, client_id=client_id, outbox=outbox)
+    settings = load(config, prefix=prefix, client={"client_id": client_id, "outbox": outbox})
     with ExitStack() as stack:
-        opened = [
+        outboxes = [
             stack.enter_context(open_outbox(settings, mode)) for mode in find_outboxes(settings)
         ]
-        count = len(message_ids or ()) or sum(one.counts.waiting for one in opened)
+        count = len(message_ids or ()) or sum(opened.counts.waiting for opened in outboxes)
         if not yes:
             typer.confirm(f"Drop {count} messages from {settings.client.outbox}?", abort=True)
-        dropped = sum(len(one.discard(message_ids or ())) for one in opened)
+        dropped = sum(len(opened.discard(message_ids or ())) for opened in outboxes)
         typer.echo(f"{dropped} messages dropped")

@@ -1,6 +1,5 @@
 """What the commands about an outbox print: lines for people, or one JSON object."""
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -9,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+
+from ioa.cli.printing import print_json
 
 if TYPE_CHECKING:
     from client_autoencoder.exchanges.draining import DrainReport
@@ -22,7 +23,7 @@ _MEANINGS = {
     "acknowledged": "stored by the server",
     "answered": "questions with a reply",
     "expired": "questions without a reply in time",
-    "discarded": "dropped by `ioa client outbox discard`",
+    "discarded": "dropped by `ioa outbox discard`",
     "resent": "sent once more because no answer came",
 }
 _ALWAYS = ("encoded", "queued", "delivered", "acknowledged")
@@ -32,7 +33,7 @@ def print_status(client_id: str, directory: Path, status: "OutboxStatus", as_jso
     """Print what a client's outboxes have seen; refusals and skipped files by their reason."""
     if as_json:
         named = {"client_id": client_id, "outbox": str(directory)}
-        typer.echo(json.dumps(named | asdict(status)))
+        print_json(named | asdict(status))
         return
     since = f", the oldest since {status.oldest}" if status.oldest else ""
     typer.echo(f"client {client_id}, outbox {directory}{since}")
@@ -44,11 +45,11 @@ def print_status(client_id: str, directory: Path, status: "OutboxStatus", as_jso
     _print_reasons("skipped", status.skipped, status.skipped_files)
 
 
-def describe_letter(letter: dict[str, Any]) -> str:
+def describe_message(message: dict[str, Any]) -> str:
     """Return one line about a message that waits."""
     return (
-        f"{letter['message_id']}  {letter['state']:<9}  {letter['made_at']}  {letter['topic']}  "
-        f"{letter['bytes']} bytes  {letter['name']}"
+        f"{message['message_id']}  {message['state']:<9}  {message['made_at']}  "
+        f"{message['topic']}  {message['bytes']} bytes  {message['name']}"
     )
 
 
@@ -57,7 +58,7 @@ def print_drained(directory: Path, report: "DrainReport", as_json: bool) -> None
     for name, reason in report.refused.items():
         print(f"refused: {name}: {reason}", file=sys.stderr)
     if as_json:
-        typer.echo(json.dumps(asdict(report) | {"outbox": str(directory)}))
+        print_json(asdict(report) | {"outbox": str(directory)})
         return
     print_predictions(report.predictions, report.expired)
     ended = ", ".join(f"{kind} {count}" for kind, count in report.ended.items())
@@ -76,7 +77,7 @@ def print_predictions(predictions: "Iterable[Prediction]", expired: Iterable[str
 
 NOBODY_ANSWERS = (
     "no answer in time: is the broker there, and `ioa server run` running? "
-    "`ioa client outbox drain` tries again"
+    "`ioa outbox drain` tries again"
 )
 
 

@@ -1,4 +1,4 @@
-"""What the commands of ``ioa client`` work with, made from the settings."""
+"""What the commands of a client work with, made from the settings."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from ioa.errors import SettingsError
-from ioa.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from client_autoencoder.exchanges.messages import MessageMaker
     from client_autoencoder.exchanges.messages import Progress as OnProgress
     from client_autoencoder.outbox.outbox import Outbox
     from client_autoencoder.outbox.relay import OutboxRelay
+    from client_autoencoder.privacy.mechanism import Privatizer
+    from ioa.settings import Settings
     from schemas.messages.latent import Mode
 
 _CONNECT_SECONDS = 5.0
@@ -24,16 +26,7 @@ _MIB = 2**20
 _DAY = 86400.0
 
 
-def load(
-    config: Path | None, bootstrap: str | None, prefix: str | None, **client: object
-) -> Settings:
-    """Read the settings of a client; see ``load_settings``."""
-    return load_settings(
-        config, kafka={"bootstrap_servers": bootstrap, "prefix": prefix}, client=client
-    )
-
-
-def read_client_id(settings: Settings) -> str:
+def read_client_id(settings: "Settings") -> str:
     """Return the client's id.
 
     Raises:
@@ -49,21 +42,73 @@ def read_client_id(settings: Settings) -> str:
     return client_id
 
 
-def outbox_path(settings: Settings, mode: "Mode" = "learning") -> Path:
+def make_privatizer(
+    name: str, epsilon: float | None, delta: float | None, clip: float | None
+) -> "Privatizer":
+    """Return the privatizer that the options describe.
+
+    Raises:
+        SettingsError: they do not belong together.
+        ClientError: a number is out of its range.
+    """
+    from client_autoencoder.privacy.mechanism import (
+        GaussianPrivatizer,
+        NoPrivatizer,
+        system_noise,
+    )
+
+    if name == "none":
+        if (epsilon, delta, clip) != (None, None, None):
+            raise SettingsError("--epsilon, --delta and --clip belong to --privatizer gaussian")
+        return NoPrivatizer()
+    if epsilon is None or delta is None or clip is None:
+        raise SettingsError("--privatizer gaussian needs --epsilon, --delta and --clip")
+    return GaussianPrivatizer(epsilon=epsilon, delta=delta, clip=clip, noise=system_noise)
+
+
+def make_maker(settings: "Settings", privatizer: "Privatizer") -> "MessageMaker":
+    """Load the client's encoder and return what makes messages of images with it.
+
+    Raises:
+        SettingsError: nobody named a client or an encoder.
+    """
+    import secrets
+    from datetime import UTC, datetime
+
+    from client_autoencoder.encoders.runtime import Encoder
+    from client_autoencoder.exchanges.messages import MessageMaker
+    from schemas.wire import avro_form, json_form
+
+    client = settings.client
+    client_id = read_client_id(settings)
+    if client.encoder is None:
+        raise SettingsError("--encoder is missing; see `ioa client publish --help`")
+    return MessageMaker(
+        client_id=client_id,
+        encoder=Encoder.load(client.encoder),
+        privatizer=privatizer,
+        form=avro_form.CONTENT_TYPE if client.form == "avro" else json_form.CONTENT_TYPE,
+        now=lambda: datetime.now(UTC),
+        random=secrets.token_bytes,
+        dtype=client.dtype,
+    )
+
+
+def outbox_path(settings: "Settings", mode: "Mode" = "learning") -> Path:
     """Return the file that holds the client's messages of a mode until they are answered."""
     name = read_client_id(settings)
     return settings.client.outbox / (f"{name}.db" if mode == "learning" else f"{name}.questions.db")
 
 
-def find_outboxes(settings: Settings) -> "dict[Mode, Path]":
-    """Return the client's outboxes that are there; the one to learn from where none is."""
+def find_outboxes(settings: "Settings") -> "dict[Mode, Path]":
+    """Return the client's outboxes that exist, or the one for learning where there are none."""
     modes: tuple[Mode, ...] = ("service", "learning")
     paths = {mode: outbox_path(settings, mode) for mode in modes}
-    found = {mode: path for mode, path in paths.items() if path.exists()}
-    return found or {"learning": paths["learning"]}
+    existing = {mode: path for mode, path in paths.items() if path.exists()}
+    return existing or {"learning": paths["learning"]}
 
 
-def open_outbox(settings: Settings, mode: "Mode" = "learning") -> "Outbox":
+def open_outbox(settings: "Settings", mode: "Mode" = "learning") -> "Outbox":
     """Open an outbox of the client for this process alone.
 
     Raises:
@@ -88,8 +133,8 @@ def open_outbox(settings: Settings, mode: "Mode" = "learning") -> "Outbox":
 
 
 @contextmanager
-def open_relay(settings: Settings, mode: "Mode" = "learning") -> Iterator["OutboxRelay"]:
-    """Open an outbox of the client, and connect; a broker that is away is told and waited for.
+def open_relay(settings: "Settings", mode: "Mode" = "learning") -> Iterator["OutboxRelay"]:
+    """Open an outbox of the client and connect it; a broker that is away may come back later.
 
     Raises:
         OutboxError: the outbox cannot be used.
@@ -118,7 +163,7 @@ def open_relay(settings: Settings, mode: "Mode" = "learning") -> Iterator["Outbo
 
 
 @contextmanager
-def progress(what: str, quiet: bool) -> Iterator["OnProgress"]:
+def show_sent(what: str, quiet: bool) -> Iterator["OnProgress"]:
     """Draw a bar of how many messages were sent and are done."""
     from ioa.run.progress import show_progress
 

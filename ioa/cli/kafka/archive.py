@@ -1,16 +1,16 @@
 """``ioa archive``: learning records past Kafka's retention, in a folder of Parquet files."""
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ioa.cli.options import Bootstrap, Config, Database, Json, Prefix
-from ioa.settings import Settings, load_settings
+from ioa.cli.options import Bootstrap, Config, Database, Json, Prefix, load
+from ioa.cli.printing import print_findings, print_json
 
 if TYPE_CHECKING:
+    from ioa.settings import Settings
     from stream.archive.manifest import ArchiveManifest
     from stream.archive.writing import Written
     from stream.replay.window import Window
@@ -32,7 +32,6 @@ def write(
             "--from",
             metavar="OFFSET|TIME",
             help="Where a new archive begins. Default: the earliest that is kept.",
-            show_default=False,
         ),
     ] = None,
     until: Annotated[
@@ -41,7 +40,6 @@ def write(
             "--to",
             metavar="OFFSET|TIME",
             help="Up to, but not with, this. Default: all that is there at the start.",
-            show_default=False,
         ),
     ] = None,
     allow_gap: Annotated[
@@ -56,12 +54,12 @@ def write(
     database: Database = None,
     as_json: Json = False,
 ) -> None:
-    """Copy the learning records as they lie in Kafka, or those that an archive does not hold yet.
+    """Copy the learning records as they are in Kafka, or those that an archive does not hold yet.
 
-    The encoders and clients that are registered go with them, so that `ioa replay` needs nothing
-    else. The manifest is written last: interrupted at any moment, the archive is as it was. A time
-    is in UTC unless it names its zone. Latents are personal data: the folder is made readable by
-    its owner only; keep it, and every copy, as safe as the database.
+    The encoders and clients that are registered go with them, so that `ioa replay run` needs
+    nothing else. The manifest is written last: interrupted at any moment, the archive is as it was.
+    A time is in UTC unless it names its zone. Latents are personal data: only the owner may read
+    the folder; keep it, and every copy, as safe as the database.
 
     Example: ioa archive write /archive/ioa-learning
     """
@@ -72,16 +70,12 @@ def write(
         raise typer.BadParameter(f"--from is for a new archive; {folder} goes on where it ends")
     now = datetime.now(UTC)
     window = Window.parse(since, until, now)
-    settings = load_settings(
-        config,
-        kafka={"bootstrap_servers": bootstrap, "prefix": prefix},
-        server={"database_url": database},
-    )
+    settings = load(config, bootstrap, prefix, server={"database_url": database})
     written = _copy(folder, settings, window, now, allow_gap=allow_gap, quiet=as_json)
     added = sum(file.records for file in written.files)
     if as_json:
         facts = {"added": added, "removed": written.removed}
-        typer.echo(json.dumps(facts | _to_json(written.manifest)))
+        print_json(facts | _to_json(written.manifest))
         return
     for name in written.removed:
         typer.echo(f"removed {name}, which an interrupted run had left")
@@ -90,10 +84,10 @@ def write(
 
 
 @app.command()
-def verify(folder: Folder, as_json: Json = False) -> None:
+def check(folder: Folder, as_json: Json = False) -> None:
     """Check every file of an archive against the manifest; exit code 1 where anything is wrong.
 
-    Example: ioa archive verify /archive/ioa-learning
+    Example: ioa archive check /archive/ioa-learning
     """
     from ioa.run.progress import show_done
     from stream.archive.checking import verify_archive
@@ -102,19 +96,18 @@ def verify(folder: Folder, as_json: Json = False) -> None:
         report = verify_archive(folder, on_progress)
     content = _to_json(report.manifest) if report.manifest else {}
     if as_json:
-        typer.echo(json.dumps({"findings": report.findings} | content))
+        print_json({"findings": report.findings} | content)
     else:
         if report.manifest:
             _print(report.manifest)
-        for finding in report.findings or ["nothing is wrong"]:
-            typer.echo(finding)
+        print_findings(report.findings)
     if report.findings:
         raise typer.Exit(1)
 
 
 def _copy(
     folder: Path,
-    settings: Settings,
+    settings: "Settings",
     window: "Window",
     now: datetime,
     *,
@@ -151,8 +144,8 @@ def _print(manifest: "ArchiveManifest") -> None:
         f"{manifest.topic}: {manifest.records:,} records in {len(manifest.files)} files, "
         f"{manifest.size:,} bytes"
     )
-    for one in manifest.ranges:
-        typer.echo(f"{one.topic}[{one.partition}] offsets {one.low:,} to {one.high - 1:,}")
+    for kept in manifest.ranges:
+        typer.echo(f"{kept.topic}[{kept.partition}] offsets {kept.low:,} to {kept.high - 1:,}")
     for gap in manifest.gaps:
         typer.echo(
             f"{manifest.topic}[{gap.partition}] offsets {gap.low:,} to {gap.high - 1:,} were "
@@ -169,10 +162,10 @@ def _to_json(manifest: "ArchiveManifest") -> dict[str, Any]:
         "files": len(manifest.files),
         "bytes": manifest.size,
         "extents": [
-            {"partition": one.partition, "low": one.low, "high": one.high}
-            for one in manifest.ranges
+            {"partition": kept.partition, "low": kept.low, "high": kept.high}
+            for kept in manifest.ranges
         ],
         "gaps": [
-            {"partition": one.partition, "low": one.low, "high": one.high} for one in manifest.gaps
+            {"partition": gap.partition, "low": gap.low, "high": gap.high} for gap in manifest.gaps
         ],
     }

@@ -1,6 +1,5 @@
 """``ioa broker``: a real Apache Kafka on this machine, from pip alone."""
 
-import json
 import os
 import shlex
 import signal
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ioa.cli.options import Json
+from ioa.cli.printing import print_json
 from ioa.cli.program import program_name
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ NOT_RUNNING = 3
 
 
 def default_directory() -> Path:
-    """Where the broker keeps its data: `XDG_DATA_HOME`, or ``~/.local/share``."""
+    """Return where the broker keeps its data: in `XDG_DATA_HOME`, or ``~/.local/share``."""
     data = Path(os.environ.get("XDG_DATA_HOME", ""))
     if not data.is_absolute():
         data = Path.home() / ".local" / "share"
@@ -45,7 +45,7 @@ Port = Annotated[
     ),
 ]
 Foreground = Annotated[
-    bool, typer.Option("--foreground", help="Stay, and take the broker along when this ends.")
+    bool, typer.Option("--foreground", help="Stay, and stop the broker when this ends.")
 ]
 
 app = typer.Typer(
@@ -83,12 +83,12 @@ def status(directory: Directory, as_json: Json = False) -> None:
     """Say whether the broker runs, and where; exit code 3 if not. Example: ioa broker status"""
     from stream.broker.daemon import read_status
 
-    found = read_status(directory)
+    status = read_status(directory)
     if as_json:
-        typer.echo(json.dumps(asdict(found), default=str))
+        print_json(asdict(status) | {"directory": str(status.directory)})
     else:
-        typer.echo(_describe(found))
-    if found.pid is None:
+        typer.echo(_describe(status))
+    if status.pid is None:
         raise typer.Exit(NOT_RUNNING)
 
 
@@ -116,14 +116,14 @@ def _report_started(status: "BrokerStatus", seconds: float) -> None:
         f"Apache Kafka answers at {status.bootstrap_servers} "
         f"(process {status.pid}, {seconds:.1f} s)\n"
         f"  data  {status.directory}\n"
-        f"  next  {program_name()} topics create --bootstrap-servers {status.bootstrap_servers}\n"
+        f"  next  {program_name()} topic create --bootstrap-servers {status.bootstrap_servers}\n"
         f"  stop  {program_name()} broker stop{option}"
     )
 
 
 def _directory_option(directory: Path) -> str:
-    default = directory == default_directory()
-    return "" if default else f" --directory {shlex.quote(str(directory))}"
+    is_default = directory == default_directory()
+    return "" if is_default else f" --directory {shlex.quote(str(directory))}"
 
 
 def _run_in_foreground(directory: Path, port: int | None) -> None:

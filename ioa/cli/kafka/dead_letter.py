@@ -1,29 +1,23 @@
-"""``ioa dead-letters``: messages that could not be used, why, and sending them again."""
+"""``ioa dead-letter``: messages that could not be used, why, and sending them again."""
 
-import json
 from typing import Annotated
 
 import typer
 
-from ioa.cli.options import Bootstrap, Config, Json, Prefix
-from ioa.settings import load_settings
+from ioa.cli.options import Bootstrap, Config, Json, Prefix, Yes, load
+from ioa.cli.printing import print_json
 from stream.errors import StreamError
 
 app = typer.Typer(
     help="Messages that could not be used, why, and sending them again.", no_args_is_help=True
 )
 
-Field = Annotated[
-    str | None,
-    typer.Option("--field", help="Only those with this field at fault.", show_default=False),
-]
-Client = Annotated[
-    str | None, typer.Option("--client-id", help="Only those of this client.", show_default=False)
-]
+Field = Annotated[str | None, typer.Option("--field", help="Only those with this field at fault.")]
+Client = Annotated[str | None, typer.Option("--client-id", help="Only those of this client.")]
 
 
 @app.command("list")
-def list_letters(
+def list_dead_letters(
     field: Field = None,
     client: Client = None,
     limit: Annotated[int, typer.Option(help="The newest so many.", min=1)] = 100,
@@ -34,26 +28,25 @@ def list_letters(
 ) -> None:
     """List dead letters, the newest last, with where they lie, where they came from, and why.
 
-    A reason may quote what was sent. Example: ioa dead-letters list --field label
+    A reason may quote what was sent. Example: ioa dead-letter list --field label
     """
     from ioa.cli.kafka.dead_letter_reports import describe_entry, to_json
     from stream.dead_letters.reader import DeadLetterReader
 
-    kafka = load_settings(config, kafka={"bootstrap_servers": bootstrap, "prefix": prefix}).kafka
-    survey = DeadLetterReader(kafka).scan()
-    found = sorted(survey.select(field=field, client=client), key=lambda one: one.written_at)
-    sent, shown = survey.sent_again, found[-limit:]
+    scan = DeadLetterReader(load(config, bootstrap, prefix).kafka).scan()
+    entries = sorted(scan.select(field=field, client=client), key=lambda entry: entry.written_at)
+    shown = entries[-limit:]
     if as_json:
-        letters = [to_json(one, sent) for one in shown]
-        damaged = {str(position): reason for position, reason in survey.damaged.items()}
-        typer.echo(json.dumps({"count": len(found), "letters": letters, "damaged": damaged}))
+        letters = [to_json(entry, scan.sent_again) for entry in shown]
+        damaged = {str(position): reason for position, reason in scan.damaged.items()}
+        print_json({"count": len(entries), "letters": letters, "damaged": damaged})
         return
-    for one in shown:
-        typer.echo(describe_entry(one, sent))
-    for position, reason in survey.damaged.items():
+    for entry in shown:
+        typer.echo(describe_entry(entry, scan.sent_again))
+    for position, reason in scan.damaged.items():
         typer.echo(f"{position}  is no dead letter: {reason}")
-    if len(found) > len(shown):
-        typer.echo(f"and {len(found) - len(shown)} older ones; --limit shows more", err=True)
+    if len(entries) > len(shown):
+        typer.echo(f"and {len(entries) - len(shown)} older ones; --limit shows more", err=True)
 
 
 @app.command()
@@ -67,22 +60,21 @@ def show(
 ) -> None:
     """Print all that is known of one dead letter; its body, perhaps a patient's, on request.
 
-    Example: ioa dead-letters show 0:41 --body
+    Example: ioa dead-letter show 0:41 --body
     """
-    from ioa.cli.kafka.dead_letter_reports import print_letter, to_json
+    from ioa.cli.kafka.dead_letter_reports import print_entry, to_json
     from stream.dead_letters.reader import DeadLetterReader, Position
 
     wanted = Position.parse(position)
-    kafka = load_settings(config, kafka={"bootstrap_servers": bootstrap, "prefix": prefix}).kafka
-    letters = DeadLetterReader(kafka)
-    survey = letters.scan()
-    if wanted not in survey.positions:
-        raise StreamError(f"{wanted} {letters.explain_absence(wanted, survey)}")
-    (entry,) = letters.read([wanted])
+    reader = DeadLetterReader(load(config, bootstrap, prefix).kafka)
+    scan = reader.scan()
+    if wanted not in scan.positions:
+        raise StreamError(f"{wanted} {reader.explain_absence(wanted, scan)}")
+    (entry,) = reader.read([wanted])
     if as_json:
-        typer.echo(json.dumps(to_json(entry, survey.sent_again, headers=True, body=body)))
+        print_json(to_json(entry, scan.sent_again, headers=True, body=body))
     else:
-        print_letter(entry, survey.sent_again, body=body)
+        print_entry(entry, scan.sent_again, body=body)
 
 
 @app.command()
@@ -96,7 +88,7 @@ def retry(
     force: Annotated[
         bool, typer.Option("--force", help="Send again what was sent again already.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False,
+    yes: Yes = False,
     config: Config = None,
     bootstrap: Bootstrap = None,
     prefix: Prefix = None,
@@ -110,7 +102,7 @@ def retry(
     again with a new id: retry only what its sender has not published again. Exit code 1 where
     anything was not sent.
 
-    Example: ioa dead-letters retry --all --field label
+    Example: ioa dead-letter retry --all --field label
     """
     import time
 
@@ -122,16 +114,15 @@ def retry(
     if not every and (field or client):
         raise typer.BadParameter("--field and --client-id belong to --all")
     wanted = [Position.parse(text) for text in positions or ()]
-    kafka = load_settings(config, kafka={"bootstrap_servers": bootstrap, "prefix": prefix}).kafka
-    turn = DeadLetterRetry(kafka, time.time)
+    retrying = DeadLetterRetry(load(config, bootstrap, prefix).kafka, time.time)
     if every:
-        wanted = [one.position for one in turn.find_unsent(field=field, client=client)]
+        wanted = [entry.position for entry in retrying.find_unsent(field=field, client=client)]
         if wanted and not yes:
             typer.confirm(f"Send {len(wanted)} dead letters again?", abort=True, err=True)
-    report = turn.send(wanted, force=force)
+    report = retrying.send(wanted, force=force)
     if as_json:
         refused = {str(position): reason for position, reason in report.refused.items()}
-        typer.echo(json.dumps({"sent": [*map(str, report.sent)], "refused": refused}))
+        print_json({"sent": [*map(str, report.sent)], "refused": refused})
     else:
         for position, reason in report.refused.items():
             typer.echo(f"{position} {reason}", err=True)

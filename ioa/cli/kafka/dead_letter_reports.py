@@ -1,4 +1,4 @@
-"""What ``ioa dead-letters`` prints of one dead letter. Clients wrote it: nothing goes out raw."""
+"""What ``ioa dead-letter`` prints of one. Clients wrote it: control characters are escaped."""
 
 import base64
 from collections.abc import Set
@@ -31,10 +31,9 @@ def describe_entry(entry: "Entry", sent_again: Set[Origin]) -> str:
     return _escape("  ".join(parts))
 
 
-def print_letter(entry: "Entry", sent_again: Set[Origin], *, body: bool) -> None:
-    """Print all of a dead letter, its body on request: as text, or base64 where it is none."""
-    facts = to_json(entry, sent_again)
-    for name, value in facts.items():
+def print_entry(entry: "Entry", sent_again: Set[Origin], *, body: bool) -> None:
+    """Print all of a dead letter, its body on request: as text, or base64 where it is no text."""
+    for name, value in to_json(entry, sent_again).items():
         typer.echo(f"{name:<14}{_escape(str(value))}")
     typer.echo(f"{'key':<14}{_show(entry.letter.key)}")
     for name, value in entry.letter.headers:
@@ -83,7 +82,7 @@ def _encode(data: bytes | None) -> str | None:
 
 
 def _show(data: bytes | None) -> str:
-    """Return bytes as text where that is what they are, and nothing in it moves the cursor."""
+    """Return bytes as text where they are text, with nothing in it that moves the cursor."""
     if data is None:
         return "-"
     try:
@@ -94,6 +93,6 @@ def _show(data: bytes | None) -> str:
 
 def _escape(text: str, keep: str = "") -> str:
     return "".join(
-        one if one.isprintable() or one in keep else one.encode("unicode_escape").decode()
-        for one in text
+        char if char.isprintable() or char in keep else char.encode("unicode_escape").decode()
+        for char in text
     )

@@ -1,40 +1,39 @@
-"""``ioa topics``: print the table of topics, create them, report drift."""
+"""``ioa topic``: print the table of topics, create them, report drift."""
 
 import typer
 
-from ioa.cli.options import Bootstrap, Config, Prefix
-from ioa.settings import load_settings
+from ioa.cli.options import Bootstrap, Config, Prefix, load
+from ioa.cli.printing import print_rows
 
-app = typer.Typer(help="The Kafka topics of a deployment.", invoke_without_command=True)
+app = typer.Typer(help="The Kafka topics of a deployment.", no_args_is_help=True)
 
 
-@app.callback()
-def show(context: typer.Context, config: Config = None, prefix: Prefix = None) -> None:
-    """Print every topic with its key, writer, retention and limits. Example: ioa topics"""
-    if context.invoked_subcommand is not None:
-        return
-    from rich.console import Console
-    from rich.table import Table
-
+@app.command("list")
+def list_topics(config: Config = None, prefix: Prefix = None) -> None:
+    """Print every topic with its key, writer, retention and limits. Example: ioa topic list"""
     from stream.kafka.topics import Topics
 
-    topics = Topics(load_settings(config, kafka={"prefix": prefix}).kafka.prefix)
-    table = Table(box=None)
-    for column in ("topic", "key", "written by", "kept", "partitions", "record limit"):
-        table.add_column(column, no_wrap=column == "topic")
-    for topic in [*topics.shared(), topics.replies("<clientID>")]:
-        limit = f"{topic.limit // 2**20} MiB"
-        row = (topic.name, topic.key, topic.written_by, topic.kept, str(topic.partitions), limit)
-        table.add_row(*row)
-    Console().print(table)
+    topics = Topics(load(config, prefix=prefix).kafka.prefix)
+    rows = [
+        {
+            "topic": topic.name,
+            "key": topic.key,
+            "written by": topic.written_by,
+            "kept": topic.kept,
+            "partitions": topic.partitions,
+            "record limit": f"{topic.limit // 2**20} MiB",
+        }
+        for topic in [*topics.shared(), topics.replies("<clientID>")]
+    ]
+    print_rows(rows, False, empty="", unbroken="topic")
 
 
 @app.command()
 def create(config: Config = None, bootstrap: Bootstrap = None, prefix: Prefix = None) -> None:
-    """Create the topics that are missing. Example: ioa topics create -b kafka:9092"""
+    """Create the topics that are missing. Example: ioa topic create -b kafka:9092"""
     from stream.kafka.topics import Topics, create_topics
 
-    kafka = load_settings(config, kafka={"bootstrap_servers": bootstrap, "prefix": prefix}).kafka
+    kafka = load(config, bootstrap, prefix).kafka
     created = create_topics(kafka, Topics(kafka.prefix).shared())
     typer.echo(f"created {', '.join(created)}" if created else "all topics are there already")
 
@@ -43,11 +42,11 @@ def create(config: Config = None, bootstrap: Bootstrap = None, prefix: Prefix = 
 def check(config: Config = None, bootstrap: Bootstrap = None, prefix: Prefix = None) -> None:
     """Compare the cluster's topics with the table; exit code 1 where they differ.
 
-    Example: ioa topics check -b kafka:9092
+    Example: ioa topic check -b kafka:9092
     """
     from stream.kafka.topics import Topics, find_drift, list_topic_names
 
-    kafka = load_settings(config, kafka={"bootstrap_servers": bootstrap, "prefix": prefix}).kafka
+    kafka = load(config, bootstrap, prefix).kafka
     topics = Topics(kafka.prefix)
     replies = topics.replies("").name
     clients = [

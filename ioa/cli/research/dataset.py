@@ -1,6 +1,5 @@
 """``ioa dataset``: named, unchanging lists of latents, which experiments are made of."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ioa.cli.options import Config, Database, Json
+from ioa.cli.printing import print_json, print_rows
 from ioa.cli.research.selection_options import (
     Client,
     Encoder,
@@ -19,7 +19,7 @@ from ioa.cli.research.selection_options import (
     Until,
     make_selection,
 )
-from ioa.cli.tables import print_rows, server_database
+from ioa.cli.server_database import open_server_database, read_server_database
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -44,9 +44,9 @@ def create(
     database: Database = None,
     as_json: Json = False,
 ) -> None:
-    """List the latents that fit now, under a name, with a digest over what they hold.
+    """List the latents that fit now, under a name, with a digest of their content.
 
-    All of one kind of option may fit, and one of each must. The list never changes: what arrives
+    A latent fits where one value of every given option does. The list never changes: what arrives
     later is not in it, and the same name for another list is refused. Services may go on.
 
     Example: ioa dataset create two-sites --site north --site south --until 2026-12-01
@@ -57,7 +57,7 @@ def create(
 
     selection = make_selection(site, client, label, encoder, since, until)
     with (
-        server_database(config, database, existing=True) as engine,
+        open_server_database(config, database, existing=True) as engine,
         show_progress("latents read", quiet=as_json) as update,
     ):
         made, is_new = create_dataset(
@@ -68,7 +68,7 @@ def create(
             on_progress=lambda done: update(completed=done),
         )
     if as_json:
-        typer.echo(json.dumps(to_json(made) | {"new": is_new}))
+        print_json(to_json(made) | {"new": is_new})
     else:
         typer.echo(describe_dataset(made))
         if not is_new:
@@ -82,7 +82,7 @@ def list_datasets(config: Config = None, database: Database = None, as_json: Jso
     from server_classifier.store.datasets.catalogue import list_datasets
 
     with _opened(config, database) as connection:
-        rows = [(to_json if as_json else shorten)(one) for one in list_datasets(connection)]
+        rows = [(to_json if as_json else shorten)(dataset) for dataset in list_datasets(connection)]
     print_rows(rows, as_json, empty="there is no dataset; see `ioa dataset create --help`")
 
 
@@ -104,7 +104,7 @@ def show(
         chosen = get_dataset(connection, name)
         survey = summarise_members(connection, chosen.id)
     if as_json:
-        typer.echo(json.dumps(survey_to_json(chosen, survey)))
+        print_json(survey_to_json(chosen, survey))
     else:
         print_survey(chosen, survey)
     if survey.gone or survey.changed or survey.digest != chosen.digest:
@@ -132,18 +132,15 @@ def diff(
         parts = compare_datasets(connection, *chosen)
         counts = [count_latents_of(connection, ids) for ids in parts]
     if as_json:
-        typer.echo(json.dumps(difference_to_json(parts, counts)))
+        print_json(difference_to_json(parts, counts))
     else:
         print_difference(first, second, parts, counts)
 
 
 @contextmanager
 def _opened(config: Path | None, database: str | None) -> "Iterator[Connection]":
-    from server_classifier.store.database import lift_limits, reading
+    from server_classifier.store.database import lift_limits
 
-    with (
-        server_database(config, database, existing=True) as engine,
-        reading(engine) as connection,
-    ):
+    with read_server_database(config, database, existing=True) as connection:
         lift_limits(connection)
         yield connection

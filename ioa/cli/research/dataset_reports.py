@@ -1,4 +1,4 @@
-"""What ``ioa dataset`` prints: datasets, what became of their latents, and how two differ."""
+"""What ``ioa dataset`` prints: datasets, changes of their latents, and how two differ."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -53,7 +53,8 @@ def print_survey(dataset: "Dataset", survey: "MemberSummary") -> None:
     """Print a dataset, its latents by what they state, and those that are gone or changed."""
     typer.echo(describe_dataset(dataset))
     for field, by_value in _count_by_field(survey.counts).items():
-        typer.echo(f"{field:<11}" + ", ".join(f"{one} {by_value[one]:,}" for one in by_value))
+        counts = ", ".join(f"{value} {count:,}" for value, count in by_value.items())
+        typer.echo(f"{field:<11}{counts}")
     for what, message_ids in (("gone", survey.gone), ("changed", survey.changed)):
         if message_ids:
             typer.echo(f"{len(message_ids):,} latents are {what}: {_name_first(message_ids)}")

@@ -1,6 +1,5 @@
 """``ioa demo``: the whole flow on this machine, with real parts."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ioa.cli.options import Json
+from ioa.cli.printing import print_json
 from ioa.cli.program import program_name
 
 app = typer.Typer()
@@ -47,6 +47,6 @@ def demo(
         print_report(console, report, picture)
         print_next_commands(console, program_name(), keep)
     if as_json:
-        typer.echo(json.dumps(report.to_dict() | {"picture": str(picture)}))
+        print_json(report.to_dict() | {"picture": str(picture)})
     if not report.agrees:
         raise typer.Exit(1)

@@ -1,6 +1,5 @@
 """``ioa experiment``: the papers' experiments, and studies of one's own on datasets."""
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -8,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ioa.cli.options import Json
-from ioa.cli.research import sites as study_sites
-from ioa.cli.research import study
+from ioa.cli.printing import print_json, print_markdown
+from ioa.cli.research import sites, study
 
 if TYPE_CHECKING:
     from ioa.research.papers.one_shot_latents.plan import Plan
@@ -21,14 +20,11 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-for command, name in (
-    (study.run, "run"),
-    (study.list_all, "list"),
-    (study.show, "show"),
-    (study.diff, "diff"),
-    (study_sites.sites, "sites"),
-):
-    app.command(name)(command)
+app.command()(study.run)
+app.command("list")(study.list_studies)
+app.command()(study.show)
+app.command()(study.diff)
+app.command()(sites.sites)
 
 RESULTS = Path("experiments/results")
 Out = Annotated[Path, typer.Option(help="Where JSON, Markdown and PNG go.", file_okay=False)]
@@ -75,12 +71,11 @@ def run_003(
             "has left with --keep, and encode and send nothing again.",
             exists=True,
             file_okay=False,
-            show_default=False,
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Salehinejad et al.: five clients x 1,000 images, tables I and II, figures 3 and 4.
+    """The experiment of Salehinejad et al.: five clients x 1,000 images, their tables and figures.
 
     Example: ioa experiment 003 --data mnist.npz --augment 10 --seeds 3
     """
@@ -96,7 +91,7 @@ def run_003(
     )
     result = _run(plan, out, keep, replay, quiet=as_json)
     if as_json:
-        typer.echo(json.dumps(result))
+        print_json(result)
 
 
 @app.command()
@@ -149,7 +144,7 @@ def summary(out: Out = RESULTS) -> None:
 
 
 def _try(plan: "Plan", out: Path) -> bool:
-    """Run one of many plans; what is wrong with one does not stop the others."""
+    """Run a plan and tell whether it worked; a failure is printed and does not stop the others."""
     from client_autoencoder.errors import ClientError
     from ioa.errors import IoaError
     from stream.errors import StreamError
@@ -167,7 +162,6 @@ def _run(
 ) -> "Figures":
     """Run a plan, write its files and return the result."""
     from rich.console import Console
-    from rich.markdown import Markdown
 
     from ioa.research.lab.story import Story
     from ioa.research.papers.one_shot_latents.figure import draw_samples
@@ -182,6 +176,6 @@ def _run(
     result = write_result(out, result, render_page, draw_samples(samples))
     page = out / f"{result['name']}.md"
     if not quiet:
-        console.print(Markdown(page.read_text()))
+        print_markdown(page.read_text())
     console.print(f"Written: {page}, and JSON and PNG beside it", soft_wrap=True, highlight=False)
     return result

@@ -1,6 +1,5 @@
-"""``ioa replay``: a stretch of a topic into a database of its own, for experiments."""
+"""``ioa replay``: part of a topic into a database of its own, for experiments."""
 
-import json
 import math
 import time
 from collections.abc import Iterator
@@ -12,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ioa.cli.options import Bootstrap, Config, Database, Json, Prefix
+from ioa.cli.options import Bootstrap, Config, Database, Json, Prefix, load
+from ioa.cli.printing import print_json
 from ioa.cli.research.selection_options import Client, Encoder, Label, Site, make_selection
-from ioa.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from ioa.settings import Settings
     from server_classifier.intake.replay_report import ReplayReport, ReplayRequest
     from server_classifier.store.registry.copy import RegistryCopy
     from server_classifier.store.replays import ReplayRow
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from stream.replay.window import Window
 
 Into = Annotated[
-    str,
-    typer.Option(metavar="URL", help="The database to fill: a new one, sqlite:///replay.db."),
+    str, typer.Option(metavar="URL", help="The database to fill: a new one, sqlite:///replay.db.")
 ]
 From = Annotated[
     str | None,
@@ -36,7 +35,6 @@ From = Annotated[
         metavar="OFFSET|TIME",
         help="Where to begin: an offset in each partition, or a time by the broker's clock, such "
         "as 2026-11-21T08:00 (UTC unless it names a zone). Default: the earliest.",
-        show_default=False,
     ),
 ]
 To = Annotated[
@@ -46,7 +44,6 @@ To = Annotated[
         metavar="OFFSET|TIME",
         help="Where to end; this offset or time itself is left out. Default: what is the end when "
         "the replay begins.",
-        show_default=False,
     ),
 ]
 Mode = Annotated[
@@ -59,7 +56,6 @@ Archive = Annotated[
         metavar="DIR",
         help="Read from a folder of `ioa archive write`, with the encoders and clients noted "
         "there, and not from Kafka.",
-        show_default=False,
     ),
 ]
 Speed = Annotated[
@@ -68,15 +64,16 @@ Speed = Annotated[
         metavar="N",
         help="Keep the distances between the times of the records, N times as fast. Default: as "
         "fast as possible.",
-        show_default=False,
     ),
 ]
 
-app = typer.Typer()
+app = typer.Typer(
+    help="Fill a database of its own from a topic, beside the live server.", no_args_is_help=True
+)
 
 
 @app.command()
-def replay(
+def run(
     into: Into,
     since: From = None,
     until: To = None,
@@ -99,7 +96,7 @@ def replay(
     read. The same command goes on where it was interrupted, and once finished it prints the same
     again. Train on it with `ioa server train --database URL`. Exit code 1 where nothing was stored.
 
-    Example: ioa replay --from 2026-11-01 --site st-mary --into sqlite:///november.db
+    Example: ioa replay run --from 2026-11-01 --site st-mary --into sqlite:///november.db
     """
     from ioa.run.garbage_collector import relieve_collector
     from server_classifier.intake.replay_report import ReplayReport, ReplayRequest
@@ -110,11 +107,7 @@ def replay(
         raise typer.BadParameter("--speed must be a number above 0")
     if archive is not None and mode == "service":
         raise typer.BadParameter("an archive holds learning messages; leave --mode service out")
-    settings = load_settings(
-        config,
-        kafka={"bootstrap_servers": bootstrap, "prefix": prefix},
-        server={"database_url": database},
-    )
+    settings = load(config, bootstrap, prefix, server={"database_url": database})
     now = datetime.now(UTC)
     with _target(into, settings.server.database_url) as target:
         window = Window.parse(since, until, now)
@@ -146,7 +139,7 @@ def _target(url: str, live: str) -> "Iterator[Engine]":
 
 
 def _open(
-    settings: Settings, archive: Path | None, mode: Literal["learning", "service"], window: "Window"
+    settings: "Settings", archive: Path | None, mode: Mode, window: "Window"
 ) -> tuple["RecordSource", "RegistryCopy"]:
     """Return what is read, and the encoders and clients that were registered for it."""
     from server_classifier.store.registry.copy import RegistryCopy, read_registry
@@ -195,18 +188,19 @@ def _print(row: "ReplayRow", report: "ReplayReport", as_json: bool) -> None:
     from stream.replay.window import describe_ranges
 
     if as_json:
-        typer.echo(json.dumps(_to_json(row, report)))
+        print_json(_to_json(row, report))
     else:
         topic = report.ranges[0].topic
-        refused = sum(one.count for one in report.refused.values())
+        refused = sum(refusal.count for refusal in report.refused.values())
         typer.echo(f"read {report.read:,} records of {topic}: {describe_ranges(report.ranges)}")
         typer.echo(
             f"stored {report.stored:,}, known by their messageID {report.known:,}, "
             f"filtered out {report.filtered:,}, refused {refused:,}"
         )
-        for name, one in sorted(report.refused.items()):
-            part, offset = one.first
-            typer.echo(f"  {name}: {one.count:,}, the first at {topic}[{part}]@{offset}")
+        for field, refusal in sorted(report.refused.items()):
+            partition, offset = refusal.first
+            first = f"{topic}[{partition}]@{offset}"
+            typer.echo(f"  {field}: {refusal.count:,}, the first at {first}")
         typer.echo(f"digest {row.digest}")
     if not report.stored:
         typer.echo("ioa: nothing was stored: see above why, and ask for more", err=True)
@@ -217,16 +211,19 @@ def _to_json(row: "ReplayRow", report: "ReplayReport") -> dict[str, Any]:
     return {
         "topic": report.ranges[0].topic,
         "partitions": [
-            {"partition": one.partition, "from": one.low, "to": one.high} for one in report.ranges
+            {"partition": read.partition, "from": read.low, "to": read.high}
+            for read in report.ranges
         ],
         "read": report.read,
         "stored": report.stored,
         "known": report.known,
         "filtered": report.filtered,
         "refused": {
-            name: {"count": one.count, "first": {"partition": part, "offset": offset}}
-            for name, one in report.refused.items()
-            for part, offset in [one.first]
+            field: {
+                "count": refusal.count,
+                "first": dict(zip(("partition", "offset"), refusal.first, strict=True)),
+            }
+            for field, refusal in report.refused.items()
         },
         "digest": row.digest,
         "started_at": row.started_at.isoformat(timespec="milliseconds"),

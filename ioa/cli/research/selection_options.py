@@ -10,16 +10,13 @@ if TYPE_CHECKING:
     from server_classifier.store.latents.selection import Selection
 
 Site = Annotated[
-    list[str] | None,
-    typer.Option("--site", help="Only latents of this site; repeatable.", show_default=False),
+    list[str] | None, typer.Option("--site", help="Only latents of this site; repeatable.")
 ]
 Client = Annotated[
-    list[str] | None,
-    typer.Option("--client", help="Only latents of this client; repeatable.", show_default=False),
+    list[str] | None, typer.Option("--client", help="Only latents of this client; repeatable.")
 ]
 Label = Annotated[
-    list[str] | None,
-    typer.Option("--label", help="Only latents with this label; repeatable.", show_default=False),
+    list[str] | None, typer.Option("--label", help="Only latents with this label; repeatable.")
 ]
 
 
@@ -27,7 +24,7 @@ def parse_time(text: str) -> datetime:
     """Read a time of ISO 8601, in UTC where it names no zone.
 
     Raises:
-        typer.BadParameter: it is none.
+        typer.BadParameter: it is no time.
     """
     try:
         moment = datetime.fromisoformat(text)
@@ -42,7 +39,7 @@ def parse_digits(text: str) -> str:
     """Read the first digits of an encoder's id.
 
     Raises:
-        typer.BadParameter: they are none.
+        typer.BadParameter: they are no such digits.
     """
     if not re.fullmatch("[0-9a-f]{1,64}", text):
         raise typer.BadParameter(
@@ -59,7 +56,6 @@ Encoder = Annotated[
         help="Only latents of this encoder, by the first digits of its id; repeatable.",
         parser=parse_digits,
         metavar="DIGITS",
-        show_default=False,
     ),
 ]
 Since = Annotated[
@@ -68,16 +64,12 @@ Since = Annotated[
         help="Only latents that Kafka took at this time or later, such as 2026-11-21T09:30:00Z.",
         parser=parse_time,
         metavar="TIME",
-        show_default=False,
     ),
 ]
 Until = Annotated[
     datetime | None,
     typer.Option(
-        help="Only latents that Kafka took before this time.",
-        parser=parse_time,
-        metavar="TIME",
-        show_default=False,
+        help="Only latents that Kafka took before this time.", parser=parse_time, metavar="TIME"
     ),
 ]
 
@@ -90,7 +82,7 @@ def make_selection(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> "Selection":
-    """Return the selection; what was not given is not restricted."""
+    """Return the selection; an option that was not given restricts nothing."""
     from server_classifier.store.latents.selection import Selection
 
     return Selection(

@@ -1,17 +1,16 @@
 """``ioa experiment sites``: what each site adds to the others."""
 
-import json
 from datetime import datetime
 from typing import Annotated, Literal
 
 import typer
 
-from ioa.cli.options import Config, Database, Json
+from ioa.cli.options import Config, Database, Json, load
+from ioa.cli.printing import print_json, print_markdown
 from ioa.cli.research.selection_options import parse_digits, parse_time
-from ioa.cli.research.study_options import STUDIES, Jobs, Out, count_jobs
-from ioa.cli.research.study_reports import print_markdown, warn_of_others
-from ioa.cli.tables import server_database
-from ioa.settings import load_settings
+from ioa.cli.research.study import STUDIES, Jobs, Out, count_jobs
+from ioa.cli.research.study_reports import warn_of_others
+from ioa.cli.server_database import read_server_database
 
 
 def parse_noise(text: str) -> tuple[str, float]:
@@ -47,8 +46,7 @@ def sites(
     config: Config = None,
     database: Database = None,
     encoder: Annotated[
-        str | None,
-        typer.Option(help="First digits of the encoder's id, where there are several."),
+        str | None, typer.Option(help="First digits of the encoder's id, where there are several.")
     ] = None,
     head: Annotated[
         Literal["mlp", "linear"],
@@ -61,7 +59,6 @@ def sites(
             help="Learn only from what Kafka took before this time.",
             parser=parse_time,
             metavar="TIME",
-            show_default=False,
         ),
     ] = None,
     noise: Annotated[
@@ -69,7 +66,6 @@ def sites(
         typer.Option(
             help="Change so many % of a site's labels before learning; repeatable.",
             metavar="SITE=PERCENT",
-            show_default=False,
         ),
     ] = None,
     test_share: Annotated[
@@ -94,15 +90,11 @@ def sites(
     from ioa.research.sites.sites import run_sites
     from ioa.research.sites.table import render_sites
     from ioa.run.progress import show_done
-    from server_classifier.store.database import reading
     from server_classifier.store.datasets.latents import read_dataset
 
-    settings = load_settings(config).server.training
+    settings = load(config).server.training
     changed = gather_noise(noise or [])
-    with (
-        server_database(config, database, existing=True) as engine,
-        reading(engine) as connection,
-    ):
+    with read_server_database(config, database, existing=True) as connection:
         latents = read_dataset(connection, dataset, parse_digits(encoder) if encoder else None)
     moment = None if before is None else int(before.timestamp() * 1000)
     game = Game(latents.digest, latents.encoder_id, head, settings, test_share, moment, changed)
@@ -118,7 +110,7 @@ def sites(
     write_whole(folder / "table.md", render_sites(report).encode())
     warn_of_others(report.conditions, folder)
     if as_json:
-        typer.echo(json.dumps(report.to_json() | {"trained": trained}))
+        print_json(report.to_json() | {"trained": trained})
         return
     print_markdown((folder / "table.md").read_text())
     typer.echo(f"{trained} sets of sites trained now; table.md is in {folder}")

@@ -1,21 +1,31 @@
 """``ioa experiment run``, ``list``, ``show`` and ``diff``: studies on datasets."""
 
-import json
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ioa.cli.options import Json
-from ioa.cli.research.study_options import STUDIES, Jobs, Out, count_jobs
+from ioa.cli.printing import print_json, print_markdown, print_rows
 from ioa.cli.research.study_reports import (
     describe_study,
     print_comparison,
-    print_markdown,
     study_to_json,
     warn_of_others,
 )
-from ioa.cli.tables import print_rows, server_database
+from ioa.cli.server_database import open_server_database
+
+STUDIES = Path("experiments/studies")
+Out = Annotated[Path, typer.Option(help="Folder of all studies.", file_okay=False)]
+Jobs = Annotated[
+    int | None, typer.Option(help="Trainings at a time. Default: one per core.", min=1)
+]
+
+
+def count_jobs(jobs: int | None) -> int:
+    """Return how many trainings run at a time."""
+    return jobs or os.cpu_count() or 1
 
 
 def run(
@@ -26,7 +36,7 @@ def run(
 ) -> None:
     """Train on datasets with every encoder, head, settings, seed and fold that a file lists.
 
-    What was done before, also by a run that was killed, is not done again. Table and figure lie
+    Trials that are done, also by a run that was killed, are not done again. Table and figure are
     beside the trials, in OUT/NAME; remove that folder to train all again, as after an upgrade.
     Seeds and values may be added to the file; for any other change give it another name.
 
@@ -41,19 +51,19 @@ def run(
     from ioa.research.studies.run import run_study  # torch: after what is likely to be wrong
 
     with (
-        server_database(None, config.database, existing=True) as engine,
+        open_server_database(None, config.database, existing=True) as engine,
         show_done(config.name, quiet=as_json) as show,
     ):
         study, trained = run_study(config, engine, out, jobs=count_jobs(jobs), on_progress=show)
-    warn_of_others([one.conditions for one in study.records.values()], out / config.name)
+    warn_of_others([record.conditions for record in study.records.values()], out / config.name)
     if as_json:
-        typer.echo(json.dumps(study_to_json(study) | {"trained": trained}))
+        print_json(study_to_json(study) | {"trained": trained})
         return
     print_markdown((out / config.name / "table.md").read_text())
     typer.echo(f"{trained} trials trained now; table.md and figure.png are in {out / config.name}")
 
 
-def list_all(out: Out = STUDIES, as_json: Json = False) -> None:
+def list_studies(out: Out = STUDIES, as_json: Json = False) -> None:
     """List the studies of a folder, finished or not. Example: ioa experiment list"""
     from ioa.research.studies.plan import list_studies
 
@@ -78,7 +88,7 @@ def show(
 
     study = read_study(out, name)
     if as_json:
-        typer.echo(json.dumps(study_to_json(study)))
+        print_json(study_to_json(study))
     else:
         print_markdown(render_study(study))
 
@@ -91,8 +101,8 @@ def diff(
 ) -> None:
     """Print what changed between two studies, or two rows, and what it did.
 
-    Trials of equal latents, seed and fold are compared one by one; only then does the spread of
-    the difference leave out what the seeds and folds differ in anyway.
+    Trials of equal latents, seed and fold are compared in pairs: the spread of the difference then
+    leaves out how seeds and folds differ anyway.
 
     Example: ioa experiment diff dropout:1 dropout:2
     """
@@ -100,6 +110,6 @@ def diff(
 
     comparison = compare(read_side(out, first), read_side(out, second))
     if as_json:
-        typer.echo(json.dumps(comparison.to_json()))
+        print_json(comparison.to_json())
     else:
         print_comparison(comparison)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ioa.cli.tables import print_rows
+from ioa.cli.printing import print_rows
 
 if TYPE_CHECKING:
     from ioa.research.reporting.conditions import Conditions
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 def describe_study(study: "Study") -> dict[str, Any]:
     """Return a study in one row."""
     done = study.records.values()
-    best = max((one.scores.accuracy for one in done if one.scores), default=None)
+    best = max((record.scores.accuracy for record in done if record.scores), default=None)
     return {
         "study": study.name,
         "datasets": ", ".join(study.plan.config.datasets),
         "trials": len(study.plan.list_trials()),
         "done": len(done),
-        "failed": sum(one.failure is not None for one in done),
+        "failed": sum(record.failure is not None for record in done),
         "best trial": None if best is None else f"{best:.2%}",
     }
 
@@ -36,7 +36,7 @@ def study_to_json(study: "Study") -> dict[str, Any]:
     return {
         **study.plan.model_dump(mode="json"),
         "rows": [row.to_json() for row in summarise_study(study)],
-        "conditions": [one.model_dump() for one in list_conditions(study)],
+        "conditions": [conditions.model_dump() for conditions in list_conditions(study)],
     }
 
 
@@ -48,28 +48,20 @@ def warn_of_others(found: "Sequence[Conditions]", folder: Path) -> None:
         typer.echo(line, err=True)
 
 
-def print_markdown(text: str) -> None:
-    """Print a page as text."""
-    from rich.console import Console
-    from rich.markdown import Markdown
-
-    Console().print(Markdown(text))
-
-
 def print_comparison(comparison: "Comparison") -> None:
     """Print what changed, and then what it did."""
     changes = [change._asdict() for change in comparison.changes]
     print_rows(changes, False, empty="nothing changed: settings, data and conditions are the same")
     typer.echo("\naccuracy in %, mean ± standard deviation over trials:")
-    print_rows([_tell(one) for one in comparison.effects], False, empty="")
-    if left_out := sum(one.left_out for one in comparison.effects):
+    print_rows([*map(_describe, comparison.effects)], False, empty="")
+    if left_out := sum(effect.left_out for effect in comparison.effects):
         typer.echo(f"{left_out} trials without a counterpart are left out")
     for which, rows in (("first", comparison.only_first), ("second", comparison.only_second)):
         for names in rows:
             typer.echo(f"only in the {which}: {', '.join(names.values())}")
 
 
-def _tell(effect: "Effect") -> dict[str, str]:
+def _describe(effect: "Effect") -> dict[str, str]:
     from ioa.research.reporting.spread import format_spread
 
     difference = effect.differences.get("accuracy")

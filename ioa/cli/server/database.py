@@ -1,38 +1,35 @@
-"""``ioa server db``: look after the server's database while the services use it."""
+"""``ioa database``: look after the server's database while the services use it."""
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ioa.cli.options import Config, Database, Json
-from ioa.settings import load_settings
+from ioa.cli.options import Config, Database, Json, NewFile
+from ioa.cli.printing import print_findings, print_json
+from ioa.cli.server import position
+from ioa.cli.server_database import open_server_database
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
     from server_classifier.store.backup.inventory import Inventory
 
 app = typer.Typer(
     help="Look after the server's database while the services use it.", no_args_is_help=True
 )
+app.add_typer(position.app, name="position")
 
-Target = Annotated[Path, typer.Argument(help="The file to write; it must not be there yet.")]
-Source = Annotated[Path, typer.Argument(help="Written by `ioa server db backup`.")]
+Backup = Annotated[Path, typer.Argument(help="Written by `ioa database backup`.")]
 
 
 @app.command()
 def upgrade(config: Config = None, database: Database = None) -> None:
     """Bring the tables to this program's revision; every service does so at its start.
 
-    Example: ioa server db upgrade
+    Example: ioa database upgrade
     """
     from server_classifier.store.database import HEAD, current_revision, describe, ensure_current
 
-    with _opened(config, database) as engine:
+    with open_server_database(config, database, upgrade=False) as engine:
         before = current_revision(engine)
         ensure_current(engine)
         changes = {None: f"were made, at revision {HEAD}", HEAD: f"are at revision {HEAD}"}
@@ -47,30 +44,28 @@ def check(config: Config = None, database: Database = None, as_json: Json = Fals
     Exit code 1 where anything is found. It reads the whole file, or the whole table, and changes
     nothing: a backup keeps its checksum.
 
-    Example: ioa server db check
+    Example: ioa database check
     """
     from server_classifier.store.backup.checking import check_database
-    from server_classifier.store.database import refuse_missing
 
-    with _opened(config, database, read_only=True) as engine:
-        refuse_missing(engine)
+    with open_server_database(
+        config, database, existing=True, upgrade=False, read_only=True
+    ) as engine:
         report = check_database(engine)
     if as_json:
-        content = _to_json(report.inventory)
         named = {"database": report.database, "server": report.server}
-        typer.echo(json.dumps(named | content | {"findings": report.findings}))
+        print_json(named | _to_json(report.inventory) | {"findings": report.findings})
     else:
         typer.echo(f"{report.database}, {report.server}")
         _print(report.inventory)
-        for finding in report.findings or ["nothing is wrong"]:
-            typer.echo(finding)
+        print_findings(report.findings)
     if report.findings:
         raise typer.Exit(1)
 
 
 @app.command()
 def backup(
-    file: Target, config: Config = None, database: Database = None, as_json: Json = False
+    file: NewFile, config: Config = None, database: Database = None, as_json: Json = False
 ) -> None:
     """Copy the database into one file, as it is at one moment, while the services go on.
 
@@ -78,59 +73,48 @@ def backup(
     name. It holds latents: keep it as safe as the database. Tools of your own, such as pg_dump or
     snapshots of the disk, are as good: rows and positions are in the same database.
 
-    Example: ioa server db backup /backup/ioa-2026-11-21.db
+    Example: ioa database backup /backup/ioa-2026-11-21.db
     """
     from ioa.run.progress import show_done
     from server_classifier.store.backup.backup import back_up
-    from server_classifier.store.database import refuse_missing
 
-    with _opened(config, database) as engine, show_done("copied", quiet=as_json) as on_progress:
-        refuse_missing(engine)
+    with (
+        open_server_database(config, database, existing=True, upgrade=False) as engine,
+        show_done("copied", quiet=as_json) as on_progress,
+    ):
         inventory = back_up(engine, file, on_progress)
     _report(inventory, as_json, f"copied into {file} ({file.stat().st_size:,} bytes), checked")
 
 
 @app.command()
 def restore(
-    file: Source, config: Config = None, database: Database = None, as_json: Json = False
+    file: Backup, config: Config = None, database: Database = None, as_json: Json = False
 ) -> None:
     """Fill a new, empty database from a backup; ingestion then goes on where the backup ends.
 
     What came after it is read again from Kafka, and nothing is stored twice. Clients, encoders and
     classifiers that are newer than the backup are not in Kafka: register them before ingestion
-    starts, or use `ioa dead-letters retry` after it. Stop the services of the old database first:
+    starts, or use `ioa dead-letter retry` after it. Stop the services of the old database first:
     with both running, Kafka divides the messages between them, and neither gets all until it is
     alone.
 
-    Example: ioa server db restore /backup/ioa-2026-11-21.db --database sqlite:///new.db
+    Example: ioa database restore /backup/ioa-2026-11-21.db --database sqlite:///new.db
     """
     from ioa.run.progress import show_done
     from server_classifier.store.backup.backup import restore
     from server_classifier.store.database import describe
 
-    with _opened(config, database) as engine, show_done("restored", quiet=as_json) as on_progress:
+    with (
+        open_server_database(config, database, upgrade=False) as engine,
+        show_done("restored", quiet=as_json) as on_progress,
+    ):
         inventory = restore(engine, file, on_progress)
         _report(inventory, as_json, f"restored into {describe(engine)}")
 
 
-@contextmanager
-def _opened(
-    config: Path | None, database: str | None, *, read_only: bool = False
-) -> "Iterator[Engine]":
-    """Open the database that the settings name, with its tables as they are."""
-    from server_classifier.store.database import open_database, open_read_only
-
-    settings = load_settings(config, server={"database_url": database}).server
-    engine = (open_read_only if read_only else open_database)(settings.database_url)
-    try:
-        yield engine
-    finally:
-        engine.dispose()
-
-
 def _report(inventory: "Inventory", as_json: bool, done: str) -> None:
     if as_json:
-        typer.echo(json.dumps(_to_json(inventory)))
+        print_json(_to_json(inventory))
     else:
         _print(inventory)
         typer.echo(done)
@@ -140,8 +124,8 @@ def _print(inventory: "Inventory") -> None:
     typer.echo(f"revision {inventory.revision}")
     for table, count in inventory.rows.items():
         typer.echo(f"{table:<12}{count:>12,} rows")
-    for one in inventory.positions:
-        typer.echo(f"{one.topic}[{one.partition}] read up to offset {one.next_offset}")
+    for row in inventory.positions:
+        typer.echo(f"{row.topic}[{row.partition}] read up to offset {row.next_offset}")
 
 
 def _to_json(inventory: "Inventory") -> dict[str, Any]:
@@ -149,7 +133,7 @@ def _to_json(inventory: "Inventory") -> dict[str, Any]:
         "revision": inventory.revision,
         "rows": inventory.rows,
         "positions": [
-            {"topic": one.topic, "partition": one.partition, "next_offset": one.next_offset}
-            for one in inventory.positions
+            {"topic": row.topic, "partition": row.partition, "next_offset": row.next_offset}
+            for row in inventory.positions
         ],
     }

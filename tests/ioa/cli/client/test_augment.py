@@ -53,7 +53,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def publish(server: RunningServer, encoder: Path, folder: Path, *arguments: str) -> Ran:
-    result = run_client(server.kafka, CLIENT, encoder, "publish", "--data", folder, *arguments)
+    result = run_client(
+        server.kafka, CLIENT, encoder, "client", "publish", "--data", folder, *arguments
+    )
     assert result.returncode == 0, result.stderr
     return result
 
@@ -114,7 +116,7 @@ def test_too_many_bad_images_are_counted_against_images(
     server: RunningServer, encoder: Path, folder: Path
 ) -> None:
     (folder / "bar" / "0000.png").write_bytes(b"")
-    arguments = ("publish", "--data", folder, "--augment", "9", "--max-skip", "0.05")
+    arguments = ("client", "publish", "--data", folder, "--augment", "9", "--max-skip", "0.05")
     result = run_client(server.kafka, CLIENT, encoder, *arguments)
     assert result.returncode == 3
     assert "sent 110 messages of 11 images, acknowledged 110," in result.stdout
@@ -124,7 +126,7 @@ def test_refused_messages_add_up_and_their_image_is_listed_once(
     server: RunningServer, folder: Path, tmp_path: Path
 ) -> None:
     stranger = train_encoder(tmp_path / "other", latent_dim=3)
-    arguments = ("publish", "--data", folder, "--limit", "1", "--augment", "2")
+    arguments = ("client", "publish", "--data", folder, "--limit", "1", "--augment", "2")
     result = run_client(server.kafka, CLIENT, stranger, *arguments)
     assert result.returncode == 1
     assert "sent 3 messages of 1 images, acknowledged 0, refused 3," in result.stdout
@@ -146,15 +148,14 @@ def test_a_float32_question_is_answered_with_all_probabilities(
             monitor=monitor,
         )
         assert trainer.step()
-    result = run_client(
-        server.kafka, CLIENT, encoder, "ask", "--data", folder, "--dtype", "float32", "--json"
-    )
+    command = ("client", "ask", "--data", folder, "--dtype", "float32", "--json")
+    result = run_client(server.kafka, CLIENT, encoder, *command)
     assert result.returncode == 0, result.stderr
     predictions = json.loads(result.stdout)["predictions"]
     assert len(predictions) == 12
-    assert sum(one["label"] == one["true_label"] for one in predictions) >= 10
-    for one in predictions:
-        assert set(one["probabilities"]) == set(CLASSES)
-        assert sum(one["probabilities"].values()) == pytest.approx(1, abs=1e-4)
-        assert one["probability"] == one["probabilities"][one["label"]]
-        assert one["probability"] == max(one["probabilities"].values())
+    assert sum(answer["label"] == answer["true_label"] for answer in predictions) >= 10
+    for answer in predictions:
+        assert set(answer["probabilities"]) == set(CLASSES)
+        assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+        assert answer["probability"] == answer["probabilities"][answer["label"]]
+        assert answer["probability"] == max(answer["probabilities"].values())

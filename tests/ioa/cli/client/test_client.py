@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(server: RunningServer, encoder: Path, *arguments: object) -> Ran:
-    return run_client(server.kafka, CLIENT, encoder, *arguments)
+    return run_client(server.kafka, CLIENT, encoder, "client", *arguments)
 
 
 def test_one_bad_image_is_skipped_listed_and_counted(

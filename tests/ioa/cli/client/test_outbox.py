@@ -20,19 +20,19 @@ NOBODY = "127.0.0.1:1"
 
 
 @pytest.fixture
-def letters() -> list[OutgoingRecord]:
+def records() -> list[OutgoingRecord]:
     return make_records(4)
 
 
 @pytest.fixture
-def directory(tmp_path: Path, letters: list[OutgoingRecord]) -> Path:
-    """An outbox with one refused, one delivered and two queued letters, and a skipped file."""
+def directory(tmp_path: Path, records: list[OutgoingRecord]) -> Path:
+    """An outbox with one refused, one delivered and two queued records, and a skipped file."""
     path = tmp_path / "outbox" / f"{CLIENT}.db"
     owner = f"client {CLIENT} with topics ioa.*"
     with Outbox(path, owner=owner, limits=Limits(), clock=lambda: 1_750_000_000.0) as outbox:
-        outbox.put(letters, [f"{number}.png" for number in range(4)])
-        refused = Outcome(letters[0].message_id, "refused", "label: 'x' is not taught")
-        outbox.update([letters[1].message_id], [refused])
+        outbox.put(records, [f"{number}.png" for number in range(4)])
+        refused = Outcome(records[0].message_id, "refused", "label: 'x' is not taught")
+        outbox.update([records[1].message_id], [refused])
         outbox.note_skipped([("bad.png", "is truncated")])
     return path.parent
 
@@ -54,7 +54,7 @@ def test_the_status_counts_and_gives_reasons(options: tuple[object, ...]) -> Non
 
 
 def test_the_status_as_json_names_every_refusal(
-    options: tuple[object, ...], letters: list[OutgoingRecord]
+    options: tuple[object, ...], records: list[OutgoingRecord]
 ) -> None:
     status = json.loads(run("client", "status", *options, "--json").stdout)
     assert (status["client_id"], status["refused"], status["oldest"]) == (
@@ -63,32 +63,34 @@ def test_the_status_as_json_names_every_refusal(
         "2025-06-15T15:06:40.000+00:00",
     )
     (refusal,) = status["refusals"]
-    assert refusal["message_id"] == letters[0].message_id
+    assert refusal["message_id"] == records[0].message_id
     assert status["skipped_files"][0]["name"] == "bad.png"
 
 
 def test_what_waits_is_listed_without_its_content(
-    options: tuple[object, ...], letters: list[OutgoingRecord]
+    options: tuple[object, ...], records: list[OutgoingRecord]
 ) -> None:
     lines = run("client", "outbox", "list", *options).stdout.splitlines()
     assert [line.split()[:2] for line in lines] == [
-        [letters[1].message_id, "delivered"],
-        [letters[2].message_id, "queued"],
-        [letters[3].message_id, "queued"],
+        [records[1].message_id, "delivered"],
+        [records[2].message_id, "queued"],
+        [records[3].message_id, "queued"],
     ]
     listed = json.loads(run("client", "outbox", "list", *options, "--json").stdout)["messages"]
-    assert [one["deliveries"] for one in listed] == [1, 0, 0]
+    assert [message["deliveries"] for message in listed] == [1, 0, 0]
     assert "value" not in listed[0]
 
 
 def test_an_export_holds_the_exact_bytes(
-    options: tuple[object, ...], letters: list[OutgoingRecord], tmp_path: Path
+    options: tuple[object, ...], records: list[OutgoingRecord], tmp_path: Path
 ) -> None:
     target = tmp_path / "waiting.jsonl"
     result = run("client", "outbox", "export", target, *options)
     assert result.stdout == f"3 messages written to {target}\n"
     rows = [json.loads(line) for line in target.read_text().splitlines()]
-    assert [base64.b64decode(row["value"]) for row in rows] == [one.value for one in letters[1:]]
+    assert [base64.b64decode(row["value"]) for row in rows] == [
+        record.value for record in records[1:]
+    ]
     assert [row["state"] for row in rows] == ["delivered", "queued", "queued"]
     again = run("client", "outbox", "export", target, *options)
     assert again.returncode == 1
@@ -96,20 +98,22 @@ def test_an_export_holds_the_exact_bytes(
 
 
 def test_messages_are_dropped_only_when_that_is_meant(
-    options: tuple[object, ...], letters: list[OutgoingRecord]
+    options: tuple[object, ...], records: list[OutgoingRecord]
 ) -> None:
     refused = run("client", "outbox", "discard", *options)
     assert refused.returncode == 1
-    chosen = run("client", "outbox", "discard", letters[2].message_id, "--yes", *options)
+    chosen = run("client", "outbox", "discard", records[2].message_id, "--yes", *options)
     assert chosen.stdout == "1 messages dropped\n"
     assert run("client", "outbox", "discard", "--yes", *options).stdout == "2 messages dropped\n"
     status = json.loads(run("client", "status", *options, "--json").stdout)
     assert (status["queued"], status["delivered"], status["discarded"]) == (0, 0, 3)
 
 
-@pytest.mark.parametrize("command", [("status",), ("outbox", "list"), ("outbox", "export", "x")])
+@pytest.mark.parametrize(
+    "command", [("client", "status"), ("outbox", "list"), ("outbox", "export", "x")]
+)
 def test_without_an_outbox_the_file_is_named(tmp_path: Path, command: tuple[str, ...]) -> None:
-    result = run("client", *command, "--client-id", CLIENT, cwd=tmp_path)
+    result = run(*command, "--client-id", CLIENT, cwd=tmp_path)
     assert result.returncode == 1
     assert result.stderr.startswith(f"ioa: there is no outbox ioa-outbox/{CLIENT}.db")
     assert len(result.stderr.splitlines()) == 1
@@ -128,12 +132,13 @@ def test_publishing_without_a_broker_keeps_everything_and_says_where(
     kafka = KafkaSettings(bootstrap_servers=NOBODY)
     where = ("--outbox", tmp_path / "outbox")
     result = run_client(
-        *(kafka, CLIENT, encoder, "publish", "--data", tmp_path / "images"),
+        *(kafka, CLIENT, encoder, "client", "publish", "--data", tmp_path / "images"),
         *("--timeout", "1", *where),
     )
     assert result.returncode == 1
     assert f"no Kafka broker answers at {NOBODY}" in result.stderr
     assert "sent 8, acknowledged 0, refused 0, unanswered 8, skipped 1" in result.stdout
     assert f"8 messages wait in {tmp_path / 'outbox' / CLIENT}.db" in result.stderr
-    status = json.loads(run_client(kafka, CLIENT, encoder, "status", "--json", *where).stdout)
+    told = run_client(kafka, CLIENT, encoder, "client", "status", "--json", *where)
+    status = json.loads(told.stdout)
     assert (status["encoded"], status["queued"], status["skipped"]) == (8, 8, 1)

@@ -48,7 +48,7 @@ def test_from_a_topic_to_a_checked_archive(kafka: str, topic_prefix: str, tmp_pa
     verified = run("archive", "verify", folder)
     assert (verified.returncode, verified.stdout.splitlines()[-1]) == (0, "nothing is wrong")
     registry = read_manifest(folder).registry
-    assert [one["client_id"] for one in registry["clients"]] == ["radiology-1", "radiology-2"]
+    assert [client["client_id"] for client in registry["clients"]] == ["radiology-1", "radiology-2"]
     assert len(registry["encoders"]) == 1
     (folder / "part-000001.parquet").unlink()
     damaged = run("archive", "verify", folder, "--json")

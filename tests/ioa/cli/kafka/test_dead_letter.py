@@ -34,7 +34,7 @@ def run(settings: KafkaSettings) -> Run:
     return run
 
 
-def test_letters_are_listed_the_newest_last(settings: KafkaSettings, run: Run) -> None:
+def test_dead_letters_are_listed_the_newest_last(settings: KafkaSettings, run: Run) -> None:
     publish_dead_letters(settings, [make_dead_letter(settings, number) for number in range(3)])
     result = run("list", "--limit", "2")
     learning = Topics(settings.prefix).learning.name
@@ -46,13 +46,13 @@ def test_letters_are_listed_the_newest_last(settings: KafkaSettings, run: Run) -
     assert result.stderr == "and 1 older ones; --limit shows more\n"
 
 
-def test_letters_are_chosen_by_field_and_client(settings: KafkaSettings, run: Run) -> None:
+def test_dead_letters_are_chosen_by_field_and_client(settings: KafkaSettings, run: Run) -> None:
     other = make_dead_letter(settings, 1, field="value", headers=[("ioa-client", b"other")])
     publish_dead_letters(settings, [make_dead_letter(settings), other])
 
     def list_positions(*options: str) -> list[str]:
         found = json.loads(run("list", *options, "--json").stdout)
-        return [one["position"] for one in found["letters"]]
+        return [entry["position"] for entry in found["letters"]]
 
     assert list_positions() == ["0:0", "0:1"]
     assert list_positions("--field", "value") == ["0:1"]
@@ -87,7 +87,7 @@ def test_the_body_is_shown_on_request_only(settings: KafkaSettings, run: Run) ->
     assert json.loads(run("show", "0:1", "--body", "--json").stdout)["body"] == binary
 
 
-def test_a_letter_is_shown_with_its_headers(settings: KafkaSettings, run: Run) -> None:
+def test_a_dead_letter_is_shown_with_its_headers(settings: KafkaSettings, run: Run) -> None:
     publish_dead_letters(settings, [make_dead_letter(settings)])
     lines = run("show", "0:0").stdout.splitlines()
     assert "header        ioa-client: radiology-1" in lines
@@ -120,7 +120,7 @@ def test_what_was_not_sent_is_exit_code_1(settings: KafkaSettings, run: Run) -> 
     assert report["refused"]["0:9"] == "is not there; the topic holds 0:0 to 0:0"
 
 
-def test_an_absent_letter_is_one_line(settings: KafkaSettings, run: Run) -> None:
+def test_an_absent_dead_letter_is_one_line(settings: KafkaSettings, run: Run) -> None:
     result = run("show", "0:3")
     assert isinstance(result.exception, StreamError)
     assert str(result.exception) == "0:3 is not there; the topic holds nothing"

@@ -41,7 +41,7 @@ def test_from_a_selection_to_the_difference_of_two(url: str) -> None:
     assert again == made | {"new": False}
     run_dataset(url, "create", "all", "--since", "2023-11-14", "--until", "2023-11-15T00:00:00Z")
     _, listed = run_dataset(url, "list")
-    assert [one["name"] for one in listed] == ["cats", "all"]
+    assert [dataset["name"] for dataset in listed] == ["cats", "all"]
     _, parts = run_dataset(url, "diff", "cats", "all")
     assert {part: parts[part]["rows"] for part in parts} == {
         "only_first": 0,

@@ -62,7 +62,7 @@ def test_what_cannot_be_replayed_is_said(
         "replay",
         *("-b", live.kafka.bootstrap_servers, "--prefix", live.kafka.prefix),
         *("--database", live.database_url, "--into", into),
-        *(live.database_url if one == "live" else one for one in arguments),
+        *(live.database_url if argument == "live" else argument for argument in arguments),
     )
     assert result.returncode != 0
     assert reason in result.stderr

@@ -1,6 +1,5 @@
-"""What ``ioa client`` prints in the end: lines for people, or one JSON object."""
+"""What ``ioa client publish`` and ``ask`` print: lines for people, or one JSON object."""
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -8,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from ioa.cli.client.images import print_skipped
 from ioa.cli.client.outbox_reports import NOBODY_ANSWERS, print_predictions
+from ioa.cli.printing import print_json
 
 if TYPE_CHECKING:
     from client_autoencoder.exchanges.learning import LearningReport
@@ -20,7 +21,7 @@ def print_learning(
     report: "LearningReport", skipped: list["Skipped"], outbox: Path, as_json: bool
 ) -> None:
     """Print what became of learning messages; skipped and refused images on standard error."""
-    _print_skipped(skipped)
+    print_skipped(skipped)
     for name, reason in report.refused.items():
         print(f"refused: {name}: {reason}", file=sys.stderr)
     if as_json:
@@ -40,7 +41,7 @@ def print_learning(
 
 def print_service(report: "ServiceReport", skipped: list["Skipped"], as_json: bool) -> None:
     """Print the answer about each image; skipped images on standard error."""
-    _print_skipped(skipped)
+    print_skipped(skipped)
     if as_json:
         _print_json(report, skipped)
         return
@@ -59,12 +60,7 @@ def print_service(report: "ServiceReport", skipped: list["Skipped"], as_json: bo
 
 
 def _print_json(report: "LearningReport | ServiceReport", skipped: list["Skipped"]) -> None:
-    typer.echo(json.dumps(asdict(report) | {"skipped": [asdict(one) for one in skipped]}))
-
-
-def _print_skipped(skipped: list["Skipped"]) -> None:
-    for one in skipped:
-        print(f"skipped: {one.name}: {one.reason}", file=sys.stderr)
+    print_json(asdict(report) | {"skipped": [asdict(image) for image in skipped]})
 
 
 def _count_sent(report: "LearningReport") -> str:

@@ -1,4 +1,4 @@
-"""``ioa server offsets``: how far Kafka has been read into the database, and setting it."""
+"""``ioa database position``: how far Kafka has been read into the database, and setting it."""
 
 import os
 import socket
@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from ioa.cli.options import Bootstrap, Config, Database, Json, Prefix
-from ioa.cli.tables import print_rows, server_database
-from ioa.settings import load_settings
+from ioa.cli.options import Bootstrap, Config, Database, Json, Prefix, load
+from ioa.cli.printing import print_rows
+from ioa.cli.server_database import open_server_database, read_server_database
 from stream.errors import StreamError
 
 app = typer.Typer(
@@ -18,12 +18,11 @@ app = typer.Typer(
 
 
 @app.command("list")
-def list_offsets(config: Config = None, database: Database = None, as_json: Json = False) -> None:
-    """List positions, and which process moved them. Example: ioa server offsets list"""
-    from server_classifier.store.database import reading
+def list_positions(config: Config = None, database: Database = None, as_json: Json = False) -> None:
+    """List positions, and which process moved them. Example: ioa database position list"""
     from server_classifier.store.positions import list_positions
 
-    with server_database(config, database) as engine, reading(engine) as connection:
+    with read_server_database(config, database) as connection:
         rows = [
             {
                 "topic": row.topic,
@@ -39,12 +38,10 @@ def list_offsets(config: Config = None, database: Database = None, as_json: Json
 
 
 @app.command("reset")
-def reset_offsets(
+def reset_positions(
     topic: Annotated[str, typer.Option(help="Its full name, such as ioa.learning.")],
     to: Annotated[str, typer.Option(help="earliest, latest, or an offset.")],
-    partition: Annotated[
-        int | None, typer.Option(help="Only this one. Default: all.", show_default=False)
-    ] = None,
+    partition: Annotated[int | None, typer.Option(help="Only this one. Default: all.")] = None,
     config: Config = None,
     bootstrap: Bootstrap = None,
     prefix: Prefix = None,
@@ -55,31 +52,30 @@ def reset_offsets(
     What is stored stays stored, and what is read again is not stored twice. A process that is
     reading notices at its next batch and follows.
 
-    Example: ioa server offsets reset --topic ioa.learning --to earliest
+    Example: ioa database position reset --topic ioa.learning --to earliest
     """
     from server_classifier.store.database import writing
     from server_classifier.store.positions import reset_position
     from stream.kafka.connection import connect_admin
     from stream.kafka.offsets import read_ranges
 
-    kafka = load_settings(config, kafka={"bootstrap_servers": bootstrap, "prefix": prefix}).kafka
-    ranges = read_ranges(connect_admin(kafka), topic)
-    chosen = [one for one in ranges if partition in (None, one.partition)]
+    ranges = read_ranges(connect_admin(load(config, bootstrap, prefix).kafka), topic)
+    chosen = [kept for kept in ranges if partition in (None, kept.partition)]
     if not chosen:
         raise StreamError(f"{topic} has no partition {partition}, only 0 to {len(ranges) - 1}")
-    owner = f"ioa server offsets reset ({socket.gethostname()}, process {os.getpid()})"
-    with server_database(config, database) as engine, writing(engine) as connection:
-        for one in chosen:
-            offset = {"earliest": one.low, "latest": one.high}.get(to)
+    owner = f"ioa database position reset ({socket.gethostname()}, process {os.getpid()})"
+    with open_server_database(config, database) as engine, writing(engine) as connection:
+        for kept in chosen:
+            offset = {"earliest": kept.low, "latest": kept.high}.get(to)
             reset_position(
                 connection,
-                one,
+                kept,
                 _parse_offset(to) if offset is None else offset,
                 owner=owner,
                 now=datetime.now(UTC),
             )
-    parts = ", ".join(str(one.partition) for one in chosen)
-    typer.echo(f"{topic} is read from {to} on in partition {parts}")
+    partitions = ", ".join(str(kept.partition) for kept in chosen)
+    typer.echo(f"{topic} is read from {to} on in partition {partitions}")
 
 
 def _parse_offset(text: str) -> int:

@@ -1,0 +1,60 @@
+"""Opening the server's database."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ioa.cli.options import load
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+
+@contextmanager
+def open_server_database(
+    config: Path | None,
+    database: str | None,
+    *,
+    existing: bool = False,
+    upgrade: bool = True,
+    read_only: bool = False,
+) -> "Iterator[Engine]":
+    """Open the database that the settings name, for the block.
+
+    Args:
+        existing: a missing SQLite file is an error; else it is made.
+        upgrade: bring the tables up to date; else they stay as they are.
+        read_only: nothing can be changed.
+    """
+    from server_classifier.store.database import (
+        ensure_current,
+        open_database,
+        open_read_only,
+        refuse_missing,
+    )
+
+    url = load(config, server={"database_url": database}).server.database_url
+    engine = (open_read_only if read_only else open_database)(url)
+    try:
+        if existing:
+            refuse_missing(engine)
+        if upgrade:
+            ensure_current(engine)
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def read_server_database(
+    config: Path | None, database: str | None, *, existing: bool = False
+) -> "Iterator[Connection]":
+    """Open the database, with its tables up to date, and read from it in the block."""
+    from server_classifier.store.database import reading
+
+    with (
+        open_server_database(config, database, existing=existing) as engine,
+        reading(engine) as connection,
+    ):
+        yield connection
