@@ -139,7 +139,7 @@ def compare_storing(
             url = target.url.set(drivername=target.url.get_backend_name())
             into = ("--into", url.render_as_string(hide_password=False))
             began = time.monotonic()
-            with bench.start(kafka, live, "ioa", "replay", *into) as process:
+            with bench.start(kafka, live, "ioa", "replay", "run", *into) as process:
                 rate = watch(process, target, load, began)["rate"]
             began = time.monotonic()
             with bench.start(kafka, live, "ioa", "server", "ingest") as process:

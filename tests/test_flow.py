@@ -236,6 +236,6 @@ def test_without_a_server_the_report_names_what_is_unanswered(
 def test_an_unregistered_client_is_told_whom_to_ask(server: RunningServer) -> None:
     with (
         ReplyClient(server.kafka, "stranger") as reply_client,
-        pytest.raises(TopicMissing, match="ioa server client add stranger --site SITE"),
+        pytest.raises(TopicMissing, match="ioa client add stranger --site SITE"),
     ):
         reply_client.connect(5.0)

@@ -156,7 +156,7 @@ def _check_kind(connection: sqlite3.Connection, path: Path) -> None:
     if version != _VERSION:
         raise OutboxError(
             f"outbox {path} is of version {version}, this program writes version {_VERSION}: run "
-            "`ioa client outbox drain` with the program that made it, then move it away"
+            "`ioa outbox drain` with the program that made it, then move it away"
         )
 
 
@@ -172,7 +172,7 @@ def _explain(path: Path, error: sqlite3.DatabaseError) -> OutboxError:
     if code == "SQLITE_FULL":
         return OutboxFull(
             f"the disk of outbox {path} is full: it kept what it held, and took nothing new. Make "
-            "room there; `ioa client outbox drain` then sends what waits"
+            "room there; `ioa outbox drain` then sends what waits"
         )
     # A damaged header or a lost table gives SQLITE_ERROR; our own statements are tested.
     if code == "SQLITE_ERROR" or code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):

@@ -108,14 +108,14 @@ class Limits:
         if counts.size + size > self.size:
             return (
                 f"{counts.waiting:,} messages of {counts.size:,} bytes wait, {self.size:,} bytes "
-                "are permitted. Let `ioa client outbox drain` send them, or raise "
+                "are permitted. Let `ioa outbox drain` send them, or raise "
                 "client.outbox_mib"
             )
         if age > self.age:
             return (
                 f"a message has waited for an answer for {age / _DAY:.1f} days, "
-                f"{self.age / _DAY:g} are permitted. See `ioa client outbox list`, then "
-                "`ioa client outbox drain`; if the server will never answer, `ioa client outbox "
+                f"{self.age / _DAY:g} are permitted. See `ioa outbox list`, then "
+                "`ioa outbox drain`; if the server will never answer, `ioa outbox "
                 "export` and `discard`"
             )
         return None

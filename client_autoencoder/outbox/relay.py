@@ -145,7 +145,7 @@ class OutboxRelay:
         if arrivals.failure is not None:
             raise DeliveryFailed(
                 f"{arrivals.failure}. Nothing is lost: {self.outbox.counts.waiting} messages wait "
-                f"in {self.outbox.path}; `ioa client outbox drain` sends them once that is mended"
+                f"in {self.outbox.path}; `ioa outbox drain` sends them once that is mended"
             )
         return progress
 

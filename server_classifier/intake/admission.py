@@ -105,7 +105,7 @@ class Admission:
         if client is None:
             raise SchemaError(
                 f"{message.client_id} is not registered; the operator registers it with "
-                f"`ioa server client add {message.client_id} --site SITE`",
+                f"`ioa client add {message.client_id} --site SITE`",
                 "clientID",
             )
         encoder = self._admit_encoder(message, client)
@@ -121,7 +121,7 @@ class Admission:
         if encoder_id is None:
             raise SchemaError(
                 f"is missing, and client {client.client_id} has no default encoder; the operator "
-                f"names one with `ioa server client add {client.client_id} --site {client.site} "
+                f"names one with `ioa client add {client.client_id} --site {client.site} "
                 "--default-encoder ID`",
                 "encoderID",
             )
@@ -130,7 +130,7 @@ class Admission:
             known = ", ".join(list(self._encoders)[:_MOST_NAMED]) or "none"
             raise SchemaError(
                 f"{encoder_id} is not registered (known: {known}); latents of different encoders "
-                "do not mix. The operator adds one with `ioa server encoder add DIRECTORY`",
+                "do not mix. The operator adds one with `ioa encoder add DIRECTORY`",
                 "encoderID",
             )
         return encoder

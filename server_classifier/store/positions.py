@@ -128,7 +128,7 @@ def check_fit(found: Position, offset_range: OffsetRange) -> None:
     raise PositionError(
         f"{topic}[{partition}] was read up to offset {found.next_offset}, but {misfit}. "
         "Nothing was read. Find out why; what was stored stays stored. To go on from what is "
-        f"there: `ioa server offsets reset --topic {topic} --partition {partition} "
+        f"there: `ioa database position reset --topic {topic} --partition {partition} "
         f"--to earliest`, or `--to latest`, or `--to` an offset from {low} to {high}"
     )
 

@@ -35,7 +35,7 @@ class Position(NamedTuple):
         """
         partition, colon, offset = text.partition(":")
         if not (colon and partition.isdecimal() and offset.isdecimal()):
-            raise StreamError(f"{text!r} is no position such as 0:41; `ioa dead-letters list`")
+            raise StreamError(f"{text!r} is no position such as 0:41; `ioa dead-letter list`")
         return cls(int(partition), int(offset))
 
 
@@ -105,7 +105,7 @@ class DeadLetterReader:
         admin = connect_admin(settings)
         topic = Topics(settings.prefix).dead_letters.name
         if topic not in admin.list_topics(timeout=10).topics:
-            raise TopicMissing(f"there is no topic {topic}; `ioa topics create` makes it")
+            raise TopicMissing(f"there is no topic {topic}; `ioa topic create` makes it")
         self._cluster_id = read_cluster_id(admin)
         self._ranges = read_ranges(admin, topic)
 

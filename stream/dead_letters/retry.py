@@ -193,7 +193,7 @@ class DeadLetterRetry:
                 self._watch.raise_if_hopeless()
             raise DeliveryFailed(
                 f"{consequence} ({error.args[0].str()}). {question}"
-                "`ioa dead-letters list` shows what was sent again"
+                "`ioa dead-letter list` shows what was sent again"
             ) from error
 
 

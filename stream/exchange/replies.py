@@ -68,7 +68,7 @@ class ReplyReader:
         if self._topic not in cluster.topics:
             raise TopicMissing(
                 f"there is no topic {self._topic}: client {self._client_id!r} is not registered. "
-                f"Ask the operator to run `ioa server client add {self._client_id} --site SITE`"
+                f"Ask the operator to run `ioa client add {self._client_id} --site SITE`"
             )
         with explaining_kafka():
             start = TopicPartition(self._topic, 0, self._find_start(since))

@@ -144,7 +144,7 @@ def find_drift(settings: KafkaSettings, topics: Iterable[Topic]) -> list[str]:
     drift, existing = [], []
     for topic in topics:
         if topic.name not in present:
-            drift.append(f"{topic.name} is missing; `ioa topics create` makes it")
+            drift.append(f"{topic.name} is missing; `ioa topic create` makes it")
             continue
         existing.append(topic)
         partitions = present[topic.name].partitions

@@ -27,7 +27,7 @@ class KafkaSource:
         self.topic = topic
         self.cluster_id = read_cluster_id(self._admin)
         if topic not in self._admin.list_topics(timeout=10).topics:
-            raise TopicMissing(f"there is no topic {topic}; `ioa topics create` makes it")
+            raise TopicMissing(f"there is no topic {topic}; `ioa topic create` makes it")
 
     @cached_property
     def ranges(self) -> Sequence[OffsetRange]:

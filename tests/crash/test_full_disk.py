@@ -83,7 +83,7 @@ def test_a_full_disk_at_the_client_loses_no_message_of_the_outbox(
         assert f"the disk of outbox {outbox / CLIENT}.db is full" in publisher.text
         broker.start()
         resize(32)
-        drained = deployment.start("client", "outbox", "drain", "--json", client=CLIENT).finish()
+        drained = deployment.start("outbox", "drain", "--json", client=CLIENT).finish()
         status = deployment.start("client", "status", "--json", client=CLIENT).finish()
     counts = count_rows(deployment.engine, list_sent(deployment.kafka))
     print(f"{counts}; acknowledged {status['acknowledged']} of {status['encoded']} taken")

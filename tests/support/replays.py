@@ -95,7 +95,7 @@ def encode(
 
 @dataclass
 class Replayer:
-    """Replays of one deployment's learning topic, as ``ioa replay`` runs them."""
+    """Replays of one deployment's learning topic, as ``ioa replay run`` runs them."""
 
     live: Ingestion
 

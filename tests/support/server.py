@@ -59,7 +59,7 @@ class RunningServer:
             return count_latents(connection)
 
     def register(self, client_id: str, default_encoder: str | None = None) -> None:
-        """Register a client with its reply topic, as ``ioa server client add`` does."""
+        """Register a client with its reply topic, as ``ioa client add`` does."""
         add_clients(self.engine, client_id, default_encoder=default_encoder)
         create_topics(self.kafka, [self.topics.replies(client_id)])
 

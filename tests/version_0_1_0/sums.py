@@ -11,7 +11,7 @@ _RECORD = ("message_id", "topic", "key", "headers", "value")
 
 
 def sum_letters(exported: Path) -> str:
-    """Return the sum of the records in a file of ``ioa client outbox export``."""
+    """Return the sum of the records in a file of ``ioa outbox export``."""
     letters = map(json.loads, exported.read_text().splitlines())
     records = [[letter[name] for name in _RECORD] for letter in letters]
     return hashlib.sha256(json.dumps(records).encode()).hexdigest()

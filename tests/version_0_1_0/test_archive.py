@@ -13,7 +13,7 @@ REPLAYED = FACTS["replay"]
 
 
 def test_nothing_is_wrong_with_it(folder: Path) -> None:
-    verified = read_json(run("archive", "verify", folder / "archive", "--json"))
+    verified = read_json(run("archive", "check", folder / "archive", "--json"))
     assert (verified["findings"], verified["files"]) == ([], 2)
     assert (verified["topic"], verified["records"]) == (LEARNING, REPLAYED["read"])
 
@@ -42,11 +42,11 @@ def test_who_was_registered_is_registered_anew(folder: Path, tmp_path: Path) -> 
     with writing(engine) as connection:
         add_registry(connection, registry)
     engine.dispose()
-    (client,) = read_json(run("server", "client", "list", "--database", url, "--json"))
+    (client,) = read_json(run("client", "list", "--database", url, "--json"))
     assert (client["client_id"], client["site"]) == (CLIENT, SITE)
     assert client["default_encoder"] == FACTS["encoder"]["encoder_id"]
 
 
 def replay(folder: Path, into: str) -> Ran:
     """Replay the whole archive into a database."""
-    return run("replay", "--archive", folder / "archive", "--into", into, "--json")
+    return run("replay", "run", "--archive", folder / "archive", "--into", into, "--json")

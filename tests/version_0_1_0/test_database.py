@@ -18,8 +18,8 @@ HELD = FACTS["database"]
 
 
 def test_it_is_brought_up_to_date_and_holds_what_it_held(database: str, ask_server: Ask) -> None:
-    assert run("server", "db", "upgrade", "--database", database).returncode == 0
-    checked = ask_server("server", "db", "check")
+    assert run("database", "upgrade", "--database", database).returncode == 0
+    checked = ask_server("database", "check")
     assert checked["findings"] == []
     assert HELD["rows"].items() <= checked["rows"].items()
     assert checked["positions"] == HELD["positions"]
@@ -27,16 +27,16 @@ def test_it_is_brought_up_to_date_and_holds_what_it_held(database: str, ask_serv
 
 def test_it_knows_who_was_registered_and_what_was_stored(ask_server: Ask) -> None:
     encoder_id = FACTS["encoder"]["encoder_id"]
-    (client,) = ask_server("server", "client", "list")
+    (client,) = ask_server("client", "list")
     assert (client["client_id"], client["site"]) == (CLIENT, SITE)
     assert (client["default_encoder"], client["stored"]) == (encoder_id, 36)
-    encoders = {one["encoder_id"]: one for one in ask_server("server", "encoder", "list")}
+    encoders = {one["encoder_id"]: one for one in ask_server("encoder", "list")}
     assert encoders[encoder_id]["latent_dim"] == 6
     assert len(encoders) == 2
 
 
 def test_its_positions_say_who_has_moved_them(ask_server: Ask) -> None:
-    positions = ask_server("server", "offsets", "list")
+    positions = ask_server("database", "position", "list")
     assert [one["topic"] for one in positions] == [LEARNING] * 4
     assert sum(one["next_offset"] for one in positions) == 38  # 36 stored, 2 refused
     assert all(one["owner"].startswith("ingest 0 (made, process ") for one in positions)
@@ -55,10 +55,10 @@ def test_its_latents_are_what_they_were(database: str) -> None:
 def test_a_backup_of_it_fills_another_kind_of_database(
     folder: Path, database: str, ask_server: Ask, make_database: Callable[[str, Path], str]
 ) -> None:
-    assert run("server", "db", "upgrade", "--database", database).returncode == 0
+    assert run("database", "upgrade", "--database", database).returncode == 0
     backup, into = folder / "backup.db", make_database("postgresql", folder)
-    copied = ask_server("server", "db", "backup", backup)
-    restored = read_json(run("server", "db", "restore", backup, "--database", into, "--json"))
+    copied = ask_server("database", "backup", backup)
+    restored = read_json(run("database", "restore", backup, "--database", into, "--json"))
     assert restored["rows"] == copied["rows"]
     assert HELD["rows"].items() <= restored["rows"].items()
 
@@ -75,7 +75,7 @@ def test_the_next_training_learns_also_what_is_new(
             "no classifier is trained",
         )
     assert json.loads(log.read_text().splitlines()[0])["rows"] == 36
-    assert ask_server("server", "db", "check")["rows"]["classifier"] == 2
+    assert ask_server("database", "check")["rows"]["classifier"] == 2
 
 
 @contextmanager

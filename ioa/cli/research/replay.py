@@ -1,4 +1,4 @@
-"""``ioa replay``: part of a topic into a database of its own, for experiments."""
+"""``ioa replay run``: part of a topic into a database of its own, for experiments."""
 
 import math
 import time

@@ -44,7 +44,7 @@ def parse_digits(text: str) -> str:
     if not re.fullmatch("[0-9a-f]{1,64}", text):
         raise typer.BadParameter(
             f"{text!r} is no encoder: give the first of its 64 digits of 0-9 and a-f, as "
-            "`ioa server encoder list` shows them"
+            "`ioa encoder list` shows them"
         )
     return text
 

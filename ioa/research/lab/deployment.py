@@ -109,7 +109,7 @@ class Deployment:
     def register(self, encoders: list[Path], clients: list[str]) -> list[str]:
         """Register encoders and clients, one site per client; return the encoder ids.
 
-        The same as ``ioa server encoder add`` and ``ioa server client add``.
+        The same as ``ioa encoder add`` and ``ioa client add``.
         """
         manifests = [read_encoder(encoder).manifest for encoder in encoders]
         topics, now = Topics(self.settings.kafka.prefix), datetime.now(UTC)

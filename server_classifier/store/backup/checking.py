@@ -80,9 +80,9 @@ def find_damage(connection: Connection) -> list[str]:
 
 def _describe_revision(found: str | None) -> str:
     if found is None:
-        return "there are no tables yet; `ioa server db upgrade` makes them"
+        return "there are no tables yet; `ioa database upgrade` makes them"
     return (
-        f"the tables have revision {found} and this program {HEAD}; `ioa server db upgrade` "
+        f"the tables have revision {found} and this program {HEAD}; `ioa database upgrade` "
         "brings older ones up to date"
     )
 

@@ -61,11 +61,11 @@ def test_every_option_has_a_help_text(name: str) -> None:
         ),
         (["experiment", "003", "--data", "nowhere"], "nowhere is neither a file nor a folder"),
         (["experiment", "summary"], "there is no result in experiments/results"),
-        (["server", "encoder", "add", "nowhere"], "nowhere is not an encoder"),
-        (["server", "client", "list", "--database", "mysql://x"], "use sqlite or postgresql"),
-        (["topics", "check", "-b", "127.0.0.1:1"], "no Kafka broker answers at 127.0.0.1:1"),
+        (["encoder", "add", "nowhere"], "nowhere is not an encoder"),
+        (["client", "list", "--database", "mysql://x"], "use sqlite or postgresql"),
+        (["topic", "check", "-b", "127.0.0.1:1"], "no Kafka broker answers at 127.0.0.1:1"),
         (
-            ["server", "client", "add", "Upper", "--site", "s", "-b", "127.0.0.1:1"],
+            ["client", "add", "Upper", "--site", "s", "-b", "127.0.0.1:1"],
             "clientID: 'Upper'",
         ),
     ],
@@ -84,7 +84,7 @@ def test_help_names_the_environment_variables(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_topics_are_printed_without_a_cluster() -> None:
-    result = run("topics", "--prefix", "trial")
+    result = run("topic", "list", "--prefix", "trial")
     assert result.returncode == 0
     for name in ("trial.learning", "trial.replies.<clientID>", "trial.dead-letters"):
         assert name in result.stdout
@@ -96,7 +96,7 @@ def test_the_version_is_printed() -> None:
 
 def test_an_error_of_a_process_is_one_line() -> None:
     """Other tests run commands without a process of their own, which takes a second to import."""
-    command = [sys.executable, "-m", "ioa", "server", "encoder", "add", "nowhere"]
+    command = [sys.executable, "-m", "ioa", "encoder", "add", "nowhere"]
     failed = subprocess.run(command, capture_output=True, text=True, check=False)
     assert failed.returncode == 1
     assert re.fullmatch("ioa: nowhere is not an encoder.*\n", failed.stderr)

@@ -27,7 +27,7 @@ def wait_for_count(engine: Engine, count: int) -> None:
 
 
 def run_db(*arguments: object) -> dict[str, dict[str, int]]:
-    result = CliRunner().invoke(app, ["server", "db", *map(str, arguments), "--json"])
+    result = CliRunner().invoke(app, ["database", *map(str, arguments), "--json"])
     assert result.exit_code == 0, result.output
     answer: dict[str, dict[str, int]] = json.loads(result.stdout.splitlines()[-1])
     return answer

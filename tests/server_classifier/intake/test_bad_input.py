@@ -120,10 +120,10 @@ LEARNING_CASES = [
     Case(
         "unknown-client",
         change(clientID="stranger"),
-        "ioa server client add stranger",
+        "ioa client add stranger",
         refused=False,
     ),
-    Case("unknown-encoder", change(encoderID="0" * 64), "ioa server encoder add"),
+    Case("unknown-encoder", change(encoderID="0" * 64), "ioa encoder add"),
     Case("nul-in-a-text", change(imageID="a\0b"), "imageID"),
     Case("missing-encoder", change(encoderID=None), "has no default encoder"),
     Case("wrong-vector-length", change(value=[0.5] * 5), "has 5 numbers"),
@@ -213,7 +213,7 @@ def ask(server: RunningServer, **changes: Any) -> bytes:
 
 SERVICE_CASES = [
     ("label-in-service-mode", {"label": "hand"}, "must be empty in service mode"),
-    ("unknown-encoder", {"encoderID": "0" * 64}, "ioa server encoder add"),
+    ("unknown-encoder", {"encoderID": "0" * 64}, "ioa encoder add"),
     ("wrong-vector-length", {"value": [0.5] * 3}, "has 3 numbers"),
     ("empty-list", {"value": []}, "is an empty list"),
     (
@@ -254,7 +254,7 @@ def test_a_bad_request_of_nobody_we_know_becomes_a_dead_letter(server: RunningSe
         send_raw(bootstrap, topics.service.name, records)
         (letter,) = dead_letters(1)
         (reply,) = answers(1)
-    assert b"ioa server client add stranger" in dict(letter.headers())[names.ERROR_REASON]
+    assert b"ioa client add stranger" in dict(letter.headers())[names.ERROR_REASON]
     assert json.loads(reply.value())["message"]["label"] == "hand"
 
 

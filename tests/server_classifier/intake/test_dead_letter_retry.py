@@ -55,9 +55,9 @@ def test_a_client_registered_too_late_loses_nothing(server: RunningServer) -> No
         )
         assert len(read_dead_letters(3)) == 3
     server.register("radiology-1")
-    listed = json.loads(run(server, "dead-letters", "list", "--client-id", "radiology-1", "--json"))
+    listed = json.loads(run(server, "dead-letter", "list", "--client-id", "radiology-1", "--json"))
     assert {entry["field"] for entry in listed["letters"]} == {"clientID"}
-    options = ("dead-letters", "retry", "--all", "--field", "clientID", "--yes")
+    options = ("dead-letter", "retry", "--all", "--field", "clientID", "--yes")
     assert "3 dead letters sent again" in run(server, *options)
     wait_until(lambda: server.count_stored() == 3, "not all three are stored")
     assert "0 dead letters sent again" in run(server, *options)
@@ -78,13 +78,13 @@ def test_a_message_without_an_id_is_stored_once_though_it_is_replayed(
         send_raw(server.kafka.bootstrap_servers, server.topics.learning.name, [(value, [])])
         read_dead_letters(1)
     server.register("app2")
-    (letter,) = json.loads(run(server, "dead-letters", "list", "--json"))["letters"]
-    run(server, "dead-letters", "retry", letter["position"])
+    (letter,) = json.loads(run(server, "dead-letter", "list", "--json"))["letters"]
+    run(server, "dead-letter", "retry", letter["position"])
     wait_until(lambda: server.count_stored() == 1, "it is not stored")
     ids = read_ids(server)
     assert ids == [letter["message_id"]]
     database = server.engine.url.set(drivername=server.engine.url.get_backend_name())
-    reset = ("server", "offsets", "reset", "--topic", server.topics.learning.name)
+    reset = ("database", "position", "reset", "--topic", server.topics.learning.name)
     run(server, *reset, "--to", "earliest", "--database", database.render_as_string(False))
     # Any message makes the ingester notice; once it is stored, all before it were read again.
     later = json.dumps(body(server, clientID="app2")).encode()
@@ -104,9 +104,9 @@ def test_an_answer_names_the_first_id(server: RunningServer) -> None:
         read_dead_letters(1)
     server.register("app2")
     with read_new(server.kafka.bootstrap_servers, server.topics.replies("app2").name) as answers:
-        run(server, "dead-letters", "retry", "0:0")
+        run(server, "dead-letter", "retry", "0:0")
         (answer,) = answers(1)
     first = json.loads(answer.value() or b"")["message"]["inReplyTo"]
-    (letter,) = json.loads(run(server, "dead-letters", "list", "--json"))["letters"]
+    (letter,) = json.loads(run(server, "dead-letter", "list", "--json"))["letters"]
     assert (letter["partition"], letter["offset"], letter["sent_again"]) == (1, offset, True)
     assert first == letter["message_id"] == read_ids(server)[0]

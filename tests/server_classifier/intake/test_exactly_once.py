@@ -302,7 +302,7 @@ def reset(deployment: Deployment, to: str) -> None:
     database = url.set(drivername=url.get_backend_name(), query=_plain(url)).render_as_string(False)
     where = ["-b", deployment.kafka.bootstrap_servers, "--database", database]
     topic = deployment.topics.learning.name
-    command = ["server", "offsets", "reset", "--topic", topic, "--to", to, *where]
+    command = ["database", "position", "reset", "--topic", topic, "--to", to, *where]
     result = CliRunner().invoke(app, command, catch_exceptions=False)
     assert result.exit_code == 0, result.output
 
@@ -324,7 +324,7 @@ def test_records_deleted_unread_are_an_error_until_the_operator_accepts_it(
         future.result()
     with pytest.raises(PositionError, match="records were deleted unread") as raised:
         deployment.ingest(Event())
-    assert f"`ioa server offsets reset --topic {topic} --partition" in str(raised.value)
+    assert f"`ioa database position reset --topic {topic} --partition" in str(raised.value)
     assert deployment.positions() == read
     reset(deployment, "earliest")
     assert deployment.ingest_until(send(deployment, 20)).lost == 0

@@ -114,7 +114,7 @@ def test_a_position_that_kafka_does_not_hold_is_an_error(
         hold(engine).take([offset_range], lambda: [offset_range])
     text = str(raised.value)
     assert text.startswith("ioa.learning[2] was read up to offset 13, but ")
-    assert "`ioa server offsets reset --topic ioa.learning --partition 2 --to earliest`" in text
+    assert "`ioa database position reset --topic ioa.learning --partition 2 --to earliest`" in text
     with reading(engine) as connection:
         assert [row.next_offset for row in list_positions(connection)] == [held.next_offset]
     with writing(engine) as connection:

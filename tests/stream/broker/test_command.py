@@ -49,7 +49,7 @@ def test_a_started_broker_stays_until_it_is_stopped(broker: Command) -> None:
     assert started.returncode == 0, started.stderr
     status = broker.status()
     assert status["ready"]
-    assert f"ioa topics create --bootstrap-servers {status['bootstrap_servers']}" in started.stdout
+    assert f"ioa topic create --bootstrap-servers {status['bootstrap_servers']}" in started.stdout
     assert f"ioa broker stop --directory {broker.directory}" in started.stdout
 
     again = broker("start")

@@ -14,7 +14,7 @@ def test_topics_are_created_once_and_are_as_the_table_says(kafka: str, topic_pre
     topics = Topics(topic_prefix)
     wanted = [*topics.shared(), topics.replies("radiology-1")]
     assert find_drift(settings, wanted)[0] == (
-        f"{topic_prefix}.learning is missing; `ioa topics create` makes it"
+        f"{topic_prefix}.learning is missing; `ioa topic create` makes it"
     )
     assert sorted(create_topics(settings, wanted)) == sorted(topic.name for topic in wanted)
     assert create_topics(settings, wanted) == []

@@ -94,5 +94,5 @@ def test_what_retention_has_deleted_is_refused_and_what_remains_is_said(
 
 def test_a_missing_topic_is_said(kafka: str, topic_prefix: str) -> None:
     settings = KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
-    with pytest.raises(TopicMissing, match="ioa topics create"):
+    with pytest.raises(TopicMissing, match="ioa topic create"):
         KafkaSource(settings, Topics(topic_prefix).learning.name, Window())

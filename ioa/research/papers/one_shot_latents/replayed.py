@@ -1,7 +1,7 @@
 """The experiment on the messages of an earlier run, whose directory was kept with ``--keep``.
 
-Nothing is encoded or sent again: a broker opens the earlier run's log, ``ioa replay`` fills a new
-database from it, and the server learns from that.
+Nothing is encoded or sent again: a broker opens the log of the earlier run, ``ioa replay run`` fills
+a new database from it, and the server learns from that.
 """
 
 import json
@@ -51,7 +51,7 @@ def replay_messages(
     deployment = consortium.deployment
     target = deployment.settings.server.database_url
     with consortium.story.wait("replaying"), EmbeddedBroker(kept / "broker") as broker:
-        command = ["replay", "--into", target, "--database", f"sqlite:///{kept / 'ioa.db'}"]
+        command = ["replay", "run", "--into", target, "--database", f"sqlite:///{kept / 'ioa.db'}"]
         command += ["--bootstrap-servers", broker.bootstrap_servers, "--json"]
         report = deployment.finish("replay", deployment.start("replay", command))
     record = json.loads((kept / LEARNED).read_text())

@@ -81,7 +81,7 @@ def test_a_refused_message_is_listed_with_its_reason(
     result = run(server, stranger, "publish", "--data", folder, "--limit", "1")
     assert result.returncode == 1
     assert "refused: " in result.stderr
-    assert "ioa server encoder add" in result.stderr
+    assert "ioa encoder add" in result.stderr
     assert "sent 1, acknowledged 0, refused 1" in result.stdout
 
 

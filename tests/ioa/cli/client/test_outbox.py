@@ -1,4 +1,4 @@
-"""``ioa client status`` and ``ioa client outbox`` as a person types them."""
+"""``ioa client status`` and ``ioa outbox`` as a person types them."""
 
 import base64
 import json
@@ -70,13 +70,13 @@ def test_the_status_as_json_names_every_refusal(
 def test_what_waits_is_listed_without_its_content(
     options: tuple[object, ...], records: list[OutgoingRecord]
 ) -> None:
-    lines = run("client", "outbox", "list", *options).stdout.splitlines()
+    lines = run("outbox", "list", *options).stdout.splitlines()
     assert [line.split()[:2] for line in lines] == [
         [records[1].message_id, "delivered"],
         [records[2].message_id, "queued"],
         [records[3].message_id, "queued"],
     ]
-    listed = json.loads(run("client", "outbox", "list", *options, "--json").stdout)["messages"]
+    listed = json.loads(run("outbox", "list", *options, "--json").stdout)["messages"]
     assert [message["deliveries"] for message in listed] == [1, 0, 0]
     assert "value" not in listed[0]
 
@@ -85,14 +85,14 @@ def test_an_export_holds_the_exact_bytes(
     options: tuple[object, ...], records: list[OutgoingRecord], tmp_path: Path
 ) -> None:
     target = tmp_path / "waiting.jsonl"
-    result = run("client", "outbox", "export", target, *options)
+    result = run("outbox", "export", target, *options)
     assert result.stdout == f"3 messages written to {target}\n"
     rows = [json.loads(line) for line in target.read_text().splitlines()]
     assert [base64.b64decode(row["value"]) for row in rows] == [
         record.value for record in records[1:]
     ]
     assert [row["state"] for row in rows] == ["delivered", "queued", "queued"]
-    again = run("client", "outbox", "export", target, *options)
+    again = run("outbox", "export", target, *options)
     assert again.returncode == 1
     assert f"{target} cannot be written" in again.stderr
 
@@ -100,11 +100,11 @@ def test_an_export_holds_the_exact_bytes(
 def test_messages_are_dropped_only_when_that_is_meant(
     options: tuple[object, ...], records: list[OutgoingRecord]
 ) -> None:
-    refused = run("client", "outbox", "discard", *options)
+    refused = run("outbox", "discard", *options)
     assert refused.returncode == 1
-    chosen = run("client", "outbox", "discard", records[2].message_id, "--yes", *options)
+    chosen = run("outbox", "discard", records[2].message_id, "--yes", *options)
     assert chosen.stdout == "1 messages dropped\n"
-    assert run("client", "outbox", "discard", "--yes", *options).stdout == "2 messages dropped\n"
+    assert run("outbox", "discard", "--yes", *options).stdout == "2 messages dropped\n"
     status = json.loads(run("client", "status", *options, "--json").stdout)
     assert (status["queued"], status["delivered"], status["discarded"]) == (0, 0, 3)
 

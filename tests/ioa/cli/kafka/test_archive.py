@@ -45,13 +45,13 @@ def test_from_a_topic_to_a_checked_archive(kafka: str, topic_prefix: str, tmp_pa
     second = ("--database", make_database(tmp_path / "new.db", "radiology-2"))
     added = run("archive", "write", folder, *place, *second)
     assert "added 8 records; files: 1" in added.stdout, added.stderr
-    verified = run("archive", "verify", folder)
+    verified = run("archive", "check", folder)
     assert (verified.returncode, verified.stdout.splitlines()[-1]) == (0, "nothing is wrong")
     registry = read_manifest(folder).registry
     assert [client["client_id"] for client in registry["clients"]] == ["radiology-1", "radiology-2"]
     assert len(registry["encoders"]) == 1
     (folder / "part-000001.parquet").unlink()
-    damaged = run("archive", "verify", folder, "--json")
+    damaged = run("archive", "check", folder, "--json")
     assert damaged.returncode == 1
     assert len(json.loads(damaged.stdout)["findings"]) == 1
 
@@ -67,10 +67,10 @@ def test_a_replay_from_an_archive_is_the_one_from_kafka(
     with open_ingestion(settings, url, tmp_path):
         Publisher(settings).publish(200)
         Publisher(settings).publish_trouble()
-        direct = run("replay", "--into", first, *place, "--json")
+        direct = run("replay", "run", "--into", first, *place, "--json")
         run("archive", "write", tmp_path / "archive", *place)
     archived = run(
-        "replay", "--archive", tmp_path / "archive", "--into", second, *nowhere, "--json"
+        "replay", "run", "--archive", tmp_path / "archive", "--into", second, *nowhere, "--json"
     )
     assert archived.returncode == 0, archived.stderr
     expected, found = json.loads(direct.stdout), json.loads(archived.stdout)
@@ -102,5 +102,5 @@ def test_a_database_without_tables_is_named(tmp_path: Path) -> None:
 
 
 def test_verifying_what_is_no_archive_is_exit_code_1(tmp_path: Path) -> None:
-    result = run("archive", "verify", tmp_path)
+    result = run("archive", "check", tmp_path)
     assert (result.returncode, "is not an archive" in result.stdout) == (1, True)

@@ -1,4 +1,4 @@
-"""``ioa dead-letters`` as a person types it."""
+"""``ioa dead-letter`` as a person types it."""
 
 import base64
 import json
@@ -27,9 +27,7 @@ def settings(kafka: str, topic_prefix: str) -> KafkaSettings:
 def run(settings: KafkaSettings) -> Run:
     def run(command: str, *arguments: str, answer: str | None = None) -> Result:
         options = ["-b", settings.bootstrap_servers, "--prefix", settings.prefix]
-        return CliRunner().invoke(
-            app, ["dead-letters", command, *arguments, *options], input=answer
-        )
+        return CliRunner().invoke(app, ["dead-letter", command, *arguments, *options], input=answer)
 
     return run
 

@@ -1,4 +1,4 @@
-"""``ioa replay`` as a person types it."""
+"""``ioa replay run`` as a person types it."""
 
 import json
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def live(kafka: str, topic_prefix: str, tmp_path: Path) -> Iterator[Ingestion]:
 
 def test_a_replay_from_the_command_line(live: Ingestion, database_url: str) -> None:
     where = ("-b", live.kafka.bootstrap_servers, "--prefix", live.kafka.prefix)
-    command = ("replay", "--into", database_url, "--database", live.database_url, *where)
+    command = ("replay", "run", "--into", database_url, "--database", live.database_url, *where)
     first = run(*command, "--label", "hand", "--json")
     report = json.loads(first.stdout)
     assert (first.returncode, report["read"], report["stored"]) == (0, 106, 52), first.stderr
@@ -60,6 +60,7 @@ def test_what_cannot_be_replayed_is_said(
     into = f"sqlite:///{tmp_path / 'new.db'}"
     result = run(
         "replay",
+        "run",
         *("-b", live.kafka.bootstrap_servers, "--prefix", live.kafka.prefix),
         *("--database", live.database_url, "--into", into),
         *(live.database_url if argument == "live" else argument for argument in arguments),
