@@ -111,8 +111,7 @@ class Ingester:
     def handle(self, records: Sequence[Record]) -> None:
         """Dead-letter what cannot be used, store the rest, and answer both.
 
-        Called again with the same list it goes on where it was: nothing is dead-lettered or stored
-        twice.
+        Called again with the same list it goes on where it was: no dead letter or row is repeated.
 
         Raises:
             DependencyDown: the database or the broker is away; a repetition loses nothing.

@@ -39,12 +39,11 @@ def refuse_unregistered(registry: RegistryCopy, selection: Selection) -> None:
             raise RegistryError(
                 f"no {kind} {min(unknown)} is registered, but {', '.join(sorted(known)) or 'none'}"
             )
-    encoder_ids = [encoder.encoder_id for encoder in registry.encoders]
+    ids = [encoder.encoder_id for encoder in registry.encoders]
     for digits in selection.encoders:
-        if not any(encoder_id.startswith(digits) for encoder_id in encoder_ids):
-            raise RegistryError(
-                f"no encoder {digits} is registered, but {', '.join(encoder_ids) or 'none'}"
-            )
+        if not any(encoder_id.startswith(digits) for encoder_id in ids):
+            named = ", ".join(ids) or "none"
+            raise RegistryError(f"no encoder {digits} is registered, but {named}")
 
 
 def explain_nothing(connection: Connection, selection: Selection) -> str:
