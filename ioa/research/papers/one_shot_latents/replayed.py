@@ -1,6 +1,6 @@
 """The experiment on the messages of an earlier run, whose directory was kept with ``--keep``.
 
-Nothing is encoded or sent again: a broker opens the log of the earlier run, ``ioa replay run`` fills
+Nothing is encoded or sent again: a broker opens the earlier run's log, ``ioa replay run`` fills
 a new database from it, and the server learns from that.
 """
 
