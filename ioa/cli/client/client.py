@@ -95,8 +95,7 @@ def publish(
         "outbox": outbox,
     }
     settings = load(config, bootstrap, prefix, client=client)
-    mechanism = make_privatizer(privatizer, epsilon, delta, clip)
-    maker = make_maker(settings, mechanism)
+    maker = make_maker(settings, make_privatizer(privatizer, epsilon, delta, clip))
     source = open_source(data, split=split, label=label)
     order = choose_images(source, limit, seed=0)
     check_labels(source, order)

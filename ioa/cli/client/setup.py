@@ -51,11 +51,7 @@ def make_privatizer(
         SettingsError: they do not belong together.
         ClientError: a number is out of its range.
     """
-    from client_autoencoder.privacy.mechanism import (
-        GaussianPrivatizer,
-        NoPrivatizer,
-        system_noise,
-    )
+    from client_autoencoder.privacy.mechanism import GaussianPrivatizer, NoPrivatizer, system_noise
 
     if name == "none":
         if (epsilon, delta, clip) != (None, None, None):
