@@ -15,7 +15,7 @@ from schemas.messages.validation import cut_text
 from server_classifier.answering.classifiers import ClassifierCache
 from server_classifier.answering.prediction import Classifier
 from server_classifier.intake.admission import Admission, Admitted
-from server_classifier.intake.screening import Refused, Screened, screen_records
+from server_classifier.intake.screening import Refused, Screened, find_senders, screen_records
 from server_classifier.operations.metrics import count_service
 from server_classifier.operations.service import open_service_context
 from server_classifier.settings import ServerSettings
@@ -99,6 +99,7 @@ class Inference:
                 cluster_id=self._cluster_id,
                 clock=self._clock,
             )
+            find_senders(batch, self._admission, cluster_id=self._cluster_id)
             by_encoder: dict[str, list[Admitted]] = {}
             for request in batch.admitted:
                 by_encoder.setdefault(request.encoder.encoder_id, []).append(request)

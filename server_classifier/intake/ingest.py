@@ -25,7 +25,7 @@ from schemas.messages.answers import Refusal
 from schemas.messages.validation import cut_text
 from server_classifier.intake.admission import Admission
 from server_classifier.intake.positions import HeldPositions
-from server_classifier.intake.screening import Screened, screen_records, to_row
+from server_classifier.intake.screening import Screened, find_senders, screen_records, to_row
 from server_classifier.operations.metrics import count_learning
 from server_classifier.operations.service import DatabaseWatch, open_service_context, prepare_live
 from server_classifier.settings import ServerSettings
@@ -136,6 +136,7 @@ class Ingester:
             screened = screen_records(
                 records, self._admission, mode="learning", cluster_id=self._cluster_id
             )
+            find_senders(screened, self._admission, cluster_id=self._cluster_id)
             self._batch = _Batch(records, screened)
         return self._batch
 

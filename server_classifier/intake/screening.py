@@ -13,11 +13,11 @@ from stream.kafka.record import Record
 
 @dataclass(slots=True)
 class Refused:
-    """A record that cannot be used, and why; ``sender`` is None where no client can be told."""
+    """A record that cannot be used, and why; ``sender`` is the client that gets a refusal."""
 
     record: Record
     error: SchemaError
-    sender: Sender | None
+    sender: Sender | None = None
 
 
 @dataclass(slots=True)
@@ -60,10 +60,19 @@ def screen_records(
             else:
                 batch.admitted.append(admission.admit(received))
         except SchemaError as error:
-            sender = identify_sender(record, cluster_id)
-            known = admission.knows_client(sender.client_id)
-            batch.refused.append(Refused(record, error, sender if known else None))
+            batch.refused.append(Refused(record, error))
     return batch
+
+
+def find_senders(batch: Screened, admission: Admission, *, cluster_id: str) -> None:
+    """Set the senders of the refused records, as far as they are registered clients.
+
+    Raises:
+        StoreUnavailable: the database does not answer.
+    """
+    for refused in batch.refused:
+        sender = identify_sender(refused.record, cluster_id)
+        refused.sender = sender if admission.knows_client(sender.client_id) else None
 
 
 def to_row(admitted: Admitted) -> LatentRow:

@@ -147,6 +147,7 @@ def write_identity(directory: Path) -> None:
     path = directory / IDENTITY
     if path.exists():
         return
+    path.parent.mkdir(parents=True, exist_ok=True)
     identity = f"version=1\nnode.id=1\ncluster.id={_random_id()}\ndirectory.id={_random_id()}\n"
     write_atomically(path, identity.encode())
 

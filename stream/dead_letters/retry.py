@@ -88,7 +88,7 @@ class DeadLetterRetry:
     def find_unsent(self, *, field: str | None = None, client: str | None = None) -> list[Entry]:
         """Return one dead letter of each record that was never sent again, by field and client."""
         selected = self._scan.select(field=field, client=client)
-        by_origin = {entry.letter.origin: entry for entry in selected}
+        by_origin = {entry.dead_letter.origin: entry for entry in selected}
         return [entry for origin, entry in by_origin.items() if origin not in self._sent_again]
 
     def send(self, positions: Sequence[Position], *, force: bool = False) -> RetryReport:
@@ -123,11 +123,11 @@ class DeadLetterRetry:
                 report.refused[entry.position] = reason
                 continue
             # Of two dead letters of one record, the second is refused from now on.
-            self._sent_again.add(entry.letter.origin)
+            self._sent_again.add(entry.dead_letter.origin)
             yield entry
 
     def _find_obstacle(self, entry: Entry, force: bool) -> str | None:
-        origin = entry.letter.origin
+        origin = entry.dead_letter.origin
         target = self._targets.get(origin.topic)
         if target is None:
             return f"came from {origin.topic!r}; only {' and '.join(self._targets)} are written to"
@@ -135,7 +135,7 @@ class DeadLetterRetry:
             return f"came from {format_origin(origin)}, a partition that is not there any more"
         if origin in self._sent_again and not force:
             return "was sent again already"
-        record = to_record(entry.letter)
+        record = to_record(entry.dead_letter)
         try:
             size = measure_record(record.key, record.value, _add_first_offset(record))
             refuse_too_large(target, size)
@@ -157,7 +157,7 @@ class DeadLetterRetry:
 
     def _produce(self, entry: Entry) -> None:
         """Queue the record and the note that it was sent."""
-        record = to_record(entry.letter)
+        record = to_record(entry.dead_letter)
         self._producer.produce(
             record.topic,
             record.value,
@@ -170,7 +170,7 @@ class DeadLetterRetry:
             None,
             record.key,
             partition=entry.position.partition,
-            headers=list(entry.letter.origin.to_note()),
+            headers=list(entry.dead_letter.origin.to_note()),
         )
 
     @contextmanager

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from ioa.cli import registry
 from ioa.cli.client.client_reports import print_learning, print_service
 from ioa.cli.client.images import TOO_MANY_SKIPPED, augment_images, choose_images
 from ioa.cli.client.options import (
@@ -36,7 +37,6 @@ from ioa.cli.client.setup import (
     show_sent,
 )
 from ioa.cli.options import Bootstrap, Config, Json, Prefix, load
-from ioa.cli.server import registry
 
 if TYPE_CHECKING:
     from client_autoencoder.images.batches import Skipped

@@ -53,7 +53,7 @@ def test_a_scan_tells_everything_but_the_bodies(settings: KafkaSettings) -> None
     publish_dead_letters(settings, letters)
     scan = DeadLetterReader(settings).scan()
     without_bodies = [replace(letter, value=None) for letter in letters]
-    assert [entry.letter for entry in scan.entries] == without_bodies
+    assert [entry.dead_letter for entry in scan.entries] == without_bodies
     assert [entry.position for entry in scan.entries] == at(0, 1)
     first, second = scan.entries
     assert (first.client_id, first.size) == ("radiology-1", 6)
@@ -70,7 +70,7 @@ def test_reading_brings_the_bodies_of_those_that_are_wanted(settings: KafkaSetti
     letters = [make_dead_letter(settings, number, value=b"%d" % number) for number in range(4)]
     publish_dead_letters(settings, letters)
     found = list(DeadLetterReader(settings).read(at(1, 3)))
-    assert [entry.letter for entry in found] == [letters[1], letters[3]]
+    assert [entry.dead_letter for entry in found] == [letters[1], letters[3]]
 
 
 def test_what_is_no_dead_letter_is_told_apart(settings: KafkaSettings, dead_letters: str) -> None:
