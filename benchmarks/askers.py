@@ -18,8 +18,8 @@ from schemas.messages.answers import Answer
 from schemas.wire.avro_form import encode_avro
 from stream.exchange.outgoing_record import OutgoingRecord
 from stream.exchange.reply_client import ReplyClient
+from stream.exchange.topics import Topics
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics
 
 PATIENCE_SECONDS = 60.0
 _MANY = 16  # open questions from which lingering pays off for a producer

@@ -55,8 +55,9 @@ from schemas.models.encoder_manifest import TrainingData
 from schemas.wire import avro_form
 from stream.artefacts.encoder_files import read_encoder
 from stream.broker.embedded import EmbeddedBroker
+from stream.exchange.topics import Topics
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics, create_topics
+from stream.kafka.topics import create_topics
 
 CLIENT = "radiology-1"
 OURS, TORCH, SINGLY = "encode + publish", "encode + publish, torch", "encode + publish, one by one"

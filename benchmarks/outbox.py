@@ -124,7 +124,12 @@ def make_records(count: int, size: int) -> list[OutgoingRecord]:
         )
         records.append(
             OutgoingRecord(
-                message_id, "ioa.learning", message_id.encode(), headers, os.urandom(size)
+                message_id,
+                "learning",
+                "ioa.learning",
+                message_id.encode(),
+                headers,
+                os.urandom(size),
             )
         )
     return records

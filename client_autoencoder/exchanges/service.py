@@ -15,6 +15,7 @@ from client_autoencoder.images.batches import ImageBatch
 from client_autoencoder.outbox.entries import Settled
 from client_autoencoder.outbox.relay import POLL_SECONDS, OutboxRelay
 from client_autoencoder.privacy.mechanism import Privatizer
+from schemas.messages.answers import Reply
 from schemas.messages.latent import LatentMessage
 from schemas.messages.validation import LEAST_QUERY_EPSILON
 from stream.exchange.outgoing_record import make_record
@@ -102,8 +103,8 @@ def read_prediction(
 ) -> Prediction:
     """Return the answer to a question."""
     outcome = record.outcome
-    reply = outcome.reply
-    if reply is None:  # our server never answers a question without a reply, another may
+    reply = outcome.answer
+    if not isinstance(reply, Reply):  # from our server there is always one, not so from another
         return Prediction(
             record.name, true_label, "", None, {}, None, outcome.reason or outcome.kind, seconds
         )

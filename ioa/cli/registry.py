@@ -65,7 +65,8 @@ def add_client(
     from schemas.messages.validation import check_name
     from server_classifier.store.database import writing
     from server_classifier.store.registry.entries import add_client
-    from stream.kafka.topics import Topics, create_topics
+    from stream.exchange.topics import Topics
+    from stream.kafka.topics import create_topics
 
     check_name("clientID", client_id)
     kafka = load(config, bootstrap, prefix).kafka

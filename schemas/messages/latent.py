@@ -16,6 +16,9 @@ from schemas.vector import Vector
 Mode = Literal["learning", "service"]
 AggregateKind = Literal["record", "mean", "sum"]
 
+LABELLED: dict[Mode, bool] = {"learning": True, "service": False}
+"""Whether a message of a mode carries a label: one is learned from, the other asks for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
@@ -106,3 +109,8 @@ class LatentMessage:
         Field("privacy", "privacy", dict),
         Field("policy", "policy", str),
     )
+
+    @property
+    def kind(self) -> str:
+        """The name of its exchange: its mode."""
+        return self.mode

@@ -34,6 +34,7 @@ from server_classifier.store.errors import PositionLost, StoreUnavailable
 from server_classifier.store.latents.rows import insert_latents
 from stream.errors import DeliveryFailed, DependencyDown, PartitionLost
 from stream.exchange.codec import Sender
+from stream.exchange.exchanges import LEARNING
 from stream.exchange.responder import Responder
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
@@ -71,8 +72,9 @@ def run_ingest(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> N
         registry=context.monitor.registry,
     )
     watch = DatabaseWatch(context.engine, context.monitor.health, time.monotonic)
+    topic = context.topics.of(LEARNING)
     consumer = context.make_consumer(
-        context.topics.learning, group="ingest", batch_size=_BATCH_SIZE, find_starts=positions.take
+        topic, group="ingest", batch_size=_BATCH_SIZE, find_starts=positions.take
     )
     structlog.get_logger().info("ready")
     with closing(context):
@@ -134,9 +136,9 @@ class Ingester:
         if self._batch is None or self._batch.records is not records:
             self._batch = None
             screened = screen_records(
-                records, self._admission, mode="learning", cluster_id=self._cluster_id
+                records, self._admission, exchange=LEARNING, cluster_id=self._cluster_id
             )
-            find_senders(screened, self._admission, cluster_id=self._cluster_id)
+            find_senders(screened, self._admission, exchange=LEARNING, cluster_id=self._cluster_id)
             self._batch = _Batch(records, screened)
         return self._batch
 

@@ -19,6 +19,9 @@ LOG_SETTINGS = "log4j2.xml"
 LOG = "logs/server.log"
 CONSOLE = "console.log"
 IDENTITY = "data/meta.properties"
+OWN_FILES = (PROPERTIES, LOG_SETTINGS, CONSOLE, "logs", "data")
+"""What a broker writes into its directory, beside its process id."""
+
 FIXED = "ioa.port.fixed"
 
 SERVER_PROPERTIES = """\

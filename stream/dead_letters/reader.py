@@ -9,12 +9,12 @@ from schemas.messages.dead_letter import DeadLetter, Origin
 from stream.dead_letters.writer import format_origin
 from stream.errors import StreamError, TopicMissing
 from stream.exchange.codec import identify_sender
+from stream.exchange.topics import Topics
 from stream.kafka.connection import connect_admin, read_cluster_id
 from stream.kafka.offsets import OffsetRange, read_ranges
 from stream.kafka.range_reader import read_records
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics
 
 
 class Position(NamedTuple):

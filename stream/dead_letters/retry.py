@@ -23,11 +23,12 @@ from stream.dead_letters.reader import DeadLetterReader, Entry, Position, to_rec
 from stream.dead_letters.writer import format_origin
 from stream.errors import DeliveryFailed, RecordTooLarge
 from stream.exchange.codec import find_first_offset, read_deadline
+from stream.exchange.exchanges import EXCHANGES, Exchange
+from stream.exchange.topics import Topics
 from stream.kafka.connection import ErrorWatch, connect_admin
 from stream.kafka.producer import measure_record, refuse_too_large
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics
 
 _BATCH_SIZE = 100
 _TRANSACTION_SECONDS = 30.0
@@ -53,6 +54,7 @@ class DeadLetterRetry:
 
     Args:
         clock: seconds since the Unix epoch. A question whose deadline has passed is not sent again.
+        exchanges: to whose topics dead letters may be sent again.
 
     Raises:
         KafkaUnavailable: no broker answers.
@@ -60,11 +62,16 @@ class DeadLetterRetry:
         DeliveryFailed: the broker does not permit it.
     """
 
-    def __init__(self, settings: KafkaSettings, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        clock: Callable[[], float],
+        exchanges: Sequence[Exchange[Any]] = EXCHANGES,
+    ) -> None:
         self._clock = clock
-        topics = Topics(settings.prefix)
+        topics = Topics(settings.prefix, exchanges=exchanges)
         # A forged dead letter must not make us write anywhere else.
-        self._targets = {topic.name: topic for topic in (topics.learning, topics.service)}
+        self._targets = {topic.name: topic for topic in map(topics.of, topics.exchanges)}
         self._own_topic = topics.dead_letters
         present = connect_admin(settings).list_topics(timeout=10).topics
         self._partitions = {

@@ -14,8 +14,9 @@ from server_classifier.store.database import ensure_current, open_database, read
 from server_classifier.store.latents.rows import count_latents
 from server_classifier.store.registry.entries import add_encoder
 from stream.artefacts.encoder_files import read_encoder
+from stream.exchange.topics import Topics
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics, create_topics
+from stream.kafka.topics import create_topics
 from tests.support.processes import IoaProcess
 from tests.support.server import NOW, add_clients
 

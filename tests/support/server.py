@@ -29,8 +29,9 @@ from server_classifier.store.latents.rows import count_latents
 from server_classifier.store.latents.training_set import TrainingSet
 from server_classifier.store.registry.entries import add_client, add_encoder
 from server_classifier.versions.trainer import describe_training
+from stream.exchange.topics import Topics
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics, create_topics
+from stream.kafka.topics import create_topics
 from tests.support.probe import Probe, find_free_address
 
 LATENT_DIM = 4

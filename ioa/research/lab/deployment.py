@@ -29,8 +29,9 @@ from server_classifier.store.latents.rows import count_latents, count_latents_by
 from server_classifier.store.registry.entries import add_client, add_encoder
 from stream.artefacts.encoder_files import read_encoder
 from stream.broker.embedded import EmbeddedBroker
+from stream.exchange.topics import Topics
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics, create_topics
+from stream.kafka.topics import create_topics
 from stream.lifetime import bind_to_parent
 
 _STOP_SECONDS = 20.0

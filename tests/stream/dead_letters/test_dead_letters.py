@@ -13,9 +13,10 @@ from stream.dead_letters.reader import DeadLetterReader, Position
 from stream.dead_letters.retry import DeadLetterRetry
 from stream.errors import DeliveryFailed, StreamError, TopicMissing
 from stream.exchange.codec import find_first_offset, identify_sender
+from stream.exchange.exchanges import LEARNING, SERVICE
+from stream.exchange.topics import Topics
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics
 from tests.support.dead_letters import make_dead_letter, publish_dead_letters, read_topic
 from tests.support.topics import change_config, delete_records, make_topics, send_raw
 
@@ -29,7 +30,7 @@ def settings(kafka: str, topic_prefix: str) -> KafkaSettings:
 
 @pytest.fixture
 def learning(settings: KafkaSettings) -> str:
-    return Topics(settings.prefix).learning.name
+    return Topics(settings.prefix).of(LEARNING).name
 
 
 @pytest.fixture
@@ -210,7 +211,7 @@ def test_own_topics_that_clients_do_not_write_are_no_target(
 def test_a_question_is_sent_while_somebody_waits(
     settings: KafkaSettings, milliseconds: int, sent: int
 ) -> None:
-    service = Topics(settings.prefix).service.name
+    service = Topics(settings.prefix).of(SERVICE).name
     deadline = str(int(NOW * 1000) + milliseconds).encode()
     headers = [(names.DEADLINE, deadline)]
     publish_dead_letters(
