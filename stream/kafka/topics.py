@@ -37,15 +37,19 @@ class Topic:
 
 
 class Topics:
-    """The topics under one prefix; ``topics.learning.name`` is ``ioa.learning``."""
+    """The topics under one prefix; ``topics.learning.name`` is ``ioa.learning``.
 
-    def __init__(self, prefix: str) -> None:
+    Args:
+        partitions: of the learning and the service topic, over which their consumers are spread.
+    """
+
+    def __init__(self, prefix: str, partitions: int = 4) -> None:
         self.prefix = prefix
         self.learning = self._topic(
-            "learning", "messageID", "clients", "for ever", _keep(-1), partitions=4
+            "learning", "messageID", "clients", "for ever", _keep(-1), partitions=partitions
         )
         self.service = self._topic(
-            "service", "messageID", "clients", "6 hours", _keep(6), partitions=4
+            "service", "messageID", "clients", "6 hours", _keep(6), partitions=partitions
         )
         self.encoders = self._topic(
             "encoders", "encoderID", "operator", "compacted", _COMPACT, limit=64 * _MIB
