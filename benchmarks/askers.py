@@ -122,8 +122,7 @@ class KafkaAsker:
     def _send(self, producer: Producer, open_questions: OpenQuestions) -> None:
         question = next(self._questions)
         open_questions.note_question(question.message_id)
-        headers = list(question.headers)
-        producer.produce(question.topic, question.value, question.key, headers=headers)
+        producer.produce(question.topic, question.value, question.key, headers=[*question.headers])
 
     def _receive(self) -> Iterator[tuple[str, bytes]]:
         first = self._consumer.poll(PATIENCE_SECONDS)
