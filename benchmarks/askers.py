@@ -14,8 +14,8 @@ from typing import Protocol
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from benchmarks.learning_load import ASKER
-from schemas.messages.answers import Answer
 from schemas.wire.avro_form import encode_avro
+from stream.exchange.exchanges import AnswerMessage
 from stream.exchange.outgoing_record import OutgoingRecord
 from stream.exchange.reply_client import ReplyClient
 from stream.exchange.topics import Topics
@@ -122,8 +122,7 @@ class KafkaAsker:
     def _send(self, producer: Producer, open_questions: OpenQuestions) -> None:
         question = next(self._questions)
         open_questions.note_question(question.message_id)
-        headers = list(question.headers)
-        producer.produce(question.topic, question.value, question.key, headers=headers)
+        producer.produce(question.topic, question.value, question.key, headers=[*question.headers])
 
     def _receive(self) -> Iterator[tuple[str, bytes]]:
         first = self._consumer.poll(PATIENCE_SECONDS)
@@ -147,7 +146,7 @@ class ReplyClientAsker:
 
     def ask(self, in_flight: int, seconds: float) -> Asked:
         open_questions = OpenQuestions(seconds)
-        last: dict[str, Answer] = {}
+        last: dict[str, AnswerMessage] = {}
         self._send(open_questions, in_flight)
         while open_questions.is_waiting:
             answers = self._reply_client.poll(PATIENCE_SECONDS).answers

@@ -81,7 +81,7 @@ class Bench:
         python: str = sys.executable,
         environment: Mapping[str, str] | None = None,
     ) -> Iterator[psutil.Process]:
-        """Run ``python -m module`` until the block ends."""
+        """Run ``python -P -m module`` until the block ends."""
         url = engine.url.set(drivername=engine.url.get_backend_name())
         settings = {
             "PYTHONPATH": str(ROOT),
@@ -92,7 +92,10 @@ class Bench:
         }
         with self.log.open("wb") as output:
             process = subprocess.Popen(
-                [python, "-m", *module], env=os.environ | settings, stdout=output, stderr=output
+                [python, "-P", "-m", *module],
+                env=os.environ | settings,
+                stdout=output,
+                stderr=output,
             )
         try:
             yield psutil.Process(process.pid)

@@ -149,7 +149,7 @@ def serve(bootstrap: str) -> Iterator[KafkaSettings]:
     topics = Topics(kafka.prefix)
     create_topics(kafka, [*topics.shared(), topics.replies(CLIENT)])
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.subjects.acknowledger"],
+        [sys.executable, "-P", "-m", "benchmarks.subjects.acknowledger"],
         env=os.environ | describe_client(kafka),
     )
     try:
@@ -173,7 +173,7 @@ def compare(
             print(f"{shape}: {name}", file=sys.stderr)
             chosen = batches[: len(batches) // 20] if name == SINGLY else batches
             measured[name].runs.append(measure(work, chosen))
-        compare_turn({name: rows.runs[-1] for name, rows in measured.items()})
+        compare_turn({name: rows.runs[-1] for name, rows in measured.items()})  # type: ignore[misc]
     process = Measurement("encode_publish", {"latent": shape}, PROCESS)
     process.runs = [run_process(client) for _ in range(min(options.runs, 2))]
     return [*measured.values(), process]
@@ -255,7 +255,7 @@ def run_process(client: Client, images: int = 5000) -> dict[str, float]:
     np.savez(file, images=pixels, labels=np.arange(images) % 10)
     command = ["ioa", "client", "publish", "--data", str(file), "--json"]
     process = subprocess.Popen(
-        [sys.executable, "-m", *command, "--encoder", str(client.directory / "encoder")],
+        [sys.executable, "-P", "-m", *command, "--encoder", str(client.directory / "encoder")],
         env=os.environ
         | describe_client(client.kafka)
         | {"IOA_CLIENT__OUTBOX": str(client.directory), "IOA_CLIENT__DTYPE": client.dtype},

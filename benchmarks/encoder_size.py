@@ -101,7 +101,8 @@ def run(
 ) -> Mapping[str, float]:
     """Train an encoder, encode with it, train a classifier on the latents, and test it."""
     public = parts.public.images
-    config = AutoencoderConfig(*public.shape[2:], latent)
+    height, width = public.shape[2:]
+    config = AutoencoderConfig(height, width, latent)
     generator = torch.Generator().manual_seed(seed)
     trained = train(public, config, training, generator)
     write_encoder(directory, trained, TrainingData("mnist", digest(public), len(public), "public"))

@@ -173,7 +173,7 @@ def average(python: str, folder: Path, averaging: Averaging, seed: int) -> Resul
     options = [f"--{name}={value}" for name, value in arguments.items()]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "FLWR_TELEMETRY_ENABLED": "0"}
     run = subprocess.run(
-        [python, "-m", _MODULE, str(folder), *options],
+        [python, "-P", "-m", _MODULE, str(folder), *options],
         env=environment,
         capture_output=True,
         text=True,

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -128,13 +129,12 @@ def make_rows(rng: np.random.Generator, start: int, count: int) -> list[LatentRo
     rows = []
     for number, value in enumerate(values, start):
         site, moment = f"site-{number % 5}", FIRST_MS + number
-        rows.append(
-            LatentRow(
-                *(make_uuid7(moment, rng), site, f"{site}-1", encoder_id, str(number % 10)),
-                *("float32", value.tobytes(), None, None, "record", 1, None, None),
-                *(moment, moment, "ioa.learning", 0, number),
-            )
-        )
+        fields: list[Any] = [
+            *(make_uuid7(moment, rng), site, f"{site}-1", encoder_id, str(number % 10)),
+            *("float32", value.tobytes(), None, None, "record", 1, None, None),
+            *(moment, moment, "ioa.learning", 0, number),
+        ]
+        rows.append(LatentRow(*fields))
     return rows
 
 

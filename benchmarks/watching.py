@@ -20,7 +20,7 @@ _LIMIT_SECONDS = 120.0
 def run_command(arguments: list[str], environment: dict[str, str]) -> tuple[float, float]:
     """Run an ``ioa`` command; return its seconds and the most MB that it used."""
     began, most = time.monotonic(), 0.0
-    command = [sys.executable, "-m", "ioa", *arguments]
+    command = [sys.executable, "-P", "-m", "ioa", *arguments]
     process = subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.DEVNULL)
     while process.poll() is None:
         with suppress(psutil.Error):  # it has just ended

@@ -2,6 +2,7 @@
 
 * IoaError
   x SettingsError
+    + UsageError
   x ProcessFailed
   x StudyError
   x NoResult
@@ -14,6 +15,10 @@ class IoaError(Exception):
 
 class SettingsError(IoaError):
     """A flag, an environment variable or the settings file holds a wrong value."""
+
+
+class UsageError(SettingsError):
+    """An option is missing, or options do not belong together."""
 
 
 class ProcessFailed(IoaError):

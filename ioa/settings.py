@@ -24,16 +24,43 @@ from stream.kafka.settings import KafkaSettings
 
 
 class _Environment(EnvSettingsSource):
-    """The environment; a value that is not JSON where a field needs it is left to the validation.
+    """The environment; ``IOA_..._FILE`` names a file that holds the value of ``IOA_...``."""
 
-    The validation names the field; this source's own error would name the section only.
-    """
+    def __init__(self, settings: type[BaseSettings]) -> None:
+        super().__init__(settings)
+        sections = tuple(f"{self.env_prefix}{name}".lower() for name in settings.model_fields)
+        self.env_vars = _read_files(self.env_vars, sections)
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        # A value that is not JSON where a field needs it is left to the validation, which names the
+        # field; the error of this source would name the section only.
         try:
             return super().decode_complex_value(field_name, field, value)
         except ValueError:
             return value
+
+
+def _read_files(
+    variables: Mapping[str, str | None], sections: tuple[str, ...]
+) -> dict[str, str | None]:
+    """Put the content of a file in the place of each variable of a section that names one.
+
+    Raises:
+        SettingsError: a file cannot be read, or the value is there as well.
+    """
+    values = dict(variables)
+    for name, path in variables.items():
+        if not (path and name.startswith(sections) and name.endswith("_file")):
+            continue
+        of = name.removesuffix("_file")
+        if of in variables:
+            raise SettingsError(f"{of.upper()} and {name.upper()} are both set; keep one of them")
+        try:
+            values[of] = Path(path).read_text().rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{name.upper()}: cannot read {path}: {error}") from error
+        del values[name]
+    return values
 
 
 class Settings(BaseSettings):

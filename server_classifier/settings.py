@@ -1,5 +1,7 @@
 """The settings of the server's services."""
 
+import socket
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from server_classifier.heads.settings import TrainingSettings
@@ -24,7 +26,10 @@ class ServerSettings(BaseModel):
         200_000, ge=2, description="latents to train on at most; of more, a stratified draw"
     )
     seed: int = Field(0, ge=0, description="of initial weights, order, dropout and draw")
-    instance: str = Field("0", description="this process among others of its kind, as 0, 1, 2")
+    instance: str = Field(
+        default_factory=socket.gethostname,
+        description="this process among others of its kind; by default named after the host",
+    )
     health: str | None = Field(
         None, description="[HOST:]PORT of /healthz, /readyz and /metrics; without it there are none"
     )

@@ -19,6 +19,9 @@ settings.register_profile(
 )
 settings.load_profile("same")
 
+# Child processes import this checkout, whichever folder they run in.
+os.environ["PYTHONPATH"] = str(Path(__file__).parent.parent)
+
 # Services in threads log to pytest, not into the output of a command that a test reads.
 structlog.configure(logger_factory=structlog.stdlib.LoggerFactory())
 logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -159,6 +159,12 @@ def test_every_environment_variable_is_a_setting(name: str) -> None:
     assert set(SERVICES[name]["environment"]) <= known_variables()
 
 
+def test_a_service_keeps_its_name_when_its_container_is_replaced() -> None:
+    """By default it is the host's, which is another one in each container."""
+    for name in ("ingest", "infer"):
+        assert SERVICES[name]["environment"]["IOA_SERVER__INSTANCE"]
+
+
 def test_clients_register_with_the_names_they_send_under() -> None:
     registered = {
         words[2] for words in ioa_commands(SERVICES["setup"]) if words[:2] == ["client", "add"]

@@ -42,6 +42,22 @@ def test_a_light_process_stays_light(modules: tuple[str, ...], unwanted: set[str
     assert unwanted.isdisjoint(run.stdout.split())
 
 
+def test_help_of_all_commands_imports_none_of_what_they_do() -> None:
+    program = (
+        "import sys\n"
+        "from ioa.__main__ import main\n"
+        "sys.argv = ['ioa', '--help']\n"
+        "try: main()\n"
+        "except SystemExit: print(*sys.modules)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    modules = run.stdout.splitlines()[-1].split()
+    assert "ioa.cli.research.replay" in modules
+    assert (HEAVY | {"pydantic", "numpy", "confluent_kafka", "sqlalchemy"}).isdisjoint(modules)
+
+
 def test_importing_our_packages_touches_neither_network_nor_environment() -> None:
     program = (
         "import os, socket\n"

@@ -24,8 +24,8 @@ def install(
     project: Path, extras: str = "all", **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run the script without a network."""
-    command = [project / "scripts" / "install.sh", extras]
-    ours = {"PYTHON": sys.executable, "TORCH_INDEX": "", "PIP_NO_INDEX": "1"}
+    command = [str(project / "scripts" / "install.sh"), extras]
+    ours = {"PYTHON": sys.executable, "TORCH_INDEX": "", "PIP_NO_INDEX": "1", "PYTHONPATH": ""}
     environment = os.environ | ours | environment
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 

@@ -2,57 +2,48 @@
 
 import os
 import re
-import shutil
 import stat
 import subprocess
 import sys
-import tomllib
+import tarfile
 import zipfile
-from collections.abc import Iterator
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).parent.parent
+from tests.support.distributions import (
+    PROJECT,
+    ROOT,
+    build,
+    copy_project,
+    find_required,
+    project_files,
+)
+
 PACKAGES = ("schemas", "stream", "client_autoencoder", "server_classifier", "ioa")
-BUILT = {"build", "dist", "__pycache__"}
 SAYS_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc", "core", "base", "manager"}
 PATH_ENDINGS = (".py", ".md", ".avsc", ".toml", ".yaml")
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-
-
-def project_files() -> Iterator[Path]:
-    """Yield every file of the project that is neither hidden nor built, relative to its folder."""
-    for folder, folders, files in os.walk(ROOT):
-        folders[:] = [name for name in folders if is_ours(Path(folder) / name)]
-        yield from ((Path(folder) / name).relative_to(ROOT) for name in files)
-
-
-def is_ours(folder: Path) -> bool:
-    built = folder.name in BUILT or folder.suffix == ".egg-info"
-    return not (built or folder.name.startswith(".") or (folder / "pyvenv.cfg").exists())
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The names of all files in a wheel, built from a copy so that no old file is in it."""
-    copy, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for file in filter(is_built_from, project_files()):
-        (copy / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / file, copy / file)
-    # No isolation: setuptools is in the extra `test`, so the build needs no network.
-    options = ("--no-deps", "--no-build-isolation", "--quiet", "--wheel-dir", out)
-    subprocess.run([sys.executable, "-m", "pip", "wheel", *options, copy], check=True)
-    (built,) = out.glob("*.whl")
-    return zipfile.ZipFile(built).namelist()
+    """The names of all files in a wheel."""
+    copy = copy_project(tmp_path_factory.mktemp("source"))
+    return zipfile.ZipFile(build("wheel", copy, tmp_path_factory.mktemp("wheel"))).namelist()
 
 
-def is_built_from(file: Path) -> bool:
-    return file.parts[0] in (*PACKAGES, "tests", "pyproject.toml", "README.md", "LICENSE")
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The unpacked source distribution."""
+    copy, folder = copy_project(tmp_path_factory.mktemp("source")), tmp_path_factory.mktemp("sdist")
+    with tarfile.open(build("sdist", copy, tmp_path_factory.mktemp("built"))) as packed:
+        packed.extractall(folder, filter="data")
+    (unpacked,) = folder.iterdir()
+    return unpacked
 
 
 def test_the_wheel_holds_every_file_of_the_packages_and_no_other(wheel: list[str]) -> None:
@@ -65,7 +56,7 @@ def test_the_wheel_holds_every_file_of_the_packages_and_no_other(wheel: list[str
     "name",
     [
         "schemas/latent.v1.avsc",
-        "schemas/py.typed",
+        *(f"{name}/py.typed" for name in PACKAGES),
         "stream/broker/kafka-jars.lock.json",
         "server_classifier/store/migrations/env.py",
         "server_classifier/store/migrations/versions/0001_first_tables.py",
@@ -77,6 +68,27 @@ def test_the_wheel_holds_what_the_program_reads(wheel: list[str], name: str) -> 
 
 def test_the_wheel_names_its_licence(wheel: list[str]) -> None:
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in wheel)
+
+
+def test_the_source_distribution_holds_every_file_of_the_project(sdist: Path) -> None:
+    assert sorted(str(file) for file in project_files() if not (sdist / file).exists()) == []
+
+
+def test_the_source_distribution_can_run_its_tests(sdist: Path) -> None:
+    """All are collected; those that read files beside the packages are run."""
+    pytest_of = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    environment = os.environ | {"PYTHONPATH": str(sdist)}
+    reading = ("tests/test_compose.py", "tests/schemas/wire", "tests/benchmarks")
+    for arguments in (("--collect-only", "tests"), reading):
+        run = subprocess.run(
+            [*pytest_of, *arguments],
+            cwd=sdist,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert run.returncode == 0, run.stdout + run.stderr
 
 
 @pytest.mark.parametrize("name", PACKAGES)
@@ -94,40 +106,10 @@ def test_every_package_that_was_tested_is_pinned() -> None:
     pins = [Requirement(line) for line in lines if not line.startswith("#")]
 
     assert all(re.fullmatch(r"==[\w.]+", str(pin.specifier)) for pin in pins)
-    assert required_packages() - {canonicalize_name(pin.name) for pin in pins} == set()
-
-
-def required_packages() -> set[str]:
-    """Return all packages that `.[all,test]` installs on this machine."""
     extras = PROJECT["optional-dependencies"]
-    todo = [
-        Requirement(text)
-        for group in (PROJECT["dependencies"], *extras.values())
-        for text in group
-        if not text.startswith(PROJECT["name"])
-    ]
-    seen: set[tuple[str, str]] = set()
-    while todo:
-        requirement = todo.pop()
-        for extra in ("", *requirement.extras):
-            key = (canonicalize_name(requirement.name), extra)
-            if key not in seen:
-                seen.add(key)
-                todo += dependencies_of(*key)
-    return {name for name, _ in seen}
-
-
-def dependencies_of(name: str, extra: str) -> list[Requirement]:
-    try:
-        texts = distribution(name).requires or []
-    except PackageNotFoundError:
-        return []
-    requirements = map(Requirement, texts)
-    return [
-        requirement
-        for requirement in requirements
-        if requirement.marker is None or requirement.marker.evaluate({"extra": extra})
-    ]
+    texts = [text for group in (PROJECT["dependencies"], *extras.values()) for text in group]
+    required = find_required(text for text in texts if not text.startswith(PROJECT["name"]))
+    assert required - {canonicalize_name(pin.name) for pin in pins} == set()
 
 
 def test_the_base_install_is_light() -> None:
@@ -144,6 +126,15 @@ def test_ci_runs_the_test_commands_of_the_readme() -> None:
     assert commands == ["make test", "make test-crash"]
     readme = (ROOT / "README.md").read_text()
     assert all(f"`{command}`" in readme for command in commands)
+
+
+def test_the_workflow_runs_all_checks_on_every_python_that_is_promised() -> None:
+    job = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]["check"]
+
+    assert [step["run"] for step in job["steps"] if "run" in step] == ["make check", ".ci/run"]
+    assert job["strategy"]["matrix"]["python"] == re.findall(
+        r"Programming Language :: Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"])
+    )
 
 
 def test_make_prints_all_targets() -> None:

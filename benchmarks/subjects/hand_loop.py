@@ -156,7 +156,7 @@ def read_row(
     message: Message, clients: dict[str, str], encoders: dict[str, tuple[int, float]]
 ) -> tuple[Row, bytes]:
     """Decode and validate a record; an invalid one ends the program."""
-    headers = dict(message.headers() or [])
+    headers: dict[str, Any] = dict(message.headers() or [])
     content_type: bytes = headers.get("content-type") or b"application/json"
     raw = message.value() or b""
     if content_type == b"avro/binary":

@@ -7,6 +7,7 @@ Run by ``benchmarks/round_trip.py``, which sets the environment variables.
 """
 
 import os
+from typing import Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
@@ -30,7 +31,8 @@ def main() -> None:
         messages = [] if first is None else [first, *consumer.consume(255, 0)]
         for message in messages:
             assert message.error() is None, message.error()
-            client = dict(message.headers() or [])["ioa-client"] or b""
+            headers: dict[str, Any] = dict(message.headers() or [])
+            client = headers["ioa-client"] or b""
             producer.produce(
                 f"{prefix}.replies.{client.decode()}",
                 message.value(),

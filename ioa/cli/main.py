@@ -1,4 +1,4 @@
-"""The ``ioa`` command: one line per error, exit code 1."""
+"""The ``ioa`` command: one line per error, exit code 1, or 2 for wrong usage."""
 
 import gc
 import sys
@@ -7,7 +7,7 @@ import typer
 
 from client_autoencoder.errors import ClientError
 from ioa.cli.groups import CommandGroups
-from ioa.errors import IoaError
+from ioa.errors import IoaError, UsageError
 from schemas.errors import SchemaError
 from server_classifier.errors import ServerError
 from stream.errors import StreamError
@@ -19,6 +19,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+WRONG_USAGE = 2
+"""The exit code of an option that is missing or wrong, also typer's own."""
 # Importing makes hundreds of thousands of objects that stay. With Python's 700, looking for garbage
 # among them takes a tenth of the start.
 _OBJECTS_PER_LOOK = 50_000
@@ -70,6 +72,9 @@ def main() -> None:
             f"pip install -c constraints.txt '.[{extra}]' in the project's folder, "
             "or '.[all]' for everything"
         )
+    except UsageError as error:
+        print(f"ioa: {error}", file=sys.stderr)
+        sys.exit(WRONG_USAGE)
     except (ClientError, IoaError, SchemaError, ServerError, StreamError) as error:
         sys.exit(f"ioa: {error}")
     except KeyboardInterrupt:

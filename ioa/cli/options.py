@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ioa.cli.panels import DATABASE, KAFKA, OUTPUT
+
 if TYPE_CHECKING:
     from ioa.settings import Settings
 
@@ -19,11 +21,15 @@ Bootstrap = Annotated[
         "-b",
         help="Kafka, as HOST:PORT[,...]. Default 127.0.0.1:9092 "
         "\\[env: IOA_KAFKA__BOOTSTRAP_SERVERS]",
+        rich_help_panel=KAFKA,
     ),
 ]
 Prefix = Annotated[
     str | None,
-    typer.Option(help="First part of all topic names. Default ioa \\[env: IOA_KAFKA__PREFIX]"),
+    typer.Option(
+        help="First part of all topic names. Default ioa \\[env: IOA_KAFKA__PREFIX]",
+        rich_help_panel=KAFKA,
+    ),
 ]
 Database = Annotated[
     str | None,
@@ -31,9 +37,13 @@ Database = Annotated[
         "--database",
         help="Where the server keeps its rows. Default sqlite:///ioa.db "
         "\\[env: IOA_SERVER__DATABASE_URL]",
+        rich_help_panel=DATABASE,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON object as the last line.", rich_help_panel=OUTPUT),
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask first.")]
 NewFile = Annotated[Path, typer.Argument(help="The file to write; it must not be there yet.")]
 

@@ -70,7 +70,7 @@ def add_client(
 
     check_name("clientID", client_id)
     kafka = load(config, bootstrap, prefix).kafka
-    topics = Topics(kafka.prefix)
+    topics = Topics(kafka.prefix, kafka.partitions)
     with open_server_database(config, database) as engine:
         # First, so that no client is ever registered without the topic on which it is answered.
         create_topics(kafka, [*topics.shared(), topics.replies(client_id)])

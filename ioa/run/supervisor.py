@@ -40,7 +40,8 @@ class _Service:
 
     def start(self) -> int:
         """Start the process and return its id."""
-        command = [sys.executable, "-m", "ioa", "server", self.name]
+        # -P: a schemas.py of the user in the current folder is not taken for our package.
+        command = [sys.executable, "-P", "-m", "ioa", "server", self.name]
         self.process = subprocess.Popen(  # noqa: S603 - our own program
             bind_to_parent(command), env=self.environment
         )

@@ -47,7 +47,7 @@ class ServiceContext:
     @property
     def topics(self) -> Topics:
         """The topics of this deployment."""
-        return Topics(self.kafka.prefix)
+        return Topics(self.kafka.prefix, self.kafka.partitions)
 
     def close(self) -> None:
         """Close the connections to the database, and the monitor."""
@@ -119,7 +119,7 @@ def open_service_context(
         if engine is None or admin is None:
             return None
         monitor.health.mark_recovered()
-        create_topics(kafka, Topics(kafka.prefix).shared(), admin)
+        create_topics(kafka, Topics(kafka.prefix, kafka.partitions).shared(), admin)
         cluster_id = read_cluster_id(admin)
         return ServiceContext(kafka, settings, engine, cluster_id, monitor, stack.pop_all())
 

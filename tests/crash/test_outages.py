@@ -7,6 +7,7 @@ import time
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -44,7 +45,9 @@ def data(image_file: Path, away_seconds: float, tmp_path: Path) -> Path:
     """A file with enough images to send during the whole outage."""
     count = round(IMAGES_A_SECOND * away_seconds)
     with np.load(image_file) as images:
-        many = {name: np.resize(images[name], (count, *images[name].shape[1:])) for name in images}
+        many: dict[str, Any] = {
+            name: np.resize(images[name], (count, *images[name].shape[1:])) for name in images
+        }
     path = tmp_path / "many.npz"
     np.savez(path, **many)
     return path

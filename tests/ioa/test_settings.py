@@ -1,13 +1,17 @@
 """Settings: flag > environment > TOML file > default."""
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
+from client_autoencoder.settings import ClientSettings
 from ioa.errors import SettingsError
 from ioa.settings import load_settings
 from server_classifier.heads.settings import TrainingSettings
+from server_classifier.settings import ServerSettings
+from stream.kafka.settings import KafkaSettings
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +49,51 @@ def test_what_is_not_said_of_the_training_keeps_its_value(
     assert settings.server.training == default.model_copy(update=changes)
     assert settings.server.train_min_new_rows == 500
     assert load_settings(None, server={"seed": 1}).server.training.dropout == default.dropout
+
+
+def test_a_variable_may_name_a_file_with_its_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {
+        "IOA_SERVER__DATABASE_URL_FILE": "postgresql://ioa:secret@db/ioa\n",
+        "IOA_SERVER__TRAINING__EPOCHS_FILE": "7",
+        "IOA_KAFKA__EXTRA_FILE": '{"sasl.password": "secret"}\n',
+    }
+    for name, content in files.items():
+        file = tmp_path / name
+        file.write_text(content)
+        monkeypatch.setenv(name, str(file))
+    config = tmp_path / "ioa.toml"
+    config.write_text('[kafka]\nextra = {"security.protocol" = "SASL_SSL"}\n')
+    settings = load_settings(config, server={"seed": 1})
+    assert settings.server.database_url == "postgresql://ioa:secret@db/ioa"
+    assert settings.server.training.epochs == 7
+    assert settings.kafka.extra == {"security.protocol": "SASL_SSL", "sasl.password": "secret"}
+    given = load_settings(config, server={"database_url": "sqlite://"})
+    assert given.server.database_url == "sqlite://"
+
+
+def test_a_value_and_a_file_with_another_contradict_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "prefix").write_text("other")
+    monkeypatch.setenv("IOA_KAFKA__PREFIX_FILE", str(tmp_path / "prefix"))
+    assert load_settings(None).kafka.prefix == "other"
+    monkeypatch.setenv("IOA_KAFKA__PREFIX", "ioa")
+    with pytest.raises(
+        SettingsError, match="IOA_KAFKA__PREFIX and IOA_KAFKA__PREFIX_FILE are both set"
+    ):
+        load_settings(None)
+
+
+def test_no_setting_is_called_as_the_file_of_another() -> None:
+    sections = (KafkaSettings, ServerSettings, ClientSettings, TrainingSettings)
+    names = [name for section in sections for name in section.model_fields]
+    assert [name for name in names if name.endswith("_file")] == []
+
+
+def test_a_process_is_called_after_its_host() -> None:
+    assert load_settings(None).server.instance == socket.gethostname()
 
 
 def test_an_address_in_brackets_is_no_list(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,6 +158,12 @@ def test_a_child_process_gets_just_these_settings(monkeypatch: pytest.MonkeyPatc
             '{"replication_factor": 2, "min_insync_replicas": 3}',
             "kafka: Value error, min_insync_replicas is 3 and replication_factor 2",
         ),
+        (
+            "IOA_SERVER__DATABASE_URL_FILE",
+            "/run/secrets/nowhere",
+            "IOA_SERVER__DATABASE_URL_FILE: cannot read /run/secrets/nowhere: ",
+        ),
+        ("IOA_KAFKA__PARTITIONS", "0", "kafka.partitions: Input should be greater"),
         ("IOA_CONFIG", "/nowhere.toml", "there is no settings file /nowhere.toml"),
     ],
 )

@@ -14,6 +14,8 @@ from ioa.cli.main import main
 from stream.kafka.settings import KafkaSettings
 
 Ran = subprocess.CompletedProcess[str]
+IOA = (sys.executable, "-P", "-m", "ioa")
+"""Starts ``ioa`` as a process of its own; -P as in the children that it starts itself."""
 
 
 def run(*arguments: object, cwd: Path | None = None, **environment: str) -> Ran:
@@ -36,7 +38,7 @@ def run(*arguments: object, cwd: Path | None = None, **environment: str) -> Ran:
 
 def run_client(kafka: KafkaSettings, client_id: str, encoder: Path, *arguments: object) -> Ran:
     """Run a command of a client in this process, with its outbox beside the encoder."""
-    return run(*arguments, **_describe_client(kafka, client_id, encoder))
+    return run(*arguments, cwd=None, **_describe_client(kafka, client_id, encoder))
 
 
 def start_client(
@@ -44,7 +46,7 @@ def start_client(
 ) -> subprocess.Popen[str]:
     """Start a command of a client as a child process, which a test can kill."""
     return subprocess.Popen(
-        [sys.executable, "-m", "ioa", *map(str, arguments)],
+        [*IOA, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -38,7 +38,7 @@ def publish_dead_letters(settings: KafkaSettings, dead_letters: Sequence[DeadLet
     topic = Topics(settings.prefix).dead_letters.name
     for dead_letter in dead_letters:
         headers = dead_letter.to_headers()
-        producer.produce(topic, dead_letter.value, dead_letter.key, headers=headers)
+        producer.produce(topic, dead_letter.value, dead_letter.key, headers=[*headers])
     assert producer.flush(20) == 0
 
 

@@ -83,7 +83,7 @@ class Load:
                     self._topic,
                     body,
                     message_id.encode(),
-                    headers=AVRO,
+                    headers=[*AVRO],
                 )
             self._producer.poll(0)
 

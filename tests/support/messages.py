@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from schemas.messages.answers import Acknowledgement, Refusal, Reply
 from schemas.messages.dead_letter import DeadLetter
-from schemas.messages.latent import Aggregate, LatentMessage, Privacy
+from schemas.messages.latent import Aggregate, LatentMessage, Mode, Privacy
 from schemas.messages.validation import Message, check_label
 from schemas.vector import Vector
 from stream.exchange.message_ids import make_message_id
@@ -163,7 +163,7 @@ _aggregates = st.just(Aggregate()) | st.builds(
 @st.composite
 def latent_messages(draw: st.DrawFn) -> LatentMessage:
     """Draw a learning or service message with all fields that Avro requires."""
-    mode = draw(st.sampled_from(["learning", "service"]))
+    mode: Mode = draw(st.sampled_from(["learning", "service"]))
     return LatentMessage(
         client_id=draw(_client_ids),
         label=draw(_labels) if mode == "learning" else "",

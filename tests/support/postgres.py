@@ -64,7 +64,7 @@ class Postgres:
             "unix_socket_directories": folder,
             "fsync": self._fsync,
         }
-        command = [self._server.bin_path / "postgres", "-D", folder]
+        command = [str(self._server.bin_path / "postgres"), "-D", str(folder)]
         for name, value in options.items():
             command += ["-c", f"{name}={value}"]
         with (folder / "test.log").open("ab") as log:

@@ -29,7 +29,7 @@ class IoaProcess:
         self.log = log
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                bind_to_parent([sys.executable, "-m", module, *map(str, arguments)]),
+                bind_to_parent([sys.executable, "-P", "-m", module, *map(str, arguments)]),
                 stdout=output,
                 stderr=output,
                 # One thread each: there are more processes than processors.

@@ -64,7 +64,7 @@ class Publisher:
         for latent, target in zip(latents, targets, strict=True):
             message_id = make_message_id(1_700_000_000_000, random.bytes(10))
             body = encode(message_id, LABELS[target], latent)
-            producer.produce(self.topic, body, message_id.encode(), headers=AVRO)
+            producer.produce(self.topic, body, message_id.encode(), headers=[*AVRO])
         assert producer.flush(30) == 0
 
     def publish_trouble(self) -> None:

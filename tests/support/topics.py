@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka import Message as KafkaMessage
@@ -19,7 +20,7 @@ from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import create_topics
 from tests.support.waiting import LONG, wait_until
 
-Headers = list[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
 
 
 def make_topics(bootstrap: str, prefix: str) -> KafkaSettings:
@@ -55,14 +56,14 @@ def send_raw(
         offsets.append(message.offset() or 0)
 
     for value, headers in values:
-        producer.produce(topic, value, partition=partition, headers=headers, on_delivery=note)
+        producer.produce(topic, value, partition=partition, headers=[*headers], on_delivery=note)
     producer.flush(LONG)
     assert not failures, failures
     return offsets
 
 
 @contextmanager
-def read_new(bootstrap: str, topic: str) -> Iterator[Callable[[int], list[KafkaMessage]]]:
+def read_new(bootstrap: str, topic: str) -> Iterator[Callable[..., list[Any]]]:
     """Yield a function that waits for ``count`` records written to partition 0 from now on."""
     consumer = Consumer(
         {

@@ -86,5 +86,6 @@ def _describe_processor() -> str:
     if not cpus.exists():
         return platform.processor()
     lines = cpus.read_text().split("\n\n")[0].splitlines()
-    facts = dict(map(str.strip, line.split(":", 1)) for line in lines if ":" in line)
+    pairs = [line.partition(":") for line in lines]
+    facts = {name.strip(): value.strip() for name, _, value in pairs}
     return " ".join(facts.get(name, "") for name in ("vendor_id", "cpu family")).strip()

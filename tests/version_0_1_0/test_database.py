@@ -2,13 +2,12 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.support.commands import run
+from tests.support.commands import IOA, run
 from tests.support.waiting import LONG, wait_until
 from tests.version_0_1_0.made import CLIENT, FACTS, LEARNING, SITE, read_json
 from tests.version_0_1_0.sums import sum_latents
@@ -82,7 +81,7 @@ def test_the_next_training_learns_also_what_is_new(
 def started(log: Path, *arguments: object) -> Iterator[subprocess.Popen[bytes]]:
     """Run a service as a process of its own until the block ends."""
     with log.open("wb") as output:
-        command = [sys.executable, "-m", "ioa", *map(str, arguments)]
+        command = [*IOA, *map(str, arguments)]
         process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
         yield process

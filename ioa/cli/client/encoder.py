@@ -14,6 +14,7 @@ from ioa.cli.client.encoder_reports import print_manifest, print_trained
 from ioa.cli.client.images import TOO_MANY_SKIPPED, choose_images, print_skipped
 from ioa.cli.client.options import Split
 from ioa.cli.options import Json
+from ioa.cli.panels import ENCODER, IMAGES, OUTPUT
 from ioa.cli.printing import print_json
 from ioa.errors import IoaError
 
@@ -31,41 +32,71 @@ app = typer.Typer(
 @app.command()
 def train(
     data: Annotated[
-        str, typer.Option(help="digits, an NPZ or IDX file, or a folder of PNG and JPEG files.")
+        str,
+        typer.Option(
+            help="digits, an NPZ or IDX file, or a folder of PNG and JPEG files.",
+            rich_help_panel=IMAGES,
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="New directory for the encoder.", file_okay=False)],
-    latent: Annotated[int, typer.Option(help="Numbers per image.", min=1, max=65536)] = 16,
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="New directory for the encoder.", file_okay=False, rich_help_panel=OUTPUT
+        ),
+    ],
+    latent: Annotated[
+        int, typer.Option(help="Numbers per image.", min=1, max=65536, rich_help_panel=ENCODER)
+    ] = 16,
     size: Annotated[
-        int | None, typer.Option(help="Resize all images to SIZE x SIZE pixels.", min=2, max=1024)
+        int | None,
+        typer.Option(
+            help="Resize all images to SIZE x SIZE pixels.", min=2, max=1024, rich_help_panel=IMAGES
+        ),
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(help="Passes over the images. Default: what 1,500 steps take.", min=1),
+        typer.Option(
+            help="Passes over the images. Default: what 1,500 steps take.",
+            min=1,
+            rich_help_panel=ENCODER,
+        ),
     ] = None,
     weights: Annotated[
         Literal["int8", "float32"],
-        typer.Option(help="Bytes of a weight, one or four, in what every client downloads."),
+        typer.Option(
+            help="Bytes of a weight, one or four, in what every client downloads.",
+            rich_help_panel=ENCODER,
+        ),
     ] = "int8",
-    seed: Annotated[int, typer.Option(help="Of weights, held-out images and order.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Of weights, held-out images and order.", rich_help_panel=ENCODER)
+    ] = 0,
     public: Annotated[
         bool,
         typer.Option(
             "--public/--private",
             help="Whether anybody may see the images. An encoder of private ones tells about them.",
+            rich_help_panel=IMAGES,
         ),
     ] = False,
     name: Annotated[
         str | None,
-        typer.Option(help="Of the images, in the manifest. Default: that of the file or folder."),
+        typer.Option(
+            help="Of the images, in the manifest. Default: that of the file or folder.",
+            rich_help_panel=IMAGES,
+        ),
     ] = None,
     split: Split = None,
-    limit: Annotated[int | None, typer.Option(help="Use at most so many images.", min=3)] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Use at most so many images.", min=3, rich_help_panel=IMAGES)
+    ] = None,
     max_skip: Annotated[
         float,
         typer.Option(
             help="Exit code 3 and no encoder when more than this share cannot be read.",
             min=0,
             max=1,
+            rich_help_panel=IMAGES,
         ),
     ] = 0.02,
     as_json: Json = False,

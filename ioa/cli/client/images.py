@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ioa.errors import SettingsError
+from ioa.errors import UsageError
 
 if TYPE_CHECKING:
     from client_autoencoder.images.batches import ImageBatch, ImageSource, Skipped
@@ -28,11 +28,11 @@ def augment_images(
     """Add changed copies of each image.
 
     Raises:
-        SettingsError: there is a seed, but no copies to make.
+        UsageError: there is a seed, but no copies to make.
     """
     if not copies:
         if seed is not None:
-            raise SettingsError("--seed belongs to --augment")
+            raise UsageError("--seed belongs to --augment")
         return batches
     import secrets
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ioa.errors import SettingsError
+from ioa.errors import UsageError
 
 if TYPE_CHECKING:
     from client_autoencoder.exchanges.messages import MessageMaker
@@ -30,14 +30,14 @@ def read_client_id(settings: "Settings") -> str:
     """Return the client's id.
 
     Raises:
-        SettingsError: nobody named one.
+        UsageError: nobody named one.
         SchemaError: it is no valid id.
     """
     from schemas.messages.validation import check_name
 
     client_id = settings.client.client_id
     if not client_id:
-        raise SettingsError("--client-id is missing; see `ioa client publish --help`")
+        raise UsageError("--client-id is missing; see `ioa client publish --help`")
     check_name("clientID", client_id)
     return client_id
 
@@ -48,17 +48,17 @@ def make_privatizer(
     """Return the privatizer that the options describe.
 
     Raises:
-        SettingsError: they do not belong together.
+        UsageError: they do not belong together.
         ClientError: a number is out of its range.
     """
     from client_autoencoder.privacy.mechanism import GaussianPrivatizer, NoPrivatizer, system_noise
 
     if name == "none":
         if (epsilon, delta, clip) != (None, None, None):
-            raise SettingsError("--epsilon, --delta and --clip belong to --privatizer gaussian")
+            raise UsageError("--epsilon, --delta and --clip belong to --privatizer gaussian")
         return NoPrivatizer()
     if epsilon is None or delta is None or clip is None:
-        raise SettingsError("--privatizer gaussian needs --epsilon, --delta and --clip")
+        raise UsageError("--privatizer gaussian needs --epsilon, --delta and --clip")
     return GaussianPrivatizer(epsilon=epsilon, delta=delta, clip=clip, noise=system_noise)
 
 
@@ -66,7 +66,7 @@ def make_maker(settings: "Settings", privatizer: "Privatizer") -> "MessageMaker"
     """Load the client's encoder and return what makes messages of images with it.
 
     Raises:
-        SettingsError: nobody named a client or an encoder.
+        UsageError: nobody named a client or an encoder.
     """
     import secrets
     from datetime import UTC, datetime
@@ -78,7 +78,7 @@ def make_maker(settings: "Settings", privatizer: "Privatizer") -> "MessageMaker"
     client = settings.client
     client_id = read_client_id(settings)
     if client.encoder is None:
-        raise SettingsError("--encoder is missing; see `ioa client publish --help`")
+        raise UsageError("--encoder is missing; see `ioa client publish --help`")
     return MessageMaker(
         client_id=client_id,
         encoder=Encoder.load(client.encoder),

@@ -13,7 +13,8 @@ def list_topics(config: Config = None, prefix: Prefix = None) -> None:
     """Print every topic with its key, writer, retention and limits. Example: ioa topic list"""
     from stream.exchange.topics import Topics
 
-    topics = Topics(load(config, prefix=prefix).kafka.prefix)
+    kafka = load(config, prefix=prefix).kafka
+    topics = Topics(kafka.prefix, kafka.partitions)
     rows = [
         {
             "topic": topic.name,
@@ -35,7 +36,7 @@ def create(config: Config = None, bootstrap: Bootstrap = None, prefix: Prefix = 
     from stream.kafka.topics import create_topics
 
     kafka = load(config, bootstrap, prefix).kafka
-    created = create_topics(kafka, Topics(kafka.prefix).shared())
+    created = create_topics(kafka, Topics(kafka.prefix, kafka.partitions).shared())
     typer.echo(f"created {', '.join(created)}" if created else "all topics are there already")
 
 
@@ -49,7 +50,7 @@ def check(config: Config = None, bootstrap: Bootstrap = None, prefix: Prefix = N
     from stream.kafka.topics import find_drift, list_topic_names
 
     kafka = load(config, bootstrap, prefix).kafka
-    topics = Topics(kafka.prefix)
+    topics = Topics(kafka.prefix, kafka.partitions)
     replies = topics.replies("").name
     clients = [
         name.removeprefix(replies) for name in list_topic_names(kafka) if name.startswith(replies)

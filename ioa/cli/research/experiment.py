@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ioa.cli.options import Json
+from ioa.cli.panels import IMAGES, LATENTS, OUTPUT
 from ioa.cli.printing import print_json, print_markdown
 from ioa.cli.research import sites, study
 
@@ -27,31 +28,56 @@ app.command()(study.diff)
 app.command()(sites.sites)
 
 RESULTS = Path("experiments/results")
-Out = Annotated[Path, typer.Option(help="Where JSON, Markdown and PNG go.", file_okay=False)]
+Out = Annotated[
+    Path,
+    typer.Option(help="Where JSON, Markdown and PNG go.", file_okay=False, rich_help_panel=OUTPUT),
+]
 
 
 @app.command("003")
 def run_003(
     data: Annotated[
         str,
-        typer.Option(help="digits, an NPZ file, a folder of MNIST's IDX files or of classes."),
+        typer.Option(
+            help="digits, an NPZ file, a folder of MNIST's IDX files or of classes.",
+            rich_help_panel=IMAGES,
+        ),
     ],
     seeds: Annotated[int, typer.Option(help="How many times, for mean and spread.", min=1)] = 1,
-    latent: Annotated[int, typer.Option(help="Numbers per image.", min=1, max=65536)] = 784,
+    latent: Annotated[
+        int, typer.Option(help="Numbers per image.", min=1, max=65536, rich_help_panel=LATENTS)
+    ] = 784,
     dtype: Annotated[
-        Literal["float32", "int8"], typer.Option(help="As what latents travel.")
+        Literal["float32", "int8"],
+        typer.Option(help="As what latents travel.", rich_help_panel=LATENTS),
     ] = "float32",
     augment: Annotated[
-        int, typer.Option(help="Changed copies a client sends of each image.", min=0, max=100)
+        int,
+        typer.Option(
+            help="Changed copies a client sends of each image.",
+            min=0,
+            max=100,
+            rich_help_panel=IMAGES,
+        ),
     ] = 0,
-    non_iid: Annotated[bool, typer.Option("--non-iid", help="Two classes per client.")] = False,
+    non_iid: Annotated[
+        bool, typer.Option("--non-iid", help="Two classes per client.", rich_help_panel=IMAGES)
+    ] = False,
     encoder: Annotated[
         Literal["shared", "own", "one-client"],
-        typer.Option(help="Trained on public images, by every client, or by one for all."),
+        typer.Option(
+            help="Trained on public images, by every client, or by one for all.",
+            rich_help_panel=LATENTS,
+        ),
     ] = "shared",
     size: Annotated[
         int | None,
-        typer.Option(help="Resize to SIZE x SIZE. Default: 28 above 32 pixels.", min=2, max=1024),
+        typer.Option(
+            help="Resize to SIZE x SIZE. Default: 28 above 32 pixels.",
+            min=2,
+            max=1024,
+            rich_help_panel=IMAGES,
+        ),
     ] = None,
     grid: Annotated[
         bool, typer.Option("--grid", help="Search learning rate, dropout and width first.")
@@ -61,7 +87,8 @@ def run_003(
     ] = False,
     out: Out = RESULTS,
     keep: Annotated[
-        Path | None, typer.Option(help="New directory for what the processes leave.")
+        Path | None,
+        typer.Option(help="New directory for what the processes leave.", rich_help_panel=OUTPUT),
     ] = None,
     replay: Annotated[
         Path | None,

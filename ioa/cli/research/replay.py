@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ioa.cli.options import Bootstrap, Config, Database, Json, Prefix, load
+from ioa.cli.panels import WINDOW
 from ioa.cli.printing import print_json
 from ioa.cli.research.selection_options import Client, Encoder, Label, Site, make_selection
 
@@ -35,6 +36,7 @@ From = Annotated[
         metavar="OFFSET|TIME",
         help="Where to begin: an offset in each partition, or a time by the broker's clock, such "
         "as 2026-11-21T08:00 (UTC unless it names a zone). Default: the earliest.",
+        rich_help_panel=WINDOW,
     ),
 ]
 To = Annotated[
@@ -44,11 +46,14 @@ To = Annotated[
         metavar="OFFSET|TIME",
         help="Where to end; this offset or time itself is left out. Default: what is the end when "
         "the replay begins.",
+        rich_help_panel=WINDOW,
     ),
 ]
 Mode = Annotated[
     Literal["learning", "service"],
-    typer.Option(help="Which topic. What is stored of questions has no label."),
+    typer.Option(
+        help="Which topic. What is stored of questions has no label.", rich_help_panel=WINDOW
+    ),
 ]
 Archive = Annotated[
     Path | None,
@@ -56,6 +61,7 @@ Archive = Annotated[
         metavar="DIR",
         help="Read from a folder of `ioa archive write`, with the encoders and clients noted "
         "there, and not from Kafka.",
+        rich_help_panel=WINDOW,
     ),
 ]
 Speed = Annotated[
@@ -64,6 +70,7 @@ Speed = Annotated[
         metavar="N",
         help="Keep the distances between the times of the records, N times as fast. Default: as "
         "fast as possible.",
+        rich_help_panel=WINDOW,
     ),
 ]
 

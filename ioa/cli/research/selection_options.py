@@ -6,17 +6,28 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ioa.cli.panels import SELECTION
+
 if TYPE_CHECKING:
     from server_classifier.store.latents.selection import Selection
 
 Site = Annotated[
-    list[str] | None, typer.Option("--site", help="Only latents of this site; repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--site", help="Only latents of this site; repeatable.", rich_help_panel=SELECTION
+    ),
 ]
 Client = Annotated[
-    list[str] | None, typer.Option("--client", help="Only latents of this client; repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--client", help="Only latents of this client; repeatable.", rich_help_panel=SELECTION
+    ),
 ]
 Label = Annotated[
-    list[str] | None, typer.Option("--label", help="Only latents with this label; repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--label", help="Only latents with this label; repeatable.", rich_help_panel=SELECTION
+    ),
 ]
 
 
@@ -56,6 +67,7 @@ Encoder = Annotated[
         help="Only latents of this encoder, by the first digits of its id; repeatable.",
         parser=parse_digits,
         metavar="DIGITS",
+        rich_help_panel=SELECTION,
     ),
 ]
 Since = Annotated[
@@ -64,12 +76,16 @@ Since = Annotated[
         help="Only latents that Kafka took at this time or later, such as 2026-11-21T09:30:00Z.",
         parser=parse_time,
         metavar="TIME",
+        rich_help_panel=SELECTION,
     ),
 ]
 Until = Annotated[
     datetime | None,
     typer.Option(
-        help="Only latents that Kafka took before this time.", parser=parse_time, metavar="TIME"
+        help="Only latents that Kafka took before this time.",
+        parser=parse_time,
+        metavar="TIME",
+        rich_help_panel=SELECTION,
     ),
 ]
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from ioa.cli.options import Config, Database, Json, load
+from ioa.cli.panels import TRAINING
 from ioa.cli.printing import print_json, print_markdown
 from ioa.cli.research.selection_options import parse_digits, parse_time
 from ioa.cli.research.study import STUDIES, Jobs, Out, count_jobs
@@ -46,19 +47,29 @@ def sites(
     config: Config = None,
     database: Database = None,
     encoder: Annotated[
-        str | None, typer.Option(help="First digits of the encoder's id, where there are several.")
+        str | None,
+        typer.Option(
+            help="First digits of the encoder's id, where there are several.",
+            rich_help_panel=TRAINING,
+        ),
     ] = None,
     head: Annotated[
         Literal["mlp", "linear"],
-        typer.Option(help="The server's classifier, or without hidden layers: much faster."),
+        typer.Option(
+            help="The server's classifier, or without hidden layers: much faster.",
+            rich_help_panel=TRAINING,
+        ),
     ] = "mlp",
-    seeds: Annotated[int, typer.Option(help="How many times, for the spread.", min=1)] = 3,
+    seeds: Annotated[
+        int, typer.Option(help="How many times, for the spread.", min=1, rich_help_panel=TRAINING)
+    ] = 3,
     before: Annotated[
         datetime | None,
         typer.Option(
             help="Learn only from what Kafka took before this time.",
             parser=parse_time,
             metavar="TIME",
+            rich_help_panel=TRAINING,
         ),
     ] = None,
     noise: Annotated[
@@ -66,13 +77,25 @@ def sites(
         typer.Option(
             help="Change so many % of a site's labels before learning; repeatable.",
             metavar="SITE=PERCENT",
+            rich_help_panel=TRAINING,
         ),
     ] = None,
     test_share: Annotated[
-        float, typer.Option(help="Of subjects, images or messages, tested on.", min=0.01, max=0.9)
+        float,
+        typer.Option(
+            help="Of subjects, images or messages, tested on.",
+            min=0.01,
+            max=0.9,
+            rich_help_panel=TRAINING,
+        ),
     ] = 0.2,
     orders: Annotated[
-        int, typer.Option(help="Orders of the sites to sample at least, of over six.", min=2)
+        int,
+        typer.Option(
+            help="Orders of the sites to sample at least, of over six.",
+            min=2,
+            rich_help_panel=TRAINING,
+        ),
     ] = 30,
     out: Out = STUDIES,
     jobs: Jobs = None,

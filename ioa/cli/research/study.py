@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ioa.cli.options import Json
+from ioa.cli.panels import OUTPUT
 from ioa.cli.printing import print_json, print_markdown, print_rows
 from ioa.cli.research.study_reports import (
     describe_study,
@@ -17,7 +18,9 @@ from ioa.cli.research.study_reports import (
 from ioa.cli.server_database import open_server_database
 
 STUDIES = Path("experiments/studies")
-Out = Annotated[Path, typer.Option(help="Folder of all studies.", file_okay=False)]
+Out = Annotated[
+    Path, typer.Option(help="Folder of all studies.", file_okay=False, rich_help_panel=OUTPUT)
+]
 Jobs = Annotated[
     int | None, typer.Option(help="Trainings at a time. Default: one per core.", min=1)
 ]

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ioa.cli.options import Bootstrap, Config, Database, Prefix, load
+from ioa.cli.panels import LEARNING, PROCESS
 
 app = typer.Typer(help="Ingest, train, answer.", no_args_is_help=True)
 
@@ -18,12 +19,15 @@ Label = Annotated[
         "--label",
         help="A label that may be learned; repeat it to declare the whole label space. "
         "Default: any label \\[env: IOA_SERVER__LABELS]",
+        rich_help_panel=LEARNING,
     ),
 ]
 Instance = Annotated[
     str | None,
     typer.Option(
-        help="Name of this process among those of its kind. Default 0 \\[env: IOA_SERVER__INSTANCE]"
+        help="Name of this process among those of its kind, of which it takes the place when it "
+        "starts again. Default: the host's name \\[env: IOA_SERVER__INSTANCE]",
+        rich_help_panel=PROCESS,
     ),
 ]
 Interval = Annotated[
@@ -32,6 +36,7 @@ Interval = Annotated[
         "--train-interval",
         help="Seconds after which new rows lead to a new model "
         "\\[env: IOA_SERVER__TRAIN_INTERVAL_SECONDS]",
+        rich_help_panel=LEARNING,
     ),
 ]
 MinNewRows = Annotated[
@@ -39,13 +44,15 @@ MinNewRows = Annotated[
     typer.Option(
         "--train-min-new-rows",
         help="New rows that lead to a new model at once \\[env: IOA_SERVER__TRAIN_MIN_NEW_ROWS]",
+        rich_help_panel=LEARNING,
     ),
 ]
 Health = Annotated[
     str | None,
     typer.Option(
         help="Serve /healthz, /readyz and /metrics at \\[HOST:]PORT; without HOST for this machine "
-        "only. Default: nowhere \\[env: IOA_SERVER__HEALTH]"
+        "only. Default: nowhere \\[env: IOA_SERVER__HEALTH]",
+        rich_help_panel=PROCESS,
     ),
 ]
 

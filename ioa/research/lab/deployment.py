@@ -58,7 +58,8 @@ class Deployment:
             self._engine = open_database(self.settings.server.database_url)
             stack.callback(self._engine.dispose)
             ensure_current(self._engine)
-            create_topics(self.settings.kafka, Topics(self.settings.kafka.prefix).shared())
+            kafka = self.settings.kafka
+            create_topics(kafka, Topics(kafka.prefix, kafka.partitions).shared())
             self._stack = stack.pop_all()
         return self
 
@@ -74,7 +75,8 @@ class Deployment:
         self, name: str, arguments: list[str], *, module: str = "ioa"
     ) -> subprocess.Popen[str]:
         """Start an ``ioa`` command or another module; its errors go to ``<name>.log``."""
-        command = [sys.executable, "-m", module, *arguments]
+        # -P: a schemas.py of the user in the current folder is not taken for our package.
+        command = [sys.executable, "-P", "-m", module, *arguments]
         with (self.directory / "commands.txt").open("a") as commands:
             typed = ["ioa"] if module == "ioa" else ["python", "-m", module]
             commands.write(shlex.join([*typed, *arguments]) + "\n")

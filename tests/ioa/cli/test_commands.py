@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 import typer
 
 from ioa.cli.main import app
-from tests.support.commands import run
+from tests.support.commands import IOA, run
 
 
 def walk(command: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -50,7 +49,6 @@ def test_every_option_has_a_help_text(name: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["client", "publish", "--data", "digits"], "--client-id is missing"),
         (
             ["client", "ask", "--data", "digits", "--client-id", "A", "--encoder", "."],
             "clientID: 'A'",
@@ -78,9 +76,34 @@ def test_a_known_error_is_one_line(tmp_path: Path, arguments: list[str], words: 
     assert result.stderr.startswith("ioa: ")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["client", "publish", "--data", "digits"], "--client-id is missing"),
+        (["client", "status"], "--client-id is missing"),
+        (["client", "ask", "--data", "digits", "--client-id", "a"], "--encoder is missing"),
+    ],
+)
+def test_a_missing_option_is_one_line_and_wrong_usage(
+    tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    result = run(*arguments, cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"ioa: {words}")
+    assert len(result.stderr.splitlines()) == 1
+
+
 def test_help_names_the_environment_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     assert "[env: IOA_CLIENT__FORM]" in run("client", "publish", "--help").stdout
+
+
+def test_options_of_a_longer_command_are_in_groups() -> None:
+    long = {name: command for name, command in COMMANDS.items() if len(command.params) > 10}
+    for name, command in long.items():
+        groups = {getattr(option, "rich_help_panel", None) for option in command.params}
+        assert len(groups) >= 3, f"{name} shows {len(command.params)} options in {groups}"
+    assert "ioa client publish" in long
 
 
 def test_topics_are_printed_without_a_cluster() -> None:
@@ -96,7 +119,7 @@ def test_the_version_is_printed() -> None:
 
 def test_an_error_of_a_process_is_one_line() -> None:
     """Other tests run commands without a process of their own, which takes a second to import."""
-    command = [sys.executable, "-m", "ioa", "encoder", "add", "nowhere"]
+    command = [*IOA, "encoder", "add", "nowhere"]
     failed = subprocess.run(command, capture_output=True, text=True, check=False)
     assert failed.returncode == 1
     assert re.fullmatch("ioa: nowhere is not an encoder.*\n", failed.stderr)

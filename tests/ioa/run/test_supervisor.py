@@ -3,7 +3,6 @@
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from ioa.run.supervisor import SERVICES
 from server_classifier.errors import AddressUnusable
 from server_classifier.operations.monitor import make_app, serve
 from stream.health import LONGEST_SILENCE_SECONDS, Fault
+from tests.support.commands import IOA
 from tests.support.probe import Probe, find_free_address
 from tests.support.waiting import LONG
 
@@ -26,7 +26,7 @@ from tests.support.waiting import LONG
 @pytest.fixture
 def run(kafka: str, topic_prefix: str, tmp_path: Path) -> Iterator[tuple[Probe, psutil.Process]]:
     address = find_free_address(ports=4)
-    command = [sys.executable, "-m", "ioa", "server", "run", "-b", kafka, "--prefix", topic_prefix]
+    command = [*IOA, "server", "run", "-b", kafka, "--prefix", topic_prefix]
     command += ["--database", f"sqlite:///{tmp_path / 'ioa.db'}", "--health", address]
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(command, stderr=log, env=os.environ)

@@ -49,6 +49,7 @@ def test_a_message_survives_both_forms(message: Message) -> None:
 def test_a_declaration_is_decoded_again_if_it_differs() -> None:
     """Equal declarations are decoded once and shared; long ones are not cached."""
     message = messages.examples()["learning"]
+    assert isinstance(message, LatentMessage)
     decoded = []
     for count in (0, 1, 0, 100):
         parameters = {f"parameter {number}": float(number) for number in range(count)}

@@ -23,6 +23,7 @@ from server_classifier.intake.ingest import Ingester
 from server_classifier.intake.positions import HeldPositions
 from server_classifier.store.database import ensure_current, open_database, reading, writing
 from server_classifier.store.errors import PositionError
+from server_classifier.store.latents.rows import insert_latents
 from server_classifier.store.positions import list_positions
 from server_classifier.store.registry.entries import add_client, add_encoder
 from stream.dead_letters.writer import DeadLetterWriter
@@ -67,7 +68,7 @@ class Deployment:
         topic, encoder_id = self.topics.of(LEARNING).name, make_manifest().encoder_id
         return Load(self.kafka.bootstrap_servers, topic, CLIENT, encoder_id, seed=3)
 
-    def make_responder(self, kind: type[Responder] = Responder) -> Responder:
+    def make_responder(self, kind: type[Responder] = Responder) -> Any:
         publisher = Publisher(self.kafka)
         dead_letter = DeadLetterWriter(publisher, self.topics).write
         return kind(
@@ -207,10 +208,9 @@ def test_a_crash_before_the_commit_keeps_neither_rows_nor_position(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load = send(deployment, 300)
-    insert = ingest.insert_latents
 
     def insert_and_die(*arguments: Any) -> int:
-        insert(*arguments)
+        insert_latents(*arguments)
         raise Killed
 
     with monkeypatch.context() as patch:
@@ -258,9 +258,13 @@ def test_an_answer_that_fails_is_repeated_without_storing_or_burying_again(
     responder = deployment.make_responder(LastAnswerFails)
     dead = read_new(deployment.kafka.bootstrap_servers, topics.dead_letters.name)
     replies = read_new(deployment.kafka.bootstrap_servers, topics.replies(CLIENT).name)
-    done = lambda: sum(deployment.positions().values()) >= 2 and stop.set()  # noqa: E731
+
+    def stop_when_done() -> None:
+        if sum(deployment.positions().values()) >= 2:
+            stop.set()
+
     with dead as read_dead, replies as read_replies:
-        deployment.ingest(stop, responder=responder, after=done)
+        deployment.ingest(stop, responder=responder, after=stop_when_done)
         assert len(read_dead(2, seconds=3)) == 1
         assert len(read_replies(1)) >= 1
     assert load.count(deployment.engine).exact

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -296,7 +297,7 @@ def test_a_full_disk_leaves_what_was_there(settings: KafkaSettings, tmp_path: Pa
         send(settings, KINDS)
         write(folder, settings)
         before = list_files(folder)
-        random = [(None, bytes(body), []) for body in _make_noise(60, 100_000)]
+        random: list[Any] = [(None, bytes(body), []) for body in _make_noise(60, 100_000)]
         send(settings, random)
         with pytest.raises(ArchiveError, match="No space left on device"):
             write(folder, settings)

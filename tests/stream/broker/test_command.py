@@ -11,9 +11,8 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.support.commands import IOA
 from tests.support.waiting import LONG, wait_until
-
-IOA = (sys.executable, "-m", "ioa", "broker")
 
 
 class Command:
@@ -24,7 +23,7 @@ class Command:
         self.pid_file = directory / "broker.pid"
 
     def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [*IOA, *arguments, "--directory", str(self.directory)]
+        command = [*IOA, "broker", *arguments, "--directory", str(self.directory)]
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
     def status(self) -> dict[str, Any]:
@@ -32,7 +31,7 @@ class Command:
         return found
 
     def spawn(self, *arguments: str) -> "subprocess.Popen[str]":
-        command = [*IOA, *arguments, "--directory", str(self.directory)]
+        command = [*IOA, "broker", *arguments, "--directory", str(self.directory)]
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 

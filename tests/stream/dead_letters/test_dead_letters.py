@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -186,7 +187,7 @@ def test_nobody_takes_the_id_of_an_older_message() -> None:
     ],
 )
 def test_a_forged_dead_letter_makes_us_write_nowhere(
-    settings: KafkaSettings, changes: dict[str, object], reason: str
+    settings: KafkaSettings, changes: dict[str, Any], reason: str
 ) -> None:
     publish_dead_letters(
         settings, [make_dead_letter(settings, **changes), make_dead_letter(settings, 5)]

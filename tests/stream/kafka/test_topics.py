@@ -8,6 +8,7 @@ from stream.exchange.topics import Topics
 from stream.kafka.connection import connect_admin
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import create_topics, find_drift, list_topic_names
+from tests.support.commands import run
 from tests.support.topics import change_config, delete_topics
 
 
@@ -47,6 +48,21 @@ def test_copies_are_as_the_settings_say_and_too_few_are_drift(
         f"{learning.name} has 1 replicas, not 3",
         f"{learning.name} has min.insync.replicas=1, not 2",
     ]
+
+
+def test_partitions_are_as_the_settings_say_and_fewer_are_drift(
+    kafka: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("-b", kafka, "--prefix", topic_prefix)
+    monkeypatch.setenv("IOA_KAFKA__PARTITIONS", "6")
+    assert run("topic", "create", *options).returncode == 0
+    assert run("topic", "check", *options).returncode == 0
+    monkeypatch.setenv("IOA_KAFKA__PARTITIONS", "7")
+    assert run("topic", "check", *options).stdout.splitlines() == [
+        f"{topic_prefix}.learning has 6 partitions, not 7",
+        f"{topic_prefix}.service has 6 partitions, not 7",
+    ]
+    assert f"{topic_prefix}.encoders " in run("topic", "list", *options[2:]).stdout
 
 
 def test_dead_letters_hold_more_than_any_other_topic() -> None:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from ioa.errors import SettingsError
+from ioa.errors import UsageError
 from server_classifier.heads.settings import TrainingSettings
 
 Encoding = Literal["shared", "own", "one-client"]
@@ -37,7 +37,7 @@ class Plan:
         clients: how many there are, as in the paper.
 
     Raises:
-        SettingsError: the options contradict each other.
+        UsageError: the options contradict each other.
     """
 
     clients: ClassVar[int] = 5
@@ -55,7 +55,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         if self.grid and self.encoder == "own":
-            raise SettingsError("--grid needs one classifier; with --encoder own there are five")
+            raise UsageError("--grid needs one classifier; with --encoder own there are five")
 
     @property
     def wants_own_encoders(self) -> bool:

@@ -5,8 +5,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from ioa.cli.main import app
 from stream.errors import StreamError

@@ -62,8 +62,8 @@ def test_what_is_wrong_is_one_line(tmp_path: Path, database: str) -> None:
 def test_the_sites_of_a_dataset(tmp_path: Path, database: str) -> None:
     conf = tmp_path / "ioa.toml"
     conf.write_text(f"[server.training]\n{QUICK_TOML}")
-    given = ("--database", database, "--config", conf, "--out", tmp_path, "--seeds", "2")
-    given += ("--jobs", "1")
+    given = ["--database", database, "--config", conf, "--out", tmp_path, "--seeds", "2"]
+    given += ["--jobs", "1"]
     told = run("experiment", "sites", "all", *given, "--noise", "north=30", "--json")
     report = json.loads(told.stdout)
     assert {site["site"] for site in report["sites"]} == {"east", "north", "west"}

@@ -136,7 +136,7 @@ def test_what_is_stored_while_copying_is_not_in_the_backup(filled: Engine, tmp_p
 def test_no_limit_of_postgresql_ends_what_reads_all_of_it(
     postgres_engine: Engine, tmp_path: Path, command: Callable[..., object]
 ) -> None:
-    limits = []
+    limits: list[Any] = []
 
     @event.listens_for(fill(postgres_engine), "before_cursor_execute")
     def note_limits(_connection: object, cursor: Any, statement: str, *_: object) -> None:
@@ -173,8 +173,12 @@ def test_an_existing_file_is_never_overwritten(filled: Engine, tmp_path: Path) -
 
 def test_a_file_that_appears_meanwhile_is_never_overwritten(filled: Engine, tmp_path: Path) -> None:
     file = tmp_path / "backup.db"
+
+    def appear() -> None:
+        file.write_text("mine")
+
     with pytest.raises(StoreError, match="there already"):
-        back_up(filled, file, lambda *_: file.write_text("mine") and None)
+        back_up(filled, file, lambda *_: appear())
     assert file.read_text() == "mine"
 
 
@@ -204,7 +208,7 @@ def test_a_file_that_cannot_grow_leaves_nothing(filled: Engine, tmp_path: Path) 
     folder = tmp_path / "backups"
     folder.mkdir()
     url = filled.url.render_as_string(hide_password=False)
-    command = [sys.executable, "-c", CUT, url, folder / "backup.db"]
+    command = [sys.executable, "-c", CUT, url, str(folder / "backup.db")]
     result = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
     assert result.stderr.startswith("refused: "), result.stderr
     assert list(folder.iterdir()) == []
