@@ -22,6 +22,7 @@ from server_classifier.heads.onnx_graph import export_onnx
 from server_classifier.heads.settings import TrainingSettings
 from server_classifier.heads.training import fit
 from server_classifier.intake.ingest import run_ingest
+from server_classifier.operations.registration import register_client
 from server_classifier.settings import ServerSettings
 from server_classifier.store.classifiers import add_classifier
 from server_classifier.store.database import ensure_current, open_database, reading, writing
@@ -35,6 +36,7 @@ from tests.support.probe import Probe, find_free_address
 
 LATENT_DIM = 4
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SITE = "st-mary"
 
 
 @dataclass(frozen=True)
@@ -59,22 +61,22 @@ class RunningServer:
             return count_latents(connection)
 
     def register(self, client_id: str, default_encoder: str | None = None) -> None:
-        """Register a client with its reply topic, as ``ioa client add`` does."""
-        add_clients(self.engine, client_id, default_encoder=default_encoder)
-        create_topics(self.kafka, [self.topics.replies(client_id)])
+        """Register a client of ``SITE`` with its reply topic, as ``ioa client add`` does."""
+        register_client(
+            self.engine,
+            self.kafka,
+            client_id=client_id,
+            site=SITE,
+            default_encoder=default_encoder,
+            now=NOW,
+        )
 
 
-def add_clients(engine: Engine, *client_ids: str, default_encoder: str | None = None) -> None:
-    """Register clients of one site in the database."""
+def add_clients(engine: Engine, *client_ids: str) -> None:
+    """Register clients of one site in the database, without topics."""
     with writing(engine) as connection:
         for client_id in client_ids:
-            add_client(
-                connection,
-                client_id=client_id,
-                site="st-mary",
-                default_encoder=default_encoder,
-                now=NOW,
-            )
+            add_client(connection, client_id=client_id, site=SITE, default_encoder=None, now=NOW)
 
 
 def make_manifest(latent_dim: int = LATENT_DIM) -> EncoderManifest:
