@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from schemas.models.encoder_manifest import (
@@ -146,6 +147,17 @@ def store_classifier(
     targets = np.repeat(np.arange(len(labels)), 40)
     values = rng.normal(0, 0.2, (len(targets), latent_dim)).astype(np.float32)
     values[np.arange(len(targets)), targets] += 1.5
+    return train_and_store(engine, encoder_id, labels, values, targets)
+
+
+def train_and_store(
+    engine: Engine,
+    encoder_id: str,
+    labels: Sequence[str],
+    values: NDArray[np.float32],
+    targets: NDArray[np.int64],
+) -> str:
+    """Train a classifier on latents [N, D] and positions of labels [N]; return its version."""
     model, report = fit(values, targets, seed=0)
     onnx = export_onnx(model)
     training_set = TrainingSet(
