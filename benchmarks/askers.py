@@ -14,6 +14,7 @@ from typing import Protocol
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from benchmarks.learning_load import ASKER
+from schemas.messages.answers import Answer
 from schemas.wire.avro_form import encode_avro
 from stream.exchange.exchanges import AnswerMessage
 from stream.exchange.outgoing_record import OutgoingRecord
@@ -159,7 +160,9 @@ class ReplyClientAsker:
             if open_questions.is_due:
                 self._send(open_questions, new)
         open_questions.asked.bodies = {
-            message_id: encode_avro(answer) for message_id, answer in last.items()
+            message_id: encode_avro(answer)
+            for message_id, answer in last.items()
+            if isinstance(answer, Answer)
         }
         return open_questions.asked
 
