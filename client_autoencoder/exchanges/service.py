@@ -11,7 +11,7 @@ from itertools import islice, takewhile
 
 from client_autoencoder.errors import ClientError
 from client_autoencoder.exchanges.messages import MessageMaker, Progress
-from client_autoencoder.images.batches import ImageBatch
+from client_autoencoder.images.batches import ImageBatch, Skipped
 from client_autoencoder.outbox.entries import Settled
 from client_autoencoder.outbox.relay import POLL_SECONDS, OutboxRelay
 from client_autoencoder.privacy.mechanism import Privatizer
@@ -53,6 +53,14 @@ class ServiceReport:
         earlier_expired: the images of previous runs about which no reply came in time.
         waiting: questions of previous runs that still wait, since their deadline is later.
         stopped: whether asking ended before the images did, because nobody answered.
+        skipped: the images that could not be read.
+
+    Example:
+        >>> report = client.ask_source("images/")
+        >>> report.sent, len(report.answered), report.expired
+        (3, 3, [])
+        >>> sorted((answer.name, answer.label) for answer in report.predictions)[0]
+        ('images/bar/0000.png', 'bar')
     """
 
     sent: int = 0
@@ -62,6 +70,7 @@ class ServiceReport:
     earlier_expired: list[str] = field(default_factory=list)
     waiting: int = 0
     stopped: bool = False
+    skipped: list[Skipped] = field(default_factory=list)
 
     @property
     def answered(self) -> list[Prediction]:
