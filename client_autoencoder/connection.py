@@ -32,6 +32,8 @@ _DAY = 86400.0
 def find_outboxes(client: ClientSettings) -> dict[Exchange[Any], Path]:
     """Return the client's outboxes that exist, or the one for learning where there are none.
 
+    Those come first for whose answers somebody waits.
+
     Raises:
         SchemaError: the client's id is none.
     """

@@ -45,7 +45,7 @@ class AnswerMessage(Protocol):
 RequestT = TypeVar("RequestT", bound=Request)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AnswerKind:
     """A kind of answer.
 
@@ -66,7 +66,7 @@ class AnswerKind:
     describe: Callable[[Any], str] = lambda _: ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Exchange(Generic[RequestT]):
     """One kind of exchange between clients and server.
 
@@ -77,7 +77,7 @@ class Exchange(Generic[RequestT]):
         decode: reads a request, with the content type that its header states.
         answers: those that end a request, the refusal apart.
         refusal: the answer to a request that cannot be used.
-        told: who is told of a refusal; a dead letter is written in either case.
+        told: who is told of a refusal, where it is certain who has sent the request.
         kept: how long a client's outbox keeps a request. What is kept until it is answered
             outlives a power cut, too.
         outbox: the end of the name of that outbox, after the client's id.

@@ -113,7 +113,6 @@ def discard(
     from client_autoencoder.connection import open_outbox
 
     settings = load(config, prefix=prefix, client={"client_id": client_id, "outbox": outbox})
-    kafka = settings.kafka
     with ExitStack() as stack:
         outboxes = [
             stack.enter_context(
