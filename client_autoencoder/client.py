@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import get_ident
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -20,7 +21,7 @@ from client_autoencoder.errors import ClientClosed, ClientError, InputError
 from client_autoencoder.exchanges.answers import Answers, put_in_order
 from client_autoencoder.exchanges.draining import DrainReport, drain
 from client_autoencoder.exchanges.learning import LearningReport, check_labels, publish
-from client_autoencoder.exchanges.messages import MessageMaker, Progress
+from client_autoencoder.exchanges.messages import MessageMaker, Progress, show_nothing
 from client_autoencoder.exchanges.service import ServiceReport, ask
 from client_autoencoder.images.augmentation import augment_batches
 from client_autoencoder.images.batches import (
@@ -44,15 +45,10 @@ from stream.exchange.exchanges import LEARNING, SERVICE, Exchange
 from stream.kafka.settings import KafkaSettings
 
 _FORMS = {"avro": avro_form.CONTENT_TYPE, "json": json_form.CONTENT_TYPE}
-_LIMIT_SEED = 0
 
 
 def _warn(notice: str) -> None:
     warnings.warn(notice, stacklevel=2)
-
-
-def _ignore(_sent: int, _done: int) -> None:
-    """Show no progress."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -129,6 +125,7 @@ class Client:
         self._maker = None if encoder is None else self._make_maker(Encoder.load(encoder))
         self._relays: dict[Exchange[Any], tuple[OutboxRelay, ExitStack]] = {}
         self._closed = False
+        self._thread = 0
 
     def __enter__(self) -> Self:
         return self
@@ -138,6 +135,7 @@ class Client:
 
     def close(self) -> None:
         """Leave the broker and let others have the outboxes; what waits stays there."""
+        self._refuse_other_thread()
         self._closed = True
         for exchange in list(self._relays):
             self._disconnect(exchange)
@@ -149,7 +147,7 @@ class Client:
         *,
         augment: int = 0,
         seed: int | None = None,
-        on_progress: Progress = _ignore,
+        on_progress: Progress = show_nothing,
     ) -> LearningReport:
         """Send labelled images to be learned from, and wait until the server has stored them.
 
@@ -183,7 +181,7 @@ class Client:
         limit: int | None = None,
         augment: int = 0,
         seed: int | None = None,
-        on_progress: Progress = _ignore,
+        on_progress: Progress = show_nothing,
     ) -> LearningReport:
         """Send the labelled images of a source, as ``publish``, resized to what the encoder takes.
 
@@ -210,7 +208,7 @@ class Client:
         return self._publish(maker, self._augment(batches, augment, seed), skipped, on_progress)
 
     def ask(
-        self, images: ArrayLike, *, in_flight: int = 16, on_progress: Progress = _ignore
+        self, images: ArrayLike, *, in_flight: int = 16, on_progress: Progress = show_nothing
     ) -> Answers:
         """Ask the server what images show, and wait for the answers.
 
@@ -241,7 +239,7 @@ class Client:
         split: str | None = None,
         limit: int | None = None,
         in_flight: int = 16,
-        on_progress: Progress = _ignore,
+        on_progress: Progress = show_nothing,
     ) -> ServiceReport:
         """Ask about the images of a source, each named; see ``publish_source`` and ``ask``."""
         maker = self._require_maker()
@@ -251,7 +249,7 @@ class Client:
         batches = read_batches(source, skipped, size=_size_of(maker), order=order)
         return self._ask(maker, batches, skipped, in_flight, on_progress)
 
-    def drain(self, *, on_progress: Progress = _ignore) -> DrainReport:
+    def drain(self, *, on_progress: Progress = show_nothing) -> DrainReport:
         """Send what waits in the outboxes and wait for the answers; encode nothing new.
 
         Raises:
@@ -325,8 +323,10 @@ class Client:
         After an error, or an interrupt, the next call starts again from what is on the disk.
         """
         self._refuse_closed()
+        self._refuse_other_thread()
         if exchange not in self._relays:
             self._relays[exchange] = self._open(exchange)
+            self._thread = get_ident()
         try:
             yield self._relays[exchange][0]
         except BaseException:
@@ -347,6 +347,13 @@ class Client:
     def _refuse_closed(self) -> None:
         if self._closed:
             raise ClientClosed(f"client {self.client_id} is closed: make a new Client")
+
+    def _refuse_other_thread(self) -> None:
+        if self._relays and self._thread != get_ident():
+            raise ClientError(
+                f"client {self.client_id} belongs to the thread that used it first; each thread "
+                "needs a client id of its own"
+            )
 
     def _require_maker(self) -> MessageMaker:
         self._refuse_closed()
@@ -389,4 +396,4 @@ def _size_of(maker: MessageMaker) -> Size:
 
 
 def _choose(source: ImageSource, limit: int | None) -> list[int]:
-    return draw(source, limit, np.random.default_rng(_LIMIT_SEED))
+    return draw(source, limit, np.random.default_rng(0))

@@ -88,3 +88,7 @@ class MessageMaker:
 
 Progress = Callable[[int, int], None]
 """Called with the numbers of messages that were sent and answered so far."""
+
+
+def show_nothing(_sent: int, _done: int) -> None:
+    """Show no progress."""

@@ -3,6 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from operator import eq
 from pathlib import Path
 from typing import Any
@@ -256,6 +257,17 @@ def test_a_closed_client_says_so(away: KafkaSettings, make_client: MakeClient) -
         with pytest.raises(ClientClosed, match="radiology-1 is closed: make a new Client"):
             call()
     client.close()
+
+
+def test_a_client_belongs_to_the_thread_that_used_it_first(
+    server: RunningServer, make_client: MakeClient
+) -> None:
+    with make_client(server.kafka) as client, ThreadPoolExecutor(1) as other:
+        client.publish(IMAGES, LABELS)
+        for call in (lambda: client.publish(IMAGES, LABELS), client.drain, client.close):
+            with pytest.raises(ClientError, match="belongs to the thread that used it first"):
+                other.submit(call).result()
+        assert client.publish(IMAGES, LABELS).acknowledged == 30
 
 
 def test_two_clients_cannot_use_one_outbox(server: RunningServer, make_client: MakeClient) -> None:
