@@ -41,6 +41,7 @@ check: ## Check style, types and which package imports which
 	$(python) -m ruff format --check .
 	$(python) -m mypy
 	.venv/bin/lint-imports
+	$(python) -m pytest -q tests/test_import_circles.py
 
 clean: ## Remove .venv and all that was built; the fetched jars stay
 	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis \

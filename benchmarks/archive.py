@@ -29,10 +29,12 @@ from stream.archive.parquet_form import OPTIONS, to_table
 from stream.archive.source import ArchiveSource
 from stream.archive.writing import write_archive
 from stream.broker.embedded import EmbeddedBroker
+from stream.exchange.exchanges import LEARNING
+from stream.exchange.topics import Topics
 from stream.kafka.offsets import OffsetRange
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics, create_topics
+from stream.kafka.topics import create_topics
 from stream.replay.kafka_source import KafkaSource
 from stream.replay.source import RecordSource
 from stream.replay.window import Window
@@ -89,14 +91,14 @@ def read_options() -> argparse.Namespace:
 
 def fill(bootstrap: str, shape: Shape, messages: int) -> KafkaSettings:
     settings = KafkaSettings(bootstrap_servers=bootstrap, prefix=f"bench-{shape.name}")
-    create_topics(settings, [Topics(settings.prefix).learning])
+    create_topics(settings, [Topics(settings.prefix).of(LEARNING)])
     fill_topic(settings, shape, "e" * 64, count=messages, repeated=0.0)
     return settings
 
 
 def compare(settings: KafkaSettings, shape: Shape, folder: Path, runs: int) -> list[Measurement]:
     """Let all subjects move the same records in turn."""
-    topic = Topics(settings.prefix).learning.name
+    topic = Topics(settings.prefix).of(LEARNING).name
     memory = Memory(KafkaSource(settings, topic, Window()))
     table = pa.concat_tables(to_table(batch) for batch in memory.batches)
     bodies = sum(len(body or b"") for body in table["value"].to_pylist())

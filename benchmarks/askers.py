@@ -16,10 +16,11 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from benchmarks.learning_load import ASKER
 from schemas.messages.answers import Answer
 from schemas.wire.avro_form import encode_avro
+from stream.exchange.exchanges import AnswerMessage
 from stream.exchange.outgoing_record import OutgoingRecord
 from stream.exchange.reply_client import ReplyClient
+from stream.exchange.topics import Topics
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics
 
 PATIENCE_SECONDS = 60.0
 _MANY = 16  # open questions from which lingering pays off for a producer
@@ -146,7 +147,7 @@ class ReplyClientAsker:
 
     def ask(self, in_flight: int, seconds: float) -> Asked:
         open_questions = OpenQuestions(seconds)
-        last: dict[str, Answer] = {}
+        last: dict[str, AnswerMessage] = {}
         self._send(open_questions, in_flight)
         while open_questions.is_waiting:
             answers = self._reply_client.poll(PATIENCE_SECONDS).answers
@@ -159,7 +160,9 @@ class ReplyClientAsker:
             if open_questions.is_due:
                 self._send(open_questions, new)
         open_questions.asked.bodies = {
-            message_id: encode_avro(answer) for message_id, answer in last.items()
+            message_id: encode_avro(answer)
+            for message_id, answer in last.items()
+            if isinstance(answer, Answer)
         }
         return open_questions.asked
 

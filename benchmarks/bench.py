@@ -17,8 +17,9 @@ from benchmarks.learning_load import ASKER, CLIENT, Shape
 from server_classifier.store.database import ensure_current, open_database, writing
 from server_classifier.store.registry.entries import add_encoder
 from stream.broker.embedded import EmbeddedBroker
+from stream.exchange.topics import Topics
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics, create_topics
+from stream.kafka.topics import create_topics
 from tests.support.postgres import Postgres, run_postgres
 from tests.support.server import NOW, add_clients, make_manifest
 

@@ -5,6 +5,8 @@ The guarantees of each subject, for images of 28x28 that are already in memory:
 * ``encode + publish``: what ``ioa client publish`` does. Every message is on the disk (fsync)
   before it is sent, is kept until the server has acknowledged it, and is sent again otherwise. The
   time ends with the last acknowledgement.
+* ``Client.publish``: the same from Python, with images and labels in two arrays. It loads the
+  encoder as well.
 * ``encode + publish, torch``: the same with the encoder in PyTorch.
 * ``encode alone``: images to latents, nothing is sent. ``publish alone``: latents that were encoded
   before, with all guarantees above. One after the other they reach 1 / (1 / encode + 1 / publish).
@@ -25,7 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,10 +38,13 @@ from typing import Literal
 import numpy as np
 import psutil
 import torch
+from numpy.typing import NDArray
 
 from benchmarks.bench import ROOT
 from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from benchmarks.subjects.publishers import EncodedBefore, TorchEncoder, publish_by_hand
+from client_autoencoder import Client as LibraryClient
+from client_autoencoder.connection import open_relay
 from client_autoencoder.encoders.autoencoder import AutoencoderConfig
 from client_autoencoder.encoders.files import write_encoder
 from client_autoencoder.encoders.runtime import Encoder
@@ -49,23 +54,24 @@ from client_autoencoder.exchanges.messages import MessageMaker
 from client_autoencoder.images.batches import ImageBatch, join_batches
 from client_autoencoder.privacy.mechanism import NoPrivatizer
 from client_autoencoder.settings import ClientSettings
-from ioa.cli.client.setup import open_relay
-from ioa.settings import Settings
 from schemas.models.encoder_manifest import TrainingData
 from schemas.wire import avro_form
 from stream.artefacts.encoder_files import read_encoder
 from stream.broker.embedded import EmbeddedBroker
+from stream.exchange.topics import Topics
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics, create_topics
+from stream.kafka.topics import create_topics
 
 CLIENT = "radiology-1"
 OURS, TORCH, SINGLY = "encode + publish", "encode + publish, torch", "encode + publish, one by one"
+LIBRARY = "Client.publish, arrays"
 ENCODE, PUBLISH = "encode alone", "publish alone"
 HAND, HAND_TORCH = "by hand, no outbox", "by hand, no outbox, torch"
 PROCESS = "ioa client publish, the process"
 COLUMNS = {
     "rate": Column("images/s", better="more"),
     "of_sum": Column("of encode, then publish", "{:.2f} x", better="more"),
+    "of_command": Column("of the command's publish", "{:.2f} x", better="more"),
     "of_torch": Column("of the same on torch", "{:.2f} x", better="more"),
     "of_hand": Column("of by hand", "{:.2f} x", better="more"),
     "cpu_us": Column("client's CPU us per image", "{:.1f}", better="less"),
@@ -74,6 +80,7 @@ COLUMNS = {
 AIMS = [
     Aim(OURS, "of_sum", 0.85),
     Aim(OURS, "of_torch", 1.6),
+    Aim(LIBRARY, "of_command", 0.95),
     Aim(PROCESS, "rss_mb", 150.0),
 ]
 SHAPES: dict[str, tuple[int, Literal["int8", "float32"]]] = {
@@ -106,11 +113,28 @@ class Client:
             random=secrets.token_bytes,
             dtype=self.dtype,
         )
-        outbox = self.directory / secrets.token_hex(4)
-        client = ClientSettings(client_id=CLIENT, outbox=outbox)
-        with open_relay(Settings(kafka=self.kafka, client=client)) as relay:
+        client = ClientSettings(client_id=CLIENT, outbox=self.new_outbox())
+        with open_relay(client, self.kafka, clock=time.time, on_notice=print) as relay:
             done = publish(batches, maker, relay, timeout=_TIMEOUT, on_progress=lambda *_: None)
         assert done.acknowledged == done.sent, f"{done.acknowledged} of {done.sent}"
+
+    def publish_arrays(
+        self, encoder: Path, images: NDArray[np.float32], labels: Sequence[str]
+    ) -> None:
+        """Publish from Python, with a new outbox."""
+        with LibraryClient(
+            client_id=CLIENT,
+            encoder=encoder,
+            bootstrap_servers=self.kafka.bootstrap_servers,
+            prefix=self.kafka.prefix,
+            dtype=self.dtype,
+            outbox=self.new_outbox(),
+        ) as client:
+            done = client.publish(images, labels)
+        assert done.acknowledged == len(images), f"{done.acknowledged} of {len(images)}"
+
+    def new_outbox(self) -> Path:
+        return self.directory / secrets.token_hex(4)
 
     def publish_by_hand(self, encoder: Encoder, batches: list[ImageBatch]) -> None:
         publish_by_hand(self.kafka, CLIENT, encoder, self.dtype, batches)
@@ -165,7 +189,7 @@ def compare(
     latent, dtype = SHAPES[shape]
     client = Client(kafka, folder, dtype)
     batches = make_batches(options.images)
-    subjects = make_subjects(client, make_encoders(folder / "encoder", latent, batches[0]))
+    subjects = make_subjects(client, folder, latent, batches)
     measured = {name: Measurement("encode_publish", {"latent": shape}, name) for name in subjects}
     for _ in range(options.runs):
         for name, work in subjects.items():
@@ -193,7 +217,13 @@ def make_encoders(directory: Path, latent: int, batch: ImageBatch) -> dict[str, 
     }
 
 
-def make_subjects(client: Client, encoders: Mapping[str, Encoder]) -> dict[str, Work]:
+def make_subjects(
+    client: Client, folder: Path, latent: int, batches: list[ImageBatch]
+) -> dict[str, Work]:
+    encoder = folder / "encoder"
+    encoders = make_encoders(encoder, latent, batches[0])
+    images, labels = join_arrays(batches)
+
     def encode(batches: list[ImageBatch]) -> None:
         for batch in batches:
             encoders[OURS].encode(batch.images)
@@ -203,6 +233,7 @@ def make_subjects(client: Client, encoders: Mapping[str, Encoder]) -> dict[str, 
 
     return {
         OURS: send(OURS),
+        LIBRARY: lambda _: client.publish_arrays(encoder, images, labels),
         ENCODE: encode,
         PUBLISH: send(PUBLISH),
         TORCH: send(TORCH),
@@ -223,6 +254,12 @@ def make_batches(images: int) -> list[ImageBatch]:
     ]
 
 
+def join_arrays(batches: list[ImageBatch]) -> tuple[NDArray[np.float32], list[str]]:
+    """Return images and labels as a notebook holds them."""
+    labels = [str(label) for batch in batches for label in batch.labels]
+    return np.concatenate([batch.images for batch in batches]), labels
+
+
 def singly(batches: list[ImageBatch]) -> list[ImageBatch]:
     return [batch.select([i]) for batch in batches for i in range(len(batch))]
 
@@ -240,6 +277,7 @@ def compare_turn(turn: Mapping[str, dict[str, float]]) -> None:
     """Add the ratios of one turn to its runs."""
     rate = {name: run["rate"] for name, run in turn.items()}
     turn[OURS]["of_sum"] = rate[OURS] * (1 / rate[ENCODE] + 1 / rate[PUBLISH])
+    turn[LIBRARY]["of_command"] = rate[LIBRARY] / rate[OURS]
     turn[OURS]["of_torch"] = rate[OURS] / rate[TORCH]
     turn[OURS]["of_hand"] = rate[OURS] / rate[HAND]
     turn[TORCH]["of_hand"] = rate[TORCH] / rate[HAND_TORCH]

@@ -12,10 +12,11 @@ from confluent_kafka import Producer
 from schemas.messages.latent import Aggregate, LatentMessage, Privacy
 from schemas.vector import Vector
 from schemas.wire import avro_form, json_form
+from stream.exchange.exchanges import LEARNING
 from stream.exchange.message_ids import make_message_id
 from stream.exchange.outgoing_record import OutgoingRecord, make_record
+from stream.exchange.topics import Topics
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics
 
 CLIENT = "radiology-1"
 ASKER = "radiology-2"
@@ -90,7 +91,7 @@ def fill_topic(
     # As after a lost acknowledgement: the same bytes again, some time after the first.
     late = [(rng.uniform(i, count), i) for i in range(count) if rng.random() < repeated]
     order = [i for _, i in sorted([*((float(i), i) for i in range(count)), *late])]
-    partitions = topics.learning.partitions
+    partitions = topics.of(LEARNING).partitions
     for i in order:
         record, partition = records[i], i % partitions
         while True:

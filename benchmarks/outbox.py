@@ -26,7 +26,8 @@ from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from client_autoencoder.outbox.entries import Limits
 from client_autoencoder.outbox.outbox import Outbox
 from client_autoencoder.outbox.relay import OutboxRelay
-from schemas.messages.answers import Acknowledgement, Answer
+from schemas.messages.answers import Acknowledgement
+from stream.exchange.exchanges import AnswerMessage
 from stream.exchange.outgoing_record import OutgoingRecord
 from stream.exchange.reply_client import Arrivals, ReplyClient
 from stream.kafka.producer import make_headers
@@ -61,7 +62,7 @@ class ShortReplyClient(ReplyClient):
 
     def poll(self, timeout: float) -> Arrivals:
         now = datetime.now(UTC)
-        answers: list[Answer] = [
+        answers: list[AnswerMessage] = [
             Acknowledgement(CLIENT, "hand", now, message_id) for message_id in self._delivered
         ]
         self._delivered, self._sent = self._sent, []
@@ -124,7 +125,12 @@ def make_records(count: int, size: int) -> list[OutgoingRecord]:
         )
         records.append(
             OutgoingRecord(
-                message_id, "ioa.learning", message_id.encode(), headers, os.urandom(size)
+                message_id,
+                "learning",
+                "ioa.learning",
+                message_id.encode(),
+                headers,
+                os.urandom(size),
             )
         )
     return records

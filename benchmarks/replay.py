@@ -22,10 +22,11 @@ from benchmarks.ingest import watch
 from benchmarks.learning_load import SHAPES, Load, Shape, fill_topic
 from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from ioa.run.garbage_collector import relieve_collector
-from stream.exchange.codec import decode_latent
+from stream.exchange.codec import decode_request
+from stream.exchange.exchanges import LEARNING
+from stream.exchange.topics import Topics
 from stream.kafka.connection import connect_admin
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics
 from stream.replay.kafka_source import KafkaSource
 from stream.replay.window import Window, find_window
 from tests.support.server import make_manifest
@@ -74,7 +75,7 @@ def read_options() -> argparse.Namespace:
 def compare_reading(kafka: KafkaSettings, load: Load, runs: int) -> list[Measurement]:
     """Let all subjects read the same topic in this process in turn."""
     relieve_collector()  # as the command does
-    source = KafkaSource(kafka, Topics(kafka.prefix).learning.name, Window())
+    source = KafkaSource(kafka, Topics(kafka.prefix).of(LEARNING).name, Window())
     subjects: dict[str, Callable[[], int]] = {
         CEILING: lambda: count_raw(kafka, load.messages),
         RECORDS: lambda: sum(map(len, source.read(source.ranges))),
@@ -98,7 +99,7 @@ def compare_reading(kafka: KafkaSettings, load: Load, runs: int) -> list[Measure
 def count_raw(kafka: KafkaSettings, messages: int) -> int:
     config = {"group.id": "bench", "fetch.queue.backoff.ms": 2, "enable.auto.commit": False}
     consumer = Consumer(kafka.client_config() | config)
-    topic = Topics(kafka.prefix).learning
+    topic = Topics(kafka.prefix).of(LEARNING)
     consumer.assign([TopicPartition(topic.name, number, 0) for number in range(topic.partitions)])
     count = 0
     while count < messages:
@@ -112,7 +113,7 @@ def gather(source: KafkaSource) -> np.ndarray[tuple[int, int], np.dtype[np.int8]
     pieces = []
     for batch in source.read(source.ranges):
         values = [
-            decode_latent(record, mode="learning", cluster_id=source.cluster_id).message.value.data
+            decode_request(record, LEARNING, cluster_id=source.cluster_id).message.value.data
             for record in batch
         ]
         pieces.append(np.frombuffer(b"".join(values), np.int8).reshape(len(values), -1))
@@ -124,7 +125,7 @@ def time_lookup(kafka: KafkaSettings) -> float:
     admin = connect_admin(kafka)
     now = datetime.now(UTC)
     began = time.perf_counter()
-    find_window(admin, Topics(kafka.prefix).learning.name, Window(None, now))
+    find_window(admin, Topics(kafka.prefix).of(LEARNING).name, Window(None, now))
     return (time.perf_counter() - began) * 1000
 
 

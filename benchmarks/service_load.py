@@ -12,8 +12,8 @@ from schemas.vector import Vector
 from schemas.wire import avro_form
 from stream.exchange.message_ids import make_message_id
 from stream.exchange.outgoing_record import OutgoingRecord, make_record
+from stream.exchange.topics import Topics
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics
 
 SHAPE = SHAPES["int8x64"]
 LABELS = [f"class-{number}" for number in range(10)]

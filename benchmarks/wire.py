@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stream.broker.embedded import EmbeddedBroker
+from stream.exchange.exchanges import LEARNING
 from stream.exchange.outgoing_record import OutgoingRecord
+from stream.exchange.topics import Topics
 from stream.kafka.producer import Publisher
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics, create_topics
+from stream.kafka.topics import create_topics
 
 _AT_ONCE = 64  # images that a client encodes at once
 
@@ -22,7 +24,9 @@ class Wire:
     def make_topics(self, client_ids: Sequence[str]) -> Topics:
         """Create the topics of a new deployment with these clients."""
         topics = Topics(f"wire-{secrets.token_hex(4)}")
-        create_topics(self._settings(topics), [topics.learning, *map(topics.replies, client_ids)])
+        create_topics(
+            self._settings(topics), [topics.of(LEARNING), *map(topics.replies, client_ids)]
+        )
         return topics
 
     def send(self, topics: Topics, records: Sequence[OutgoingRecord]) -> int:

@@ -1,0 +1,50 @@
+"""A site: images to latents, messages, and answers.
+
+``Client`` is where to begin. Its names here are loaded when they are first used: importing the
+package costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from client_autoencoder.client import Client
+    from client_autoencoder.errors import ClientError, InputError, OutboxInUse
+    from client_autoencoder.exchanges.answers import Answers
+    from client_autoencoder.exchanges.learning import LearningReport
+    from client_autoencoder.exchanges.service import ServiceReport
+    from client_autoencoder.privacy.mechanism import GaussianPrivatizer, system_noise
+
+__all__ = [
+    "Answers",
+    "Client",
+    "ClientError",
+    "GaussianPrivatizer",
+    "InputError",
+    "LearningReport",
+    "OutboxInUse",
+    "ServiceReport",
+    "system_noise",
+]
+
+_ROOMS = {
+    "Answers": "exchanges.answers",
+    "Client": "client",
+    "ClientError": "errors",
+    "GaussianPrivatizer": "privacy.mechanism",
+    "InputError": "errors",
+    "LearningReport": "exchanges.learning",
+    "OutboxInUse": "errors",
+    "ServiceReport": "exchanges.service",
+    "system_noise": "privacy.mechanism",
+}
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name not in _ROOMS:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
+
+    def __dir__() -> list[str]:
+        return [*globals(), *__all__]

@@ -12,6 +12,14 @@ class SchemaError(ValueError):
     Attributes:
         reason: what is wrong and what a correct value looks like.
         field: the wire name of the field at fault, as ``value[3]``, or None for the whole.
+
+    Example:
+        >>> from schemas import EncoderManifest, SchemaError
+        >>> try:
+        ...     EncoderManifest.from_json(b"{}")
+        ... except SchemaError as error:
+        ...     print(type(error.reason).__name__)
+        str
     """
 
     def __init__(self, reason: str, field: str | None = None) -> None:

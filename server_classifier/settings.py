@@ -8,7 +8,16 @@ from server_classifier.heads.settings import TrainingSettings
 
 
 class ServerSettings(BaseModel):
-    """The database, the label space, when to retrain, and how."""
+    """The database, the label space, when to retrain, and how.
+
+    Raises:
+        pydantic.ValidationError: a value is outside its bounds, or a name unknown.
+
+    Example:
+        >>> from server_classifier import ServerSettings
+        >>> ServerSettings(labels=["chest", "hand"]).train_interval_seconds
+        30.0
+    """
 
     model_config = ConfigDict(extra="forbid")
 

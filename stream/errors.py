@@ -12,7 +12,17 @@
 
 
 class StreamError(Exception):
-    """Base of all errors of this package; the text says what to do next."""
+    """Base of all errors of this package; the text says what to do next.
+
+    Example:
+        >>> from client_autoencoder import Client
+        >>> from stream import StreamError
+        >>> try:
+        ...     Client(client_id="nobody", bootstrap_servers="127.0.0.1:9092").drain()
+        ... except StreamError as error:
+        ...     print(error)
+        there is no topic ...replies.nobody: client 'nobody' is not registered. Ask the operator ...
+    """
 
 
 class KafkaUnavailable(StreamError):

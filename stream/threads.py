@@ -7,12 +7,7 @@ from types import ModuleType
 
 @contextmanager
 def one_thread(torch: ModuleType) -> Iterator[None]:
-    """Keep the module ``torch`` to one thread: faster for small layers, and repeatable to the bit.
-
-    Example:
-        >>> with one_thread(torch):
-        ...     fit(model, data, options, generator)
-    """
+    """Keep the module ``torch`` to one thread: faster for small layers, and the same bits."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -28,12 +28,14 @@ from server_classifier.store.database import reading, writing
 from server_classifier.store.registry.entries import add_encoder
 from server_classifier.store.tables import latent
 from stream.errors import TopicMissing
+from stream.exchange.exchanges import SERVICE
 from stream.exchange.message_ids import make_message_id
 from stream.exchange.outgoing_record import OutgoingRecord, make_record
 from stream.exchange.reply_client import ReplyClient
+from stream.exchange.topics import Topics
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics, create_topics
+from stream.kafka.topics import create_topics
 from tests.support.client import CLIENT, ignore, make_maker
 from tests.support.encoders import train_encoder
 from tests.support.images import draw_images
@@ -199,7 +201,7 @@ def make_question(server: RunningServer, *, seconds_left: float) -> OutgoingReco
 
 
 def test_a_question_after_its_deadline_is_counted_and_not_answered(server: RunningServer) -> None:
-    kafka, questions = server.kafka.bootstrap_servers, server.topics.service.name
+    kafka, questions = server.kafka.bootstrap_servers, server.topics.of(SERVICE).name
     server.infer.wait_until_ready()
     before = count_expired(server)
     expired, first, last = (

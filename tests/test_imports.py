@@ -9,8 +9,7 @@ MAIN = ("ioa.cli.main",)
 CLIENT = (
     "ioa.cli.main",
     "ioa.cli.client.client",
-    "client_autoencoder.exchanges.service",
-    "client_autoencoder.exchanges.learning",
+    "client_autoencoder.client",
     "client_autoencoder.outbox.reading",
     "client_autoencoder.images.sources",
     "stream.exchange.reply_client",

@@ -18,8 +18,9 @@ from client_autoencoder.outbox.reading import list_waiting
 from server_classifier.store.database import reading
 from server_classifier.store.tables import latent
 from stream.broker.embedded import EmbeddedBroker
+from stream.exchange.topics import Topics
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics, create_topics
+from stream.kafka.topics import create_topics
 from tests.support.client import CLIENT, Client, has_begun, ignore, serve
 from tests.support.commands import start_client
 from tests.support.encoders import train_encoder

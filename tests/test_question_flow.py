@@ -14,9 +14,11 @@ from client_autoencoder.outbox.entries import Limits
 from client_autoencoder.outbox.reading import list_waiting, read_status
 from client_autoencoder.outbox.relay import OutboxRelay
 from server_classifier.answering.inference import NO_MODEL
+from stream.exchange.exchanges import SERVICE
 from stream.exchange.outgoing_record import OutgoingRecord, make_record
+from stream.exchange.topics import Topics
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics, create_topics
+from stream.kafka.topics import create_topics
 from tests.support.client import CLIENT, Client, has_begun, serve
 from tests.support.commands import start_client
 from tests.support.encoders import train_encoder
@@ -76,7 +78,7 @@ def reply(client: Client, message_id: str, *labels: str) -> None:
 
 def read_asked(client: Client) -> list[KafkaMessage]:
     """Return all records on the service topic."""
-    return read_all(client.kafka.bootstrap_servers, Topics(client.kafka.prefix).service.name)
+    return read_all(client.kafka.bootstrap_servers, Topics(client.kafka.prefix).of(SERVICE).name)
 
 
 def test_an_answered_question_leaves_the_outbox_and_is_remembered(
@@ -147,7 +149,7 @@ def test_waiting_questions_are_sent_before_new_ones(client: Client) -> None:
 
 def test_a_second_answer_is_dropped(client: Client, relay: OutboxRelay) -> None:
     labels: list[str] = []
-    relay.on_settled = lambda settled: labels.extend(entry.outcome.text for entry in settled)
+    relay.on_settled = lambda settled: labels.extend(entry.outcome.reason for entry in settled)
     first, second = make_questions(client, 2, seconds=60)
     relay.put([first, second], ["first", "second"], timeout=1)
     reply(client, first.message_id, "ring", "bar")

@@ -34,11 +34,12 @@ from schemas.models.encoder_manifest import TrainingData
 from schemas.quantiser import dequantise
 from schemas.wire import avro_form
 from stream.artefacts.encoder_files import MANIFEST, ONNX
-from stream.exchange.codec import encode
+from stream.exchange.exchanges import ACKNOWLEDGEMENT
+from stream.exchange.forms import encode
 from stream.exchange.message_ids import make_message_id
 from stream.exchange.outgoing_record import OutgoingRecord, make_record
+from stream.exchange.topics import Topics
 from stream.kafka.producer import make_headers
-from stream.kafka.topics import Topics
 
 LATENT_DIM = 64
 _FORM = avro_form.CONTENT_TYPE
@@ -131,11 +132,12 @@ def _acknowledge(message: LatentMessage, topics: Topics) -> OutgoingRecord:
     own = make_message_id(int(time.time() * 1000), secrets.token_bytes(10))
     answer = Acknowledgement(message.client_id, message.label, message.timestamp, message_id, own)
     headers = make_headers(
-        KIND="acknowledgement",
+        KIND=ACKNOWLEDGEMENT.name,
         CLIENT=message.client_id,
         CONTENT_TYPE=_FORM,
         MESSAGE_ID=own,
         CORRELATION_ID=message_id,
     )
     topic = topics.replies(message.client_id).name
-    return OutgoingRecord(own, topic, message_id.encode(), headers, encode(answer, _FORM))
+    value = encode(answer, _FORM)
+    return OutgoingRecord(own, ACKNOWLEDGEMENT.name, topic, message_id.encode(), headers, value)

@@ -16,9 +16,10 @@ from client_autoencoder.encoders.runtime import BATCH, Encoder
 from client_autoencoder.images.batches import ImageBatch
 from schemas.wire.registry import load_schema
 from stream.artefacts.encoder_files import EncoderFiles
+from stream.exchange.exchanges import LEARNING
 from stream.exchange.message_ids import make_message_id
+from stream.exchange.topics import Topics
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics
 
 Latents = NDArray[np.float32]
 Pixels = NDArray[np.float32]
@@ -55,7 +56,7 @@ def publish_by_hand(
     """Encode images, write Avro, produce with acks=all, and wait for the deliveries."""
     schema = load_schema("latent.v1")
     start = b"\xc3\x01" + schema.fingerprint
-    topic = Topics(kafka.prefix).learning.name
+    topic = Topics(kafka.prefix).of(LEARNING).name
     producer = Producer(
         {
             "bootstrap.servers": kafka.bootstrap_servers,

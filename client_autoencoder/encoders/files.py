@@ -44,6 +44,7 @@ def write_encoder(directory: Path, trained: TrainedAutoencoder, data: TrainingDa
     """
     check_new_directory(directory)
     try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
         with replace_atomically(directory) as draft:
             draft.mkdir()
             draft.chmod(0o755)  # others may read it, whatever the umask

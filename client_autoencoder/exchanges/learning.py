@@ -27,6 +27,12 @@ class LearningReport:
         unanswered: the image's name, for each message; they wait in the outbox.
         earlier: messages of previous runs that were answered in this one.
         waiting: messages in the outbox at the end, those of previous runs included.
+        skipped: the images that could not be read.
+
+    Example:
+        >>> report = client.publish(images, labels)
+        >>> report.sent, report.acknowledged, report.refused, report.waiting
+        (30, 30, {}, 0)
     """
 
     images: int = 0
@@ -39,6 +45,7 @@ class LearningReport:
     unanswered: list[str] = field(default_factory=list)
     earlier: int = 0
     waiting: int = 0
+    skipped: list[Skipped] = field(default_factory=list)
 
 
 def check_labels(source: ImageSource, order: Iterable[int]) -> None:

@@ -16,7 +16,7 @@ from client_autoencoder.encoders.runtime import Encoder
 from client_autoencoder.errors import ClientError
 from client_autoencoder.images.batches import ImageBatch
 from client_autoencoder.privacy.mechanism import Privatizer
-from schemas.messages.latent import Aggregate, LatentMessage, Mode
+from schemas.messages.latent import LABELLED, Aggregate, LatentMessage, Mode
 from schemas.vector import Vector
 from stream.exchange.message_ids import make_message_id
 
@@ -55,7 +55,7 @@ class MessageMaker:
         for vector, label, image_id in zip(vectors, batch.labels, image_ids, strict=True):
             yield LatentMessage(
                 client_id=self.client_id,
-                label=(label or "") if mode == "learning" else "",
+                label=(label or "") if LABELLED[mode] else "",
                 value=vector,
                 mode=mode,
                 timestamp=timestamp,

@@ -11,10 +11,11 @@ from itertools import islice, takewhile
 
 from client_autoencoder.errors import ClientError
 from client_autoencoder.exchanges.messages import MessageMaker, Progress
-from client_autoencoder.images.batches import ImageBatch
+from client_autoencoder.images.batches import ImageBatch, Skipped
 from client_autoencoder.outbox.entries import Settled
 from client_autoencoder.outbox.relay import POLL_SECONDS, OutboxRelay
 from client_autoencoder.privacy.mechanism import Privatizer
+from schemas.messages.answers import Reply
 from schemas.messages.latent import LatentMessage
 from schemas.messages.validation import LEAST_QUERY_EPSILON
 from stream.exchange.outgoing_record import make_record
@@ -52,6 +53,14 @@ class ServiceReport:
         earlier_expired: the images of previous runs about which no reply came in time.
         waiting: questions of previous runs that still wait, since their deadline is later.
         stopped: whether asking ended before the images did, because nobody answered.
+        skipped: the images that could not be read.
+
+    Example:
+        >>> report = client.ask_source("images/")
+        >>> report.sent, len(report.answered), report.expired
+        (3, 3, [])
+        >>> sorted((answer.name, answer.label) for answer in report.predictions)[0]
+        ('images/bar/0000.png', 'bar')
     """
 
     sent: int = 0
@@ -61,6 +70,7 @@ class ServiceReport:
     earlier_expired: list[str] = field(default_factory=list)
     waiting: int = 0
     stopped: bool = False
+    skipped: list[Skipped] = field(default_factory=list)
 
     @property
     def answered(self) -> list[Prediction]:
@@ -102,8 +112,8 @@ def read_prediction(
 ) -> Prediction:
     """Return the answer to a question."""
     outcome = record.outcome
-    reply = outcome.reply
-    if reply is None:  # our server never answers a question without a reply, another may
+    reply = outcome.answer
+    if not isinstance(reply, Reply):  # from our server there is always one, not so from another
         return Prediction(
             record.name, true_label, "", None, {}, None, outcome.reason or outcome.kind, seconds
         )

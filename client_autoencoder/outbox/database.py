@@ -7,9 +7,16 @@ from pathlib import Path
 from urllib.parse import quote
 
 from client_autoencoder.errors import OutboxError, OutboxFull
+from stream.artefacts.private import make_private_file, make_private_folder, tighten
 
 _APPLICATION = 0x494F414F  # "IOAO"
-_VERSION = 2
+_VERSION = 3
+# Before, a record with a deadline was a question, and any other was to be learned from.
+_OLDEST_VERSION = 2
+_MIGRATION = """
+ALTER TABLE letter ADD COLUMN kind TEXT NOT NULL DEFAULT 'learning';
+UPDATE letter SET kind = 'service' WHERE deadline IS NOT NULL;
+"""
 
 # Records that come and go write the same pages again and again. A checkpoint copies only the last
 # state of each page out of the log, and waits for the disk: it should be rare.
@@ -19,6 +26,7 @@ _SCHEMA = """
 CREATE TABLE letter (
     number INTEGER PRIMARY KEY,
     message_id TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
     state TEXT NOT NULL DEFAULT 'queued',
     due_at REAL,
     sends INTEGER NOT NULL DEFAULT 0,
@@ -51,13 +59,13 @@ CREATE TABLE owner (name TEXT NOT NULL, cluster TEXT);
 
 
 def make_directory(directory: Path) -> None:
-    """Make the directory for outboxes.
+    """Make the directory for outboxes, or tighten it: its owner alone may look into it.
 
     Raises:
         OutboxError: it cannot be made.
     """
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        make_private_folder(directory)
     except OSError as error:
         raise OutboxError(
             f"the directory {directory} for the outbox cannot be made ({error.strerror}): name "
@@ -66,26 +74,31 @@ def make_directory(directory: Path) -> None:
 
 
 def open_file(path: Path) -> sqlite3.Connection:
-    """Open an outbox for writing; make it where there is none.
+    """Open an outbox for writing; make it where there is none, migrate it where it is older.
+
+    Its owner alone may read it: latents and the names of images are nobody else's business.
 
     Raises:
         OutboxError: it is damaged, of another version, no outbox, or cannot be written.
     """
     with explaining_sqlite(path), ExitStack() as on_error:
+        _keep_private(path)
         connection = sqlite3.connect(path, isolation_level=None)
         on_error.callback(connection.close)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
         if _is_empty(connection):
             _create(connection)
-        _check_kind(connection, path)
+        version = _read_version(connection, path)
         _check_pages(connection, path)
+        if version < _VERSION:
+            _migrate(connection)
         on_error.pop_all()
     return connection
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """Open an outbox that another process may be writing to.
+    """Open an outbox that another process may be writing to, of this version or the one before.
 
     Raises:
         OutboxError: it is not there; else as ``open_file``.
@@ -98,7 +111,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     with explaining_sqlite(path), ExitStack() as on_error:
         connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
         on_error.callback(connection.close)
-        _check_kind(connection, path)
+        _read_version(connection, path)
         on_error.pop_all()
     return connection
 
@@ -148,16 +161,52 @@ def _create(connection: sqlite3.Connection) -> None:
     )
 
 
-def _check_kind(connection: sqlite3.Connection, path: Path) -> None:
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Bring the tables up to date in one transaction, so that a killed process leaves old or new.
+
+    The rows stay where they are, with their ids, bytes and deadlines.
+    """
+    try:
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {_MIGRATION} PRAGMA user_version = {_VERSION}; COMMIT"
+        )
+    finally:
+        if connection.in_transaction:  # a full disk, for example
+            connection.execute("ROLLBACK")
+
+
+def _keep_private(path: Path) -> None:
+    """Make the file for its owner alone, or tighten it and what SQLite has left beside it."""
+    try:
+        make_private_file(path)
+        for suffix in ("-wal", "-shm"):
+            tighten(path.with_name(f"{path.name}{suffix}"))
+    except OSError as error:
+        raise OutboxError(
+            f"outbox {path} cannot be kept private ({error.strerror}): check whose it is, or name "
+            "another directory with --outbox"
+        ) from error
+
+
+def _read_version(connection: sqlite3.Connection, path: Path) -> int:
+    """Return the version of an outbox.
+
+    Raises:
+        OutboxError: it is none, or of a version that this program does not read.
+    """
+    version: int
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != _APPLICATION:
         raise OutboxError(f"{path} is no outbox: name another directory with --outbox")
-    if version != _VERSION:
+    if not _OLDEST_VERSION <= version <= _VERSION:
+        age = "a newer" if version > _VERSION else "an older"
         raise OutboxError(
-            f"outbox {path} is of version {version}, this program writes version {_VERSION}: run "
-            "`ioa outbox drain` with the program that made it, then move it away"
+            f"outbox {path} is of version {version}, made by {age} program; this one reads "
+            f"{_OLDEST_VERSION} to {_VERSION}: run `ioa outbox drain` with the program that made "
+            "it, then move it away"
         )
+    return version
 
 
 def _check_pages(connection: sqlite3.Connection, path: Path) -> None:

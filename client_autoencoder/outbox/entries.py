@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 import orjson
 
-from schemas.messages.answers import Reply
 from schemas.messages.dead_letter import Headers
+from stream.exchange.exchanges import AnswerMessage, Ending
 from stream.exchange.outgoing_record import OutgoingRecord
 
-Kind = Literal["acknowledged", "refused", "answered", "expired", "discarded"]
+Kind = Ending | Literal["expired", "discarded"]
 
 _DAY = 86400.0
 
@@ -28,19 +28,20 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a record ended; ``reason`` says why it was refused, ``reply`` what was answered."""
+    """How a record ended.
+
+    Attributes:
+        reason: in words why it was refused, or what was answered.
+        answer: the whole answer, where there is one.
+        by: the kind of the answer, as the table of exchanges names it; it ends only records of
+            those exchanges that have such an answer. Without it the record is of any exchange.
+    """
 
     message_id: str
     kind: Kind
     reason: str = ""
-    reply: Reply | None = None
-
-    @property
-    def text(self) -> str:
-        """The reason, or the label that was answered."""
-        if self.reply is None:
-            return self.reason
-        return self.reply.label or f"no answer: {self.reply.error}"
+    answer: AnswerMessage | None = None
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +128,9 @@ def to_body(number: int, record: OutgoingRecord) -> tuple[object, ...]:
 
 
 def to_entry(row: Sequence[Any]) -> Entry:
-    """Make an entry of message id and deadline, followed by the row of table ``body``."""
-    message_id, deadline, number, topic, key, headers, value = row
-    record = OutgoingRecord(message_id, topic, key, unpack_headers(headers), value, deadline)
+    """Make an entry of message id, kind and deadline, followed by the row of table ``body``."""
+    message_id, kind, deadline, number, topic, key, headers, value = row
+    record = OutgoingRecord(message_id, kind, topic, key, unpack_headers(headers), value, deadline)
     return Entry(number, record)
 
 

@@ -33,7 +33,7 @@ class Journal:
         """Count records that leave, and remark on what was refused, answered or expired."""
         self.count(Counter(record.outcome.kind for record in settled))
         self._add_remarks(
-            (record.outcome.kind, record.outcome.message_id, record.name, record.outcome.text)
+            (record.outcome.kind, record.outcome.message_id, record.name, record.outcome.reason)
             for record in settled
             if record.outcome.kind in _REMARKED
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import IO
 
 from client_autoencoder.errors import OutboxError, OutboxInUse
+from stream.artefacts.private import make_private_file
 
 if sys.platform == "win32":
     import msvcrt
@@ -34,6 +35,7 @@ class OutboxLock:
 
     def __init__(self, database: Path) -> None:
         try:
+            make_private_file(_path_of(database))
             self._file = _path_of(database).open("a+")
         except OSError as error:
             raise OutboxError(

@@ -4,15 +4,17 @@ A record is ``queued``, then ``delivered`` once a broker has taken it. It leaves
 answered it or its deadline has passed. Each method that changes something is one transaction: give
 it many records at a time.
 
-What is committed outlives the process, however that ends. After a power cut every record without a
-deadline that ``put`` took is still there. It may no longer be known as delivered or answered: then
-it is sent again. The newest questions may be lost; the process that asked them ended as well.
+What is committed outlives the process, however that ends. After a power cut every record that is
+kept until it is answered is still there. It may no longer be known as delivered or answered: then
+it is sent again. The newest of those that are kept until a deadline, such as questions, may be
+lost; the process that asked them ended as well.
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from operator import itemgetter
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Self
 
@@ -36,11 +38,19 @@ from client_autoencoder.outbox.entries import (
 from client_autoencoder.outbox.journal import Journal
 from client_autoencoder.outbox.lock import OutboxLock
 from client_autoencoder.outbox.owner import bind_to_cluster, claim_for_owner
+from stream.exchange.exchanges import EXCHANGES, Exchange
 from stream.exchange.outgoing_record import OutgoingRecord
 
 Clock = Callable[[], float]
 
 _MAX_DOUBLINGS = 6
+_DELETE = (
+    "DELETE FROM letter WHERE message_id IN (SELECT value FROM json_each(?)) "
+    "RETURNING number, name, state, size, message_id"
+)
+_DELETE_ENDED = _DELETE.replace(
+    " RETURNING", " AND kind IN (SELECT value FROM json_each(?)) RETURNING"
+)
 _FIND_LAST = "SELECT number FROM letter ORDER BY number DESC LIMIT 1"
 
 
@@ -51,6 +61,7 @@ class Outbox:
         path: the file, made with its directory where it is missing.
         owner: who sends from it and where to; records of one owner are not sent by another.
         clock: seconds since the Unix epoch.
+        exchanges: the rows for its records; it keeps and sends records of others, too.
 
     Attributes:
         last_number: of the record that was put last; 0 before the first.
@@ -60,8 +71,18 @@ class Outbox:
         OutboxError: it is damaged, of another version or owner, or cannot be written.
     """
 
-    def __init__(self, path: Path, *, owner: str, limits: Limits, clock: Clock) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        owner: str,
+        limits: Limits,
+        clock: Clock,
+        exchanges: Sequence[Exchange[Any]] = EXCHANGES,
+    ) -> None:
         self.path = path
+        self._short_lived = {row.name for row in exchanges if row.kept == "until deadline"}
+        self._ended_by = _find_ended(exchanges)
         self._limits = limits
         self._clock = clock
         make_directory(path.parent)
@@ -106,16 +127,16 @@ class Outbox:
         now = self._clock()
         numbers = range(self.last_number + 1, self.last_number + 1 + len(records))
         rows = [
-            (number, record.message_id, now, record.deadline, name, record.size)
+            (number, record.message_id, record.kind, now, record.deadline, name, record.size)
             for number, record, name in zip(numbers, records, names, strict=True)
         ]
         size = sum(row[-1] for row in rows)
         self._check_limits(size, now)
-        durable = any(record.deadline is None for record in records)
+        durable = any(record.kind not in self._short_lived for record in records)
         with transaction(self._connection, self.path, durable=durable):
             self._connection.executemany(
-                "INSERT INTO letter (number, message_id, made_at, deadline, name, size) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO letter (number, message_id, kind, made_at, deadline, name, size) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 rows,
             )
             self._connection.executemany(
@@ -145,9 +166,8 @@ class Outbox:
 
         Args:
             delivered: message ids.
-            outcomes: those of records that are not in the outbox, or no longer, are ignored.
-                "answered" settles only a question, which is a record with a deadline;
-                "acknowledged" settles only a record without one.
+            outcomes: those of records that are not in the outbox, or no longer, are ignored. So
+                are answers of another exchange: a question cannot be acknowledged.
             durable: whether the change also outlives a power cut.
         """
         if not delivered and not outcomes:
@@ -200,7 +220,7 @@ class Outbox:
 
     def _read(self, condition: str, bound: float, limit: int, size: int) -> list[Entry]:
         query = (
-            "SELECT message_id, deadline, body.* "  # noqa: S608 - nothing from outside
+            "SELECT message_id, kind, deadline, body.* "  # noqa: S608 - nothing from outside
             f"FROM letter JOIN body USING (number) WHERE {condition} LIMIT ?"
         )
         entries: list[Entry] = []
@@ -240,25 +260,24 @@ class Outbox:
         """Delete the records that have ended, and return them in the order of their numbers."""
         if not outcomes:
             return []
-        questions = set(self._find_ids("deadline IS NOT NULL"))
-        # In reverse: of two answers to one record the first counts.
-        accepted = {
-            outcome.message_id: outcome
-            for outcome in reversed(outcomes)
-            if outcome.kind != ("acknowledged" if outcome.message_id in questions else "answered")
-        }
-        rows = self._connection.execute(
-            "DELETE FROM letter WHERE message_id IN (SELECT value FROM json_each(?)) "
-            "RETURNING number, name, state, size, message_id",
-            (json.dumps(list(accepted)),),
-        ).fetchall()
-        self._connection.executemany("DELETE FROM body WHERE number = ?", [row[:1] for row in rows])
-        settled = [
-            Settled(number, name, state, size, accepted[message_id])
-            for number, name, state, size, message_id in sorted(rows, key=itemgetter(0))
-        ]
+        settled: list[Settled] = []
+        for by, run in groupby(outcomes, key=attrgetter("by")):
+            settled += self._remove_ended(by, list(run))
+        settled.sort(key=attrgetter("number"))
+        numbers = [(record.number,) for record in settled]
+        self._connection.executemany("DELETE FROM body WHERE number = ?", numbers)
         self._journal.note_settled(settled)
         return settled
+
+    def _remove_ended(self, by: str, outcomes: Sequence[Outcome]) -> Iterator[Settled]:
+        """Delete the letters that answers of one kind end, or that ended without an answer."""
+        # In reverse: of two answers to one record the first counts.
+        first = {outcome.message_id: outcome for outcome in reversed(outcomes)}
+        query, values = _DELETE, [json.dumps(list(first))]
+        if by:
+            query, values = _DELETE_ENDED, [*values, self._ended_by.get(by, "[]")]
+        for number, name, state, size, message_id in self._connection.execute(query, values):
+            yield Settled(number, name, state, size, first[message_id])
 
     def _subtract(self, settled: Sequence[Settled]) -> None:
         """Take records that have left off the counts, once that is committed."""
@@ -293,3 +312,12 @@ class Outbox:
         with explaining_sqlite(self.path):
             row: tuple[Any, ...] | None = self._connection.execute(query, values).fetchone()
         return row
+
+
+def _find_ended(exchanges: Sequence[Exchange[Any]]) -> dict[str, str]:
+    """Return for each kind of answer the names of the exchanges that it ends, as JSON."""
+    ended: dict[str, list[str]] = {}
+    for exchange in exchanges:
+        for kind in exchange.endings:
+            ended.setdefault(kind.name, []).append(exchange.name)
+    return {kind: json.dumps(names) for kind, names in ended.items()}

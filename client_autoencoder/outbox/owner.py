@@ -39,8 +39,8 @@ def bind_to_cluster(
         raise OutboxError(
             f"outbox {path} holds {waiting} messages for Kafka cluster {current}, and the one "
             f"that answers is {cluster_id}. Use the --bootstrap-servers of then; if that cluster "
-            "is gone, keep a copy with `ioa outbox export`, drop them with `ioa client "
-            "outbox discard`, and publish their images again"
+            "is gone, keep a copy with `ioa outbox export`, drop them with `ioa outbox "
+            "discard`, and publish their images again"
         )
     _write(connection, path, owner, cluster_id)
 

@@ -14,6 +14,7 @@ from typing import Any
 from client_autoencoder.errors import OutboxError
 from client_autoencoder.outbox.database import explaining_sqlite, open_for_reading
 from client_autoencoder.outbox.entries import unpack_headers
+from stream.artefacts.private import open_private
 
 _COUNTS = ("queued", "delivered", "acknowledged", "refused", "answered", "expired", "discarded")
 _COUNT_STATES = "SELECT state, count(*) FROM letter GROUP BY state"
@@ -115,12 +116,14 @@ def list_waiting(*paths: Path, bodies: bool = False) -> Iterator[Row]:
 def export_waiting(target: Path, *paths: Path) -> int:
     """Write the waiting messages into a new file, one JSON object a line; return how many.
 
+    Its owner alone may read it.
+
     Raises:
         OutboxError: the file exists already or cannot be written; else as ``list_waiting``.
     """
     count = 0
     try:
-        with target.open("x", encoding="utf-8") as file:
+        with open(target, "x", encoding="utf-8", opener=open_private) as file:
             for row in list_waiting(*paths, bodies=True):
                 file.write(json.dumps(row) + "\n")
                 count += 1

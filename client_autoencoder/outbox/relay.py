@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from client_autoencoder.errors import OutboxFull
 from client_autoencoder.outbox.entries import Outcome, Settled
 from client_autoencoder.outbox.outbox import Outbox
-from schemas.messages.answers import Acknowledgement, Answer, Refusal, Reply
 from stream.errors import DeliveryFailed, KafkaRefused, KafkaUnavailable
+from stream.exchange.exchanges import AnswerMessage, type_answers
 from stream.exchange.outgoing_record import OutgoingRecord
 from stream.exchange.reply_client import ReplyClient
 
@@ -48,6 +48,7 @@ class OutboxRelay:
     on_settled: OnSettled = lambda _: None
 
     def __post_init__(self) -> None:
+        self._kinds = type_answers(self.reply_client.topics.exchanges)
         self._in_flight: dict[str, int] = {}  # message id -> bytes on the way to a broker
         self._bytes_in_flight = 0
         self._last_sent = 0  # the number up to which queued records have been sent
@@ -140,7 +141,7 @@ class OutboxRelay:
         if arrivals.undelivered:
             self._last_sent = 0
         self._delivered += arrivals.delivered
-        self._outcomes += map(_to_outcome, arrivals.answers)
+        self._outcomes += map(self._to_outcome, arrivals.answers)
         progress = self._store()
         if arrivals.failure is not None:
             raise DeliveryFailed(
@@ -205,12 +206,7 @@ class OutboxRelay:
         if settled:
             self.on_settled(settled)
 
-
-def _to_outcome(answer: Answer) -> Outcome:
-    message_id = answer.in_reply_to or ""
-    if isinstance(answer, Refusal):
-        reason = f"{answer.field}: {answer.error}" if answer.field else str(answer.error)
-        return Outcome(message_id, "refused", reason)
-    if isinstance(answer, Acknowledgement):
-        return Outcome(message_id, "acknowledged")
-    return Outcome(message_id, "answered", reply=answer if isinstance(answer, Reply) else None)
+    def _to_outcome(self, answer: AnswerMessage) -> Outcome:
+        kind = self._kinds[type(answer)]
+        reason = kind.describe(answer)
+        return Outcome(answer.in_reply_to or "", kind.ending, reason, answer, by=kind.name)

@@ -55,8 +55,25 @@ class GaussianPrivatizer:
     release of one record, and nothing counts the releases yet; and the sum is rounded to floating
     point, whose uneven grid can betray the value without noise (Mironov, CCS 2012).
 
+    Args:
+        epsilon: above 0, for each release of an image.
+        delta: between 0 and 1.
+        clip: largest length (L2 norm) of a latent.
+        noise: draws the noise; ``system_noise`` in earnest.
+
     Raises:
         ClientError: epsilon, delta or clip is outside its bounds.
+
+    Source: Balle & Wang, "Improving the Gaussian Mechanism for Differential Privacy: Analytical
+    Calibration and Optimal Denoising", ICML 2018.
+
+    Example:
+        >>> from client_autoencoder import GaussianPrivatizer, system_noise
+        >>> privatizer = GaussianPrivatizer(epsilon=4, delta=1e-5, clip=1, noise=system_noise)
+        >>> round(privatizer.sigma, 2)
+        2.16
+        >>> privatizer.privatize(np.zeros((2, 16), np.float32)).shape
+        (2, 16)
     """
 
     def __init__(self, *, epsilon: float, delta: float, clip: float, noise: NoiseSource) -> None:
@@ -101,6 +118,11 @@ def system_noise(shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Draw standard normal numbers from the operating system's cryptographic generator.
 
     Box-Muller on 53 random bits a number, so no value is beyond 8.6.
+
+    Example:
+        >>> from client_autoencoder import system_noise
+        >>> system_noise((2, 16)).shape
+        (2, 16)
     """
     count = int(np.prod(shape))
     pairs = (count + 1) // 2

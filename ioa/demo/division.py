@@ -37,6 +37,6 @@ def divide_images(data: str, rng: np.random.Generator, max_skip: float) -> Parts
         raise ClientError(f"{data}: the demo needs {_FEWEST_IMAGES} images, not {len(images)}")
     public = min(_MOST_PUBLIC, len(images) // 3)
     unseen = min(_MOST_UNSEEN, len(images) * 2 // 9)
-    each = min(_MOST_PER_CLIENT, (len(images) - public - unseen) // CLIENTS)
-    parts = split(images, [public, unseen, *[each] * CLIENTS], rng)
+    per_client = min(_MOST_PER_CLIENT, (len(images) - public - unseen) // CLIENTS)
+    parts = split(images, [public, unseen, *[per_client] * CLIENTS], rng)
     return Parts(source.name, parts[0], parts[2 : 2 + CLIENTS], parts[1], skipped)

@@ -16,6 +16,9 @@ from schemas.vector import Vector
 Mode = Literal["learning", "service"]
 AggregateKind = Literal["record", "mean", "sum"]
 
+LABELLED: dict[Mode, bool] = {"learning": True, "service": False}
+"""Whether a message of a mode carries a label: one is learned from, the other asks for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
@@ -74,7 +77,21 @@ class Privacy:
 class LatentMessage:
     """One latent from a client: to learn from (labelled) or to be answered (unlabelled).
 
-    ``message_id``, ``encoder_id`` and all below are None in a message in the form of the paper.
+    ``message_id``, ``encoder_id`` and all below are None in a message in the form of the paper;
+    ``timestamp`` is UTC, in whole seconds.
+
+    Source: Salehinejad, Valaee, Dowdell & Barfett, "Deep Learning from Distributed Images on a
+    Privacy Preserving Internet of Autoencoders", section III-D.
+
+    Example:
+        >>> from datetime import UTC, datetime
+        >>> import numpy as np
+        >>> from schemas import LatentMessage
+        >>> from schemas.vector import Vector
+        >>> (value,) = Vector.from_rows(np.zeros((1, 16), np.int8))
+        >>> now = datetime(2026, 1, 1, tzinfo=UTC)
+        >>> LatentMessage("radiology-1", "ring", value, "learning", now).value.shape
+        (16,)
     """
 
     client_id: str
@@ -106,3 +123,8 @@ class LatentMessage:
         Field("privacy", "privacy", dict),
         Field("policy", "policy", str),
     )
+
+    @property
+    def kind(self) -> str:
+        """The name of its exchange: its mode."""
+        return self.mode

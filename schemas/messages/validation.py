@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from schemas.errors import SchemaError, shorten
 from schemas.messages.answers import Answer, Refusal, Reply
-from schemas.messages.latent import Aggregate, LatentMessage, Privacy
+from schemas.messages.latent import LABELLED, Aggregate, LatentMessage, Privacy
 
 Message = LatentMessage | Answer
 
@@ -119,10 +119,12 @@ def validate(message: Message) -> None:
 
 
 def _validate_latent(message: LatentMessage) -> None:
-    if message.mode == "learning" and not message.label:
-        raise SchemaError("is empty; a learning message needs one", "label")
-    if message.mode == "service" and message.label:
-        raise SchemaError("must be empty in service mode: the server is asked for it", "label")
+    if LABELLED[message.mode] and not message.label:
+        raise SchemaError(f"is empty; a {message.mode} message needs one", "label")
+    if message.label and not LABELLED[message.mode]:
+        raise SchemaError(
+            f"must be empty in {message.mode} mode: the server is asked for it", "label"
+        )
     if message.encoder_id is not None:
         _check_frequent_name("encoderID", message.encoder_id)
     if message.image_id is not None:

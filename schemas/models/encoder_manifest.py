@@ -97,7 +97,15 @@ class TrainingData:
 @with_config(ConfigDict(strict=True, extra="forbid", alias_generator=name_on_wire))
 @dataclass(frozen=True, slots=True)
 class EncoderManifest:
-    """One encoder. ``files`` maps file name to sha256; a decoder is never among them."""
+    """One encoder. ``files`` maps file name to sha256; a decoder is never among them.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from schemas import EncoderManifest
+        >>> manifest = EncoderManifest.from_json(Path("encoder/manifest.json").read_bytes())
+        >>> manifest.height, manifest.width, manifest.latent_dim
+        (8, 8, 6)
+    """
 
     architecture: Architecture
     preprocessing: Preprocessing

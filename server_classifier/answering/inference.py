@@ -15,13 +15,14 @@ from schemas.messages.validation import cut_text
 from server_classifier.answering.classifiers import ClassifierCache
 from server_classifier.answering.prediction import Classifier
 from server_classifier.intake.admission import Admission, Admitted
-from server_classifier.intake.screening import Refused, Screened, screen_records
+from server_classifier.intake.screening import Refused, Screened, find_senders, screen_records
 from server_classifier.operations.metrics import count_service
 from server_classifier.operations.service import open_service_context
 from server_classifier.settings import ServerSettings
 from server_classifier.store.errors import StoreUnavailable
 from server_classifier.store.replays import refuse_replay_of
 from stream.errors import DeliveryFailed, DependencyDown
+from stream.exchange.exchanges import SERVICE
 from stream.exchange.responder import Responder
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
@@ -50,7 +51,8 @@ def run_infer(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> No
         clock=time.time,
         registry=context.monitor.registry,
     )
-    consumer = context.make_consumer(context.topics.service, group="infer", batch_size=_BATCH_SIZE)
+    topic = context.topics.of(SERVICE)
+    consumer = context.make_consumer(topic, group="infer", batch_size=_BATCH_SIZE)
     with closing(context):
         refuse_replay_of(context.engine, context.cluster_id)
         structlog.get_logger().info("ready")
@@ -95,10 +97,11 @@ class Inference:
             batch = screen_records(
                 records,
                 self._admission,
-                mode="service",
+                exchange=SERVICE,
                 cluster_id=self._cluster_id,
                 clock=self._clock,
             )
+            find_senders(batch, self._admission, exchange=SERVICE, cluster_id=self._cluster_id)
             by_encoder: dict[str, list[Admitted]] = {}
             for request in batch.admitted:
                 by_encoder.setdefault(request.encoder.encoder_id, []).append(request)

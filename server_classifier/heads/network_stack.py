@@ -35,7 +35,9 @@ class NetworkStack:
     def __init__(self, models: Sequence[LatentClassifier]) -> None:
         """Copy the weights of the models; ``write_back`` copies the learned ones back."""
         self._models = models
-        shapes = [[len(models), *map(widen, each.shape)] for each in _list_parameters(models[0])]
+        shapes = [
+            [len(models), *map(widen, parameter.shape)] for parameter in _list_parameters(models[0])
+        ]
         sizes = [torch.Size(shape[1:]).numel() for shape in shapes]
         self.weights = torch.zeros(len(models), sum(sizes))
         self.gradients = torch.zeros_like(self.weights)
@@ -73,7 +75,9 @@ class NetworkStack:
             gradient, *found = layer.backward(torch.bmm(gradient, following.mT))
             matrices, norms = [found[0], *matrices], [*found[1:], *norms]
             following = layer.matrix
-        torch.cat([each.flatten(1) for each in (*matrices, *norms)], dim=1, out=self.gradients)
+        torch.cat(
+            [gradient.flatten(1) for gradient in (*matrices, *norms)], dim=1, out=self.gradients
+        )
         return losses
 
     def write_back(self) -> None:
@@ -83,7 +87,7 @@ class NetworkStack:
 
     def _pair(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield each tensor of the models beside its place in the stack, both as views."""
-        statistics = [each for layer in self._layers for each in (layer.mean, layer.variance)]
+        statistics = [moment for layer in self._layers for moment in (layer.mean, layer.variance)]
         for number, model in enumerate(self._models):
             tensors = [*_list_parameters(model), *_list_statistics(model)]
             for stacked, own in zip([*self._parameters, *statistics], tensors, strict=True):
@@ -158,7 +162,7 @@ def widen(width: int) -> int:
 
 def _list_parameters(model: LatentClassifier) -> list[Tensor]:
     """Return matrices [in, out], then gain and shift of each normalisation, then the last bias."""
-    norms = [each for norm in model.norms for each in (norm.weight, norm.bias)]
+    norms = [tensor for norm in model.norms for tensor in (norm.weight, norm.bias)]
     return [*(layer.weight.T for layer in model.linear), *norms, model.linear[-1].bias]
 
 

@@ -163,7 +163,7 @@ def _run_epochs(
     epochs, batches = settings[0].epochs_for(rows), settings[0].steps_for(rows)
     rngs = [np.random.Generator(np.random.SFC64(learner.seed)) for learner in learners]
     widths = [widen(units) for units in settings[0].hidden]
-    dropout = Dropout([each.dropout for each in settings], rngs, widths)
+    dropout = Dropout([model.dropout for model in settings], rngs, widths)
     stack = NetworkStack(models)
     optimizer = _Optimizer(stack, settings, epochs * batches)
     total = torch.zeros(len(models))
@@ -191,12 +191,12 @@ class _Optimizer:
         self, stack: NetworkStack, settings: Sequence[TrainingSettings], steps: int
     ) -> None:
         groups: dict[tuple[float, float], list[Tensor]] = {}
-        for each, weights, gradients in zip(settings, stack.weights, stack.gradients, strict=True):
+        for model, weights, gradients in zip(settings, stack.weights, stack.gradients, strict=True):
             split = [stack.matrices, weights.numel() - stack.matrices]
             matrices, others = torch.split(weights, split)
             matrices.grad, others.grad = torch.split(gradients, split)
-            groups.setdefault((each.learning_rate, each.weight_decay), []).append(matrices)
-            groups.setdefault((each.learning_rate, 0.0), []).append(others)
+            groups.setdefault((model.learning_rate, model.weight_decay), []).append(matrices)
+            groups.setdefault((model.learning_rate, 0.0), []).append(others)
         params = [{"params": group, "weight_decay": decay} for (_, decay), group in groups.items()]
         self._adam = AdamW(params, fused=True)
         self._schedule = OneCycleLR(self._adam, [peak for peak, _ in groups], total_steps=steps)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from schemas.errors import SchemaError, shorten
-from schemas.messages.latent import LatentMessage
+from schemas.messages.latent import LABELLED, LatentMessage
 from schemas.messages.validation import LEAST_QUERY_EPSILON
 from schemas.quantiser import dequantise
 from schemas.vector import Vector
@@ -39,7 +39,7 @@ _REFRESH_SECONDS = 1.0
 class Admitted:
     """A message that may be used, its client, and the encoder that made its latent."""
 
-    received: Received
+    received: Received[LatentMessage]
     client: ClientRow
     encoder: EncoderRow
 
@@ -93,7 +93,7 @@ class Admission:
         """Tell whether a client is registered."""
         return client_id is not None and self._find_client(client_id) is not None
 
-    def admit(self, received: Received) -> Admitted:
+    def admit(self, received: Received[LatentMessage]) -> Admitted:
         """Return a valid message with its client and encoder.
 
         Raises:
@@ -110,7 +110,7 @@ class Admission:
             )
         encoder = self._admit_encoder(message, client)
         _check_vector(message, encoder)
-        if message.mode == "learning":
+        if LABELLED[message.mode]:
             self._check_label(message.label)
         else:
             _check_noise(message)

@@ -25,7 +25,7 @@ from schemas.messages.answers import Refusal
 from schemas.messages.validation import cut_text
 from server_classifier.intake.admission import Admission
 from server_classifier.intake.positions import HeldPositions
-from server_classifier.intake.screening import Screened, screen_records, to_row
+from server_classifier.intake.screening import Screened, find_senders, screen_records, to_row
 from server_classifier.operations.metrics import count_learning
 from server_classifier.operations.service import DatabaseWatch, open_service_context, prepare_live
 from server_classifier.settings import ServerSettings
@@ -34,6 +34,7 @@ from server_classifier.store.errors import PositionLost, StoreUnavailable
 from server_classifier.store.latents.rows import insert_latents
 from stream.errors import DeliveryFailed, DependencyDown, PartitionLost
 from stream.exchange.codec import Sender
+from stream.exchange.exchanges import LEARNING
 from stream.exchange.responder import Responder
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
@@ -71,8 +72,9 @@ def run_ingest(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> N
         registry=context.monitor.registry,
     )
     watch = DatabaseWatch(context.engine, context.monitor.health, time.monotonic)
+    topic = context.topics.of(LEARNING)
     consumer = context.make_consumer(
-        context.topics.learning, group="ingest", batch_size=_BATCH_SIZE, find_starts=positions.take
+        topic, group="ingest", batch_size=_BATCH_SIZE, find_starts=positions.take
     )
     structlog.get_logger().info("ready")
     with closing(context):
@@ -134,8 +136,9 @@ class Ingester:
         if self._batch is None or self._batch.records is not records:
             self._batch = None
             screened = screen_records(
-                records, self._admission, mode="learning", cluster_id=self._cluster_id
+                records, self._admission, exchange=LEARNING, cluster_id=self._cluster_id
             )
+            find_senders(screened, self._admission, exchange=LEARNING, cluster_id=self._cluster_id)
             self._batch = _Batch(records, screened)
         return self._batch
 

@@ -9,10 +9,9 @@ from server_classifier.store.database import writing
 from server_classifier.store.errors import PositionLost, StoreUnavailable
 from server_classifier.store.positions import Position, check_fit, move_position, take_position
 from stream.errors import DependencyDown
+from stream.health import Partition
 from stream.kafka.offsets import OffsetRange
 from stream.kafka.record import Record
-
-TopicPartition = tuple[str, int]
 
 
 class HeldPositions:
@@ -27,7 +26,7 @@ class HeldPositions:
         self._engine = engine
         self._owner = owner
         self._now = now
-        self._held: dict[TopicPartition, Position] = {}
+        self._held: dict[Partition, Position] = {}
 
     def take(
         self,
@@ -45,7 +44,7 @@ class HeldPositions:
         """
         try:
             with writing(self._engine) as connection:
-                taken = [take_position(connection, each, owner=self._owner) for each in ranges]
+                taken = [take_position(connection, held, owner=self._owner) for held in ranges]
         except StoreUnavailable as error:
             raise DependencyDown(str(error)) from error
         if read_again and any(a.next_offset > b.high for a, b in zip(taken, ranges, strict=True)):
@@ -56,9 +55,7 @@ class HeldPositions:
         self._held = {(position.topic, position.partition): position for position in taken}
         return {position.partition: position.next_offset for position in taken}
 
-    def move(
-        self, connection: Connection, records: Sequence[Record]
-    ) -> dict[TopicPartition, Position]:
+    def move(self, connection: Connection, records: Sequence[Record]) -> dict[Partition, Position]:
         """Move the positions behind ``records`` in a transaction; ``keep`` them after its commit.
 
         Raises:
@@ -71,11 +68,11 @@ class HeldPositions:
             for key in sorted(ends)
         }
 
-    def keep(self, moved: Mapping[TopicPartition, Position]) -> None:
+    def keep(self, moved: Mapping[Partition, Position]) -> None:
         """Remember what a committed transaction has moved."""
         self._held.update(moved)
 
-    def _find(self, key: TopicPartition) -> Position:
+    def _find(self, key: Partition) -> Position:
         if key not in self._held:
             raise PositionLost(f"{key[0]}[{key[1]}] is not held by this process")
         return self._held[key]

@@ -33,6 +33,7 @@ from server_classifier.store.replays import (
     update_report,
 )
 from stream.errors import DependencyDown
+from stream.exchange.exchanges import find_exchange
 from stream.kafka.offsets import OffsetRange
 from stream.kafka.record import Record
 from stream.replay.source import RecordSource
@@ -128,7 +129,10 @@ class Replay:
     def _store(self, records: Sequence[Record]) -> None:
         request = self._request
         batch = screen_records(
-            records, self._admission, mode=request.mode, cluster_id=request.cluster_id
+            records,
+            self._admission,
+            exchange=find_exchange(request.mode),
+            cluster_id=request.cluster_id,
         )
         rows = [to_row(admitted) for admitted in batch.admitted]
         if request.selection != Selection():

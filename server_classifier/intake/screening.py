@@ -4,20 +4,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from schemas.errors import SchemaError
-from schemas.messages.latent import Mode
+from schemas.messages.latent import LatentMessage
 from server_classifier.intake.admission import Admission, Admitted
 from server_classifier.store.latents.latent_row import LatentRow
-from stream.exchange.codec import Sender, decode_latent, identify_sender, read_deadline
+from stream.exchange.codec import Sender, decode_request, identify_sender, read_deadline
+from stream.exchange.exchanges import Exchange
 from stream.kafka.record import Record
 
 
 @dataclass(slots=True)
 class Refused:
-    """A record that cannot be used, and why; ``sender`` is None where no client can be told."""
+    """A record that cannot be used, and why; ``sender`` is the client that gets a refusal."""
 
     record: Record
     error: SchemaError
-    sender: Sender | None
+    sender: Sender | None = None
 
 
 @dataclass(slots=True)
@@ -37,11 +38,11 @@ def screen_records(
     records: Sequence[Record],
     admission: Admission,
     *,
-    mode: Mode,
+    exchange: Exchange[LatentMessage],
     cluster_id: str,
     clock: Callable[[], float] | None = None,
 ) -> Screened:
-    """Decode the records of the topic of ``mode`` and decide for each whether it may be used.
+    """Decode the records of the topic of ``exchange`` and decide for each whether it may be used.
 
     Args:
         clock: seconds since the Unix epoch, for deadlines; without it nothing expires.
@@ -53,17 +54,28 @@ def screen_records(
     batch = Screened()
     for record in records:
         try:
-            received = decode_latent(record, mode=mode, cluster_id=cluster_id)
+            received = decode_request(record, exchange, cluster_id=cluster_id)
             deadline = read_deadline(record) if clock else None
             if clock and deadline is not None and (late := clock() - deadline) > 0:
                 batch.late.append(late)
             else:
                 batch.admitted.append(admission.admit(received))
         except SchemaError as error:
-            sender = identify_sender(record, cluster_id)
-            known = admission.knows_client(sender.client_id)
-            batch.refused.append(Refused(record, error, sender if known else None))
+            batch.refused.append(Refused(record, error))
     return batch
+
+
+def find_senders(
+    batch: Screened, admission: Admission, *, exchange: Exchange[LatentMessage], cluster_id: str
+) -> None:
+    """Set the senders of the refused records that are told: the registered clients.
+
+    Raises:
+        StoreUnavailable: the database does not answer.
+    """
+    for refused in batch.refused if exchange.told == "sender" else ():
+        sender = identify_sender(refused.record, cluster_id)
+        refused.sender = sender if admission.knows_client(sender.client_id) else None
 
 
 def to_row(admitted: Admitted) -> LatentRow:

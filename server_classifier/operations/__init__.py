@@ -1,1 +1,1 @@
-"""The context, the health and the metrics of every service."""
+"""The context, the health and the metrics of every service; registering a client."""

@@ -19,13 +19,14 @@ from server_classifier.store.errors import StoreError, StoreUnavailable
 from server_classifier.store.replays import refuse_replay
 from stream.dead_letters.writer import DeadLetterWriter
 from stream.exchange.responder import Responder
+from stream.exchange.topics import Topics
 from stream.health import Health
 from stream.kafka.connection import backoff, read_cluster_id, wait_for_cluster
 from stream.kafka.consumer import FindStarts, Handle, RecordConsumer
 from stream.kafka.producer import Publisher
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topic, Topics, create_topics
+from stream.kafka.topics import Topic, create_topics
 
 # After this time a service that cannot deliver reports what it waits for.
 _DELIVERY_SECONDS = 30.0

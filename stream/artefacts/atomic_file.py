@@ -1,6 +1,8 @@
 """Files and folders that are there whole or not at all, also after a crash or a power cut."""
 
 import os
+import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +28,6 @@ def replace_atomically(target: Path, *, overwrite: bool = True) -> Iterator[Path
         ...     draft.write_bytes(model)
     """
     target = target.absolute()
-    target.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as folder:
         draft = Path(folder) / target.name
         yield draft
@@ -42,18 +43,25 @@ def replace_atomically(target: Path, *, overwrite: bool = True) -> Iterator[Path
 def write_atomically(target: Path, content: bytes) -> None:
     """Write a file that its owner alone may read, at once or not at all.
 
+    The draft is a hidden file: Kafka takes every folder beside its files for a partition.
+
     Raises:
         OSError: it cannot be written; what was there stays.
     """
-    with replace_atomically(target) as draft:
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    try:
         write_private(draft, content)
+        draft.replace(target)
+        sync(target.parent)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def write_private(path: Path, content: bytes | memoryview) -> None:
     """Write a file that its owner alone may read, and wait for the disk.
 
     Raises:
-        OSError: it cannot be written; what was written stays behind.
+        OSError: it cannot be written; a part of it is left behind.
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
@@ -64,6 +72,8 @@ def write_private(path: Path, content: bytes | memoryview) -> None:
 
 def sync(path: Path) -> None:
     """Wait until a file's bytes, or the names in a folder, are on the disk."""
+    if sys.platform == "win32" and path.is_dir():
+        return  # Windows opens no folder
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

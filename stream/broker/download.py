@@ -42,6 +42,7 @@ def _fetch_jar(context: MavenContext, repository: Path, jar: Jar) -> None:
             f"what arrived for {jar.name} is not the file this project was tested with (its sha256 "
             f"is not {jar.sha256}): try again, or copy the true file to {target}"
         )
+    target.parent.mkdir(parents=True, exist_ok=True)
     # A second process that fetches at the same time never sees half a jar.
     with replace_atomically(target) as draft:
         fetched.replace(draft)

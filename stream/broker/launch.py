@@ -1,6 +1,7 @@
 """Starting one broker process in its directory and waiting until it answers."""
 
 import logging
+import os
 import re
 import shutil
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from stream.artefacts.private import make_private_file, make_private_folder, tighten_tree
 from stream.broker.errors import BrokerError, PortTaken, explaining_disk
 from stream.broker.jvm import Jvm
 from stream.broker.pidfile import find_broker, forget_pid, forget_stale_pid, record_pid
@@ -20,6 +22,7 @@ from stream.broker.properties import (
     CONSOLE,
     HOST,
     LOG,
+    OWN_FILES,
     Ports,
     choose_ports,
     read_cluster_id,
@@ -67,10 +70,12 @@ def launch(directory: Path, jvm: Jvm, *, port: int | None = None, owned: bool) -
         BrokerError: the directory is in use or not writable, or the broker died or hangs.
     """
     with explaining_disk(directory):
-        directory.mkdir(parents=True, exist_ok=True)
+        make_private_folder(directory)
         _refuse_second(directory)
         kept = read_ports(directory)
         write_identity(directory)
+        for name in OWN_FILES:
+            tighten_tree(directory / name)
     ports = choose_ports(port) if port else kept or choose_ports()
     for _ in range(START_ATTEMPTS - 1):
         try:
@@ -156,11 +161,14 @@ def _launch_on(ports: Ports, directory: Path, jvm: Jvm, owned: bool) -> RunningB
 
 def _spawn(command: list[str], directory: Path, owned: bool) -> subprocess.Popen[bytes]:
     with explaining_disk(directory):
+        make_private_file(directory / CONSOLE)
         console = (directory / CONSOLE).open("wb")
     with console:
         return subprocess.Popen(  # noqa: S603 (the command is ours, its jars are verified)
             bind_to_parent(command) if owned else command,
             cwd=directory,
+            # Records are nobody else's business, and Java asks only the umask.
+            umask=0o077 if os.name == "posix" else -1,
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=console,

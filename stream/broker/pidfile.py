@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stream.artefacts.private import open_private
 from stream.broker.errors import BrokerError, needing_extra
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def record_pid(directory: Path, pid: int) -> None:
         BrokerError: another process has claimed it since somebody looked.
     """
     try:
-        with (directory / NAME).open("x", encoding="ascii") as file:
+        with open(directory / NAME, "x", encoding="ascii", opener=open_private) as file:
             file.write(f"{pid}\n")
     except FileExistsError as error:
         raise BrokerError(

@@ -19,6 +19,9 @@ LOG_SETTINGS = "log4j2.xml"
 LOG = "logs/server.log"
 CONSOLE = "console.log"
 IDENTITY = "data/meta.properties"
+OWN_FILES = (PROPERTIES, LOG_SETTINGS, CONSOLE, "logs", "data")
+"""What a broker writes into its directory, beside its process id."""
+
 FIXED = "ioa.port.fixed"
 
 SERVER_PROPERTIES = """\
@@ -147,6 +150,7 @@ def write_identity(directory: Path) -> None:
     path = directory / IDENTITY
     if path.exists():
         return
+    path.parent.mkdir(parents=True, exist_ok=True)
     identity = f"version=1\nnode.id=1\ncluster.id={_random_id()}\ndirectory.id={_random_id()}\n"
     write_atomically(path, identity.encode())
 

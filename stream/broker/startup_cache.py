@@ -41,6 +41,7 @@ def with_startup_cache(jvm: Jvm, folder: Path, announce: Announce = logger.info)
 
 def _make(jvm: Jvm, cache: Path) -> None:
     """Run a broker without data once and keep what its JVM learned; drop the oldest caches."""
+    cache.parent.mkdir(parents=True, exist_ok=True)
     with replace_atomically(cache) as draft:
         trainee = jvm.with_flag(f"-XX:AOTCacheOutput={draft}")
         stop(launch(draft.parent / "broker", trainee, owned=True), WRITE_SECONDS)

@@ -9,12 +9,12 @@ from schemas.messages.dead_letter import DeadLetter, Origin
 from stream.dead_letters.writer import format_origin
 from stream.errors import StreamError, TopicMissing
 from stream.exchange.codec import identify_sender
+from stream.exchange.topics import Topics
 from stream.kafka.connection import connect_admin, read_cluster_id
 from stream.kafka.offsets import OffsetRange, read_ranges
 from stream.kafka.range_reader import read_records
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics
 
 
 class Position(NamedTuple):
@@ -45,7 +45,7 @@ class Entry:
 
     Attributes:
         written_at: milliseconds since the Unix epoch, by the broker's clock.
-        letter: the record and the reason.
+        dead_letter: the record and the reason.
         client_id: who sent it, where that is certain.
         message_id: its own, or that of its position.
         size: of the body, in bytes.
@@ -53,7 +53,7 @@ class Entry:
 
     position: Position
     written_at: int
-    letter: DeadLetter
+    dead_letter: DeadLetter
     client_id: str | None
     message_id: str
     size: int
@@ -88,7 +88,7 @@ class Scan:
         return [
             entry
             for entry in self.entries
-            if field in (None, entry.letter.field) and client in (None, entry.client_id)
+            if field in (None, entry.dead_letter.field) and client in (None, entry.client_id)
         ]
 
 
@@ -122,7 +122,9 @@ class DeadLetterReader:
             except SchemaError as error:
                 scan.damaged[position] = str(error)
             else:
-                scan.entries.append(replace(entry, letter=replace(entry.letter, value=None)))
+                scan.entries.append(
+                    replace(entry, dead_letter=replace(entry.dead_letter, value=None))
+                )
         return scan
 
     def read(self, positions: Sequence[Position]) -> Iterator[Entry]:
@@ -157,18 +159,18 @@ class DeadLetterReader:
     def _decode(self, record: Record) -> Entry:
         if record.headers_damaged:
             raise SchemaError("the name of a header is not UTF-8")
-        letter = DeadLetter.from_headers(record.key, record.value, record.headers)
-        sender = identify_sender(to_record(letter), self._cluster_id)
+        dead_letter = DeadLetter.from_headers(record.key, record.value, record.headers)
+        sender = identify_sender(to_record(dead_letter), self._cluster_id)
         return Entry(
             Position(record.partition, record.offset),
             record.timestamp,
-            letter,
+            dead_letter,
             sender.client_id,
             sender.message_id,
             len(record.value or b""),
         )
 
 
-def to_record(letter: DeadLetter) -> Record:
+def to_record(dead_letter: DeadLetter) -> Record:
     """Return the record as it stood where it came from."""
-    return Record(*letter.origin, letter.key, letter.value, letter.headers)
+    return Record(*dead_letter.origin, dead_letter.key, dead_letter.value, dead_letter.headers)

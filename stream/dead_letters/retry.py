@@ -23,11 +23,12 @@ from stream.dead_letters.reader import DeadLetterReader, Entry, Position, to_rec
 from stream.dead_letters.writer import format_origin
 from stream.errors import DeliveryFailed, RecordTooLarge
 from stream.exchange.codec import find_first_offset, read_deadline
+from stream.exchange.exchanges import EXCHANGES, Exchange
+from stream.exchange.topics import Topics
 from stream.kafka.connection import ErrorWatch, connect_admin
 from stream.kafka.producer import measure_record, refuse_too_large
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics
 
 _BATCH_SIZE = 100
 _TRANSACTION_SECONDS = 30.0
@@ -53,6 +54,7 @@ class DeadLetterRetry:
 
     Args:
         clock: seconds since the Unix epoch. A question whose deadline has passed is not sent again.
+        exchanges: to whose topics dead letters may be sent again.
 
     Raises:
         KafkaUnavailable: no broker answers.
@@ -60,11 +62,16 @@ class DeadLetterRetry:
         DeliveryFailed: the broker does not permit it.
     """
 
-    def __init__(self, settings: KafkaSettings, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        clock: Callable[[], float],
+        exchanges: Sequence[Exchange[Any]] = EXCHANGES,
+    ) -> None:
         self._clock = clock
-        topics = Topics(settings.prefix)
+        topics = Topics(settings.prefix, exchanges=exchanges)
         # A forged dead letter must not make us write anywhere else.
-        self._targets = {topic.name: topic for topic in (topics.learning, topics.service)}
+        self._targets = {topic.name: topic for topic in map(topics.of, topics.exchanges)}
         self._own_topic = topics.dead_letters
         present = connect_admin(settings).list_topics(timeout=10).topics
         self._partitions = {
@@ -88,7 +95,7 @@ class DeadLetterRetry:
     def find_unsent(self, *, field: str | None = None, client: str | None = None) -> list[Entry]:
         """Return one dead letter of each record that was never sent again, by field and client."""
         selected = self._scan.select(field=field, client=client)
-        by_origin = {entry.letter.origin: entry for entry in selected}
+        by_origin = {entry.dead_letter.origin: entry for entry in selected}
         return [entry for origin, entry in by_origin.items() if origin not in self._sent_again]
 
     def send(self, positions: Sequence[Position], *, force: bool = False) -> RetryReport:
@@ -123,11 +130,11 @@ class DeadLetterRetry:
                 report.refused[entry.position] = reason
                 continue
             # Of two dead letters of one record, the second is refused from now on.
-            self._sent_again.add(entry.letter.origin)
+            self._sent_again.add(entry.dead_letter.origin)
             yield entry
 
     def _find_obstacle(self, entry: Entry, force: bool) -> str | None:
-        origin = entry.letter.origin
+        origin = entry.dead_letter.origin
         target = self._targets.get(origin.topic)
         if target is None:
             return f"came from {origin.topic!r}; only {' and '.join(self._targets)} are written to"
@@ -135,7 +142,7 @@ class DeadLetterRetry:
             return f"came from {format_origin(origin)}, a partition that is not there any more"
         if origin in self._sent_again and not force:
             return "was sent again already"
-        record = to_record(entry.letter)
+        record = to_record(entry.dead_letter)
         try:
             size = measure_record(record.key, record.value, _add_first_offset(record))
             refuse_too_large(target, size)
@@ -157,7 +164,7 @@ class DeadLetterRetry:
 
     def _produce(self, entry: Entry) -> None:
         """Queue the record and the note that it was sent."""
-        record = to_record(entry.letter)
+        record = to_record(entry.dead_letter)
         self._producer.produce(
             record.topic,
             record.value,
@@ -170,7 +177,7 @@ class DeadLetterRetry:
             None,
             record.key,
             partition=entry.position.partition,
-            headers=list(entry.letter.origin.to_note()),
+            headers=list(entry.dead_letter.origin.to_note()),
         )
 
     @contextmanager

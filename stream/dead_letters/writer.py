@@ -6,9 +6,9 @@ import structlog
 
 from schemas.errors import SchemaError
 from schemas.messages.dead_letter import DeadLetter, Origin
+from stream.exchange.topics import Topics
 from stream.kafka.producer import Publisher
 from stream.kafka.record import Record
-from stream.kafka.topics import Topics
 
 
 class DeadLetterWriter:

@@ -1,37 +1,42 @@
-"""Messages to bytes and back; the ``content-type`` header chooses the form, JSON without it."""
+"""Records to messages: the envelope in the headers, and the body as its exchange reads it."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Generic
 
 from schemas.errors import SchemaError, shorten
 from schemas.messages import headers
-from schemas.messages.answers import Acknowledgement, Answer, Refusal, Reply
-from schemas.messages.latent import LatentMessage, Mode
-from schemas.messages.validation import Message, check_name
+from schemas.messages.answers import Answer, Refusal, Reply
+from schemas.messages.validation import check_name
 from schemas.strict_json import parse_object
-from schemas.wire import avro_form, json_form
+from schemas.wire import avro_form
+from stream.exchange.exchanges import (
+    EXCHANGES,
+    AnswerKind,
+    AnswerMessage,
+    Exchange,
+    Request,
+    RequestT,
+    name_answers,
+)
 from stream.exchange.message_ids import derive_message_id
 from stream.kafka.record import Record
 
-ANSWER_KINDS: dict[str, type[Answer]] = {
-    "reply": Reply,
-    "acknowledgement": Acknowledgement,
-    "refusal": Refusal,
-}
+ANSWER_KINDS = name_answers(EXCHANGES)
 _DEADLINE_DIGITS = 15
 _OFFSET_DIGITS = 19
-KIND_NAMES = {kind: name for name, kind in ANSWER_KINDS.items()}
 
 
 @dataclass(slots=True)
-class Received:
+class Received(Generic[RequestT]):
     """A valid message, its record, and whether its sender knows only the paper's form.
 
     ``message.message_id`` is always set.
     """
 
     record: Record
-    message: LatentMessage
+    message: RequestT
     paper_only: bool
 
 
@@ -44,38 +49,24 @@ class Sender:
     paper_only: bool
 
 
-def encode(message: Message, content_type: str) -> bytes:
-    """Write a message as JSON or Avro.
-
-    Raises:
-        SchemaError: the message breaks the contract.
-    """
-    if content_type == avro_form.CONTENT_TYPE:
-        return avro_form.encode_avro(message)
-    return json_form.encode_json(message)
-
-
-def decode_latent(record: Record, *, mode: Mode, cluster_id: str) -> Received:
-    """Read a client's message from the topic of ``mode``.
+def decode_request(
+    record: Record, exchange: Exchange[RequestT], *, cluster_id: str
+) -> Received[RequestT]:
+    """Read a client's message from the topic of ``exchange``.
 
     Raises:
         SchemaError: names the field or header at fault.
     """
     if record.headers_damaged:
         raise SchemaError("the name of a header is not UTF-8")
-    content_type = record.header(headers.CONTENT_TYPE)
-    if content_type == avro_form.CONTENT_TYPE:
-        message = avro_form.decode_latent_avro(record.value or b"")
-    elif content_type in (None, json_form.CONTENT_TYPE):
-        message = json_form.decode_latent_json(record.value or b"")
-    else:
+    value = record.value or b""
+    if len(value) > exchange.uncompressed_limit:
         raise SchemaError(
-            f"{shorten(content_type)} is neither {json_form.CONTENT_TYPE} nor "
-            f"{avro_form.CONTENT_TYPE}",
-            headers.CONTENT_TYPE,
+            f"has {len(value):,} bytes uncompressed, {exchange.uncompressed_limit:,} are permitted"
         )
-    if message.mode != mode:
-        raise SchemaError(f"{message.mode!r} does not belong on {record.topic}", "mode")
+    message = exchange.decode(value, record.header(headers.CONTENT_TYPE))
+    if message.kind != exchange.name:
+        raise SchemaError(f"{message.kind!r} does not belong on {record.topic}", "mode")
     _check_envelope(record, message)
     paper_only = message.message_id is None
     if paper_only:
@@ -99,18 +90,20 @@ def read_deadline(record: Record) -> float | None:
     return int(text) / 1000
 
 
-def decode_answer(record: Record) -> Answer:
+def decode_answer(record: Record, kinds: Mapping[str, AnswerKind] = ANSWER_KINDS) -> AnswerMessage:
     """Read what the server sent to a reply topic.
+
+    Args:
+        kinds: of answers, by their names.
 
     Raises:
         SchemaError: the kind is unknown or the body damaged.
     """
-    kind = ANSWER_KINDS.get(record.header(headers.KIND) or "")
+    kind = kinds.get(record.header(headers.KIND) or "")
     if kind is None:
-        raise SchemaError(f"is none of {', '.join(ANSWER_KINDS)}", headers.KIND)
-    if record.header(headers.CONTENT_TYPE) == avro_form.CONTENT_TYPE:
-        return avro_form.decode_answer_avro(record.value or b"", kind)
-    return json_form.decode_answer_json(record.value or b"", kind)
+        raise SchemaError(f"is none of {', '.join(kinds)}", headers.KIND)
+    answer: AnswerMessage = kind.decode(record.value or b"", record.header(headers.CONTENT_TYPE))
+    return answer
 
 
 def identify_sender(record: Record, cluster_id: str) -> Sender:
@@ -125,8 +118,13 @@ def identify_sender(record: Record, cluster_id: str) -> Sender:
     return Sender(client_id, message_id or _position_id(record, cluster_id), message_id is None)
 
 
-def strip_to_paper(answer: Answer) -> Answer:
-    """Return the paper's three fields, ``inReplyTo`` and, where there is one, the error."""
+def strip_to_paper(answer: AnswerMessage) -> AnswerMessage:
+    """Return the paper's three fields, ``inReplyTo`` and, where there is one, the error.
+
+    An answer that the paper does not know stays as it is.
+    """
+    if not isinstance(answer, Answer):
+        return answer
     plain = type(answer)(answer.client_id, answer.label, answer.timestamp, answer.in_reply_to)
     if isinstance(plain, Reply | Refusal) and isinstance(answer, Reply | Refusal):
         return replace(plain, error=answer.error)
@@ -150,9 +148,9 @@ def _position_id(record: Record, cluster_id: str) -> str:
     return derive_message_id(cluster_id, record.topic, record.partition, first, record.value or b"")
 
 
-def _check_envelope(record: Record, message: LatentMessage) -> None:
+def _check_envelope(record: Record, message: Request) -> None:
     for name, stated in (
-        (headers.KIND, message.mode),
+        (headers.KIND, message.kind),
         (headers.CLIENT, message.client_id),
         (headers.MESSAGE_ID, message.message_id),
     ):

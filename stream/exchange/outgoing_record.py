@@ -4,10 +4,9 @@ from dataclasses import dataclass, field
 
 from schemas.errors import SchemaError
 from schemas.messages.dead_letter import Headers
-from schemas.messages.latent import LatentMessage
-from stream.exchange.codec import encode
+from stream.exchange.exchanges import Request, find_exchange
+from stream.exchange.topics import Topics
 from stream.kafka.producer import make_headers, measure_record, refuse_too_large
-from stream.kafka.topics import Topics
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,11 +14,13 @@ class OutgoingRecord:
     """One record for one topic.
 
     Attributes:
+        kind: the name of its exchange.
         deadline: seconds since the Unix epoch after which no answer is wanted; also in the headers.
         size: in bytes, about the same in a file, in memory and on the wire.
     """
 
     message_id: str
+    kind: str
     topic: str
     key: bytes
     headers: Headers
@@ -32,26 +33,29 @@ class OutgoingRecord:
 
 
 def make_record(
-    message: LatentMessage, content_type: str, topics: Topics, *, deadline: float | None = None
+    message: Request, content_type: str, topics: Topics, *, deadline: float | None = None
 ) -> OutgoingRecord:
-    """Return a message that has a ``message_id`` as a record for the topic of its mode.
+    """Return a message that has a ``message_id`` as a record for the topic of its exchange.
 
     Raises:
-        SchemaError: the message breaks the contract.
+        SchemaError: the message breaks the contract, or its exchange is not among the topics.
         RecordTooLarge: it exceeds the topic's limit.
     """
     if message.message_id is None:
         raise SchemaError("is missing", "messageID")
-    topic = topics.learning if message.mode == "learning" else topics.service
-    key, value = message.message_id.encode(), encode(message, content_type)
+    exchange = find_exchange(message.kind, topics.exchanges)
+    topic = topics.of(exchange)
+    key, value = exchange.read_key(message).encode(), exchange.encode(message, content_type)
     headers = make_headers(
-        KIND=message.mode,
+        KIND=exchange.name,
         CLIENT=message.client_id,
         MESSAGE_ID=message.message_id,
         CORRELATION_ID=message.message_id,
         DEADLINE=None if deadline is None else str(int(deadline * 1000)),
         CONTENT_TYPE=content_type,
     )
-    record = OutgoingRecord(message.message_id, topic.name, key, headers, value, deadline)
+    record = OutgoingRecord(
+        message.message_id, exchange.name, topic.name, key, headers, value, deadline
+    )
     refuse_too_large(topic, record.size)
     return record

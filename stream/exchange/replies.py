@@ -7,9 +7,10 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from schemas.errors import SchemaError
-from schemas.messages.answers import Answer
 from stream.errors import TopicMissing
 from stream.exchange.codec import decode_answer
+from stream.exchange.exchanges import AnswerMessage, name_answers
+from stream.exchange.topics import Topics
 from stream.kafka.connection import (
     ErrorWatch,
     backoff,
@@ -20,7 +21,6 @@ from stream.kafka.connection import (
 )
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics
 
 _BATCH_SIZE = 1000
 _REQUEST_SECONDS = 10.0
@@ -30,9 +30,10 @@ _BUSY_SECONDS = 30.0
 class ReplyReader:
     """The answers to one client; making one needs no broker, ``open`` does."""
 
-    def __init__(self, settings: KafkaSettings, client_id: str) -> None:
+    def __init__(self, settings: KafkaSettings, client_id: str, topics: Topics) -> None:
         self._client_id = client_id
-        self._topic = Topics(settings.prefix).replies(client_id).name
+        self._topic = topics.replies(client_id).name
+        self._kinds = name_answers(topics.exchanges)
         self._where = settings.bootstrap_servers
         self._watch = ErrorWatch(settings.bootstrap_servers)
         config: dict[str, Any] = {
@@ -76,7 +77,7 @@ class ReplyReader:
         cluster_id: str | None = cluster.cluster_id
         return cluster_id
 
-    def read(self, timeout: float) -> list[Answer]:
+    def read(self, timeout: float) -> list[AnswerMessage]:
         """Return the answers at hand, waiting up to ``timeout`` seconds for the first.
 
         Records that are no answers are skipped.
@@ -91,7 +92,7 @@ class ReplyReader:
                 raise_if_lasting(error, self._topic)
                 continue
             with suppress(SchemaError):
-                answers.append(decode_answer(Record.from_kafka(message)))
+                answers.append(decode_answer(Record.from_kafka(message), self._kinds))
         return answers
 
     def close(self) -> None:

@@ -1,20 +1,20 @@
 """The client's side of request and reply, over a connection that may be away for any time."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
 from confluent_kafka import KafkaError
 from confluent_kafka import Message as KafkaMessage
 
-from schemas.messages.answers import Answer
+from stream.exchange.exchanges import EXCHANGES, AnswerMessage, Exchange
 from stream.exchange.outgoing_record import OutgoingRecord
 from stream.exchange.replies import ReplyReader
+from stream.exchange.topics import Topics
 from stream.kafka.connection import UNDELIVERABLE
 from stream.kafka.producer import Publisher
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ class Arrivals:
 
     delivered: list[str] = field(default_factory=list)
     undelivered: list[str] = field(default_factory=list)
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[AnswerMessage] = field(default_factory=list)
     failure: str | None = None
 
 
@@ -41,6 +41,7 @@ class ReplyClient:
 
     Args:
         linger_ms: see ``Publisher``; a learning message may wait, a question should not.
+        exchanges: whose answers are read.
     """
 
     def __init__(
@@ -50,9 +51,10 @@ class ReplyClient:
         *,
         delivery_timeout: float = 120.0,
         linger_ms: int = 0,
+        exchanges: Sequence[Exchange[Any]] = EXCHANGES,
     ) -> None:
-        self.topics = Topics(settings.prefix)
-        self._replies = ReplyReader(settings, client_id)
+        self.topics = Topics(settings.prefix, exchanges=exchanges)
+        self._replies = ReplyReader(settings, client_id, self.topics)
         self._publisher = Publisher(
             settings, delivery_timeout=delivery_timeout, linger_ms=linger_ms
         )

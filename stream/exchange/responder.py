@@ -11,15 +11,18 @@ from confluent_kafka import Message as KafkaMessage
 
 from schemas.errors import SchemaError
 from schemas.messages import headers
-from schemas.messages.answers import Acknowledgement, Answer, Reply
+from schemas.messages.answers import Acknowledgement
 from schemas.messages.dead_letter import Headers
+from schemas.messages.latent import LatentMessage
 from schemas.wire import avro_form, json_form
 from stream.errors import DeliveryFailed
-from stream.exchange.codec import KIND_NAMES, Received, encode, strip_to_paper
+from stream.exchange.codec import Received, strip_to_paper
+from stream.exchange.exchanges import ACKNOWLEDGEMENT, AnswerMessage, type_answers
 from stream.exchange.message_ids import make_message_id
+from stream.exchange.topics import Topics
 from stream.kafka.producer import Publisher, make_headers, measure_record, refuse_too_large
 from stream.kafka.record import Record
-from stream.kafka.topics import Topic, Topics
+from stream.kafka.topics import Topic
 
 # One client cannot be answered; that is no reason to let the others wait.
 _UNREACHABLE = (
@@ -35,14 +38,14 @@ _LONGEST_CORRELATION_ID = 128
 class _QueuedAnswer:
     """An answer that is ready to be sent, or a template of one.
 
-    ``question`` is set where it becomes a dead letter if its sender cannot be told.
+    ``request`` is set where it becomes a dead letter if its sender cannot be told.
     """
 
     topic: Topic
     key: bytes
     value: bytes
     headers: Headers
-    question: Record | None = None
+    request: Record | None = None
 
 
 class Responder:
@@ -68,6 +71,7 @@ class Responder:
         self.dead_letter = dead_letter
         self._publisher = publisher
         self._topics = topics
+        self._kinds = type_answers(topics.exchanges)
         self._clock = clock
         self._random = random
         self._queued: list[_QueuedAnswer] = []
@@ -77,31 +81,32 @@ class Responder:
         self._unanswerable: list[tuple[Record, SchemaError]] = []
         self._log = structlog.get_logger()
 
-    def answer(self, record: Record, answer: Answer, *, paper_only: bool = False) -> None:
+    def answer(self, record: Record, answer: AnswerMessage, *, paper_only: bool = False) -> None:
         """Queue an answer to ``record`` on the reply topic of the client that it names.
 
         The topic follows from the client's id and from nothing that the record asks for. So no
         client can make the server write elsewhere.
         """
-        content_type = _choose_form(record)
+        content_type, kind = _choose_form(record), self._kinds[type(answer)]
         answer.message_id = self._make_id()
         queued = _QueuedAnswer(
             self._topics.replies(answer.client_id),
             key=(answer.in_reply_to or "").encode(),
-            value=encode(strip_to_paper(answer) if paper_only else answer, content_type),
+            value=kind.encode(strip_to_paper(answer) if paper_only else answer, content_type),
             headers=make_headers(
-                KIND=KIND_NAMES[type(answer)],
+                KIND=kind.name,
                 CLIENT=answer.client_id,
                 CONTENT_TYPE=content_type,
                 MESSAGE_ID=answer.message_id,
                 CORRELATION_ID=_read_correlation_id(record) or answer.in_reply_to,
             ),
-            question=record if isinstance(answer, Reply) else None,
+            # What was stored has had its effect; of a question the answer is all there is.
+            request=record if kind.ending == "answered" else None,
         )
         refuse_too_large(queued.topic, measure_record(queued.key, queued.value, queued.headers))
         self._queued.append(queued)
 
-    def acknowledge(self, messages: Iterable[Received], now: datetime) -> None:
+    def acknowledge(self, messages: Iterable[Received[LatentMessage]], now: datetime) -> None:
         """Queue an acknowledgement of each message; as ``answer``, at a third of the cost.
 
         Those of one client and label differ only in their ids. So one of them is encoded, and the
@@ -126,8 +131,8 @@ class Responder:
         return _QueuedAnswer(
             self._topics.replies(client_id),
             b"",
-            encode(strip_to_paper(example) if paper_only else example, form),
-            make_headers(KIND=KIND_NAMES[Acknowledgement], CLIENT=client_id, CONTENT_TYPE=form),
+            ACKNOWLEDGEMENT.encode(strip_to_paper(example) if paper_only else example, form),
+            make_headers(KIND=ACKNOWLEDGEMENT.name, CLIENT=client_id, CONTENT_TYPE=form),
         )
 
     def _fill(self, template: _QueuedAnswer, record: Record, in_reply_to: str) -> _QueuedAnswer:
@@ -148,7 +153,8 @@ class Responder:
     def flush(self) -> None:
         """Send everything queued and wait until it is delivered.
 
-        A question whose client has no reply topic becomes a dead letter.
+        A request whose answer is all there is becomes a dead letter where its client has no reply
+        topic.
 
         Raises:
             DeliveryFailed: the broker did not take something; all of it may be sent again.
@@ -186,8 +192,8 @@ class Responder:
             return
         reason = f"{topic} cannot be written ({error.str()}); register the client again"
         self._log.error("a client cannot be answered", topic=topic, error=error.str())
-        if answer.question is not None:
-            self._unanswerable.append((answer.question, SchemaError(reason, "clientID")))
+        if answer.request is not None:
+            self._unanswerable.append((answer.request, SchemaError(reason, "clientID")))
 
 
 def _choose_form(record: Record) -> str:

@@ -6,7 +6,16 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class KafkaSettings(BaseModel):
-    """The connection to a cluster; ``extra`` goes to librdkafka as it is."""
+    """The connection to a cluster; ``extra`` goes to librdkafka as it is.
+
+    Raises:
+        pydantic.ValidationError: a value is outside its bounds, or a name unknown.
+
+    Example:
+        >>> from stream import KafkaSettings
+        >>> KafkaSettings(bootstrap_servers="kafka.example.org:9093").client_config()["client.id"]
+        'ioa'
+    """
 
     model_config = ConfigDict(extra="forbid")
 

@@ -1,4 +1,4 @@
-"""Every topic of a deployment, in one table."""
+"""A topic and its Kafka settings; making topics on a cluster, and comparing them with it."""
 
 import time
 from collections.abc import Iterable
@@ -11,12 +11,7 @@ from stream.errors import StreamError
 from stream.kafka.connection import connect_admin, explaining_kafka
 from stream.kafka.settings import KafkaSettings
 
-_MIB = 2**20
-_HOUR = 3_600_000
 _LEADER_SECONDS = 15.0
-_COMPACT = {"cleanup.policy": "compact"}
-MESSAGE_LIMIT = _MIB
-"""Largest learning, service or reply record in bytes, batch overhead included."""
 
 
 @dataclass(frozen=True)
@@ -34,69 +29,6 @@ class Topic:
     def limit(self) -> int:
         """Largest record in bytes."""
         return int(self.config["max.message.bytes"])
-
-
-class Topics:
-    """The topics under one prefix; ``topics.learning.name`` is ``ioa.learning``.
-
-    Args:
-        partitions: of the learning and the service topic, over which their consumers are spread.
-    """
-
-    def __init__(self, prefix: str, partitions: int = 4) -> None:
-        self.prefix = prefix
-        self.learning = self._topic(
-            "learning", "messageID", "clients", "for ever", _keep(-1), partitions=partitions
-        )
-        self.service = self._topic(
-            "service", "messageID", "clients", "6 hours", _keep(6), partitions=partitions
-        )
-        self.encoders = self._topic(
-            "encoders", "encoderID", "operator", "compacted", _COMPACT, limit=64 * _MIB
-        )
-        self.classifiers = self._topic(
-            "classifiers", "encoderID", "trainer", "compacted", _COMPACT, limit=16 * _MIB
-        )
-        # A dead letter is a whole record of any other topic and the reason.
-        self.dead_letters = self._topic(
-            "dead-letters",
-            "original key",
-            "any consumer",
-            "4 weeks",
-            _keep(4 * 7 * 24),
-            limit=65 * _MIB,
-        )
-
-    def replies(self, client_id: str) -> Topic:
-        """Return the reply topic that one client alone reads."""
-        return self._topic(f"replies.{client_id}", "messageID", "server", "6 hours", _keep(6))
-
-    def shared(self) -> list[Topic]:
-        """Return all topics but the reply topics."""
-        return [self.learning, self.service, self.encoders, self.classifiers, self.dead_letters]
-
-    def _topic(
-        self,
-        suffix: str,
-        key: str,
-        written_by: str,
-        kept: str,
-        cleanup: dict[str, str],
-        *,
-        partitions: int = 1,
-        limit: int = MESSAGE_LIMIT,
-    ) -> Topic:
-        config = cleanup | {
-            "max.message.bytes": str(limit),
-            # Retention and replay by time never go by a client's clock.
-            "message.timestamp.type": "LogAppendTime",
-        }
-        return Topic(f"{self.prefix}.{suffix}", key, written_by, kept, partitions, config)
-
-
-def _keep(hours: int) -> dict[str, str]:
-    milliseconds = hours * _HOUR if hours > 0 else -1
-    return {"cleanup.policy": "delete", "retention.ms": str(milliseconds)}
 
 
 @explaining_kafka()

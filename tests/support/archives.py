@@ -9,9 +9,10 @@ from confluent_kafka import Producer
 from schemas.messages.dead_letter import Headers
 from stream.archive.source import ArchiveSource
 from stream.archive.writing import Written, write_archive
+from stream.exchange.exchanges import LEARNING
+from stream.exchange.topics import Topics
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics
 from stream.replay.kafka_source import KafkaSource
 from stream.replay.source import RecordSource
 from stream.replay.window import Window
@@ -33,7 +34,7 @@ KINDS: Sequence[Body] = [
 
 def send(settings: KafkaSettings, bodies: Sequence[Body], partition: int | None = None) -> None:
     """Write records to one partition, or to all partitions in turn."""
-    topic = Topics(settings.prefix).learning
+    topic = Topics(settings.prefix).of(LEARNING)
     producer = Producer({"bootstrap.servers": settings.bootstrap_servers})
     for number, (key, value, headers) in enumerate(bodies):
         chosen = number % topic.partitions if partition is None else partition
@@ -49,7 +50,7 @@ def number_bodies(count: int, size: int = 8) -> Iterator[Body]:
 
 def open_kafka(settings: KafkaSettings, window: Window = EVERYTHING) -> KafkaSource:
     """Return the learning topic as a source."""
-    return KafkaSource(settings, Topics(settings.prefix).learning.name, window)
+    return KafkaSource(settings, Topics(settings.prefix).of(LEARNING).name, window)
 
 
 def write(folder: Path, settings: KafkaSettings, *, allow_gap: bool = False) -> Written:

@@ -6,11 +6,12 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from schemas.messages.dead_letter import DeadLetter
+from stream.exchange.exchanges import LEARNING
+from stream.exchange.topics import Topics
 from stream.kafka.offsets import OffsetRange, read_ranges
 from stream.kafka.range_reader import read_records
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics
 from tests.support.waiting import wait_until
 
 
@@ -19,7 +20,7 @@ def make_dead_letter(settings: KafkaSettings, offset: int = 0, **changes: object
     fields: dict[str, object] = {
         "reason": "'x' is not a declared label",
         "field": "label",
-        "origin_topic": Topics(settings.prefix).learning.name,
+        "origin_topic": Topics(settings.prefix).of(LEARNING).name,
         "origin_partition": 2,
         "origin_offset": offset,
         "origin_timestamp": 1_750_000_000_000,

@@ -8,16 +8,17 @@ from typing import Self
 from client_autoencoder.settings import ClientSettings
 from ioa.settings import Settings
 from server_classifier.heads.settings import TrainingSettings
+from server_classifier.operations.registration import register_client
 from server_classifier.settings import ServerSettings
 from server_classifier.store.classifiers import latest_versions
 from server_classifier.store.database import ensure_current, open_database, reading, writing
 from server_classifier.store.latents.rows import count_latents
 from server_classifier.store.registry.entries import add_encoder
 from stream.artefacts.encoder_files import read_encoder
+from stream.exchange.topics import Topics
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics, create_topics
 from tests.support.processes import IoaProcess
-from tests.support.server import NOW, add_clients
+from tests.support.server import NOW, SITE
 
 # New versions come quickly, and training leaves the processors to the other processes.
 QUICK_TRAINING = TrainingSettings(hidden=(16,), epochs=2, min_steps=20)
@@ -46,11 +47,11 @@ class Deployment:
 
     def __enter__(self) -> Self:
         """Make topics and tables, and register the encoder and the clients."""
-        create_topics(self.kafka, [*self.topics.shared(), *map(self.topics.replies, self.clients)])
         ensure_current(self.engine)
         with writing(self.engine) as connection:
             add_encoder(connection, read_encoder(self.encoder).manifest, now=NOW)
-        add_clients(self.engine, *self.clients)
+        for client in self.clients:
+            register_client(self.engine, self.kafka, client_id=client, site=SITE, now=NOW)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -12,8 +12,10 @@ from ioa.settings import Settings
 from server_classifier.settings import ServerSettings
 from server_classifier.store.database import ensure_current, open_database, writing
 from server_classifier.store.registry.entries import add_encoder
+from stream.exchange.exchanges import LEARNING
+from stream.exchange.topics import Topics
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics, create_topics
+from stream.kafka.topics import create_topics
 from tests.support.load import Load
 from tests.support.processes import IoaProcess
 from tests.support.server import NOW, add_clients, make_manifest
@@ -32,7 +34,7 @@ class Ingestion:
 
     def make_load(self) -> Load:
         """Return a load of messages from the one registered client."""
-        topic, encoder_id = Topics(self.kafka.prefix).learning.name, make_manifest().encoder_id
+        topic, encoder_id = Topics(self.kafka.prefix).of(LEARNING).name, make_manifest().encoder_id
         return Load(self.kafka.bootstrap_servers, topic, CLIENT, encoder_id, seed=5)
 
     def start(self, name: str, *, instance: str = "0", module: str = "ioa") -> IoaProcess:

@@ -11,9 +11,10 @@ from schemas.messages.answers import Reply
 from server_classifier.store.database import reading
 from server_classifier.store.tables import latent
 from stream.exchange.codec import decode_answer
+from stream.exchange.exchanges import LEARNING, SERVICE
+from stream.exchange.topics import Topics
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics
 from tests.support.topics import read_all
 
 
@@ -59,14 +60,14 @@ def count_rows(engine: Engine, sent: Iterable[str]) -> MessageCounts:
 
 def list_sent(kafka: KafkaSettings) -> set[str]:
     """Return the ids of all messages that the learning topic holds."""
-    topic = Topics(kafka.prefix).learning.name
+    topic = Topics(kafka.prefix).of(LEARNING).name
     return {_key(message) for message in read_all(kafka.bootstrap_servers, topic)}
 
 
 def count_answers(kafka: KafkaSettings, clients: Iterable[str]) -> AnswerCounts:
     """Compare the questions in the service topic with the replies to all clients."""
     topics = Topics(kafka.prefix)
-    questions = read_all(kafka.bootstrap_servers, topics.service.name)
+    questions = read_all(kafka.bootstrap_servers, topics.of(SERVICE).name)
     asked = {_key(question) for question in questions}
     replies = [reply for client in clients for reply in _read_replies(kafka, topics, client)]
     counts = Counter(reply.in_reply_to for reply in replies)

@@ -8,17 +8,17 @@ from stream.kafka.producer import make_headers
 
 
 def make_records(
-    count: int, *, size: int = 16, deadline: float | None = None
+    count: int, *, size: int = 16, kind: str = "learning", deadline: float | None = None
 ) -> list[OutgoingRecord]:
-    """Return learning records whose values all differ."""
+    """Return records whose values all differ."""
     records = []
     for _ in range(count):
         message_id = str(uuid.uuid4())
-        headers = make_headers(KIND="learning", MESSAGE_ID=message_id)
+        headers = make_headers(KIND=kind, MESSAGE_ID=message_id)
         value = random.randbytes(size)  # noqa: S311
         records.append(
             OutgoingRecord(
-                message_id, "ioa.learning", message_id.encode(), headers, value, deadline
+                message_id, kind, f"ioa.{kind}", message_id.encode(), headers, value, deadline
             )
         )
     return records

@@ -20,11 +20,12 @@ from server_classifier.store.latents.rows import count_latents
 from server_classifier.store.latents.selection import Selection
 from server_classifier.store.registry.copy import copy_registry
 from server_classifier.store.replays import ReplayRow
+from stream.exchange.exchanges import LEARNING, find_exchange
 from stream.exchange.message_ids import make_message_id
+from stream.exchange.topics import Topics
 from stream.kafka.offsets import OffsetRange
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics
 from stream.replay.kafka_source import KafkaSource
 from stream.replay.source import RecordSource
 from stream.replay.window import Window
@@ -53,7 +54,7 @@ class Publisher:
     @property
     def topic(self) -> str:
         """The learning topic's name."""
-        return Topics(self.kafka.prefix).learning.name
+        return Topics(self.kafka.prefix).of(LEARNING).name
 
     def publish(self, count: int) -> None:
         """Write ``count`` messages of two labels that a classifier can learn."""
@@ -102,7 +103,7 @@ class Replayer:
     def open(self, window: Window = Window(), mode: Mode = "learning") -> KafkaSource:  # noqa: B008
         """Return the topic of ``mode`` as a source."""
         topics = Topics(self.live.kafka.prefix)
-        topic = topics.learning if mode == "learning" else topics.service
+        topic = topics.of(find_exchange(mode))
         return KafkaSource(self.live.kafka, topic.name, window)
 
     def run(

@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from schemas.models.encoder_manifest import (
@@ -22,6 +23,7 @@ from server_classifier.heads.onnx_graph import export_onnx
 from server_classifier.heads.settings import TrainingSettings
 from server_classifier.heads.training import fit
 from server_classifier.intake.ingest import run_ingest
+from server_classifier.operations.registration import register_client
 from server_classifier.settings import ServerSettings
 from server_classifier.store.classifiers import add_classifier
 from server_classifier.store.database import ensure_current, open_database, reading, writing
@@ -29,12 +31,14 @@ from server_classifier.store.latents.rows import count_latents
 from server_classifier.store.latents.training_set import TrainingSet
 from server_classifier.store.registry.entries import add_client, add_encoder
 from server_classifier.versions.trainer import describe_training
+from stream.exchange.topics import Topics
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics, create_topics
+from stream.kafka.topics import create_topics
 from tests.support.probe import Probe, find_free_address
 
 LATENT_DIM = 4
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SITE = "st-mary"
 
 
 @dataclass(frozen=True)
@@ -59,22 +63,22 @@ class RunningServer:
             return count_latents(connection)
 
     def register(self, client_id: str, default_encoder: str | None = None) -> None:
-        """Register a client with its reply topic, as ``ioa client add`` does."""
-        add_clients(self.engine, client_id, default_encoder=default_encoder)
-        create_topics(self.kafka, [self.topics.replies(client_id)])
+        """Register a client of ``SITE`` with its reply topic, as ``ioa client add`` does."""
+        register_client(
+            self.engine,
+            self.kafka,
+            client_id=client_id,
+            site=SITE,
+            default_encoder=default_encoder,
+            now=NOW,
+        )
 
 
-def add_clients(engine: Engine, *client_ids: str, default_encoder: str | None = None) -> None:
-    """Register clients of one site in the database."""
+def add_clients(engine: Engine, *client_ids: str) -> None:
+    """Register clients of one site in the database, without topics."""
     with writing(engine) as connection:
         for client_id in client_ids:
-            add_client(
-                connection,
-                client_id=client_id,
-                site="st-mary",
-                default_encoder=default_encoder,
-                now=NOW,
-            )
+            add_client(connection, client_id=client_id, site=SITE, default_encoder=None, now=NOW)
 
 
 def make_manifest(latent_dim: int = LATENT_DIM) -> EncoderManifest:
@@ -144,6 +148,17 @@ def store_classifier(
     targets = np.repeat(np.arange(len(labels)), 40)
     values = rng.normal(0, 0.2, (len(targets), latent_dim)).astype(np.float32)
     values[np.arange(len(targets)), targets] += 1.5
+    return train_and_store(engine, encoder_id, labels, values, targets)
+
+
+def train_and_store(
+    engine: Engine,
+    encoder_id: str,
+    labels: Sequence[str],
+    values: NDArray[np.float32],
+    targets: NDArray[np.int64],
+) -> str:
+    """Train a classifier on latents [N, D] and positions of labels [N]; return its version."""
     model, report = fit(values, targets, seed=0)
     onnx = export_onnx(model)
     training_set = TrainingSet(

@@ -15,8 +15,9 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from stream.exchange.topics import Topics
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics, create_topics
+from stream.kafka.topics import create_topics
 from tests.support.waiting import LONG, wait_until
 
 Headers = Sequence[tuple[str, bytes | None]]

@@ -1,11 +1,10 @@
 """``ioa client``: register clients, send images to be learned from, or ask what they show."""
 
-from typing import TYPE_CHECKING
-
 import typer
 
+from ioa.cli import registry
 from ioa.cli.client.client_reports import print_learning, print_service
-from ioa.cli.client.images import TOO_MANY_SKIPPED, augment_images, choose_images
+from ioa.cli.client.images import TOO_MANY_SKIPPED
 from ioa.cli.client.options import (
     Augment,
     ClientId,
@@ -27,19 +26,8 @@ from ioa.cli.client.options import (
     Timeout,
 )
 from ioa.cli.client.outbox_reports import print_status
-from ioa.cli.client.setup import (
-    find_outboxes,
-    make_maker,
-    make_privatizer,
-    open_relay,
-    outbox_path,
-    show_sent,
-)
+from ioa.cli.client.setup import find_outboxes, make_privatizer, open_client, show_sent
 from ioa.cli.options import Bootstrap, Config, Json, Prefix, load
-from ioa.cli.server import registry
-
-if TYPE_CHECKING:
-    from client_autoencoder.images.batches import Skipped
 
 app = typer.Typer(
     help="Register clients, send images to be learned from, or ask what they show.",
@@ -81,11 +69,9 @@ def publish(
 
     Example: ioa client publish --data images/ --client-id radiology-1 --encoder encoder/
     """
-    from client_autoencoder.exchanges.learning import check_labels, publish
-    from client_autoencoder.images.batches import join_batches, read_batches
-    from client_autoencoder.images.sources import open_source
+    from client_autoencoder.connection import outbox_path
 
-    client = {
+    options = {
         "client_id": client_id,
         "encoder": encoder,
         "form": form,
@@ -94,27 +80,21 @@ def publish(
         "timeout_seconds": timeout,
         "outbox": outbox,
     }
-    settings = load(config, bootstrap, prefix, client=client)
-    maker = make_maker(settings, make_privatizer(privatizer, epsilon, delta, clip))
-    source = open_source(data, split=split, label=label)
-    order = choose_images(source, limit, seed=0)
-    check_labels(source, order)
-    skipped: list[Skipped] = []
-    manifest = maker.encoder.manifest
-    images = read_batches(source, skipped, size=(manifest.height, manifest.width), order=order)
-    batches = augment_images(images, augment, seed)
-    with open_relay(settings) as relay, show_sent("stored", as_json) as on_progress:
-        report = publish(
-            join_batches(batches),
-            maker,
-            relay,
-            skipped=skipped,
-            timeout=settings.client.timeout_seconds,
+    settings = load(config, bootstrap, prefix, client=options)
+    chosen = make_privatizer(privatizer, epsilon, delta, clip)
+    with open_client(settings, chosen) as client, show_sent("stored", as_json) as on_progress:
+        report = client.publish_source(
+            data,
+            split=split,
+            label=label,
+            limit=limit,
+            augment=augment,
+            seed=seed,
             on_progress=on_progress,
         )
-    print_learning(report, skipped, outbox_path(settings), as_json)
+    print_learning(report, outbox_path(settings.client), as_json)
     complete = report.acknowledged == report.sent
-    _exit(complete, len(skipped), report.images, settings.client.max_skip)
+    _exit(complete, len(report.skipped), report.images, settings.client.max_skip)
 
 
 @app.command()
@@ -142,12 +122,7 @@ def ask(
 
     Example: ioa client ask --data new.png --client-id radiology-1 --encoder encoder/
     """
-    from client_autoencoder.exchanges.service import ask
-    from client_autoencoder.images.batches import read_batches
-    from client_autoencoder.images.sources import open_source
-    from client_autoencoder.privacy.mechanism import NoPrivatizer
-
-    client = {
+    options = {
         "client_id": client_id,
         "encoder": encoder,
         "form": form,
@@ -156,24 +131,14 @@ def ask(
         "timeout_seconds": timeout,
         "outbox": outbox,
     }
-    settings = load(config, bootstrap, prefix, client=client)
-    maker = make_maker(settings, NoPrivatizer())
-    source = open_source(data, split=split, label=None)
-    order = choose_images(source, limit, seed=0)
-    skipped: list[Skipped] = []
-    manifest = maker.encoder.manifest
-    with open_relay(settings, "service") as relay, show_sent("answered", as_json) as on_progress:
-        report = ask(
-            read_batches(source, skipped, size=(manifest.height, manifest.width), order=order),
-            maker,
-            relay,
-            timeout=settings.client.timeout_seconds,
-            in_flight=in_flight,
-            on_progress=on_progress,
+    settings = load(config, bootstrap, prefix, client=options)
+    with open_client(settings) as client, show_sent("answered", as_json) as on_progress:
+        report = client.ask_source(
+            data, split=split, limit=limit, in_flight=in_flight, on_progress=on_progress
         )
-    print_service(report, skipped, as_json)
+    print_service(report, as_json)
     complete = len(report.answered) == report.sent
-    _exit(complete, len(skipped), report.sent, settings.client.max_skip)
+    _exit(complete, len(report.skipped), report.sent, settings.client.max_skip)
 
 
 @app.command()

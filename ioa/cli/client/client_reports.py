@@ -14,24 +14,21 @@ from ioa.cli.printing import print_json
 if TYPE_CHECKING:
     from client_autoencoder.exchanges.learning import LearningReport
     from client_autoencoder.exchanges.service import ServiceReport
-    from client_autoencoder.images.batches import Skipped
 
 
-def print_learning(
-    report: "LearningReport", skipped: list["Skipped"], outbox: Path, as_json: bool
-) -> None:
+def print_learning(report: "LearningReport", outbox: Path, as_json: bool) -> None:
     """Print what became of learning messages; skipped and refused images on standard error."""
-    print_skipped(skipped)
+    print_skipped(report.skipped)
     for name, reason in report.refused.items():
         print(f"refused: {name}: {reason}", file=sys.stderr)
     if as_json:
-        _print_json(report, skipped)
+        print_json(asdict(report))
         return
     size = report.value_bytes // max(report.sent, 1)
     typer.echo(
         f"sent {_count_sent(report)}, acknowledged {report.acknowledged}, "
         f"refused {report.refused_messages}, unanswered {len(report.unanswered)}, "
-        f"skipped {len(skipped)}; {size} bytes a latent"
+        f"skipped {len(report.skipped)}; {size} bytes a latent"
     )
     if report.earlier:
         typer.echo(f"{report.earlier} messages of former runs were answered")
@@ -39,11 +36,11 @@ def print_learning(
         typer.echo(f"{report.waiting} messages wait in {outbox}; {NOBODY_ANSWERS}", err=True)
 
 
-def print_service(report: "ServiceReport", skipped: list["Skipped"], as_json: bool) -> None:
+def print_service(report: "ServiceReport", as_json: bool) -> None:
     """Print the answer about each image; skipped images on standard error."""
-    print_skipped(skipped)
+    print_skipped(report.skipped)
     if as_json:
-        _print_json(report, skipped)
+        print_json(asdict(report))
         return
     print_predictions(report.predictions, report.expired)
     if report.earlier or report.earlier_expired:
@@ -57,10 +54,6 @@ def print_service(report: "ServiceReport", skipped: list["Skipped"], as_json: bo
             + (" The images after them were not asked about" if report.stopped else ""),
             err=True,
         )
-
-
-def _print_json(report: "LearningReport | ServiceReport", skipped: list["Skipped"]) -> None:
-    print_json(asdict(report) | {"skipped": [asdict(image) for image in skipped]})
 
 
 def _count_sent(report: "LearningReport") -> str:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ioa.cli import registry
 from ioa.cli.client.encoder_reports import print_manifest, print_trained
 from ioa.cli.client.images import TOO_MANY_SKIPPED, choose_images, print_skipped
 from ioa.cli.client.options import Split
 from ioa.cli.options import Json
 from ioa.cli.panels import ENCODER, IMAGES, OUTPUT
 from ioa.cli.printing import print_json
-from ioa.cli.server import registry
 from ioa.errors import IoaError
 
 if TYPE_CHECKING:

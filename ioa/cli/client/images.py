@@ -4,10 +4,8 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ioa.errors import UsageError
-
 if TYPE_CHECKING:
-    from client_autoencoder.images.batches import ImageBatch, ImageSource, Skipped
+    from client_autoencoder.images.batches import ImageSource, Skipped
 
 TOO_MANY_SKIPPED = 3
 """The exit code where more images were skipped than --max-skip permits."""
@@ -20,28 +18,6 @@ def choose_images(source: "ImageSource", limit: int | None, seed: int) -> list[i
     from client_autoencoder.images.sets import draw
 
     return draw(source, limit, np.random.default_rng(seed))
-
-
-def augment_images(
-    batches: Iterable["ImageBatch"], copies: int, seed: int | None
-) -> Iterable["ImageBatch"]:
-    """Add changed copies of each image.
-
-    Raises:
-        UsageError: there is a seed, but no copies to make.
-    """
-    if not copies:
-        if seed is not None:
-            raise UsageError("--seed belongs to --augment")
-        return batches
-    import secrets
-
-    import numpy as np
-
-    from client_autoencoder.images.augmentation import augment_batches
-
-    rng = np.random.default_rng(seed)
-    return augment_batches(batches, copies, rng, lambda: secrets.token_hex(16))
 
 
 def print_skipped(skipped: Iterable["Skipped"]) -> None:

@@ -7,7 +7,7 @@ import typer
 
 from ioa.cli.client.options import ClientId, OutboxDirectory, Timeout
 from ioa.cli.client.outbox_reports import describe_message, print_drained
-from ioa.cli.client.setup import find_outboxes, open_outbox, open_relay, show_sent
+from ioa.cli.client.setup import find_outboxes, open_client, show_sent
 from ioa.cli.options import Bootstrap, Config, Json, NewFile, Prefix, Yes, load
 from ioa.cli.printing import print_json
 
@@ -59,19 +59,13 @@ def drain(
 
     Example: ioa outbox drain --client-id radiology-1
     """
-    from client_autoencoder.exchanges.draining import DrainReport, drain
-
-    client = {"client_id": client_id, "outbox": outbox, "timeout_seconds": timeout}
-    settings = load(config, bootstrap, prefix, client=client)
-    report = DrainReport()
-    for mode in find_outboxes(settings):
-        with open_relay(settings, mode) as relay, show_sent("answered", as_json) as on_progress:
-            drain(
-                relay,
-                timeout=settings.client.timeout_seconds,
-                on_progress=on_progress,
-                report=report,
-            )
+    options = {"client_id": client_id, "outbox": outbox, "timeout_seconds": timeout}
+    settings = load(config, bootstrap, prefix, client=options)
+    with (
+        open_client(settings, encodes=False) as client,
+        show_sent("answered", as_json) as on_progress,
+    ):
+        report = client.drain(on_progress=on_progress)
     print_drained(settings.client.outbox, report, as_json)
     if report.waiting or report.refused or report.expired:
         raise typer.Exit(1)
@@ -114,10 +108,17 @@ def discard(
 
     Example: ioa outbox discard --client-id radiology-1
     """
+    import time
+
+    from client_autoencoder.connection import open_outbox
+
     settings = load(config, prefix=prefix, client={"client_id": client_id, "outbox": outbox})
     with ExitStack() as stack:
         outboxes = [
-            stack.enter_context(open_outbox(settings, mode)) for mode in find_outboxes(settings)
+            stack.enter_context(
+                open_outbox(settings.client, settings.kafka, exchange, clock=time.time)
+            )
+            for exchange in find_outboxes(settings)
         ]
         count = len(message_ids or ()) or sum(opened.counts.waiting for opened in outboxes)
         if not yes:

@@ -119,13 +119,14 @@ def _copy(
     from server_classifier.store.registry.copy import RegistryCopy, read_registry
     from stream.archive.manifest import read_manifest
     from stream.archive.writing import is_archive, write_archive
-    from stream.kafka.topics import Topics
+    from stream.exchange.exchanges import LEARNING
+    from stream.exchange.topics import Topics
     from stream.replay.kafka_source import KafkaSource
 
     registry = read_registry(settings.server.database_url)
     if is_archive(folder):
         registry = registry.keep(RegistryCopy.from_json(read_manifest(folder).registry))
-    source = KafkaSource(settings.kafka, Topics(settings.kafka.prefix).learning.name, window)
+    source = KafkaSource(settings.kafka, Topics(settings.kafka.prefix).of(LEARNING).name, window)
     relieve_collector()
     with show_done("archived", quiet=quiet) as on_progress:
         return write_archive(

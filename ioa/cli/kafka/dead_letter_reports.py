@@ -17,16 +17,16 @@ def describe_entry(entry: "Entry", sent_again: Set[Origin]) -> str:
     """Return one line about a dead letter."""
     from stream.dead_letters.writer import format_origin
 
-    letter = entry.letter
+    dead_letter = entry.dead_letter
     parts = [
         str(entry.position),
         _format_time(entry.written_at),
-        format_origin(letter.origin),
+        format_origin(dead_letter.origin),
         entry.client_id or "-",
-        letter.field or "-",
-        letter.reason,
+        dead_letter.field or "-",
+        dead_letter.reason,
     ]
-    if letter.origin in sent_again:
+    if dead_letter.origin in sent_again:
         parts.append("(sent again)")
     return _escape("  ".join(parts))
 
@@ -35,37 +35,37 @@ def print_entry(entry: "Entry", sent_again: Set[Origin], *, body: bool) -> None:
     """Print all of a dead letter, its body on request: as text, or base64 where it is no text."""
     for name, value in to_json(entry, sent_again).items():
         typer.echo(f"{name:<14}{_escape(str(value))}")
-    typer.echo(f"{'key':<14}{_show(entry.letter.key)}")
-    for name, value in entry.letter.headers:
+    typer.echo(f"{'key':<14}{_show(entry.dead_letter.key)}")
+    for name, value in entry.dead_letter.headers:
         typer.echo(f"header        {_escape(name)}: {_show(value)}")
     if body:
-        typer.echo(f"body\n{_show(entry.letter.value)}")
+        typer.echo(f"body\n{_show(entry.dead_letter.value)}")
 
 
 def to_json(
     entry: "Entry", sent_again: Set[Origin], *, headers: bool = False, body: bool = False
 ) -> dict[str, Any]:
     """Return a dead letter as a JSON object; keys, headers and bodies are base64."""
-    letter = entry.letter
+    dead_letter = entry.dead_letter
     document: dict[str, Any] = {
         "position": str(entry.position),
         "time": _format_time(entry.written_at),
-        "topic": letter.origin_topic,
-        "partition": letter.origin_partition,
-        "offset": letter.origin_offset,
-        "arrived": _format_time(letter.origin_timestamp),
+        "topic": dead_letter.origin_topic,
+        "partition": dead_letter.origin_partition,
+        "offset": dead_letter.origin_offset,
+        "arrived": _format_time(dead_letter.origin_timestamp),
         "client_id": entry.client_id,
         "message_id": entry.message_id,
-        "field": letter.field,
-        "reason": letter.reason,
+        "field": dead_letter.field,
+        "reason": dead_letter.reason,
         "bytes": entry.size,
-        "sent_again": letter.origin in sent_again,
+        "sent_again": dead_letter.origin in sent_again,
     }
     if headers:
-        document["key"] = _encode(letter.key)
-        document["headers"] = [[name, _encode(value)] for name, value in letter.headers]
+        document["key"] = _encode(dead_letter.key)
+        document["headers"] = [[name, _encode(value)] for name, value in dead_letter.headers]
     if body:
-        document["body"] = _encode(letter.value)
+        document["body"] = _encode(dead_letter.value)
     return document
 
 

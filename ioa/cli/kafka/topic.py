@@ -11,7 +11,7 @@ app = typer.Typer(help="The Kafka topics of a deployment.", no_args_is_help=True
 @app.command("list")
 def list_topics(config: Config = None, prefix: Prefix = None) -> None:
     """Print every topic with its key, writer, retention and limits. Example: ioa topic list"""
-    from stream.kafka.topics import Topics
+    from stream.exchange.topics import Topics
 
     kafka = load(config, prefix=prefix).kafka
     topics = Topics(kafka.prefix, kafka.partitions)
@@ -32,7 +32,8 @@ def list_topics(config: Config = None, prefix: Prefix = None) -> None:
 @app.command()
 def create(config: Config = None, bootstrap: Bootstrap = None, prefix: Prefix = None) -> None:
     """Create the topics that are missing. Example: ioa topic create -b kafka:9092"""
-    from stream.kafka.topics import Topics, create_topics
+    from stream.exchange.topics import Topics
+    from stream.kafka.topics import create_topics
 
     kafka = load(config, bootstrap, prefix).kafka
     created = create_topics(kafka, Topics(kafka.prefix, kafka.partitions).shared())
@@ -45,7 +46,8 @@ def check(config: Config = None, bootstrap: Bootstrap = None, prefix: Prefix = N
 
     Example: ioa topic check -b kafka:9092
     """
-    from stream.kafka.topics import Topics, find_drift, list_topic_names
+    from stream.exchange.topics import Topics
+    from stream.kafka.topics import find_drift, list_topic_names
 
     kafka = load(config, bootstrap, prefix).kafka
     topics = Topics(kafka.prefix, kafka.partitions)

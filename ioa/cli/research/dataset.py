@@ -96,18 +96,18 @@ def show(
 
     Example: ioa dataset show two-sites
     """
-    from ioa.cli.research.dataset_reports import print_survey, survey_to_json
+    from ioa.cli.research.dataset_reports import print_summary, summary_to_json
     from server_classifier.store.datasets.catalogue import get_dataset
     from server_classifier.store.datasets.members import summarise_members
 
     with _opened(config, database) as connection:
         chosen = get_dataset(connection, name)
-        survey = summarise_members(connection, chosen.id)
+        summary = summarise_members(connection, chosen.id)
     if as_json:
-        print_json(survey_to_json(chosen, survey))
+        print_json(summary_to_json(chosen, summary))
     else:
-        print_survey(chosen, survey)
-    if survey.gone or survey.changed or survey.digest != chosen.digest:
+        print_summary(chosen, summary)
+    if summary.gone or summary.changed or summary.digest != chosen.digest:
         raise typer.Exit(1)
 
 

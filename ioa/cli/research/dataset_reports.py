@@ -49,29 +49,29 @@ def shorten(dataset: "Dataset") -> dict[str, Any]:
     }
 
 
-def print_survey(dataset: "Dataset", survey: "MemberSummary") -> None:
+def print_summary(dataset: "Dataset", summary: "MemberSummary") -> None:
     """Print a dataset, its latents by what they state, and those that are gone or changed."""
     typer.echo(describe_dataset(dataset))
-    for field, by_value in _count_by_field(survey.counts).items():
+    for field, by_value in _count_by_field(summary.counts).items():
         counts = ", ".join(f"{value} {count:,}" for value, count in by_value.items())
         typer.echo(f"{field:<11}{counts}")
-    for what, message_ids in (("gone", survey.gone), ("changed", survey.changed)):
+    for what, message_ids in (("gone", summary.gone), ("changed", summary.changed)):
         if message_ids:
             typer.echo(f"{len(message_ids):,} latents are {what}: {_name_first(message_ids)}")
-    if survey.digest != dataset.digest:
-        typer.echo(f"the list itself is damaged: its digest is now {survey.digest}")
-    elif not survey.gone and not survey.changed:
+    if summary.digest != dataset.digest:
+        typer.echo(f"the list itself is damaged: its digest is now {summary.digest}")
+    elif not summary.gone and not summary.changed:
         typer.echo("all latents are there, as they were")
 
 
-def survey_to_json(dataset: "Dataset", survey: "MemberSummary") -> dict[str, Any]:
+def summary_to_json(dataset: "Dataset", summary: "MemberSummary") -> dict[str, Any]:
     """Return the same as one JSON object."""
     return {
         **to_json(dataset),
-        "digest_now": survey.digest,
-        "counts": _count_by_field(survey.counts),
-        "gone": {"rows": len(survey.gone), "first": survey.gone[:_IDS_SHOWN]},
-        "changed": {"rows": len(survey.changed), "first": survey.changed[:_IDS_SHOWN]},
+        "digest_now": summary.digest,
+        "counts": _count_by_field(summary.counts),
+        "gone": {"rows": len(summary.gone), "first": summary.gone[:_IDS_SHOWN]},
+        "changed": {"rows": len(summary.changed), "first": summary.changed[:_IDS_SHOWN]},
     }
 
 

@@ -112,8 +112,6 @@ def run(
 
     if speed is not None and not 0 < speed < math.inf:
         raise typer.BadParameter("--speed must be a number above 0")
-    if archive is not None and mode == "service":
-        raise typer.BadParameter("an archive holds learning messages; leave --mode service out")
     settings = load(config, bootstrap, prefix, server={"database_url": database})
     now = datetime.now(UTC)
     with _target(into, settings.server.database_url) as target:
@@ -150,19 +148,21 @@ def _open(
 ) -> tuple["RecordSource", "RegistryCopy"]:
     """Return what is read, and the encoders and clients that were registered for it."""
     from server_classifier.store.registry.copy import RegistryCopy, read_registry
-    from stream.kafka.topics import Topics
+    from stream.exchange.exchanges import find_exchange
+    from stream.exchange.topics import Topics
     from stream.replay.kafka_source import KafkaSource
 
     if archive is not None:
         from stream.archive.source import ArchiveSource  # pyarrow is an extra
 
         kept = ArchiveSource(archive, window)
+        if not kept.topic.endswith(f".{mode}"):
+            raise typer.BadParameter(f"{archive} holds {kept.topic}; leave --mode {mode} out")
         for gap in kept.gaps:
             lost = f"{kept.topic}[{gap.partition}] offsets {gap.low} to {gap.high - 1}"
             typer.echo(f"not in the archive, deleted before it was written: {lost}", err=True)
         return kept, RegistryCopy.from_json(kept.registry)
-    topics = Topics(settings.kafka.prefix)
-    topic = topics.learning if mode == "learning" else topics.service
+    topic = Topics(settings.kafka.prefix).of(find_exchange(mode))
     registry = read_registry(settings.server.database_url)
     return KafkaSource(settings.kafka, topic.name, window), registry
 

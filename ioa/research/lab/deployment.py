@@ -22,15 +22,17 @@ from client_autoencoder.settings import ClientSettings
 from ioa.errors import ProcessFailed
 from ioa.run.termination import terminate
 from ioa.settings import Settings
+from server_classifier.operations.registration import register_client
 from server_classifier.settings import ServerSettings
 from server_classifier.store.classifiers import list_classifiers
 from server_classifier.store.database import ensure_current, open_database, reading, writing
 from server_classifier.store.latents.rows import count_latents, count_latents_by_client
-from server_classifier.store.registry.entries import add_client, add_encoder
+from server_classifier.store.registry.entries import add_encoder
 from stream.artefacts.encoder_files import read_encoder
 from stream.broker.embedded import EmbeddedBroker
+from stream.exchange.topics import Topics
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics, create_topics
+from stream.kafka.topics import create_topics
 from stream.lifetime import bind_to_parent
 
 _STOP_SECONDS = 20.0
@@ -114,14 +116,13 @@ class Deployment:
         The same as ``ioa encoder add`` and ``ioa client add``.
         """
         manifests = [read_encoder(encoder).manifest for encoder in encoders]
-        topics, now = Topics(self.settings.kafka.prefix), datetime.now(UTC)
+        now = datetime.now(UTC)
         with writing(self._engine) as connection:
             for manifest in manifests:
                 add_encoder(connection, manifest, now=now)
-            for client in clients:
-                site = client.replace("client", "hospital")
-                add_client(connection, client_id=client, site=site, default_encoder=None, now=now)
-        create_topics(self.settings.kafka, map(topics.replies, clients))
+        for client in clients:
+            site = client.replace("client", "hospital")
+            register_client(self._engine, self.settings.kafka, client_id=client, site=site, now=now)
         return [manifest.encoder_id for manifest in manifests]
 
     def count_stored(self) -> int:

@@ -20,6 +20,7 @@ def write_record(file: Path, record: BaseModel) -> None:
 def write_whole(file: Path, content: bytes) -> None:
     """Write a file whole or not at all. Raises StudyError where that is not possible."""
     try:
+        file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, content)
     except OSError as error:
         raise StudyError(

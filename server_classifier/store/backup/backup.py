@@ -110,7 +110,6 @@ def _new_file(file: Path) -> Iterator[Path]:
     if file.exists():
         raise StoreError(already_there)
     try:
-        file.absolute().parent.stat()  # a missing folder is an error, and is not made
         with replace_atomically(file, overwrite=False) as draft:
             yield draft
     except FileExistsError as error:  # it appeared meanwhile

@@ -99,7 +99,7 @@ def _choose_encoder(chosen: Dataset, counts: Counter[str], wanted: str | None) -
     fitting = [encoder_id for encoder_id in counts if encoder_id.startswith(wanted or "")]
     if len(fitting) == 1:
         return fitting[0]
-    known = ", ".join(f"{each[:12]} ({counts[each]} latents)" for each in sorted(counts))
+    known = ", ".join(f"{name[:12]} ({rows} latents)" for name, rows in sorted(counts.items()))
     reason = "several encoders" if fitting else f"no latent of encoder {wanted}"
     raise DatasetError(f"dataset {chosen.name} has {reason}; name one of: {known}")
 

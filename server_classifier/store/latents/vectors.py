@@ -36,7 +36,7 @@ def decode(
         return _decode_alike(kinds.pop(), blobs, manifest)
     values = np.empty((len(blobs), manifest.latent_dim), np.float32)
     for dtype in kinds:
-        rows = [each == dtype for each in dtypes]
+        rows = [stored == dtype for stored in dtypes]
         values[rows] = _decode_alike(dtype, compress(blobs, rows), manifest)
     return values
 

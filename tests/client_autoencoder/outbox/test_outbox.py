@@ -61,7 +61,13 @@ def ids(records: list[OutgoingRecord]) -> list[str]:
 
 def test_a_record_comes_back_byte_for_byte_and_in_order(outbox: Outbox) -> None:
     odd = OutgoingRecord(
-        "a", "t", b"\x00\xff", [("x", None), ("y", bytes(range(256)))], b"\xff\x00", 5.0
+        "a",
+        "consultation",
+        "t",
+        b"\x00\xff",
+        [("x", None), ("y", bytes(range(256)))],
+        b"\xff\x00",
+        5.0,
     )
     records = [odd, *put(outbox, 0), *make_records(3)]
     outbox.put(records, ["one", "two", "three", "four"])
@@ -118,10 +124,15 @@ def test_a_question_is_ended_by_a_reply_and_what_is_learned_from_by_an_acknowled
     outbox: Outbox, clock: Clock
 ) -> None:
     learning = make_records(2)
-    questions = make_records(2, deadline=clock.now + 5)
+    questions = make_records(2, kind="service")
     outbox.put([*learning, *questions], ["a", "b", "c", "d"])
-    replies = [Outcome(message_id, "answered") for message_id in ids(learning + questions[:1])]
-    stored = [Outcome(message_id, "acknowledged") for message_id in ids(learning[:1] + questions)]
+    replies = [
+        Outcome(message_id, "answered", by="reply") for message_id in ids(learning + questions[:1])
+    ]
+    stored = [
+        Outcome(message_id, "acknowledged", by="acknowledgement")
+        for message_id in ids(learning[:1] + questions)
+    ]
     update = outbox.update([], replies + stored)
     assert [(record.name, record.outcome.kind) for record in update.settled] == [
         ("a", "acknowledged"),
@@ -145,7 +156,7 @@ def test_numbers_are_never_used_again(outbox: Outbox) -> None:
 def test_records_past_their_deadline_expire_and_are_counted(
     outbox: Outbox, clock: Clock, path: Path
 ) -> None:
-    outbox.put(make_records(2, deadline=clock.now + 5), ["a", "b"])
+    outbox.put(make_records(2, kind="service", deadline=clock.now + 5), ["a", "b"])
     put(outbox, 1)
     assert outbox.expire() == []
     clock.now += 5
@@ -255,12 +266,12 @@ def test_records_for_one_cluster_are_not_for_another(path: Path, clock: Clock) -
 
 def test_expired_records_hold_no_owner_and_no_cluster(path: Path, clock: Clock) -> None:
     with open_outbox(path, clock) as outbox:
-        outbox.put(make_records(1, deadline=clock.now + 5), ["a"])
+        outbox.put(make_records(1, kind="service", deadline=clock.now + 5), ["a"])
         outbox.bind("first")
     clock.now += 15
     with Outbox(path, owner="other", limits=Limits(), clock=clock) as outbox:
         assert outbox.counts.waiting == 0
-        outbox.put(make_records(1, deadline=clock.now + 5), ["b"])
+        outbox.put(make_records(1, kind="service", deadline=clock.now + 5), ["b"])
         outbox.bind("second")
         clock.now += 5
         assert [record.name for record in outbox.expire()] == ["a", "b"]
@@ -300,7 +311,9 @@ def test_a_file_of_another_version_is_not_touched(path: Path, clock: Clock) -> N
     with sqlite3.connect(path) as raw:
         raw.execute("PRAGMA user_version = 7")
     raw.close()
-    with pytest.raises(OutboxError, match="is of version 7, this program writes version 2"):
+    with pytest.raises(
+        OutboxError, match="is of version 7, made by a newer program; this one reads 2 to 3"
+    ):
         open_outbox(path, clock)
 
 

@@ -9,7 +9,6 @@ from ioa.cli.aliases import use_new_name
 from tests.support.commands import run
 
 COMMANDS = {
-    "topics": "topic list",
     "topics create": "topic create",
     "topics check": "topic check",
     "dead-letters list": "dead-letter list",
@@ -30,7 +29,6 @@ COMMANDS = {
     "server offsets list": "database position list",
     "server offsets reset": "database position reset",
     "archive verify": "archive check",
-    "replay": "replay run",
 }
 HIDDEN = {
     "": {"topics", "dead-letters"},
@@ -56,9 +54,25 @@ def test_no_help_shows_an_old_name(group: str, names: set[str]) -> None:
     assert shown.isdisjoint(names)
 
 
-@pytest.mark.parametrize("arguments", [[], ["client", "publish"], ["replay", "run", "--into", "x"]])
-def test_a_new_name_stays(arguments: list[str]) -> None:
-    assert use_new_name(arguments) == arguments
+@pytest.mark.parametrize(
+    "arguments", ["", "client publish", "replay run --into x", "replay --help", "topic list"]
+)
+def test_a_new_name_stays(arguments: str) -> None:
+    assert use_new_name(arguments.split()) == arguments.split()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("topics", "topic list"),
+        ("topics --prefix x", "topic list --prefix x"),
+        ("topics --help", "topic --help"),
+        ("topics check -b x", "topic check -b x"),
+        ("replay --into x", "replay run --into x"),
+    ],
+)
+def test_a_verb_that_was_left_out_is_added(old: str, new: str) -> None:
+    assert use_new_name(old.split()) == new.split()
 
 
 def test_an_old_command_line_prints_what_the_new_one_prints(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from schemas.messages.answers import Answer, Reply
+from schemas.messages.answers import Reply
 from schemas.messages.latent import LatentMessage
 from schemas.vector import Vector
 from schemas.wire import avro_form
@@ -20,6 +20,7 @@ from server_classifier.store.classifiers import add_classifier
 from server_classifier.store.database import writing
 from server_classifier.store.latents.training_set import TrainingSet
 from server_classifier.versions.trainer import describe_training
+from stream.exchange.exchanges import AnswerMessage
 from stream.exchange.message_ids import make_message_id
 from stream.exchange.outgoing_record import OutgoingRecord, make_record
 from stream.exchange.reply_client import ReplyClient
@@ -40,7 +41,7 @@ def test_what_has_no_finite_answer_spoils_none_of_its_neighbours(
         reply_client.connect(30.0)
         questions = [ask_about(server, value) for value in (0.0, 1.0, 0.0)]
         reply_client.send(questions)
-        answers: dict[str | None, Answer] = {}
+        answers: dict[str | None, AnswerMessage] = {}
 
         def all_answered() -> bool:
             answers.update(

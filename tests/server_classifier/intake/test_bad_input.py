@@ -20,6 +20,7 @@ from schemas.wire import avro_form
 from server_classifier.store.database import writing
 from server_classifier.store.registry.entries import add_client
 from stream.errors import RecordTooLarge
+from stream.exchange.exchanges import LEARNING, SERVICE
 from stream.exchange.message_ids import make_message_id
 from stream.exchange.outgoing_record import make_record
 from stream.kafka.settings import KafkaSettings
@@ -94,7 +95,7 @@ def largest_record(server: RunningServer) -> bytes:
     """Return the longest body, no JSON, that the broker takes on the learning topic."""
     # One record alone in a batch: 61 bytes of batch header, then the record's length (3), its
     # attributes, timestamp and offset deltas (3), no key (1), the value's length (3), headers (1).
-    return b"x" * (server.topics.learning.limit - 61 - 11)
+    return b"x" * (server.topics.of(LEARNING).limit - 61 - 11)
 
 
 @dataclass(frozen=True)
@@ -195,14 +196,16 @@ def test_a_bad_learning_message_becomes_a_dead_letter(server: RunningServer, cas
         read_new(bootstrap, topics.replies(CLIENT).name) as answers,
     ):
         records = [(before, []), (bad, list(case.headers)), (after, [])]
-        offsets = send_raw(bootstrap, topics.learning.name, records, largest=2 * len(bad) + 2**20)
+        offsets = send_raw(
+            bootstrap, topics.of(LEARNING).name, records, largest=2 * len(bad) + 2**20
+        )
         (found,) = dead_letters(1)
         letter = DeadLetter.from_headers(found.key(), found.value(), found.headers())
         kinds = [dict(answer.headers())[names.KIND] for answer in answers(3 if case.refused else 2)]
 
     assert case.reason in (f"{letter.field}: {letter.reason}" if letter.field else letter.reason)
     assert letter.value == bad
-    assert (letter.origin_topic, letter.origin_offset) == (topics.learning.name, offsets[1])
+    assert (letter.origin_topic, letter.origin_offset) == (topics.of(LEARNING).name, offsets[1])
     assert sorted(kinds) == [b"acknowledgement"] * 2 + [b"refusal"] * case.refused
     assert server.count_stored() == stored + 2
 
@@ -234,7 +237,7 @@ def test_a_bad_request_of_a_known_client_is_answered(
     bad = ask(server, **changes)
     with read_new(bootstrap, topics.replies(CLIENT).name) as answers:
         records: list[tuple[bytes, Headers]] = [(ask(server), []), (bad, []), (ask(server), [])]
-        send_raw(bootstrap, topics.service.name, records)
+        send_raw(bootstrap, topics.of(SERVICE).name, records)
         replies = [json.loads(answer.value())["message"] for answer in answers(3)]
     by_id = {reply["inReplyTo"]: reply for reply in replies}
     assert reason in by_id[json.loads(bad)["message"]["messageID"]]["error"]
@@ -251,7 +254,7 @@ def test_a_bad_request_of_nobody_we_know_becomes_a_dead_letter(server: RunningSe
             (ask(server, clientID="stranger"), []),
             (ask(server), []),
         ]
-        send_raw(bootstrap, topics.service.name, records)
+        send_raw(bootstrap, topics.of(SERVICE).name, records)
         (letter,) = dead_letters(1)
         (reply,) = answers(1)
     assert b"ioa client add stranger" in dict(letter.headers())[names.ERROR_REASON]
@@ -263,7 +266,7 @@ def test_a_deadline_that_is_no_time_is_answered(server: RunningServer, deadline:
     bootstrap, topics = server.kafka.bootstrap_servers, server.topics
     with read_new(bootstrap, topics.replies(CLIENT).name) as answers:
         records: list[tuple[bytes, Headers]] = [(ask(server), [(names.DEADLINE, deadline)])]
-        send_raw(bootstrap, topics.service.name, [*records, (ask(server), [])])
+        send_raw(bootstrap, topics.of(SERVICE).name, [*records, (ask(server), [])])
         errors = [json.loads(answer.value())["message"].get("error") for answer in answers(2)]
     (error,) = [error for error in errors if error is not None]
     assert "is not milliseconds since the Unix epoch" in error
@@ -272,7 +275,7 @@ def test_a_deadline_that_is_no_time_is_answered(server: RunningServer, deadline:
 def test_a_record_without_value_is_buried_without_value(server: RunningServer) -> None:
     bootstrap, topics = server.kafka.bootstrap_servers, server.topics
     with read_new(bootstrap, topics.dead_letters.name) as dead_letters:
-        send_raw(bootstrap, topics.learning.name, [(None, [])])
+        send_raw(bootstrap, topics.of(LEARNING).name, [(None, [])])
         (letter,) = dead_letters(1)
     assert letter.value() is None
     assert b"is not JSON" in dict(letter.headers())[names.ERROR_REASON]
@@ -293,8 +296,8 @@ def test_a_client_without_reply_topic_keeps_nobody_else_waiting(server: RunningS
     ):
         for _ in range(3):
             lesson = as_json(server, clientID="topicless")
-            send_raw(bootstrap, topics.learning.name, [(lesson, []), (as_json(server), [])])
-            send_raw(bootstrap, topics.service.name, [(question, []), (ask(server), [])])
+            send_raw(bootstrap, topics.of(LEARNING).name, [(lesson, []), (as_json(server), [])])
+            send_raw(bootstrap, topics.of(SERVICE).name, [(question, []), (ask(server), [])])
         kinds = [dict(answer.headers())[names.KIND] for answer in answers(6, seconds=60)]
         letters = dead_letters(3, seconds=60)
     assert sorted(kinds) == [b"acknowledgement"] * 3 + [b"reply"] * 3
@@ -307,8 +310,8 @@ def test_a_correlation_id_as_large_as_the_record_is_not_repeated(server: Running
     bootstrap, topics = server.kafka.bootstrap_servers, server.topics
     huge = [(names.CLIENT, CLIENT.encode()), (names.CORRELATION_ID, b"x" * 1_047_000)]
     with read_new(bootstrap, topics.replies(CLIENT).name) as answers:
-        send_raw(bootstrap, topics.learning.name, [(b"{}", huge), (as_json(server), [])])
-        send_raw(bootstrap, topics.service.name, [(b"{}", huge), (ask(server), [])])
+        send_raw(bootstrap, topics.of(LEARNING).name, [(b"{}", huge), (as_json(server), [])])
+        send_raw(bootstrap, topics.of(SERVICE).name, [(b"{}", huge), (ask(server), [])])
         kinds = [dict(answer.headers())[names.KIND] for answer in answers(4)]
     assert sorted(kinds) == [b"acknowledgement", b"refusal", b"reply", b"reply"]
 
@@ -318,11 +321,11 @@ def test_a_default_encoder_named_later_is_noticed(server: RunningServer) -> None
     bootstrap, topics = server.kafka.bootstrap_servers, server.topics
     lesson = as_json(server, clientID="app9", encoderID=None, messageID=None)
     with read_new(bootstrap, topics.replies("app9").name) as answers:
-        send_raw(bootstrap, topics.learning.name, [(lesson, [])])
+        send_raw(bootstrap, topics.of(LEARNING).name, [(lesson, [])])
         (refusal,) = answers(1)
         server.register("app9", default_encoder=server.encoder_id)
         time.sleep(1.1)  # the registry is read again after a second
-        send_raw(bootstrap, topics.learning.name, [(lesson, [])])
+        send_raw(bootstrap, topics.of(LEARNING).name, [(lesson, [])])
         (acknowledgement,) = answers(1)
     assert dict(refusal.headers())[names.KIND] == b"refusal"
     assert set(json.loads(refusal.value())["message"]) == {
@@ -335,7 +338,7 @@ def test_a_noised_question_is_answered_with_advice(server: RunningServer) -> Non
     bootstrap, topics = server.kafka.bootstrap_servers, server.topics
     noised = ask(server, privacy={"mechanism": "gaussian", "epsilon": 8})
     with read_new(bootstrap, topics.replies(CLIENT).name) as answers:
-        send_raw(bootstrap, topics.service.name, [(noised, [])])
+        send_raw(bootstrap, topics.of(SERVICE).name, [(noised, [])])
         (reply,) = answers(1)
     assert "learn with noise, and ask without" in json.loads(reply.value())["message"]["error"]
 
@@ -349,8 +352,8 @@ def test_a_header_name_that_is_not_utf_8_stops_nothing(server: RunningServer) ->
         read_new(bootstrap, topics.dead_letters.name) as dead_letters,
         read_new(bootstrap, topics.replies(CLIENT).name) as answers,
     ):
-        send_damaged_header(library, bootstrap, topics.learning.name)
-        send_raw(bootstrap, topics.learning.name, [(as_json(server), [])])
+        send_damaged_header(library, bootstrap, topics.of(LEARNING).name)
+        send_raw(bootstrap, topics.of(LEARNING).name, [(as_json(server), [])])
         (letter,) = dead_letters(1)
         assert len(answers(1)) == 1
     assert dict(letter.headers())[names.ERROR_REASON] == b"the name of a header is not UTF-8"
@@ -371,7 +374,10 @@ def test_three_hundred_damaged_records_stop_nothing(server: RunningServer) -> No
         read_new(bootstrap, topics.dead_letters.name) as dead_letters,
         read_new(bootstrap, topics.replies(CLIENT).name) as answers,
     ):
-        for topic, good in ((topics.learning, as_json(server)), (topics.service, ask(server))):
+        for topic, good in (
+            (topics.of(LEARNING), as_json(server)),
+            (topics.of(SERVICE), ask(server)),
+        ):
             send_raw(bootstrap, topic.name, [*damaged, (good, [])])
         assert len(dead_letters(600)) == 600
         kinds = [dict(answer.headers())[names.KIND] for answer in answers(2)]
@@ -383,7 +389,7 @@ def test_a_record_one_byte_larger_is_refused_by_the_broker(server: RunningServer
     with pytest.raises(AssertionError, match="MSG_SIZE_TOO_LARGE"):
         send_raw(
             server.kafka.bootstrap_servers,
-            server.topics.learning.name,
+            server.topics.of(LEARNING).name,
             [(value, [])],
             largest=2 * len(value),
         )

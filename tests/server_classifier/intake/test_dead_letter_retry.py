@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from ioa.cli.main import app
 from server_classifier.store.database import reading
 from server_classifier.store.tables import latent
+from stream.exchange.exchanges import LEARNING
 from stream.kafka.settings import KafkaSettings
 from tests.server_classifier.intake.test_bad_input import as_json, body
 from tests.support.dead_letters import read_topic
@@ -50,7 +51,7 @@ def test_a_client_registered_too_late_loses_nothing(server: RunningServer) -> No
     ) as read_dead_letters:
         send_raw(
             server.kafka.bootstrap_servers,
-            server.topics.learning.name,
+            server.topics.of(LEARNING).name,
             [(value, []) for value in sent],
         )
         assert len(read_dead_letters(3)) == 3
@@ -62,7 +63,7 @@ def test_a_client_registered_too_late_loses_nothing(server: RunningServer) -> No
     wait_until(lambda: server.count_stored() == 3, "not all three are stored")
     assert "0 dead letters sent again" in run(server, *options)
     assert read_ids(server) == [entry["message_id"] for entry in listed["letters"]]
-    records = read_topic(server.kafka, server.topics.learning.name)
+    records = read_topic(server.kafka, server.topics.of(LEARNING).name)
     assert [record.value for record in records] == [*sent, *sent]
 
 
@@ -75,7 +76,7 @@ def test_a_message_without_an_id_is_stored_once_though_it_is_replayed(
         server.kafka.bootstrap_servers, server.topics.dead_letters.name
     ) as read_dead_letters:
         value = json.dumps(paper).encode()
-        send_raw(server.kafka.bootstrap_servers, server.topics.learning.name, [(value, [])])
+        send_raw(server.kafka.bootstrap_servers, server.topics.of(LEARNING).name, [(value, [])])
         read_dead_letters(1)
     server.register("app2")
     (letter,) = json.loads(run(server, "dead-letter", "list", "--json"))["letters"]
@@ -84,11 +85,11 @@ def test_a_message_without_an_id_is_stored_once_though_it_is_replayed(
     ids = read_ids(server)
     assert ids == [letter["message_id"]]
     database = server.engine.url.set(drivername=server.engine.url.get_backend_name())
-    reset = ("database", "position", "reset", "--topic", server.topics.learning.name)
+    reset = ("database", "position", "reset", "--topic", server.topics.of(LEARNING).name)
     run(server, *reset, "--to", "earliest", "--database", database.render_as_string(False))
     # Any message makes the ingester notice; once it is stored, all before it were read again.
     later = json.dumps(body(server, clientID="app2")).encode()
-    send_raw(server.kafka.bootstrap_servers, server.topics.learning.name, [(later, [])])
+    send_raw(server.kafka.bootstrap_servers, server.topics.of(LEARNING).name, [(later, [])])
     wait_until(lambda: server.count_stored() > 1, "no second one is stored")
     assert read_ids(server) == [*ids, json.loads(later)["message"]["messageID"]]
 
@@ -99,7 +100,10 @@ def test_an_answer_names_the_first_id(server: RunningServer) -> None:
     ) as read_dead_letters:
         value = json.dumps(body(server, messageID=None, clientID="app2")).encode()
         (offset,) = send_raw(
-            server.kafka.bootstrap_servers, server.topics.learning.name, [(value, [])], partition=1
+            server.kafka.bootstrap_servers,
+            server.topics.of(LEARNING).name,
+            [(value, [])],
+            partition=1,
         )
         read_dead_letters(1)
     server.register("app2")

@@ -28,13 +28,15 @@ from server_classifier.store.positions import list_positions
 from server_classifier.store.registry.entries import add_client, add_encoder
 from stream.dead_letters.writer import DeadLetterWriter
 from stream.errors import DeliveryFailed, PartitionLost
+from stream.exchange.exchanges import LEARNING
 from stream.exchange.responder import Responder
+from stream.exchange.topics import Topics
 from stream.kafka.consumer import RecordConsumer
 from stream.kafka.offsets import OffsetRange, read_ranges
 from stream.kafka.producer import Publisher
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics, create_topics
+from stream.kafka.topics import create_topics
 from tests.support.load import Load, wait_for_rows
 from tests.support.message_counts import MessageCounts
 from tests.support.postgres import Postgres
@@ -63,7 +65,7 @@ class Deployment:
         return Topics(self.kafka.prefix)
 
     def load(self) -> Load:
-        topic, encoder_id = self.topics.learning.name, make_manifest().encoder_id
+        topic, encoder_id = self.topics.of(LEARNING).name, make_manifest().encoder_id
         return Load(self.kafka.bootstrap_servers, topic, CLIENT, encoder_id, seed=3)
 
     def make_responder(self, kind: type[Responder] = Responder) -> Any:
@@ -104,7 +106,7 @@ class Deployment:
 
         consumer = RecordConsumer(
             self.kafka,
-            topic=self.topics.learning.name,
+            topic=self.topics.of(LEARNING).name,
             group=f"{self.kafka.prefix}.ingest-{name}",
             instance="0",
             batch_size=500,
@@ -143,7 +145,7 @@ class Deployment:
 
     def ranges(self) -> list[OffsetRange]:
         admin = AdminClient(self.kafka.client_config())
-        return read_ranges(admin, self.topics.learning.name)
+        return read_ranges(admin, self.topics.of(LEARNING).name)
 
 
 @pytest.fixture
@@ -251,7 +253,7 @@ def test_an_answer_that_fails_is_repeated_without_storing_or_burying_again(
 ) -> None:
     topics = deployment.topics
     load = send(deployment, 1)
-    send_raw(deployment.kafka.bootstrap_servers, topics.learning.name, [(b"junk", [])])
+    send_raw(deployment.kafka.bootstrap_servers, topics.of(LEARNING).name, [(b"junk", [])])
     stop = Event()
     responder = deployment.make_responder(LastAnswerFails)
     dead = read_new(deployment.kafka.bootstrap_servers, topics.dead_letters.name)
@@ -305,7 +307,7 @@ def reset(deployment: Deployment, to: str) -> None:
     url = deployment.engine.url
     database = url.set(drivername=url.get_backend_name(), query=_plain(url)).render_as_string(False)
     where = ["-b", deployment.kafka.bootstrap_servers, "--database", database]
-    topic = deployment.topics.learning.name
+    topic = deployment.topics.of(LEARNING).name
     command = ["database", "position", "reset", "--topic", topic, "--to", to, *where]
     result = CliRunner().invoke(app, command, catch_exceptions=False)
     assert result.exit_code == 0, result.output
@@ -318,7 +320,7 @@ def _plain(url: URL) -> dict[str, Any]:
 def test_records_deleted_unread_are_an_error_until_the_operator_accepts_it(
     deployment: Deployment,
 ) -> None:
-    topic = deployment.topics.learning.name
+    topic = deployment.topics.of(LEARNING).name
     assert deployment.ingest_until(send(deployment, 200)).exact
     read = deployment.positions()
     send(deployment, 200)
@@ -338,8 +340,8 @@ def test_a_topic_made_again_is_an_error_until_the_operator_accepts_it(
     deployment: Deployment,
 ) -> None:
     assert deployment.ingest_until(send(deployment, 200)).exact
-    delete_topics(deployment.kafka, [deployment.topics.learning.name])
-    create_topics(deployment.kafka, [deployment.topics.learning])
+    delete_topics(deployment.kafka, [deployment.topics.of(LEARNING).name])
+    create_topics(deployment.kafka, [deployment.topics.of(LEARNING)])
     load = send(deployment, 400)  # more than before, so that the old position exists in it
     with pytest.raises(PositionError, match="it was deleted and made again"):
         deployment.ingest(Event())
@@ -363,8 +365,8 @@ def test_a_topic_made_again_under_a_reader_is_noticed_before_anything_is_lost(
     thread = Thread(target=run, daemon=True)
     thread.start()
     assert wait_for_rows(first, deployment.engine).exact
-    delete_topics(deployment.kafka, [deployment.topics.learning.name])
-    create_topics(deployment.kafka, [deployment.topics.learning])
+    delete_topics(deployment.kafka, [deployment.topics.of(LEARNING).name])
+    create_topics(deployment.kafka, [deployment.topics.of(LEARNING)])
     second = send(deployment, 400)
     thread.join(40)
     assert "it was deleted and made again" in str(failed[0])

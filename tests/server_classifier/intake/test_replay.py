@@ -26,9 +26,10 @@ from server_classifier.store.latents.training_set import TrainingSet, read_train
 from server_classifier.store.positions import list_positions
 from server_classifier.store.replays import refuse_live
 from server_classifier.store.tables import latent
+from stream.exchange.exchanges import LEARNING, SERVICE
+from stream.exchange.topics import Topics
 from stream.kafka.offsets import read_ranges
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics
 from stream.replay.pacing import read_paced
 from tests.support.deployment import QUICK_TRAINING
 from tests.support.ingestion import Ingestion
@@ -114,7 +115,8 @@ def test_the_live_server_does_not_notice_a_replay(
             positions = {row.partition: row.next_offset for row in list_positions(connection)}
         admin = AdminClient({"bootstrap.servers": kafka})
         ends = {
-            held.partition: held.high for held in read_ranges(admin, server.topics.learning.name)
+            held.partition: held.high
+            for held in read_ranges(admin, server.topics.of(LEARNING).name)
         }
         assert positions == ends
         wait_until(lambda: read_committed(admin, topic_prefix) == ends, "Kafka's offsets lag")
@@ -178,7 +180,7 @@ def test_questions_are_stored_without_a_label_and_never_learned(
 ) -> None:
     latent = np.zeros(LATENT_DIM, np.float32)
     body = encode("018f4d2e-7c1a-7bcd-8ef0-123456789abc", "", latent, mode="service")
-    topic = Topics(replayer.live.kafka.prefix).service.name
+    topic = Topics(replayer.live.kafka.prefix).of(SERVICE).name
     avro = [("content-type", b"avro/binary")]
     send_raw(replayer.live.kafka.bootstrap_servers, topic, [(body, avro)])
     _, report = replayer.run(other, mode="service")

@@ -14,8 +14,10 @@ from stream.archive.manifest import ArchiveError
 from stream.archive.source import ArchiveSource
 from stream.archive.writing import write_archive
 from stream.errors import StreamError
+from stream.exchange.exchanges import LEARNING
+from stream.exchange.topics import Topics
 from stream.kafka.offsets import OffsetRange
-from stream.kafka.topics import Topics, create_topics
+from stream.kafka.topics import create_topics
 from stream.replay.window import Window
 from tests.support.ingestion import Ingestion
 from tests.support.replays import (
@@ -65,7 +67,7 @@ def delete(live: Ingestion, ranges: list[OffsetRange]) -> None:
 
 def make_again(live: Ingestion, rows: int) -> None:
     """Delete the topic, make it again, and write more into it than was there."""
-    learning = Topics(live.kafka.prefix).learning
+    learning = Topics(live.kafka.prefix).of(LEARNING)
     delete_topics(live.kafka, [learning.name])
     create_topics(live.kafka, [learning])
     Publisher(live.kafka, seed=1).publish(rows)

@@ -14,6 +14,7 @@ from schemas.messages.latent import LatentMessage
 from schemas.vector import Vector
 from schemas.wire import json_form
 from stream.broker.embedded import EmbeddedBroker
+from stream.exchange.exchanges import LEARNING
 from stream.exchange.message_ids import make_message_id
 from stream.exchange.outgoing_record import make_record
 from stream.kafka.settings import KafkaSettings
@@ -40,7 +41,7 @@ def serving(kafka: KafkaSettings, folder: Path, database_url: str) -> Iterator[R
 
 
 def make_load(server: RunningServer) -> Load:
-    topic = server.topics.learning.name
+    topic = server.topics.of(LEARNING).name
     return Load(server.kafka.bootstrap_servers, topic, CLIENT, server.encoder_id, seed=5)
 
 
@@ -126,7 +127,7 @@ def test_metrics_agree_with_what_was_sent(settings: KafkaSettings, tmp_path: Pat
     with serving(settings, tmp_path, f"sqlite:///{tmp_path / 'ioa.db'}") as server:
         probe, records = server.ingest, make_records(server, 40)
         sent = [*records, *records[:3], (b"junk", []), (b"more junk", [])]
-        send_raw(settings.bootstrap_servers, server.topics.learning.name, sent)
+        send_raw(settings.bootstrap_servers, server.topics.of(LEARNING).name, sent)
         probe.wait_for_metric("ioa_consumed_records_total", 45)
         outcomes = {
             outcome: probe.metric("ioa_learning_messages_total", outcome=outcome)

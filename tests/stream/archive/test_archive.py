@@ -21,9 +21,11 @@ from stream.archive.manifest import (
 from stream.archive.source import ArchiveSource
 from stream.archive.writing import write_archive
 from stream.errors import StreamError
+from stream.exchange.exchanges import LEARNING
+from stream.exchange.topics import Topics
 from stream.kafka.offsets import OffsetRange
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics, create_topics
+from stream.kafka.topics import create_topics
 from stream.replay.window import Window
 from tests.support.archives import (
     KINDS,
@@ -49,7 +51,7 @@ def settings(kafka: str, topic_prefix: str) -> KafkaSettings:
 
 @pytest.fixture
 def learning(settings: KafkaSettings) -> str:
-    return Topics(settings.prefix).learning.name
+    return Topics(settings.prefix).of(LEARNING).name
 
 
 @pytest.fixture
@@ -240,7 +242,7 @@ def test_a_topic_that_was_made_again_is_refused(
     write(folder, settings)
     before = list_files(folder)
     delete_topics(settings, [learning])
-    create_topics(settings, [Topics(settings.prefix).learning])
+    create_topics(settings, [Topics(settings.prefix).of(LEARNING)])
     send(settings, KINDS)
     with pytest.raises(ArchiveError, match="deleted and made again"):
         write(folder, settings)
@@ -327,7 +329,8 @@ from stream.archive import files
 from stream.archive.writing import write_archive
 from stream.replay.kafka_source import KafkaSource
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics
+from stream.exchange.exchanges import LEARNING
+from stream.exchange.topics import Topics
 from stream.replay.window import Window
 from tests.support.archives import NOW
 
@@ -338,7 +341,7 @@ class Mortal(KafkaSource):
 
 files.GROUP_RECORDS, files.FILE_RECORDS = 3, 10
 settings = KafkaSettings(bootstrap_servers=sys.argv[1], prefix=sys.argv[2])
-source = Mortal(settings, Topics(settings.prefix).learning.name, Window())
+source = Mortal(settings, Topics(settings.prefix).of(LEARNING).name, Window())
 write_archive(Path(sys.argv[3]), source, {}, now=NOW)
 """
 

@@ -9,12 +9,12 @@ from stream.artefacts.atomic_file import replace_atomically, write_atomically
 
 
 def test_a_file_is_replaced_whole_and_is_private(tmp_path: Path) -> None:
-    target = tmp_path / "new" / "record.json"
+    target = tmp_path / "record.json"
     write_atomically(target, b"first")
     write_atomically(target, b"second")
     assert target.read_bytes() == b"second"
     assert target.stat().st_mode & 0o777 == 0o600
-    assert os.listdir(target.parent) == ["record.json"]
+    assert os.listdir(tmp_path) == ["record.json"]
 
 
 def test_what_raises_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ from stream.dead_letters.reader import DeadLetterReader, Position
 from stream.dead_letters.retry import DeadLetterRetry
 from stream.errors import DeliveryFailed, StreamError, TopicMissing
 from stream.exchange.codec import find_first_offset, identify_sender
+from stream.exchange.exchanges import LEARNING, SERVICE
+from stream.exchange.topics import Topics
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics
 from tests.support.dead_letters import make_dead_letter, publish_dead_letters, read_topic
 from tests.support.topics import change_config, delete_records, make_topics, send_raw
 
@@ -30,7 +31,7 @@ def settings(kafka: str, topic_prefix: str) -> KafkaSettings:
 
 @pytest.fixture
 def learning(settings: KafkaSettings) -> str:
-    return Topics(settings.prefix).learning.name
+    return Topics(settings.prefix).of(LEARNING).name
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_a_scan_tells_everything_but_the_bodies(settings: KafkaSettings) -> None
     publish_dead_letters(settings, letters)
     scan = DeadLetterReader(settings).scan()
     without_bodies = [replace(letter, value=None) for letter in letters]
-    assert [entry.letter for entry in scan.entries] == without_bodies
+    assert [entry.dead_letter for entry in scan.entries] == without_bodies
     assert [entry.position for entry in scan.entries] == at(0, 1)
     first, second = scan.entries
     assert (first.client_id, first.size) == ("radiology-1", 6)
@@ -71,7 +72,7 @@ def test_reading_brings_the_bodies_of_those_that_are_wanted(settings: KafkaSetti
     letters = [make_dead_letter(settings, number, value=b"%d" % number) for number in range(4)]
     publish_dead_letters(settings, letters)
     found = list(DeadLetterReader(settings).read(at(1, 3)))
-    assert [entry.letter for entry in found] == [letters[1], letters[3]]
+    assert [entry.dead_letter for entry in found] == [letters[1], letters[3]]
 
 
 def test_what_is_no_dead_letter_is_told_apart(settings: KafkaSettings, dead_letters: str) -> None:
@@ -211,7 +212,7 @@ def test_own_topics_that_clients_do_not_write_are_no_target(
 def test_a_question_is_sent_while_somebody_waits(
     settings: KafkaSettings, milliseconds: int, sent: int
 ) -> None:
-    service = Topics(settings.prefix).service.name
+    service = Topics(settings.prefix).of(SERVICE).name
     deadline = str(int(NOW * 1000) + milliseconds).encode()
     headers = [(names.DEADLINE, deadline)]
     publish_dead_letters(

@@ -8,11 +8,13 @@ from schemas.errors import SchemaError
 from schemas.messages.answers import Reply
 from stream.dead_letters.writer import DeadLetterWriter
 from stream.errors import DeliveryFailed
+from stream.exchange.exchanges import SERVICE
 from stream.exchange.responder import Responder
+from stream.exchange.topics import Topics
 from stream.kafka.producer import Publisher
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics, create_topics
+from stream.kafka.topics import create_topics
 from tests.support.dead_letters import read_topic
 from tests.support.waiting import wait_until
 
@@ -30,8 +32,8 @@ def test_after_a_failed_flush_everything_goes_once(kafka: str, topic_prefix: str
         clock=time.time,
         random=secrets.token_bytes,
     )
-    bad = Record(topics.service.name, 0, 7, 0, None, b"junk", [])
-    question = Record(topics.service.name, 0, 8, 0, None, b"{}", [])
+    bad = Record(topics.of(SERVICE).name, 0, 7, 0, None, b"junk", [])
+    question = Record(topics.of(SERVICE).name, 0, 8, 0, None, b"{}", [])
 
     def respond() -> bool:
         responder.dead_letter(bad, SchemaError("is junk"))

@@ -14,11 +14,13 @@ from confluent_kafka import Consumer, TopicPartition
 
 from stream.broker.embedded import EmbeddedBroker
 from stream.errors import DependencyDown, KafkaRefused, StreamError
+from stream.exchange.exchanges import LEARNING
+from stream.exchange.topics import Topics
 from stream.health import PATIENCE_SECONDS, Health
 from stream.kafka.consumer import RecordConsumer
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics, create_topics
+from stream.kafka.topics import create_topics
 from tests.support.broker import kill_broker
 from tests.support.topics import send_raw
 from tests.support.waiting import LONG, wait_until
@@ -27,7 +29,7 @@ from tests.support.waiting import LONG, wait_until
 @pytest.fixture
 def settings(kafka: str, topic_prefix: str) -> KafkaSettings:
     settings = KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
-    create_topics(settings, [Topics(topic_prefix).learning])
+    create_topics(settings, [Topics(topic_prefix).of(LEARNING)])
     return settings
 
 
@@ -40,7 +42,7 @@ def consume(
 ) -> None:
     consumer = RecordConsumer(
         settings,
-        topic=Topics(settings.prefix).learning.name,
+        topic=Topics(settings.prefix).of(LEARNING).name,
         group=f"{settings.prefix}.test",
         instance=instance,
         batch_size=100,
@@ -50,13 +52,13 @@ def consume(
 
 
 def send(settings: KafkaSettings, *values: bytes) -> None:
-    topic = Topics(settings.prefix).learning.name
+    topic = Topics(settings.prefix).of(LEARNING).name
     send_raw(settings.bootstrap_servers, topic, [(value, []) for value in values])
 
 
 def send_everywhere(settings: KafkaSettings, word: str) -> set[bytes]:
     """Send one record to each partition and return their values."""
-    topic = Topics(settings.prefix).learning
+    topic = Topics(settings.prefix).of(LEARNING)
     values = [f"{word} {number}".encode() for number in range(topic.partitions)]
     for number, value in enumerate(values):
         send_raw(settings.bootstrap_servers, topic.name, [(value, [])], partition=number)
@@ -208,7 +210,7 @@ def test_a_batch_finished_too_late_does_not_move_the_group_back(settings: KafkaS
 
 def read_committed(settings: KafkaSettings) -> list[int]:
     """Return the group's offset of each partition; negative where there is none."""
-    topic = Topics(settings.prefix).learning
+    topic = Topics(settings.prefix).of(LEARNING)
     consumer = Consumer({**settings.client_config(), "group.id": f"{settings.prefix}.test"})
     try:
         partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
@@ -233,7 +235,7 @@ def test_a_stop_does_not_wait_for_a_broker_that_says_nothing(tmp_path: Path) -> 
     stop = Event()
     with EmbeddedBroker(tmp_path) as broker:
         settings = KafkaSettings(bootstrap_servers=broker.bootstrap_servers, prefix="silent")
-        create_topics(settings, [Topics("silent").learning])
+        create_topics(settings, [Topics("silent").of(LEARNING)])
         send(settings, b"1")
 
         def handle(_: Sequence[Record]) -> None:
@@ -256,7 +258,7 @@ def test_offsets_that_a_killed_process_did_not_commit_are_where_the_next_one_beg
     stop = Event()
     consumer = RecordConsumer(
         settings,
-        topic=Topics(settings.prefix).learning.name,
+        topic=Topics(settings.prefix).of(LEARNING).name,
         group=f"{settings.prefix}.test",
         instance="0",
         batch_size=100,
@@ -339,7 +341,7 @@ class Watched:
 
 def test_a_handler_that_hangs_is_not_ready_and_its_lag_is_known(settings: KafkaSettings) -> None:
     watched, hold = Watched(), Event()
-    partition = (Topics(settings.prefix).learning.name, 0)
+    partition = (Topics(settings.prefix).of(LEARNING).name, 0)
     read = lambda: watched.health.condition.progress[partition]  # noqa: E731
 
     def handle(_: Sequence[Record]) -> None:
@@ -378,7 +380,7 @@ def test_what_a_handler_needs_is_blamed_until_it_is_there(settings: KafkaSetting
 
 def test_a_member_that_gets_no_partition_is_ready(settings: KafkaSettings) -> None:
     """It stands by for the others of its group, which is its work."""
-    partitions = Topics(settings.prefix).learning.partitions
+    partitions = Topics(settings.prefix).of(LEARNING).partitions
     members = [Watched() for _ in range(partitions + 1)]
     with ExitStack() as stack:
         for number, member in enumerate(members):

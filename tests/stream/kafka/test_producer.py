@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from stream.errors import DeliveryFailed, RecordTooLarge
+from stream.exchange.exchanges import LEARNING
+from stream.exchange.topics import Topics
 from stream.kafka.producer import Publisher, make_headers, measure_record
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics, create_topics
+from stream.kafka.topics import create_topics
 from tests.support.topics import read_new
 
 
@@ -26,7 +28,7 @@ def test_a_record_arrives_with_key_and_headers(kafka: str, topic_prefix: str) ->
 
 def test_the_largest_permitted_record_is_taken(kafka: str, topic_prefix: str) -> None:
     settings = KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
-    topic = Topics(topic_prefix).learning
+    topic = Topics(topic_prefix).of(LEARNING)
     create_topics(settings, [topic])
     headers = make_headers(KIND="learning", CLIENT="radiology-1")
     # Noise, which compression makes no smaller.
@@ -45,7 +47,7 @@ def test_a_missing_topic_fails_the_flush_within_seconds(
 ) -> None:
     settings = KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
     publisher = Publisher(settings, only_failures=only_failures)
-    publisher.publish(Topics(topic_prefix).learning, b"value", key=None, headers=[])
+    publisher.publish(Topics(topic_prefix).of(LEARNING), b"value", key=None, headers=[])
     with pytest.raises(DeliveryFailed, match=f"{topic_prefix}.learning: .*[Uu]nknown topic"):
         publisher.flush(30)
     publisher.flush()  # the failure was reported once
@@ -53,6 +55,6 @@ def test_a_missing_topic_fails_the_flush_within_seconds(
 
 def test_a_flush_without_a_broker_ends_at_its_timeout() -> None:
     publisher = Publisher(KafkaSettings(bootstrap_servers="127.0.0.1:1"))
-    publisher.publish(Topics("ioa").learning, b"value", key=None, headers=[])
+    publisher.publish(Topics("ioa").of(LEARNING), b"value", key=None, headers=[])
     with pytest.raises(DeliveryFailed, match="1 records have no report yet"):
         publisher.flush(1.0)

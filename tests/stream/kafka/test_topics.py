@@ -3,9 +3,11 @@
 import pytest
 
 from stream.errors import KafkaUnavailable
+from stream.exchange.exchanges import LEARNING
+from stream.exchange.topics import Topics
 from stream.kafka.connection import connect_admin
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics, create_topics, find_drift, list_topic_names
+from stream.kafka.topics import create_topics, find_drift, list_topic_names
 from tests.support.commands import run
 from tests.support.topics import change_config, delete_topics
 
@@ -26,7 +28,7 @@ def test_topics_are_created_once_and_are_as_the_table_says(kafka: str, topic_pre
 
 def test_drift_names_topic_setting_and_both_values(kafka: str, topic_prefix: str) -> None:
     settings = KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
-    learning = Topics(topic_prefix).learning
+    learning = Topics(topic_prefix).of(LEARNING)
     create_topics(settings, [learning])
     change_config(kafka, learning.name, "retention.ms", "5")
     assert find_drift(settings, [learning]) == [f"{learning.name} has retention.ms=5, not -1"]
@@ -38,7 +40,7 @@ def test_copies_are_as_the_settings_say_and_too_few_are_drift(
     settings = KafkaSettings(
         bootstrap_servers=kafka, prefix=topic_prefix, replication_factor=1, min_insync_replicas=1
     )
-    learning = Topics(topic_prefix).learning
+    learning = Topics(topic_prefix).of(LEARNING)
     create_topics(settings, [learning])
     assert find_drift(settings, [learning]) == []
     wanted = settings.model_copy(update={"replication_factor": 3, "min_insync_replicas": 2})

@@ -8,8 +8,10 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from stream.errors import StreamError, TopicMissing
+from stream.exchange.exchanges import LEARNING
+from stream.exchange.topics import Topics
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics, create_topics
+from stream.kafka.topics import create_topics
 from stream.replay.kafka_source import KafkaSource
 from stream.replay.window import Window, parse_bound
 from tests.support.topics import read_all, send_raw
@@ -47,16 +49,16 @@ def test_what_is_neither_is_refused(text: str, reason: str) -> None:
 def settings(kafka: str, topic_prefix: str) -> KafkaSettings:
     """A topic of 4 partitions, with ten records in the first and as many a moment later."""
     settings = KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
-    create_topics(settings, [Topics(topic_prefix).learning])
+    create_topics(settings, [Topics(topic_prefix).of(LEARNING)])
     for _ in range(2):
-        send_raw(kafka, Topics(topic_prefix).learning.name, [(b"x", [])] * 10)
+        send_raw(kafka, Topics(topic_prefix).of(LEARNING).name, [(b"x", [])] * 10)
         time.sleep(0.05)
     return settings
 
 
 def open_window(settings: KafkaSettings, window: Window) -> tuple[int, int]:
     """Return where the first partition is read; the others hold nothing."""
-    source = KafkaSource(settings, Topics(settings.prefix).learning.name, window)
+    source = KafkaSource(settings, Topics(settings.prefix).of(LEARNING).name, window)
     first, *others = source.ranges
     assert all(other.low == other.high for other in others)
     read = [record.offset for batch in source.read(source.ranges) for record in batch]
@@ -65,7 +67,7 @@ def open_window(settings: KafkaSettings, window: Window) -> tuple[int, int]:
 
 
 def test_a_window_by_offsets_and_by_times(settings: KafkaSettings) -> None:
-    topic = Topics(settings.prefix).learning.name
+    topic = Topics(settings.prefix).of(LEARNING).name
     records = read_all(settings.bootstrap_servers, topic)
     second = datetime.fromtimestamp(records[10].timestamp()[1] / 1000, UTC)
     assert open_window(settings, Window()) == (0, 20)
@@ -81,7 +83,7 @@ def test_a_window_by_offsets_and_by_times(settings: KafkaSettings) -> None:
 def test_what_retention_has_deleted_is_refused_and_what_remains_is_said(
     settings: KafkaSettings,
 ) -> None:
-    topic = Topics(settings.prefix).learning.name
+    topic = Topics(settings.prefix).of(LEARNING).name
     admin = AdminClient(settings.client_config())
     for future in admin.delete_records([TopicPartition(topic, 0, 7)]).values():
         future.result()
@@ -95,4 +97,4 @@ def test_what_retention_has_deleted_is_refused_and_what_remains_is_said(
 def test_a_missing_topic_is_said(kafka: str, topic_prefix: str) -> None:
     settings = KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
     with pytest.raises(TopicMissing, match="ioa topic create"):
-        KafkaSource(settings, Topics(topic_prefix).learning.name, Window())
+        KafkaSource(settings, Topics(topic_prefix).of(LEARNING).name, Window())

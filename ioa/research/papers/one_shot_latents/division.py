@@ -113,17 +113,19 @@ def _share(plan: Plan, source: ImageSource, order: Positions) -> tuple[Positions
     enough = len(order) >= PUBLIC + plan.clients * PER_CLIENT
     count = PUBLIC if enough else len(order) // 3
     public, rest = order[:count], order[count:]
-    each = min(PER_CLIENT, len(rest) // plan.clients)
+    per_client = min(PER_CLIENT, len(rest) // plan.clients)
     if plan.non_iid:
         labels = [str(source.label(int(position))) for position in rest]
-        return public, _share_by_class(plan, labels, rest, each)
-    return public, [rest[client * each : (client + 1) * each] for client in range(plan.clients)]
+        return public, _share_by_class(plan, labels, rest, per_client)
+    return public, [
+        rest[client * per_client : (client + 1) * per_client] for client in range(plan.clients)
+    ]
 
 
 def _share_by_class(
-    plan: Plan, labels: Sequence[str], positions: Positions, each: int
+    plan: Plan, labels: Sequence[str], positions: Positions, per_client: int
 ) -> list[Positions]:
-    """Give every client ``each`` images of two classes, class after class in turn."""
+    """Give every client ``per_client`` images of two classes, class after class in turn."""
     classes = sorted(set(labels))
     turns = CLASSES_PER_CLIENT * plan.clients
     if len(classes) > turns:
@@ -133,7 +135,9 @@ def _share_by_class(
         )
     left = {name: positions[np.array(labels) == name] for name in classes}
     asked = [classes[turn % len(classes)] for turn in range(turns)]
-    share = min(each // CLASSES_PER_CLIENT, *(len(left[n]) // asked.count(n) for n in set(asked)))
+    share = min(
+        per_client // CLASSES_PER_CLIENT, *(len(left[n]) // asked.count(n) for n in set(asked))
+    )
     if share == 0:
         raise ClientError("there are too few images of a class to give clients two classes each")
     clients = []
@@ -147,9 +151,9 @@ def _name_subsets(
     plan: Plan, count: int, duplicates: NDArray[np.bool_] | None
 ) -> dict[str, Positions]:
     # Each client asks about one section of the test; the first images of each are the paper's.
-    each = min(UNSEEN, count) // plan.clients
+    per_client = min(UNSEEN, count) // plan.clients
     sections = np.array_split(np.arange(count), plan.clients)
-    small = np.concatenate([section[:each] for section in sections])
+    small = np.concatenate([section[:per_client] for section in sections])
     if count - len(small) < plan.clients:
         subsets = {f"{count:,} unseen": np.arange(count)}
     else:

@@ -83,18 +83,13 @@ def run_seed(
                 deployment.finish(out, process)
             hits = deployment.finish("controls", controls)
     encoder_images = join([read_part(directory, encoder.part) for encoder in trainings]).images
-    unseen, subsets, mean_image = parts.unseen, division.subsets, encoder_images.mean(axis=0)
-    tables = {
-        "classification": tabulate_classification(unseen, predictions, subsets),
-        "controls": tabulate_controls(hits, subsets),
-        "reconstruction": tabulate_reconstruction(unseen, restored, mean_image, subsets),
-    }
+    tables = _tabulate(division, predictions, hits, restored, encoder_images.mean(axis=0))
     _tell(tables, story)
     return SeedResult(
         tables,
         {"seed": seed, "seconds": round(time.monotonic() - started, 1), **learned, **answered},
         division.facts,
-        Samples.draw(unseen, latents, restored, np.random.default_rng(seed)),
+        Samples.draw(parts.unseen, latents, restored, np.random.default_rng(seed)),
     )
 
 
@@ -131,6 +126,21 @@ def _restore(plan: Plan, directory: Path, images: Pixels) -> tuple[Pixels, Pixel
         latents.append(released_latents(Encoder.load(directory / out), share, plan.dtype))
         restored.append(reconstruct(directory / out, latents[-1]))
     return np.concatenate(latents), np.concatenate(restored)
+
+
+def _tabulate(
+    division: Division,
+    predictions: list[Figures],
+    hits: dict[str, list[int]],
+    restored: Pixels,
+    mean_image: Pixels,
+) -> Figures:
+    unseen, subsets = division.parts.unseen, division.subsets
+    return {
+        "classification": tabulate_classification(unseen, predictions, subsets),
+        "controls": tabulate_controls(hits, subsets),
+        "reconstruction": tabulate_reconstruction(unseen, restored, mean_image, subsets),
+    }
 
 
 def _tell(tables: Figures, story: Story) -> None:

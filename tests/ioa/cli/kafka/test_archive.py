@@ -77,6 +77,11 @@ def test_a_replay_from_an_archive_is_the_one_from_kafka(
     assert expected["stored"] == 202
     for name in ("topic", "partitions", "read", "stored", "known", "refused", "digest"):
         assert found[name] == expected[name], name
+    source = ("--archive", tmp_path / "archive", "--mode", "service")
+    into = ("--into", f"sqlite:///{tmp_path / 'third.db'}")
+    refused = run("replay", "run", *source, *into, *nowhere)
+    assert refused.returncode == 2
+    assert f"holds {topic_prefix}.learning" in refused.stderr
 
 
 @pytest.mark.parametrize(

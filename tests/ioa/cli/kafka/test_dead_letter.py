@@ -9,8 +9,9 @@ from typer.testing import CliRunner, Result
 
 from ioa.cli.main import app
 from stream.errors import StreamError
+from stream.exchange.exchanges import LEARNING
+from stream.exchange.topics import Topics
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topics
 from tests.support.dead_letters import make_dead_letter, publish_dead_letters, read_topic
 from tests.support.topics import make_topics
 
@@ -34,7 +35,7 @@ def run(settings: KafkaSettings) -> Run:
 def test_dead_letters_are_listed_the_newest_last(settings: KafkaSettings, run: Run) -> None:
     publish_dead_letters(settings, [make_dead_letter(settings, number) for number in range(3)])
     result = run("list", "--limit", "2")
-    learning = Topics(settings.prefix).learning.name
+    learning = Topics(settings.prefix).of(LEARNING).name
     assert [line.split()[::2][:2] for line in result.stdout.splitlines()] == [
         ["0:1", f"{learning}[2]@1"],
         ["0:2", f"{learning}[2]@2"],
@@ -97,7 +98,7 @@ def test_all_are_sent_again_after_a_question(settings: KafkaSettings, run: Run) 
     refused = run("retry", "--all", answer="n\n")
     assert refused.exit_code == 1
     assert "Send 150 dead letters again?" in refused.stderr
-    learning = Topics(settings.prefix).learning.name
+    learning = Topics(settings.prefix).of(LEARNING).name
     assert read_topic(settings, learning) == []
     sent = run("retry", "--all", answer="y\n")
     assert sent.exit_code == 0

@@ -3,9 +3,12 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from ioa.cli.research.replay import Mode
+from stream.exchange.exchanges import EXCHANGES
 from stream.kafka.settings import KafkaSettings
 from tests.support.commands import run
 from tests.support.ingestion import Ingestion, open_ingestion
@@ -22,6 +25,11 @@ def live(kafka: str, topic_prefix: str, tmp_path: Path) -> Iterator[Ingestion]:
         publisher.publish(100)
         publisher.publish_trouble()
         yield ingestion
+
+
+def test_every_exchange_can_be_replayed() -> None:
+    choices, *_ = get_args(Mode)
+    assert list(get_args(choices)) == [exchange.name for exchange in EXCHANGES]
 
 
 def test_a_replay_from_the_command_line(live: Ingestion, database_url: str) -> None:

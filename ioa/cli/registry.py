@@ -62,28 +62,21 @@ def add_client(
 
     Example: ioa client add radiology-1 --site st-mary
     """
-    from schemas.messages.validation import check_name
-    from server_classifier.store.database import writing
-    from server_classifier.store.registry.entries import add_client
-    from stream.kafka.topics import Topics, create_topics
+    from server_classifier.operations.registration import register_client
+    from stream.exchange.topics import Topics
 
-    check_name("clientID", client_id)
     kafka = load(config, bootstrap, prefix).kafka
-    topics = Topics(kafka.prefix, kafka.partitions)
     with open_server_database(config, database) as engine:
-        # First, so that no client is ever registered without the topic on which it is answered.
-        create_topics(kafka, [*topics.shared(), topics.replies(client_id)])
-        with writing(engine) as connection:
-            add_client(
-                connection,
-                client_id=client_id,
-                site=site,
-                default_encoder=default_encoder,
-                now=datetime.now(UTC),
-            )
-    typer.echo(
-        f"registered {client_id} of {site}; it is answered on {topics.replies(client_id).name}"
-    )
+        register_client(
+            engine,
+            kafka,
+            client_id=client_id,
+            site=site,
+            default_encoder=default_encoder,
+            now=datetime.now(UTC),
+        )
+    topic = Topics(kafka.prefix).replies(client_id)
+    typer.echo(f"registered {client_id} of {site}; it is answered on {topic.name}")
 
 
 def list_clients(config: Config = None, database: Database = None, as_json: Json = False) -> None:
