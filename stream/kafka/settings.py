@@ -21,7 +21,9 @@ class KafkaSettings(BaseModel):
 
     bootstrap_servers: str = "127.0.0.1:9092"
     prefix: str = Field("ioa", pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")
-    partitions: int = Field(4, ge=1, description="of new learning and service topics")
+    partitions: int | None = Field(
+        None, ge=1, description="of new topics of exchanges; by default as many as the table says"
+    )
     replication_factor: int = Field(-1, description="of new topics; -1 is the broker's default")
     min_insync_replicas: int | None = Field(
         None, ge=1, description="of new topics, 2 where three brokers shall lose nothing"

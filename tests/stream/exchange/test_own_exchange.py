@@ -50,7 +50,7 @@ TABLE = (*EXCHANGES, CONSULTATION)
 
 @pytest.fixture
 def topics(topic_prefix: str) -> Topics:
-    return Topics(topic_prefix, exchanges=TABLE)
+    return Topics(topic_prefix, KafkaSettings().partitions, exchanges=TABLE)
 
 
 @pytest.fixture
