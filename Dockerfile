@@ -3,7 +3,7 @@
 #   docker build --target client .    encodes, publishes and asks; no PyTorch in it
 #   docker build --target server .    ingests, trains and answers; trains encoders too
 
-FROM python:3.12-slim AS source
+FROM python:3.11-slim AS source
 # A named volume takes over the owner of the folder that it is mounted on.
 RUN useradd --create-home --uid 1000 ioa && install --directory --owner ioa /encoders
 WORKDIR /src
