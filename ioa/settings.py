@@ -23,13 +23,24 @@ from server_classifier.settings import ServerSettings
 from stream.kafka.settings import KafkaSettings
 
 
+SECRETS = Path("/run/secrets")
+"""Where container engines put secrets: a file ``IOA_...`` there holds the value of ``IOA_...``."""
+
+
 class _Environment(EnvSettingsSource):
-    """The environment; ``IOA_..._FILE`` names a file that holds the value of ``IOA_...``."""
+    """The environment; ``IOA_..._FILE`` names a file that holds the value of ``IOA_...``.
+
+    A file in ``SECRETS`` is such a file; the environment wins over it.
+    """
 
     def __init__(self, settings: type[BaseSettings]) -> None:
         super().__init__(settings)
         sections = tuple(f"{self.env_prefix}{name}".lower() for name in settings.model_fields)
-        self.env_vars = _read_files(self.env_vars, sections)
+        secrets = {file.name.lower(): str(file) for file in SECRETS.glob("*") if file.is_file()}
+        files = {
+            f"{name}_file": path for name, path in secrets.items() if name not in self.env_vars
+        }
+        self.env_vars = _read_files(files | dict(self.env_vars), sections)
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         # A value that is not JSON where a field needs it is left to the validation, which names the

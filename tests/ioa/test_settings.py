@@ -73,6 +73,17 @@ def test_a_variable_may_name_a_file_with_its_value(
     assert given.server.database_url == "sqlite://"
 
 
+def test_a_secret_needs_no_variable_and_the_environment_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "IOA_SERVER__DATABASE_URL").write_text("postgresql://ioa:secret@db/ioa\n")
+    (tmp_path / "postgres_password").write_text("another program's")
+    monkeypatch.setattr("ioa.settings.SECRETS", tmp_path)
+    assert load_settings(None).server.database_url == "postgresql://ioa:secret@db/ioa"
+    monkeypatch.setenv("IOA_SERVER__DATABASE_URL", "sqlite://")
+    assert load_settings(None).server.database_url == "sqlite://"
+
+
 def test_a_value_and_a_file_with_another_contradict_each_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
