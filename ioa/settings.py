@@ -22,7 +22,6 @@ from ioa.errors import SettingsError
 from server_classifier.settings import ServerSettings
 from stream.kafka.settings import KafkaSettings
 
-
 SECRETS = Path("/run/secrets")
 """Where container engines put secrets: a file ``IOA_...`` there holds the value of ``IOA_...``."""
 
