@@ -117,7 +117,22 @@ def replace(old: bytes, new: bytes) -> Callable[[RunningServer], bytes]:
     return lambda server: as_json(server).replace(old, new, 1)
 
 
+def nest(depth: int) -> bytes:
+    """Return a list so deep that orjson reads it, and that Python 3.11 cannot print it."""
+    return b"[0," * depth + b"0" + b"]" * depth
+
+
 LEARNING_CASES = [
+    Case(
+        "nested-deeply",
+        lambda _: (
+            b"""{"message":{"clientID":%s,"label":"x","value":[1],"mode":"learning",
+            "timestamp":"2026-01-01 00:00:00"}}"""
+            % nest(1015)
+        ),
+        "clientID",
+        refused=False,
+    ),
     Case(
         "unknown-client",
         change(clientID="stranger"),
@@ -259,6 +274,17 @@ def test_a_bad_request_of_nobody_we_know_becomes_a_dead_letter(server: RunningSe
         (reply,) = answers(1)
     assert b"ioa client add stranger" in dict(letter.headers())[names.ERROR_REASON]
     assert json.loads(reply.value())["message"]["label"] == "hand"
+
+
+def test_a_question_that_is_nested_deeply_keeps_nobody_waiting(server: RunningServer) -> None:
+    bootstrap, topics = server.kafka.bootstrap_servers, server.topics
+    question = ask(server)
+    bad = question.replace(b'"hand"', b'""').replace(b"[0.1, 1.5, -0.2, 0.3]", nest(1015))
+    assert bad != question
+    with read_new(bootstrap, topics.replies(CLIENT).name) as answers:
+        send_raw(bootstrap, topics.of(SERVICE).name, [(bad, []), (ask(server), [])])
+        labels = [json.loads(answer.value())["message"]["label"] for answer in answers(2)]
+    assert sorted(labels) == ["", "hand"]
 
 
 @pytest.mark.parametrize("deadline", [b"9" * 5000, b"-1", b"tomorrow", b"1e400"])
