@@ -1,5 +1,6 @@
 """Bad input on a real broker: each case is refused with a remedy, and its neighbours go through."""
 
+import hashlib
 import json
 import platform
 import time
@@ -13,14 +14,14 @@ import numpy as np
 import pytest
 
 from schemas.messages import headers as names
-from schemas.messages.dead_letter import DeadLetter
+from schemas.messages.dead_letter import DeadLetter, Stub
 from schemas.messages.latent import Aggregate, LatentMessage, Privacy
 from schemas.vector import Vector
 from schemas.wire import avro_form
 from server_classifier.store.database import writing
 from server_classifier.store.registry.entries import add_client
 from stream.errors import RecordTooLarge
-from stream.exchange.exchanges import LEARNING, SERVICE
+from stream.exchange.exchanges import LEARNING, SERVICE, Exchange
 from stream.exchange.message_ids import make_message_id
 from stream.exchange.outgoing_record import make_record
 from stream.kafka.settings import KafkaSettings
@@ -383,6 +384,36 @@ def test_a_header_name_that_is_not_utf_8_stops_nothing(server: RunningServer) ->
         (letter,) = dead_letters(1)
         assert len(answers(1)) == 1
     assert dict(letter.headers())[names.ERROR_REASON] == b"the name of a header is not UTF-8"
+
+
+@pytest.mark.parametrize("exchange", [LEARNING, SERVICE], ids=lambda exchange: exchange.name)
+@pytest.mark.parametrize("compression", ["zstd", "gzip"])
+def test_of_what_is_too_large_to_be_copied_a_stub_stays(
+    server: RunningServer, exchange: Exchange[Any], compression: str
+) -> None:
+    """The broker's limit counts compressed bytes: 70 MB of one letter are a few kB."""
+    bootstrap, topics = server.kafka.bootstrap_servers, server.topics
+    bad, good = b"x" * 70_000_000, as_json(server) if exchange is LEARNING else ask(server)
+    headers: Headers = [("own", b"y")]
+    with (
+        read_new(bootstrap, topics.dead_letters.name) as dead_letters,
+        read_new(bootstrap, topics.replies(CLIENT).name) as answers,
+    ):
+        (offset,) = send_raw(
+            bootstrap,
+            topics.of(exchange).name,
+            [(bad, headers)],
+            largest=80_000_000,
+            compression=compression,
+        )
+        send_raw(bootstrap, topics.of(exchange).name, [(good, [])])
+        (found,) = dead_letters(1)
+        assert len(answers(1)) == 1
+    letter = DeadLetter.from_headers(found.key(), found.value(), found.headers())
+    assert letter.stub == Stub(len(bad), hashlib.sha256(bad).hexdigest())
+    assert (letter.key, letter.value, letter.headers) == (None, None, [])
+    assert (letter.origin_topic, letter.origin_offset) == (topics.of(exchange).name, offset)
+    assert "70,000,000 bytes uncompressed" in letter.reason
 
 
 def test_three_hundred_damaged_records_stop_nothing(server: RunningServer) -> None:
