@@ -73,7 +73,7 @@ def _decode_request(
         raise SchemaError(
             f"has {len(value):,} bytes uncompressed, {exchange.uncompressed_limit:,} are permitted"
         )
-    message = exchange.decode(value, record.header(headers.CONTENT_TYPE))
+    message = exchange.decode(value, record.content_type)
     if message.kind != exchange.name:
         raise SchemaError(f"{message.kind!r} does not belong on {record.topic}", "mode")
     _check_envelope(record, message)
@@ -112,9 +112,7 @@ def decode_answer(record: Record, kinds: Mapping[str, AnswerKind] = ANSWER_KINDS
     if kind is None:
         raise SchemaError(f"is none of {', '.join(kinds)}", headers.KIND)
     try:
-        answer: AnswerMessage = kind.decode(
-            record.value or b"", record.header(headers.CONTENT_TYPE)
-        )
+        answer: AnswerMessage = kind.decode(record.value or b"", record.content_type)
     except Exception as error:
         raise explain_failure(error) from error
     return answer
@@ -188,7 +186,7 @@ def _read_body(record: Record) -> dict[str, object]:
     """Return the fields of a message without validating them; none where that is not possible."""
     raw = record.value or b""
     try:
-        if record.header(headers.CONTENT_TYPE) == avro_form.CONTENT_TYPE:
+        if record.content_type == avro_form.CONTENT_TYPE:
             message = avro_form.decode_latent_avro(raw)
             return {"clientID": message.client_id, "messageID": message.message_id}
         body = parse_object(raw).get("message")

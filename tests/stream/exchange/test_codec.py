@@ -157,3 +157,43 @@ def test_any_value_can_be_quoted() -> None:
         mapped = {"a": mapped}
     for value in (nested, mapped, 10**5000, "\ud800", b"\xff", None, "x" * 10**6):
         assert 0 < len(shorten(value).encode()) < 120
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        (form, text)
+        for form, name in (("json", "application/json"), ("avro", "avro/binary"))
+        for text in (
+            name,
+            name.upper(),
+            name.title(),
+            f"{name};charset=utf-8",
+            f"{name}; charset=UTF-8",
+            f"{name} ; charset=utf-8; v=1",
+            f"{name};",
+            f" {name}\t",
+        )
+    ],
+)
+def test_a_content_type_with_parameters_or_capitals_is_read(form: str, text: str) -> None:
+    message = messages.full_learning()
+    encode = avro_form.encode_avro if form == "avro" else json_form.encode_json
+    headers = [(names.CONTENT_TYPE, text.encode())]
+    record = Record("ioa.learning", 0, 0, 0, None, encode(message), headers)
+    assert decode_request(record, LEARNING, cluster_id="c").message == message
+    assert identify_sender(record, "c").client_id == message.client_id
+    reply = messages.examples()["reply"]
+    headers.append((names.KIND, b"reply"))
+    answer = Record("ioa.replies.a", 0, 0, 0, None, encode(reply), headers)
+    assert decode_answer(answer) == reply
+
+
+@pytest.mark.parametrize(
+    "text", ["text/json", "application/jsonp", "application", "json", ";application/json", ""]
+)
+def test_another_content_type_is_refused(text: str) -> None:
+    value = json_form.encode_json(messages.full_learning())
+    headers = [(names.CONTENT_TYPE, text.encode())]
+    with pytest.raises(SchemaError, match="is neither application/json nor avro/binary"):
+        decode_request(Record("t", 0, 0, 0, None, value, headers), LEARNING, cluster_id="c")
