@@ -3,11 +3,15 @@
 On the dead-letter topic a record keeps its key, value and headers. Further headers give the reason
 and the origin. People and tools read the JSON form. The topic also holds notes, which say of dead
 letters that they were sent again.
+
+Of a record that is too large to be copied a stub stays: the reason, the origin, and the size and
+sum of the body. Two more headers tell it apart.
 """
 
 import base64
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import ClassVar, NamedTuple
 
 import orjson
@@ -15,6 +19,7 @@ import orjson
 from schemas.errors import SchemaError
 from schemas.messages import headers as names
 from schemas.messages.fields import Field, FieldTable
+from schemas.messages.validation import cut_text
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -25,6 +30,7 @@ _ORIGIN = (
     names.ORIGIN_TIMESTAMP,
 )
 _ADDED = (names.ERROR_REASON, names.ERROR_FIELD, *_ORIGIN)
+_STUB = (names.STUB_SIZE, names.STUB_SHA256)
 _NOTE = (names.KIND, b"sent-again")
 
 
@@ -58,11 +64,19 @@ class Origin(NamedTuple):
             return None
 
 
+class Stub(NamedTuple):
+    """What is known of a body that was not copied: its bytes and their SHA-256 in hexadecimal."""
+
+    size: int
+    sha256: str
+
+
 @dataclass(slots=True)
 class DeadLetter:
     """A record with the reason why it could not be used, the field at fault and its origin.
 
-    ``origin_timestamp`` is in milliseconds since the Unix epoch, by the broker's clock.
+    ``origin_timestamp`` is in milliseconds since the Unix epoch, by the broker's clock. With a
+    ``stub`` there is neither key nor value, and no header.
     """
 
     reason: str
@@ -74,6 +88,8 @@ class DeadLetter:
     key: bytes | None
     value: bytes | None
     headers: Headers
+    _: KW_ONLY
+    stub: Stub | None = None
 
     FIELDS: ClassVar[FieldTable] = FieldTable(
         Field("reason", "reason", str, required=True),
@@ -95,9 +111,26 @@ class DeadLetter:
         )
 
     def to_headers(self) -> list[tuple[str, bytes | None]]:
-        """Return the original headers followed by the reason, the field and the origin."""
+        """Return the original headers followed by the reason, the field and the origin.
+
+        Those of a stub come last, so that no client's own headers make a stub of a dead letter.
+        """
         added = (self.reason, self.field or "", *self.origin)
-        return [*self.headers, *_to_headers(_ADDED, added)]
+        stub = _to_headers(_STUB, self.stub) if self.stub else []
+        return [*self.headers, *_to_headers(_ADDED, added), *stub]
+
+    def to_stub(self) -> "DeadLetter":
+        """Return what stays of a record that is too large to be copied."""
+        value = self.value or b""
+        return replace(
+            self,
+            reason=cut_text(self.reason),
+            field=self.field and cut_text(self.field),
+            key=None,
+            value=None,
+            headers=[],
+            stub=Stub(len(value), hashlib.sha256(value).hexdigest()),
+        )
 
     @classmethod
     def from_headers(cls, key: bytes | None, value: bytes | None, headers: Headers) -> "DeadLetter":
@@ -106,6 +139,9 @@ class DeadLetter:
         Raises:
             SchemaError: the headers that ``to_headers`` adds are missing or damaged.
         """
+        stub = None
+        if tuple(name for name, _ in headers[-len(_STUB) :]) == _STUB:
+            headers, stub = headers[: -len(_STUB)], _read_stub(headers[-len(_STUB) :])
         original, added = headers[: -len(_ADDED)], headers[-len(_ADDED) :]
         if tuple(name for name, _ in added) != _ADDED:
             raise SchemaError(f"the last headers are not {', '.join(_ADDED)}")
@@ -114,7 +150,10 @@ class DeadLetter:
             partition, offset, timestamp = map(int, numbers)
         except ValueError as error:
             raise SchemaError(f"the added headers are damaged: {error}") from error
-        return cls(reason, field or None, topic, partition, offset, timestamp, key, value, original)
+        return cls(
+            *(reason, field or None, topic, partition, offset, timestamp, key, value, original),
+            stub=stub,
+        )
 
     def to_json(self) -> bytes:
         """Return a JSON object with bytes in base64."""
@@ -148,6 +187,19 @@ class DeadLetter:
 
 def _to_headers(header_names: Sequence[str], values: Sequence[object]) -> list[tuple[str, bytes]]:
     return [(name, str(value).encode()) for name, value in zip(header_names, values, strict=True)]
+
+
+def _read_stub(headers: Headers) -> Stub:
+    """Read the headers of a stub.
+
+    Raises:
+        SchemaError: they are damaged.
+    """
+    try:
+        size, sha256 = ((text or b"").decode("ascii") for _, text in headers)
+        return Stub(int(size), sha256)
+    except ValueError as error:
+        raise SchemaError(f"the headers of a stub are damaged: {error}") from error
 
 
 def _to_text(data: bytes | None) -> str | None:

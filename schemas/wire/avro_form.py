@@ -182,9 +182,10 @@ def _open(raw: bytes, name: str) -> BytesIO:
         raise SchemaError("is not Avro in single-object encoding: it must begin with C3 01")
     schema = load_fingerprints().get(raw[2:_HEADER_SIZE])
     if schema is None:
+        known = ", ".join(f"{key.hex()} ({s.name})" for key, s in load_fingerprints().items())
         raise SchemaError(
-            f"schema fingerprint {raw[2:_HEADER_SIZE].hex()} is unknown here; "
-            "was it written by a newer release?"
+            f"schema fingerprint {raw[2:_HEADER_SIZE].hex()} is unknown here; known are {known}. "
+            "Was it written by a newer release, or computed in another way than CRC-64-AVRO?"
         )
     if schema.name != name:
         raise SchemaError(f"holds a {schema.name}, where a {name} is expected")

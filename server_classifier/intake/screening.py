@@ -3,13 +3,19 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from schemas.errors import SchemaError
+from sqlalchemy.exc import SQLAlchemyError
+
+from schemas.errors import SchemaError, explain_failure
 from schemas.messages.latent import LatentMessage
 from server_classifier.intake.admission import Admission, Admitted
+from server_classifier.store.errors import StoreError
 from server_classifier.store.latents.latent_row import LatentRow
 from stream.exchange.codec import Sender, decode_request, identify_sender, read_deadline
 from stream.exchange.exchanges import Exchange
 from stream.kafka.record import Record
+
+# What no record can cause: the database is away, or is not as it should be.
+_NOT_OF_A_RECORD = (StoreError, SQLAlchemyError, OSError)
 
 
 @dataclass(slots=True)
@@ -44,6 +50,8 @@ def screen_records(
 ) -> Screened:
     """Decode the records of the topic of ``exchange`` and decide for each whether it may be used.
 
+    Whatever else goes wrong with one record refuses that record alone.
+
     Args:
         clock: seconds since the Unix epoch, for deadlines; without it nothing expires.
 
@@ -60,8 +68,10 @@ def screen_records(
                 batch.late.append(late)
             else:
                 batch.admitted.append(admission.admit(received))
-        except SchemaError as error:
-            batch.refused.append(Refused(record, error))
+        except _NOT_OF_A_RECORD:
+            raise
+        except Exception as error:  # whatever it is, the next record must not suffer from it
+            batch.refused.append(Refused(record, explain_failure(error)))
     return batch
 
 

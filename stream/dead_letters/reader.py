@@ -47,15 +47,15 @@ class Entry:
         written_at: milliseconds since the Unix epoch, by the broker's clock.
         dead_letter: the record and the reason.
         client_id: who sent it, where that is certain.
-        message_id: its own, or that of its position.
-        size: of the body, in bytes.
+        message_id: its own, or that of its position; None for a stub.
+        size: of the body, in bytes; for a stub, of the body that it lacks.
     """
 
     position: Position
     written_at: int
     dead_letter: DeadLetter
     client_id: str | None
-    message_id: str
+    message_id: str | None
     size: int
 
 
@@ -160,14 +160,15 @@ class DeadLetterReader:
         if record.headers_damaged:
             raise SchemaError("the name of a header is not UTF-8")
         dead_letter = DeadLetter.from_headers(record.key, record.value, record.headers)
+        stub = dead_letter.stub
         sender = identify_sender(to_record(dead_letter), self._cluster_id)
         return Entry(
             Position(record.partition, record.offset),
             record.timestamp,
             dead_letter,
             sender.client_id,
-            sender.message_id,
-            len(record.value or b""),
+            sender.message_id if stub is None else None,  # that of a position depends on the body
+            len(record.value or b"") if stub is None else stub.size,
         )
 
 

@@ -135,6 +135,8 @@ class DeadLetterRetry:
 
     def _find_obstacle(self, entry: Entry, force: bool) -> str | None:
         origin = entry.dead_letter.origin
+        if (stub := entry.dead_letter.stub) is not None:
+            return f"is a stub: the record's {stub.size:,} bytes were too large to be kept here"
         target = self._targets.get(origin.topic)
         if target is None:
             return f"came from {origin.topic!r}; only {' and '.join(self._targets)} are written to"

@@ -1,4 +1,8 @@
-"""Writing dead letters: the record unchanged, the reason and where it stood as headers."""
+"""Writing dead letters: the record unchanged, the reason and where it stood as headers.
+
+A broker's limit counts compressed bytes, and a dead letter is measured without compression. So a
+record may arrive that cannot be copied; a stub takes its place.
+"""
 
 from collections.abc import Callable
 
@@ -7,7 +11,7 @@ import structlog
 from schemas.errors import SchemaError
 from schemas.messages.dead_letter import DeadLetter, Origin
 from stream.exchange.topics import Topics
-from stream.kafka.producer import Publisher
+from stream.kafka.producer import Publisher, measure_record
 from stream.kafka.record import Record
 
 
@@ -42,6 +46,8 @@ class DeadLetterWriter:
             record.value,
             record.headers,
         )
+        if measure_record(letter.key, letter.value, letter.to_headers()) > self._topic.limit:
+            letter = letter.to_stub()
         self._log.warning("dead letter", origin=format_origin(letter.origin), field=error.field)
         self._on_written()
         self._publisher.publish(

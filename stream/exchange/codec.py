@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Generic
 
-from schemas.errors import SchemaError, shorten
+from schemas.errors import SchemaError, explain_failure, shorten
 from schemas.messages import headers
 from schemas.messages.answers import Answer, Refusal, Reply
 from schemas.messages.validation import check_name
@@ -55,8 +55,17 @@ def decode_request(
     """Read a client's message from the topic of ``exchange``.
 
     Raises:
-        SchemaError: names the field or header at fault.
+        SchemaError: names the field or header at fault. Nothing else is raised, whatever the bytes.
     """
+    try:
+        return _decode_request(record, exchange, cluster_id)
+    except Exception as error:
+        raise explain_failure(error) from error
+
+
+def _decode_request(
+    record: Record, exchange: Exchange[RequestT], cluster_id: str
+) -> Received[RequestT]:
     if record.headers_damaged:
         raise SchemaError("the name of a header is not UTF-8")
     value = record.value or b""
@@ -64,7 +73,7 @@ def decode_request(
         raise SchemaError(
             f"has {len(value):,} bytes uncompressed, {exchange.uncompressed_limit:,} are permitted"
         )
-    message = exchange.decode(value, record.header(headers.CONTENT_TYPE))
+    message = exchange.decode(value, record.content_type)
     if message.kind != exchange.name:
         raise SchemaError(f"{message.kind!r} does not belong on {record.topic}", "mode")
     _check_envelope(record, message)
@@ -97,12 +106,15 @@ def decode_answer(record: Record, kinds: Mapping[str, AnswerKind] = ANSWER_KINDS
         kinds: of answers, by their names.
 
     Raises:
-        SchemaError: the kind is unknown or the body damaged.
+        SchemaError: the kind is unknown or the body damaged. Nothing else is raised.
     """
     kind = kinds.get(record.header(headers.KIND) or "")
     if kind is None:
         raise SchemaError(f"is none of {', '.join(kinds)}", headers.KIND)
-    answer: AnswerMessage = kind.decode(record.value or b"", record.header(headers.CONTENT_TYPE))
+    try:
+        answer: AnswerMessage = kind.decode(record.value or b"", record.content_type)
+    except Exception as error:
+        raise explain_failure(error) from error
     return answer
 
 
@@ -110,7 +122,7 @@ def identify_sender(record: Record, cluster_id: str) -> Sender:
     """Find who sent a refused record, from its headers and its body.
 
     Where the two name different clients the sender is not certain: otherwise a client could make
-    the server write to another one.
+    the server write to another one. What is in a body that cannot be read is not certain either.
     """
     body = _read_body(record)
     client_id = _agree("clientID", record.header(headers.CLIENT), body.get("clientID"))
@@ -174,10 +186,10 @@ def _read_body(record: Record) -> dict[str, object]:
     """Return the fields of a message without validating them; none where that is not possible."""
     raw = record.value or b""
     try:
-        if record.header(headers.CONTENT_TYPE) == avro_form.CONTENT_TYPE:
+        if record.content_type == avro_form.CONTENT_TYPE:
             message = avro_form.decode_latent_avro(raw)
             return {"clientID": message.client_id, "messageID": message.message_id}
         body = parse_object(raw).get("message")
-    except SchemaError:
+    except Exception:  # it was refused already, and may be anything
         return {}
     return body if isinstance(body, dict) else {}

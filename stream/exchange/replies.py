@@ -1,9 +1,9 @@
 """Reading the answers on a client's own reply topic."""
 
 import time
-from contextlib import suppress
 from typing import Any
 
+import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from schemas.errors import SchemaError
@@ -36,6 +36,7 @@ class ReplyReader:
         self._kinds = name_answers(topics.exchanges)
         self._where = settings.bootstrap_servers
         self._watch = ErrorWatch(settings.bootstrap_servers)
+        self._log = structlog.get_logger()
         config: dict[str, Any] = {
             "group.id": f"{client_id}.replies",
             "enable.auto.commit": False,
@@ -80,7 +81,7 @@ class ReplyReader:
     def read(self, timeout: float) -> list[AnswerMessage]:
         """Return the answers at hand, waiting up to ``timeout`` seconds for the first.
 
-        Records that are no answers are skipped.
+        Records that are no answers are passed over, each with a warning in the log.
 
         Raises:
             KafkaRefused: the broker refuses us for good.
@@ -91,8 +92,13 @@ class ReplyReader:
             if (error := message.error()) is not None:
                 raise_if_lasting(error, self._topic)
                 continue
-            with suppress(SchemaError):
-                answers.append(decode_answer(Record.from_kafka(message), self._kinds))
+            record = Record.from_kafka(message)
+            try:
+                answers.append(decode_answer(record, self._kinds))
+            except SchemaError as unreadable:
+                self._log.warning(
+                    "no answer", topic=record.topic, offset=record.offset, field=unreadable.field
+                )
         return answers
 
     def close(self) -> None:

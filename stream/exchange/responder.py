@@ -198,7 +198,7 @@ class Responder:
 
 def _choose_form(record: Record) -> str:
     """Return the content type of the answer: that of the record."""
-    avro = record.header(headers.CONTENT_TYPE) == avro_form.CONTENT_TYPE
+    avro = record.content_type == avro_form.CONTENT_TYPE
     return avro_form.CONTENT_TYPE if avro else json_form.CONTENT_TYPE
 
 

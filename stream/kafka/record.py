@@ -5,6 +5,7 @@ from operator import methodcaller
 
 from confluent_kafka import Message as KafkaMessage
 
+from schemas.messages import headers as names
 from schemas.messages.dead_letter import Headers
 
 # Where a name is not UTF-8, message.headers() returns a result and leaves an exception set. Python
@@ -51,3 +52,9 @@ class Record:
             self._by_name = dict(reversed(self.headers))  # of equal names, the first counts
         value = self._by_name.get(name)
         return value.decode("ascii") if value is not None and value.isascii() else None
+
+    @property
+    def content_type(self) -> str | None:
+        """The media type of the body, in lower case and without parameters such as a charset."""
+        text = self.header(names.CONTENT_TYPE)
+        return None if text is None else text.partition(";")[0].strip().lower()

@@ -44,9 +44,11 @@ def send_raw(
     *,
     partition: int = 0,
     largest: int = 2**20,
+    compression: str = "none",
 ) -> list[int]:
     """Produce values in order to one partition and return their offsets."""
-    producer = Producer({"bootstrap.servers": bootstrap, "message.max.bytes": largest})
+    limit = {"message.max.bytes": largest, "compression.type": compression}
+    producer = Producer({"bootstrap.servers": bootstrap} | limit)
     offsets: list[int] = []
     failures: list[str] = []
 

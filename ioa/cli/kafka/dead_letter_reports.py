@@ -26,6 +26,8 @@ def describe_entry(entry: "Entry", sent_again: Set[Origin]) -> str:
         dead_letter.field or "-",
         dead_letter.reason,
     ]
+    if dead_letter.stub is not None:
+        parts.append("(stub)")
     if dead_letter.origin in sent_again:
         parts.append("(sent again)")
     return _escape("  ".join(parts))
@@ -59,6 +61,7 @@ def to_json(
         "field": dead_letter.field,
         "reason": dead_letter.reason,
         "bytes": entry.size,
+        "stub_sha256": dead_letter.stub and dead_letter.stub.sha256,
         "sent_again": dead_letter.origin in sent_again,
     }
     if headers:

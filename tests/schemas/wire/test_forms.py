@@ -247,6 +247,14 @@ def test_avro_errors_say_what_is_wrong() -> None:
         assert reason in str(caught.value)
 
 
+def test_an_unknown_fingerprint_is_refused_with_the_known_ones() -> None:
+    raw = avro_form.encode_avro(messages.full_learning())
+    with pytest.raises(SchemaError) as caught:
+        avro_form.decode_latent_avro(raw[:2] + bytes(8) + raw[10:])
+    for name, fingerprint in FINGERPRINTS.items():
+        assert f"{fingerprint} ({name})" in caught.value.reason
+
+
 def test_avro_requires_what_json_may_leave_out() -> None:
     with pytest.raises(SchemaError, match="messageID: is missing"):
         avro_form.encode_avro(messages.paper_learning())

@@ -1,5 +1,6 @@
 """Bad input on a real broker: each case is refused with a remedy, and its neighbours go through."""
 
+import hashlib
 import json
 import platform
 import time
@@ -13,14 +14,14 @@ import numpy as np
 import pytest
 
 from schemas.messages import headers as names
-from schemas.messages.dead_letter import DeadLetter
+from schemas.messages.dead_letter import DeadLetter, Stub
 from schemas.messages.latent import Aggregate, LatentMessage, Privacy
 from schemas.vector import Vector
 from schemas.wire import avro_form
 from server_classifier.store.database import writing
 from server_classifier.store.registry.entries import add_client
 from stream.errors import RecordTooLarge
-from stream.exchange.exchanges import LEARNING, SERVICE
+from stream.exchange.exchanges import LEARNING, SERVICE, Exchange
 from stream.exchange.message_ids import make_message_id
 from stream.exchange.outgoing_record import make_record
 from stream.kafka.settings import KafkaSettings
@@ -117,7 +118,22 @@ def replace(old: bytes, new: bytes) -> Callable[[RunningServer], bytes]:
     return lambda server: as_json(server).replace(old, new, 1)
 
 
+def nest(depth: int) -> bytes:
+    """Return a list so deep that orjson reads it, and that Python 3.11 cannot print it."""
+    return b"[0," * depth + b"0" + b"]" * depth
+
+
 LEARNING_CASES = [
+    Case(
+        "nested-deeply",
+        lambda _: (
+            b"""{"message":{"clientID":%s,"label":"x","value":[1],"mode":"learning",
+            "timestamp":"2026-01-01 00:00:00"}}"""
+            % nest(1015)
+        ),
+        "clientID",
+        refused=False,
+    ),
     Case(
         "unknown-client",
         change(clientID="stranger"),
@@ -261,6 +277,17 @@ def test_a_bad_request_of_nobody_we_know_becomes_a_dead_letter(server: RunningSe
     assert json.loads(reply.value())["message"]["label"] == "hand"
 
 
+def test_a_question_that_is_nested_deeply_keeps_nobody_waiting(server: RunningServer) -> None:
+    bootstrap, topics = server.kafka.bootstrap_servers, server.topics
+    question = ask(server)
+    bad = question.replace(b'"hand"', b'""').replace(b"[0.1, 1.5, -0.2, 0.3]", nest(1015))
+    assert bad != question
+    with read_new(bootstrap, topics.replies(CLIENT).name) as answers:
+        send_raw(bootstrap, topics.of(SERVICE).name, [(bad, []), (ask(server), [])])
+        labels = [json.loads(answer.value())["message"]["label"] for answer in answers(2)]
+    assert sorted(labels) == ["", "hand"]
+
+
 @pytest.mark.parametrize("deadline", [b"9" * 5000, b"-1", b"tomorrow", b"1e400"])
 def test_a_deadline_that_is_no_time_is_answered(server: RunningServer, deadline: bytes) -> None:
     bootstrap, topics = server.kafka.bootstrap_servers, server.topics
@@ -357,6 +384,36 @@ def test_a_header_name_that_is_not_utf_8_stops_nothing(server: RunningServer) ->
         (letter,) = dead_letters(1)
         assert len(answers(1)) == 1
     assert dict(letter.headers())[names.ERROR_REASON] == b"the name of a header is not UTF-8"
+
+
+@pytest.mark.parametrize("exchange", [LEARNING, SERVICE], ids=lambda exchange: exchange.name)
+@pytest.mark.parametrize("compression", ["zstd", "gzip"])
+def test_of_what_is_too_large_to_be_copied_a_stub_stays(
+    server: RunningServer, exchange: Exchange[Any], compression: str
+) -> None:
+    """The broker's limit counts compressed bytes: 70 MB of one letter are a few kB."""
+    bootstrap, topics = server.kafka.bootstrap_servers, server.topics
+    bad, good = b"x" * 70_000_000, as_json(server) if exchange is LEARNING else ask(server)
+    headers: Headers = [("own", b"y")]
+    with (
+        read_new(bootstrap, topics.dead_letters.name) as dead_letters,
+        read_new(bootstrap, topics.replies(CLIENT).name) as answers,
+    ):
+        (offset,) = send_raw(
+            bootstrap,
+            topics.of(exchange).name,
+            [(bad, headers)],
+            largest=80_000_000,
+            compression=compression,
+        )
+        send_raw(bootstrap, topics.of(exchange).name, [(good, [])])
+        (found,) = dead_letters(1)
+        assert len(answers(1)) == 1
+    letter = DeadLetter.from_headers(found.key(), found.value(), found.headers())
+    assert letter.stub == Stub(len(bad), hashlib.sha256(bad).hexdigest())
+    assert (letter.key, letter.value, letter.headers) == (None, None, [])
+    assert (letter.origin_topic, letter.origin_offset) == (topics.of(exchange).name, offset)
+    assert "70,000,000 bytes uncompressed" in letter.reason
 
 
 def test_three_hundred_damaged_records_stop_nothing(server: RunningServer) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from schemas.errors import SchemaError
 from schemas.messages import headers as names
+from schemas.messages.dead_letter import DeadLetter
 from stream.dead_letters.reader import DeadLetterReader, Position
 from stream.dead_letters.retry import DeadLetterRetry
 from stream.errors import DeliveryFailed, StreamError, TopicMissing
@@ -86,6 +88,33 @@ def test_what_is_no_dead_letter_is_told_apart(settings: KafkaSettings, dead_lett
     report = begin_retry(settings).send(at(0))
     assert (report.sent, [*report.refused]) == ([], at(0))
     assert "is no dead letter: the last headers are not" in report.refused[Position(0, 0)]
+
+
+def test_a_stub_is_told_and_not_sent_again(settings: KafkaSettings, learning: str) -> None:
+    letter = make_dead_letter(settings, 7, reason="has " + "9" * 5000, value=b"x" * 1000)
+    publish_dead_letters(settings, [letter.to_stub()])
+    (entry,) = DeadLetterReader(settings).scan().entries
+    assert entry.dead_letter == letter.to_stub()
+    assert (entry.size, entry.client_id, entry.message_id) == (1000, None, None)
+    assert len(entry.dead_letter.reason) == 2000
+    report = begin_retry(settings).send(at(0), force=True)
+    reason = "is a stub: the record's 1,000 bytes were too large to be kept here"
+    assert (report.sent, report.refused) == ([], {Position(0, 0): reason})
+    assert read_topic(settings, learning) == []
+
+
+def test_a_client_cannot_make_a_stub(settings: KafkaSettings) -> None:
+    forged: list[tuple[str, bytes | None]] = [(names.STUB_SIZE, b"1"), (names.STUB_SHA256, b"0")]
+    publish_dead_letters(settings, [make_dead_letter(settings, headers=forged)])
+    assert begin_retry(settings).send(at(0)).sent == at(0)
+
+
+@pytest.mark.parametrize("size", [b"many", b"", None, b"\xff", b"9" * 5000])
+def test_a_damaged_stub_is_told_apart(settings: KafkaSettings, size: bytes | None) -> None:
+    stub = make_dead_letter(settings).to_stub().to_headers()
+    stub[-2] = (names.STUB_SIZE, size)
+    with pytest.raises(SchemaError, match="the headers of a stub are damaged"):
+        DeadLetter.from_headers(None, None, stub)
 
 
 def test_a_missing_topic_is_named(settings: KafkaSettings) -> None:
