@@ -3,8 +3,9 @@
 Its names here are loaded when they are first used.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from schemas.lazy_names import load_lazily
 
 if TYPE_CHECKING:
     from schemas.errors import SchemaError
@@ -24,11 +25,7 @@ _ROOMS = {
 }
 
 if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> object:
-        if name not in _ROOMS:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
+    __getattr__ = load_lazily(__name__, _ROOMS)
 
     def __dir__() -> list[str]:
         return [*globals(), *__all__]
