@@ -1,9 +1,9 @@
 """Reading the answers on a client's own reply topic."""
 
+import logging
 import time
 from typing import Any
 
-import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from schemas.errors import SchemaError
@@ -22,6 +22,8 @@ from stream.kafka.connection import (
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
 
+logger = logging.getLogger(__name__)
+
 _BATCH_SIZE = 1000
 _REQUEST_SECONDS = 10.0
 _BUSY_SECONDS = 30.0
@@ -36,7 +38,6 @@ class ReplyReader:
         self._kinds = name_answers(topics.exchanges)
         self._where = settings.bootstrap_servers
         self._watch = ErrorWatch(settings.bootstrap_servers)
-        self._log = structlog.get_logger()
         config: dict[str, Any] = {
             "group.id": f"{client_id}.replies",
             "enable.auto.commit": False,
@@ -96,9 +97,8 @@ class ReplyReader:
             try:
                 answers.append(decode_answer(record, self._kinds))
             except SchemaError as unreadable:
-                self._log.warning(
-                    "no answer", topic=record.topic, offset=record.offset, field=unreadable.field
-                )
+                place = f"{record.topic}[{record.partition}]@{record.offset}"
+                logger.warning("%s is no answer: %s at fault", place, unreadable.field or "body")
         return answers
 
     def close(self) -> None:
