@@ -75,8 +75,9 @@ class Exchange(Generic[RequestT]):
         request: the type of a request in Python.
         encode: writes a request in the form of a content type.
         decode: reads a request, with the content type that its header states.
-        answers: those that end a request, the refusal apart.
-        refusal: the answer to a request that cannot be used.
+        answers: those that end a request, the refusal apart. Without any, a request that is kept
+            until its deadline ends there.
+        refusal: the answer to a request that cannot be used, where there is one.
         told: who is told of a refusal, where it is certain who has sent the request.
         kept: how long a client's outbox keeps a request. What is kept until it is answered
             outlives a power cut, too.
@@ -91,11 +92,11 @@ class Exchange(Generic[RequestT]):
     request: type[RequestT]
     encode: Callable[[RequestT, str], bytes]
     decode: Callable[[bytes, str | None], RequestT]
-    answers: tuple[AnswerKind, ...]
-    refusal: AnswerKind
     kept: Kept
     outbox: str
     retention_hours: int | None
+    answers: tuple[AnswerKind, ...] = ()
+    refusal: AnswerKind | None = None
     told: Told = "sender"
     partitions: int = 4
     limit: int = MESSAGE_LIMIT
@@ -106,7 +107,7 @@ class Exchange(Generic[RequestT]):
     @property
     def endings(self) -> tuple[AnswerKind, ...]:
         """All answers that end a request."""
-        return (*self.answers, self.refusal)
+        return self.answers if self.refusal is None else (*self.answers, self.refusal)
 
 
 def _describe_reply(reply: Reply) -> str:
