@@ -37,7 +37,6 @@ def find_outboxes(client: ClientSettings) -> dict[Exchange[Any], Path]:
     Raises:
         SchemaError: the client's id is none.
     """
-    # Those with a deadline first: they do not wait.
     by_haste = sorted(EXCHANGES, key=_has_deadline, reverse=True)
     paths = {exchange: outbox_path(client, exchange) for exchange in by_haste}
     existing = {exchange: path for exchange, path in paths.items() if path.exists()}

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from stream.artefacts.private import open_private
+
 
 @contextmanager
 def replace_atomically(target: Path, *, overwrite: bool = True) -> Iterator[Path]:
@@ -63,7 +65,7 @@ def write_private(path: Path, content: bytes | memoryview) -> None:
     Raises:
         OSError: it cannot be written; a part of it is left behind.
     """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor = open_private(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()
