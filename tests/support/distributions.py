@@ -97,6 +97,6 @@ def install_base(wheel: Path, folder: Path) -> Path:
     pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python")]
     # In a checkout on PYTHONPATH pip would find the project itself, installed already.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    command = [*pip, "install", "--quiet", "--no-deps", "--no-index", wheel]
+    command = [*pip, "install", "--quiet", "--no-deps", "--no-index", str(wheel)]
     subprocess.run(command, env=environment, check=True)
     return folder / "bin"
