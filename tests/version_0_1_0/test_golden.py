@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from client_autoencoder.encoders.int8_weights import WeightType
+from stream.networks.int8_weights import WeightType
 from tests.version_0_1_0.golden import (
     describe_machine,
     run_experiment,

@@ -19,9 +19,9 @@ from ioa.cli.printing import print_json
 from ioa.errors import IoaError
 
 if TYPE_CHECKING:
-    from client_autoencoder.encoders.int8_weights import WeightType
     from client_autoencoder.encoders.training import OnEpoch, TrainedAutoencoder
     from client_autoencoder.images.batches import ImageBatch, ImageSource, Skipped
+    from stream.networks.int8_weights import WeightType
 
 app = typer.Typer(
     help="Train the encoder that all clients share, look at it, and register it.",

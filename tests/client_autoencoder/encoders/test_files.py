@@ -12,7 +12,7 @@ from onnx import numpy_helper
 
 from client_autoencoder.encoders.autoencoder import Autoencoder, AutoencoderConfig
 from client_autoencoder.encoders.files import load_autoencoder, write_encoder
-from client_autoencoder.encoders.int8_weights import WeightType, round_weights
+from client_autoencoder.encoders.int8_weights import round_encoder
 from client_autoencoder.encoders.onnx_graph import build_onnx
 from client_autoencoder.encoders.runtime import Encoder
 from client_autoencoder.encoders.training import TrainedAutoencoder
@@ -21,6 +21,7 @@ from client_autoencoder.images.batches import ImageBatch
 from schemas.models.encoder_manifest import TrainingData
 from stream.artefacts.checksums import ArtefactError
 from stream.artefacts.encoder_files import read_encoder
+from stream.networks.int8_weights import WeightType
 
 DATA = TrainingData("made", "a" * 64, images=150, origin="private")
 # The sum of the file that this made before there were int8 weights.
@@ -60,7 +61,7 @@ def test_onnx_gives_what_torch_gives(
     config = AutoencoderConfig(height, width, 16, pool=2)
     model = Autoencoder(config, torch.Generator().manual_seed(height))
     if weights == "int8":
-        round_weights(model.encoder)
+        round_encoder(model.encoder)
     trained = fake_training(model, weights)
     write_encoder(tmp_path / "encoder", trained, DATA)
     images = torch.rand(130, 1, height, width, generator=torch.Generator().manual_seed(1))
@@ -116,7 +117,7 @@ def test_training_keeps_what_the_rounded_weights_give(
 @pytest.mark.parametrize(("latent", "most"), [(64, 0.85e6), (784, 1.22e6)])
 def test_what_a_client_downloads_is_small(tmp_path: Path, latent: int, most: float) -> None:
     model = Autoencoder(AutoencoderConfig(28, 28, latent), torch.Generator().manual_seed(0))
-    round_weights(model.encoder)
+    round_encoder(model.encoder)
     write_encoder(tmp_path / "encoder", fake_training(model, "int8"), DATA)
     files = [tmp_path / "encoder" / name for name in ("manifest.json", "encoder.onnx")]
     assert sum(file.stat().st_size for file in files) < most
