@@ -33,8 +33,9 @@ from ioa.research.lab.controls import find_hits
 from ioa.research.lab.parts import Parts
 from ioa.research.papers.one_shot_latents.division import divide
 from ioa.research.papers.one_shot_latents.plan import Plan
-from schemas.models.encoder_manifest import TrainingData
-from stream.artefacts.encoder_files import MANIFEST, ONNX
+from schemas.models.manifest_fields import TrainingData
+from schemas.models.network_manifest import ONNX
+from stream.artefacts.encoder_files import MANIFEST
 from stream.networks.int8_weights import WeightType
 
 COLUMNS = {
