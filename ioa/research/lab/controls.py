@@ -14,6 +14,7 @@ from client_autoencoder.encoders.files import load_autoencoder
 from client_autoencoder.encoders.runtime import Encoder
 from client_autoencoder.encoders.training import run
 from client_autoencoder.images.batches import ImageBatch
+from schemas.vector import Packing
 from server_classifier.heads.settings import TrainingSettings
 from server_classifier.heads.training import fit
 from stream.threads import one_thread
@@ -36,7 +37,7 @@ class Controls:
     unseen: ImageBatch
     seed: int
     settings: TrainingSettings | None = None
-    dtype: str = "int8"
+    dtype: Packing = "int8"
 
     def classify_pixels(self) -> Hits:
         """Learn from all clients' raw pixels."""
