@@ -4,6 +4,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from schemas.errors import SchemaError
@@ -21,12 +22,12 @@ BYTES = {"float32": 3136, "int8": 784, "int4": 392}
 STEPS = {"float32": 0.0, "int8": 4 / 255, "int4": 4 / 15}
 
 
-def draw(output: Output, rows: int = 20) -> np.ndarray:
+def draw(output: Output, rows: int = 20) -> NDArray[np.float32]:
     rng = np.random.default_rng(0)
     return rng.uniform(output.low, output.high, (rows, *output.shape)).astype(np.float32)
 
 
-def restore(vectors: list[Vector], output: Output) -> np.ndarray:
+def restore(vectors: list[Vector], output: Output) -> NDArray[np.float32]:
     return unpack([vector.data for vector in vectors], vectors[0].dtype, output)
 
 
@@ -47,7 +48,9 @@ def test_a_map_takes_the_bytes_that_are_promised(dtype: Packing, size: int) -> N
 
 def test_what_lies_outside_the_range_is_clipped() -> None:
     for dtype in ("int8", "int4"):
-        (vector,) = pack(np.full((1, 15), np.float32(99)), dtype, ROW)
+        values = draw(ROW, 1)
+        values += 99
+        (vector,) = pack(values, dtype, ROW)
         assert restore([vector], ROW).max() == pytest.approx(ROW.high)
 
 
@@ -55,7 +58,8 @@ def test_what_lies_outside_the_range_is_clipped() -> None:
 def test_smooth_maps_survive_a_picture(maps: int) -> None:
     output = Output((maps, 9, 6), 0.0, 1.0, ("jpeg",))
     slopes = np.linspace(0, 1, 9 * 6, dtype=np.float32).reshape(9, 6)
-    values = np.stack([slopes * (number + 1) / maps for number in range(maps)])[None]
+    rows = [slopes * np.float32((number + 1) / maps) for number in range(maps)]
+    values = np.stack(rows)[None].astype(np.float32)
     assert np.abs(restore(pack(values, "jpeg", output), output) - values).mean() < 0.03
 
 
