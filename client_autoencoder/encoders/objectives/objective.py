@@ -55,9 +55,11 @@ class Objective:
         family: the family of networks that suits it.
         labelled: whether it needs labels.
         loss: what its progress shows.
+        numbers: what it makes of an image unless somebody says how many; None: the family's own.
     """
 
     fit: Fit
     family: str
     labelled: bool
     loss: str
+    numbers: int | None = None
