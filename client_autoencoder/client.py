@@ -21,6 +21,7 @@ from client_autoencoder.errors import ClientClosed, ClientError, InputError
 from client_autoencoder.exchanges.answers import Answers, put_in_order
 from client_autoencoder.exchanges.draining import DrainReport, drain
 from client_autoencoder.exchanges.learning import LearningReport, check_labels, publish
+from client_autoencoder.exchanges.local_exit import LocalExit, Threshold
 from client_autoencoder.exchanges.messages import MessageMaker, Progress, show_nothing
 from client_autoencoder.exchanges.service import ServiceReport, ask
 from client_autoencoder.images.augmentation import augment_batches
@@ -209,7 +210,12 @@ class Client:
         return self._publish(maker, self._augment(batches, augment, seed), skipped, on_progress)
 
     def ask(
-        self, images: ArrayLike, *, in_flight: int = 16, on_progress: Progress = show_nothing
+        self,
+        images: ArrayLike,
+        *,
+        exit_above: Threshold | None = None,
+        in_flight: int = 16,
+        on_progress: Progress = show_nothing,
     ) -> Answers:
         """Ask the server what images show, and wait for the answers.
 
@@ -218,6 +224,8 @@ class Client:
 
         Args:
             images: as in ``publish``.
+            exit_above: probability above which the encoder's local exit answers at home; ``auto``
+                for the one that was chosen when it was trained. Default: the server answers all.
             in_flight: the most questions without an answer at a time.
             on_progress: called with the numbers of questions that were sent and answered so far.
 
@@ -230,7 +238,7 @@ class Client:
         maker = self._require_maker()
         array = check_images(images, _size_of(maker))
         batches = cut_batches(array, [None] * len(array))
-        report = self._ask(maker, batches, [], in_flight, on_progress)
+        report = self._ask(maker, batches, [], exit_above, in_flight, on_progress)
         return put_in_order(report, len(array), self.timeout_seconds)
 
     def ask_source(
@@ -239,6 +247,7 @@ class Client:
         *,
         split: str | None = None,
         limit: int | None = None,
+        exit_above: Threshold | None = None,
         in_flight: int = 16,
         on_progress: Progress = show_nothing,
     ) -> ServiceReport:
@@ -248,7 +257,7 @@ class Client:
         skipped: list[Skipped] = []
         order = _choose(source, limit)
         batches = read_batches(source, skipped, size=_size_of(maker), order=order)
-        return self._ask(maker, batches, skipped, in_flight, on_progress)
+        return self._ask(maker, batches, skipped, exit_above, in_flight, on_progress)
 
     def drain(self, *, on_progress: Progress = show_nothing) -> DrainReport:
         """Send what waits in the outboxes and wait for the answers; encode nothing new.
@@ -288,11 +297,13 @@ class Client:
         maker: MessageMaker,
         batches: Iterable[ImageBatch],
         skipped: list[Skipped],
+        exit_above: Threshold | None,
         in_flight: int,
         on_progress: Progress,
     ) -> ServiceReport:
         if in_flight < 1:
             raise InputError(f"in_flight is {in_flight}, it must be 1 or more")
+        local_exit = None if exit_above is None else LocalExit(maker.encoder, exit_above)
         with self._connect(SERVICE) as relay:
             report = ask(
                 batches,
@@ -301,6 +312,7 @@ class Client:
                 timeout=self.timeout_seconds,
                 in_flight=in_flight,
                 on_progress=on_progress,
+                local_exit=local_exit,
             )
         report.skipped = skipped
         return report
