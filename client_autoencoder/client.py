@@ -149,6 +149,7 @@ class Client:
         *,
         augment: int = 0,
         seed: int | None = None,
+        answers: bool = True,
         on_progress: Progress = show_nothing,
     ) -> LearningReport:
         """Send labelled images to be learned from, and wait until the server has stored them.
@@ -161,6 +162,8 @@ class Client:
             labels: [N].
             augment: changed copies of each image to send with it.
             seed: of the copies; without it from the system's generator.
+            answers: whether to wait for the server's. Without them a message is done when a broker
+                has taken it: this client needs no right to read, and sees no refusal.
             on_progress: called with the numbers of messages that were sent and answered so far.
 
         Raises:
@@ -172,7 +175,8 @@ class Client:
         maker = self._require_maker()
         array = check_images(images, _size_of(maker))
         batches = cut_batches(array, check_given_labels(labels, len(array)))
-        return self._publish(maker, self._augment(batches, augment, seed), [], on_progress)
+        changed = self._augment(batches, augment, seed)
+        return self._publish(maker, changed, [], on_progress, answers=answers)
 
     def publish_source(
         self,
@@ -183,6 +187,7 @@ class Client:
         limit: int | None = None,
         augment: int = 0,
         seed: int | None = None,
+        answers: bool = True,
         on_progress: Progress = show_nothing,
     ) -> LearningReport:
         """Send the labelled images of a source, as ``publish``, resized to what the encoder takes.
@@ -207,7 +212,8 @@ class Client:
         check_labels(source, order)
         skipped: list[Skipped] = []
         batches = read_batches(source, skipped, size=_size_of(maker), order=order)
-        return self._publish(maker, self._augment(batches, augment, seed), skipped, on_progress)
+        changed = self._augment(batches, augment, seed)
+        return self._publish(maker, changed, skipped, on_progress, answers=answers)
 
     def ask(
         self,
@@ -279,8 +285,10 @@ class Client:
         batches: Iterable[ImageBatch],
         skipped: list[Skipped],
         on_progress: Progress,
+        *,
+        answers: bool,
     ) -> LearningReport:
-        with self._connect(LEARNING) as relay:
+        with self._connect(LEARNING, answers=answers) as relay:
             report = publish(
                 join_batches(batches),
                 maker,
@@ -330,15 +338,17 @@ class Client:
         return augment_batches(batches, copies, rng, lambda: self.random(16).hex())
 
     @contextmanager
-    def _connect(self, exchange: Exchange[Any]) -> Iterator[OutboxRelay]:
+    def _connect(self, exchange: Exchange[Any], *, answers: bool = True) -> Iterator[OutboxRelay]:
         """Yield the relay of an exchange, which stays open until an error or ``close``.
 
         After an error, or an interrupt, the next call starts again from what is on the disk.
         """
         self._refuse_closed()
         self._refuse_other_thread()
+        if exchange in self._relays and self._reads_answers(exchange) != answers:
+            self._disconnect(exchange)
         if exchange not in self._relays:
-            self._relays[exchange] = self._open(exchange)
+            self._relays[exchange] = self._open(exchange, answers=answers)
             self._thread = get_ident()
         try:
             yield self._relays[exchange][0]
@@ -346,10 +356,19 @@ class Client:
             self._disconnect(exchange)
             raise
 
-    def _open(self, exchange: Exchange[Any]) -> tuple[OutboxRelay, ExitStack]:
+    def _reads_answers(self, exchange: Exchange[Any]) -> bool:
+        relay, _ = self._relays[exchange]
+        return relay.reply_client.reads_answers
+
+    def _open(self, exchange: Exchange[Any], *, answers: bool) -> tuple[OutboxRelay, ExitStack]:
         with ExitStack() as opened:
             relay = open_relay(
-                self._settings, self._kafka, exchange, clock=self.clock, on_notice=self.on_notice
+                self._settings,
+                self._kafka,
+                exchange,
+                clock=self.clock,
+                on_notice=self.on_notice,
+                answers=answers,
             )
             return opened.enter_context(relay), opened.pop_all()
 

@@ -196,7 +196,7 @@ def test_what_cannot_be_sent_is_named_and_nothing_is_sent(
         ({"client_id": None}, "client_id: Input should be a valid string"),
         ({"encoder": 7}, "encoder: "),
         ({"extra": "SSL"}, "extra: "),
-        ({"dtype": "int4"}, "dtype: "),
+        ({"dtype": "int2"}, "dtype: "),
         ({"form": "xml"}, "form: "),
         ({"timeout_seconds": 0}, "timeout_seconds: "),
         ({"prefix": "Ioa!"}, "prefix: "),

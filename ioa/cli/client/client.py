@@ -6,6 +6,7 @@ from ioa.cli import registry
 from ioa.cli.client.client_reports import print_learning, print_service
 from ioa.cli.client.images import TOO_MANY_SKIPPED
 from ioa.cli.client.options import (
+    Answers,
     Augment,
     ClientId,
     Clip,
@@ -61,6 +62,7 @@ def publish(
     form: Form = None,
     dtype: Dtype = None,
     max_skip: MaxSkip = None,
+    answers: Answers = True,
     timeout: Timeout = None,
     outbox: OutboxDirectory = None,
     config: Config = None,
@@ -89,7 +91,10 @@ def publish(
     }
     settings = load(config, bootstrap, prefix, client=options)
     chosen = make_privatizer(privatizer, epsilon, delta, clip)
-    with open_client(settings, chosen) as client, show_sent("stored", as_json) as on_progress:
+    with (
+        open_client(settings, chosen) as client,
+        show_sent("stored" if answers else "delivered", as_json) as on_progress,
+    ):
         report = client.publish_source(
             data,
             split=split,
@@ -97,11 +102,11 @@ def publish(
             limit=limit,
             augment=augment,
             seed=seed,
+            answers=answers,
             on_progress=on_progress,
         )
     print_learning(report, outbox_path(settings.client), as_json)
-    complete = report.acknowledged == report.sent
-    _exit(complete, len(report.skipped), report.images, settings.client.max_skip)
+    _exit(report.complete, len(report.skipped), report.images, settings.client.max_skip)
 
 
 @app.command()

@@ -31,6 +31,11 @@ def print_learning(report: "LearningReport", outbox: Path, as_json: bool) -> Non
         f"refused {report.refused_messages}, unanswered {len(report.unanswered)}, "
         f"skipped {len(report.skipped)}; {size} bytes a latent"
     )
+    if report.delivered:
+        typer.echo(
+            f"{report.delivered} messages were taken by a broker; whether the server stored or "
+            "refused them is not seen without answers"
+        )
     if report.earlier:
         typer.echo(f"{report.earlier} messages of former runs were answered")
     if report.waiting:

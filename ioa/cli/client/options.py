@@ -100,6 +100,15 @@ Timeout = Annotated[
 InFlight = Annotated[
     int, typer.Option(help="Questions that may be open at a time.", min=1, rich_help_panel=WAITING)
 ]
+Answers = Annotated[
+    bool,
+    typer.Option(
+        "--answers/--no-answers",
+        help="Whether to wait for the server's answers. Without them a message is done when a "
+        "broker has taken it: no right to read is needed, and refusals are not seen.",
+        rich_help_panel=WAITING,
+    ),
+]
 Exit = Annotated[
     str | None,
     typer.Option(
