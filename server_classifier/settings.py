@@ -32,6 +32,12 @@ class ServerSettings(BaseModel):
     labels: list[Annotated[str, AfterValidator(_keep_label)]] | None = Field(
         None, description="the declared label space; without it any label may be learned"
     )
+    max_labels: int = Field(
+        1000,
+        ge=1,
+        description="how many labels may be learned where none are declared; a message with one "
+        "more becomes a dead letter",
+    )
     train_interval_seconds: float = Field(
         30.0, gt=0, description="retrain so long after the last time when anything is new"
     )

@@ -4,6 +4,7 @@ They are counted once for each batch, never for each record. Labels take few val
 names a client, a label or anything else from a message.
 """
 
+import math
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -74,6 +75,31 @@ def count_learning(registry: CollectorRegistry | None) -> Outcomes:
     """Return the counters of learning messages; ``known`` ones were stored before."""
     text = "Learning messages by what became of them."
     return Outcomes("ioa_learning_messages", text, ("stored", "known", "refused"), registry)
+
+
+class LabelMetrics:
+    """How many labels the deployment has taken, and how many it may take.
+
+    Args:
+        maximum: None where there is no limit.
+    """
+
+    def __init__(self, registry: CollectorRegistry | None, maximum: int | None) -> None:
+        self._taken = Gauge(
+            "ioa_labels",
+            "Labels that were taken, since the first message after a start.",
+            registry=registry,
+        )
+        limit = Gauge(
+            "ioa_labels_maximum",
+            "Labels that may be taken; a message with one more becomes a dead letter.",
+            registry=registry,
+        )
+        limit.set(math.inf if maximum is None else maximum)
+
+    def show(self, taken: int) -> None:
+        """Show how many labels are taken."""
+        self._taken.set(taken)
 
 
 def count_service(registry: CollectorRegistry | None) -> Outcomes:
