@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Self
 from sqlalchemy import Connection
 
 from schemas.errors import SchemaError
-from schemas.models.encoder_manifest import EncoderManifest
+from schemas.models.network_manifest import NetworkManifest
 from server_classifier.store.database import (
     current_revision,
     describe,
@@ -36,7 +36,7 @@ class ClientEntry(NamedTuple):
 class RegistryCopy(NamedTuple):
     """Encoders, clients and the labels that were taken, without latents and classifiers."""
 
-    encoders: Sequence[EncoderManifest]
+    encoders: Sequence[NetworkManifest]
     clients: Sequence[ClientEntry]
     labels: Sequence[str] = ()
 
@@ -57,7 +57,7 @@ class RegistryCopy(NamedTuple):
         """
         try:
             return cls(
-                [EncoderManifest.from_json(encoder) for encoder in content["encoders"]],
+                [NetworkManifest.from_json(encoder) for encoder in content["encoders"]],
                 [ClientEntry(**client) for client in content["clients"]],
                 content.get("labels", []),  # version 0.1.0 kept none
             )
@@ -66,7 +66,7 @@ class RegistryCopy(NamedTuple):
 
     def keep(self, older: Self) -> Self:
         """Return this copy together with the entries that only an older copy has."""
-        encoders = {entry.encoder_id: entry for entry in [*older.encoders, *self.encoders]}
+        encoders = {entry.network_id: entry for entry in [*older.encoders, *self.encoders]}
         clients = {entry.client_id: entry for entry in [*older.clients, *self.clients]}
         labels = dict.fromkeys([*older.labels, *self.labels])
         return type(self)([*encoders.values()], [*clients.values()], [*labels])
