@@ -125,6 +125,9 @@ class TrainingMetrics:
             buckets=_TRAINING_BUCKETS,
             registry=registry,
         )
+        self._labels = Gauge(
+            "ioa_trained_labels", "Labels of the classifier trained last.", registry=registry
+        )
         self._rows = Gauge(
             "ioa_trained_rows",
             "Latents that the newest classifiers learned, one classifier for each encoder.",
@@ -134,8 +137,9 @@ class TrainingMetrics:
             "ioa_untrained_rows", "Latents stored since the last training.", registry=registry
         )
 
-    def count_training(self, seconds: float) -> None:
-        """Count a training that gave a classifier."""
+    def count_training(self, seconds: float, labels: int) -> None:
+        """Count a training that gave a classifier of so many labels."""
+        self._labels.set(labels)
         self.outcomes.count(trained=1)
         self._seconds.observe(seconds)
 
