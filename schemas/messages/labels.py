@@ -35,12 +35,17 @@ def check_label(label: str) -> None:
     """Check a label.
 
     Raises:
-        SchemaError: it is too long, has blanks at its ends, control characters, or is not in NFC.
+        SchemaError: it is too long, has blanks at its ends or characters that are refused, or is
+            not in NFC.
     """
     if len(label) > LABEL_MAX:
         raise SchemaError(f"has {len(label)} characters, {LABEL_MAX} are allowed", "label")
     if _has_refused(label):
-        raise SchemaError(f"{shorten(label)} holds control characters or odd spaces", "label")
+        raise SchemaError(
+            f"{shorten(label)} holds control characters, odd spaces, or others that are invisible "
+            "or private",
+            "label",
+        )
     if not _is_normal(label):
         # Otherwise two labels that look the same would be two classes.
         raise SchemaError(f"{shorten(label)} is not in Unicode normal form C (NFC)", "label")
