@@ -12,7 +12,7 @@ from client_autoencoder.images.batches import ImageBatch, ImageSource, Skipped
 from client_autoencoder.outbox.entries import Settled
 from client_autoencoder.outbox.relay import OutboxRelay
 from schemas.errors import SchemaError
-from schemas.messages.validation import check_label
+from schemas.messages.labels import check_label
 from stream.exchange.outgoing_record import make_record
 
 

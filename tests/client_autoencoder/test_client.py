@@ -17,7 +17,7 @@ from client_autoencoder.images.batches import ImageBatch
 from client_autoencoder.outbox.reading import list_waiting
 from client_autoencoder.privacy.mechanism import GaussianPrivatizer, system_noise
 from client_autoencoder.settings import ClientSettings
-from schemas.messages.validation import LABEL_MAX
+from schemas.messages.labels import LABEL_MAX
 from stream.errors import StreamError, TopicMissing
 from stream.exchange.topics import Topics
 from stream.kafka.settings import KafkaSettings
