@@ -8,7 +8,8 @@ import numpy as np
 
 from ioa.demo.division import CLIENTS, divide_images
 from ioa.demo.report import DemoReport, draw_pair
-from ioa.research.lab.consortium import Consortium, EncoderTraining, Report, count_sent
+from ioa.research.lab.consortium import Consortium, EncoderTraining
+from ioa.research.lab.counts import Report, count_sent, list_predictions, total
 from ioa.research.lab.deployment import Deployment
 from ioa.research.lab.parts import write_parts
 from ioa.research.lab.story import Story
@@ -58,7 +59,7 @@ def _run(consortium: Consortium, name: str, count: int, seed: int) -> dict[str, 
         (encoder_id,) = consortium.await_encoders(processes)
         published = consortium.publish(encoders, count)
         consortium.await_classifiers([encoder_id] * CLIENTS)
-        requests, predictions = consortium.ask(encoders, "--in-flight", "1")
+        asked = consortium.ask(encoders, lambda _: ("--in-flight", "1"))
         stored = deployment.count_stored()
         with story.wait("measuring controls and attack"):
             measured = deployment.finish("measure", measuring)
@@ -66,8 +67,8 @@ def _run(consortium: Consortium, name: str, count: int, seed: int) -> dict[str, 
         seconds = story.seconds
     return {
         **count_sent(published, stored),
-        "requests": requests,
-        **_summarise_predictions(predictions),
+        "requests": total(asked, "sent"),
+        **_summarise_predictions(list_predictions(asked)),
         "accuracy_one_client": measured["one_client"],
         "accuracy_pixels": measured["pixels"],
         "attack_psnr_db": measured["attack"]["psnr_db"],

@@ -5,15 +5,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from ioa.research.lab.counts import Report, list_predictions, total
 from ioa.research.lab.deployment import Deployment
 from ioa.research.lab.parts import name_clients
 from ioa.research.lab.story import Story
 
 _CLASSIFIER_TIMEOUT = 1200.0
 
-Report = dict[str, Any]
 Process = subprocess.Popen[str]
 
 
@@ -25,20 +24,22 @@ class EncoderTraining:
         out: the directory to write.
         part: the images, a file of ``write_parts``.
         name: of the images, in the manifest.
-        latent: numbers per image.
+        latent: numbers per image; None for what suits the objective.
         public: whether anybody may see the images.
         weights: how they are stored, int8 or float32.
         epochs: passes over the images; None for as many as improve the encoder.
+        objective: what it is trained for.
     """
 
     out: str
     part: str
     name: str
-    latent: int
+    latent: int | None
     seed: int
     public: bool
     weights: str = "int8"
     epochs: int | None = None
+    objective: str = "reconstruction"
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,11 @@ class Consortium:
         """Start ``ioa encoder train``; a deployment is not needed yet."""
         command = ["encoder", "train", "--data", self._file(training.part)]
         command += ["--out", str(self.directory / training.out), "--name", training.name]
-        command += ["--latent", str(training.latent), "--seed", str(training.seed)]
+        command += ["--objective", training.objective, "--seed", str(training.seed)]
         command += ["--weights", training.weights]
         command += ["--public" if training.public else "--private"]
+        if training.latent is not None:
+            command += ["--latent", str(training.latent)]
         if training.epochs is not None:
             command += ["--epochs", str(training.epochs)]
         return self.deployment.start(training.out, [*command, "--json"])
@@ -75,10 +78,7 @@ class Consortium:
             reports = [self.deployment.finish(out, process) for out, process in processes.items()]
         encoder_ids = self.register(list(processes))
         for encoder_id, report in zip(encoder_ids, reports, strict=True):
-            self.story.tell(
-                f"encoder {encoder_id[:12]} trained, reconstructs held-out images at "
-                f"{report['psnr_db']:.1f} dB, skill {report['skill']:.0%}"
-            )
+            self.story.tell(f"encoder {encoder_id[:12]} trained, {_describe_scores(report)}")
         return encoder_ids
 
     def register(self, encoders: Sequence[str]) -> list[str]:
@@ -131,18 +131,26 @@ class Consortium:
         )
         return versions
 
-    def ask(self, encoders: Sequence[str], *options: str) -> tuple[int, list[Report]]:
-        """Let every client ask about its unseen images; return the number sent, and the replies."""
+    def ask(
+        self, encoders: Sequence[str], options: Callable[[int], Sequence[str]] = lambda _: ()
+    ) -> list[Report]:
+        """Let every client ask about its unseen images; return what each prints.
+
+        Args:
+            encoders: the directory of each client's encoder.
+            options: further options of ``ioa client ask`` for client 1, 2 ...
+        """
         processes = [
-            self._start_client("ask", number, encoder, f"unseen-{number}", *options)
+            self._start_client("ask", number, encoder, f"unseen-{number}", *options(number))
             for number, encoder in enumerate(encoders, start=1)
         ]
         with self.story.wait("asking about unseen images"):
             reports = self._finish_clients(processes)
-        sent = total(reports, "sent")
-        predictions = [prediction for report in reports for prediction in report["predictions"]]
-        self.story.tell(f"the clients asked about {sent} unseen images, {len(predictions)} replies")
-        return sent, predictions
+        self.story.tell(
+            f"the clients asked about {total(reports, 'sent')} unseen images, "
+            f"{len(list_predictions(reports))} answers"
+        )
+        return reports
 
     def _start_client(
         self, verb: str, number: int, encoder: str, part: str, *options: str
@@ -160,18 +168,11 @@ class Consortium:
         return str(self.directory / f"{part}.npz")
 
 
-def total(reports: list[Report], name: str) -> int:
-    """Return the sum of a count over the clients' reports."""
-    return sum(int(report[name]) for report in reports)
-
-
-def count_sent(reports: list[Report], stored: int) -> Report:
-    """Return how many latents were sent, acknowledged and stored, and the mean sizes in bytes."""
-    sent = total(reports, "sent")
-    return {
-        "sent": sent,
-        "acknowledged": total(reports, "acknowledged"),
-        "stored": stored,
-        "latent_bytes": total(reports, "value_bytes") // max(sent, 1),
-        "message_bytes": total(reports, "message_bytes") // max(sent, 1),
-    }
+def _describe_scores(report: Report) -> str:
+    """Say how an encoder does on held-out images, by what it was trained for."""
+    if "psnr_db" in report:
+        return (
+            f"reconstructs held-out images at {report['psnr_db']:.1f} dB, "
+            f"skill {report['skill']:.0%}"
+        )
+    return f"names {report['accuracy']:.1%} of held-out images at home"

@@ -1,7 +1,7 @@
 """A paper's result as files: JSON for machines, Markdown and PNG for people."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,23 +42,25 @@ def write_result(
     return result
 
 
-def read_results(paths: Sequence[Path], experiment: str) -> list[Figures]:
-    """Read the JSON files of an experiment's results.
+def read_results(paths: Sequence[Path], experiments: Collection[str]) -> dict[str, list[Figures]]:
+    """Read the JSON files of results, by the number of their experiment.
 
     Raises:
-        NoResult: a file is not such a result; the text names it.
+        NoResult: a file is no result of these experiments; the text names it.
     """
-    results = []
+    results: dict[str, list[Figures]] = {}
     for path in paths:
         try:
             result = json.loads(path.read_text())
         except ValueError as error:
             raise NoResult(f"{path} is not JSON: {error}") from error
-        if not isinstance(result, dict) or result.get("experiment") != experiment:
+        number = str(result.get("experiment")) if isinstance(result, dict) else ""
+        if number not in experiments:
             raise NoResult(
-                f"{path} is no result of experiment {experiment}; take it out of the folder"
+                f"{path} is no result of experiment {' or '.join(experiments)}; take it out of the "
+                "folder"
             )
-        results.append(result)
+        results.setdefault(number, []).append(result)
     return results
 
 

@@ -9,22 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_autoencoder.errors import ClientError
-from client_autoencoder.exchanges.learning import check_labels
 from client_autoencoder.images.batches import ImageBatch, ImageSource, Size, Skipped, read_all
 from client_autoencoder.images.npz import read_npz_column
 from client_autoencoder.images.sets import stratified_order
-from client_autoencoder.images.sources import list_splits, open_source
+from ioa.research.lab.divided_source import UNSEEN, Positions, divide_source
 from ioa.research.lab.parts import Parts, choose_size
 from ioa.research.papers.one_shot_latents.plan import Plan
 
 PUBLIC = 5000  # images of the encoder; the paper does not say on what it trained its own
 PER_CLIENT = 1000
-UNSEEN = 1000
 CLASSES_PER_CLIENT = 2
 WHOLE = "whole test set"
 _FEWEST_IMAGES = 60
-
-Positions = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -54,9 +50,10 @@ def divide(plan: Plan, seed: int) -> Division:
         ClientError: images are too few, unlabelled or unreadable.
     """
     rng = np.random.default_rng(seed)
-    source, order, tests, asked = _open(plan)
+    images = divide_source(plan.data, fewest=_FEWEST_IMAGES, fewest_tests=plan.clients)
+    source, order = images.learnable, images.learned
     order = order[stratified_order([source.label(int(index)) for index in order], rng)]
-    asked = rng.permutation(asked)
+    asked = rng.permutation(images.asked)
     public, clients = _share(plan, source, order)
     size = (plan.size, plan.size) if plan.size else choose_size(source, order)
     skipped: list[Skipped] = []
@@ -64,7 +61,7 @@ def divide(plan: Plan, seed: int) -> Division:
     def read(of: ImageSource, positions: Positions) -> ImageBatch:
         return read_all(of, skipped, size=size, order=positions.tolist())
 
-    unseen = read(tests, asked)
+    unseen = read(images.tests, asked)
     parts = Parts(
         plan.source,
         read(source, public),
@@ -82,30 +79,6 @@ def divide(plan: Plan, seed: int) -> Division:
         _name_subsets(plan, len(unseen), _read_near_duplicates(plan.data, asked)),
         _describe(plan.data, parts, size),
     )
-
-
-def _open(plan: Plan) -> tuple[ImageSource, Positions, ImageSource, Positions]:
-    """Return what may be learned from, and the test, each as a source and positions in it."""
-    data = plan.data
-    if "test" in list_splits(data):
-        source, tests = open_source(data, split="train"), open_source(data, split="test")
-        learnable, asked = np.arange(len(source)), np.arange(len(tests))
-    else:
-        source = tests = open_source(data)
-        labels = [source.label(index) for index in range(len(source))]
-        order = stratified_order(labels, np.random.default_rng(0))
-        asked, learnable = np.split(order, [min(UNSEEN, len(source) * 2 // 9)])
-    _check(source, _FEWEST_IMAGES)
-    _check(tests, plan.clients)
-    return source, learnable, tests, asked
-
-
-def _check(source: ImageSource, fewest: int) -> None:
-    if len(source) < fewest:
-        raise ClientError(f"{source.name}: the experiment needs {fewest} images, not {len(source)}")
-    check_labels(source, range(len(source)))
-    if len({source.label(index) for index in range(len(source))}) < 2:
-        raise ClientError(f"{source.name}: the experiment needs labels of at least two classes")
 
 
 def _share(plan: Plan, source: ImageSource, order: Positions) -> tuple[Positions, list[Positions]]:

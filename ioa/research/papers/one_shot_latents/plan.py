@@ -1,30 +1,24 @@
 """How one run of the experiment by Salehinejad et al. is configured, and its result named."""
 
-import json
-import re
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from ioa.errors import UsageError
+from ioa.research.lab.plan import PaperPlan
 from server_classifier.heads.settings import TrainingSettings
 
 Encoding = Literal["shared", "own", "one-client"]
 Dtype = Literal["int8", "float32"]
 
-EXPERIMENT = "003"
-_SEEDS = 3  # of the committed tables
 _QUICK_EPOCHS = 10
 _QUICK_TRAINING = TrainingSettings(epochs=5, min_steps=60)
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(PaperPlan):
     """How the experiment is run; the defaults are the paper's, as far as it gives them.
 
     Attributes:
-        data: an image source that ``client_autoencoder.images.sources`` opens.
-        seeds: how many runs, each with another division, initialisation and order.
         latent: numbers per image.
         dtype: how latents travel.
         augment: changed copies that a client sends of each image, besides the image.
@@ -40,10 +34,9 @@ class Plan:
         UsageError: the options contradict each other.
     """
 
+    experiment: ClassVar[str] = "003"
     clients: ClassVar[int] = 5
 
-    data: str
-    seeds: int = 3
     latent: int = 784
     dtype: Dtype = "float32"
     augment: int = 0
@@ -73,17 +66,10 @@ class Plan:
         return _QUICK_TRAINING if self.quick else TrainingSettings()
 
     @property
-    def source(self) -> str:
-        """The name of the data, such as ``mnist``, as part of a file name."""
-        path = Path(self.data).resolve()
-        name = path.name if path.is_dir() else path.stem
-        return re.sub(r"[^\w.-]+", "-", name.lower())
-
-    @property
     def name(self) -> str:
         """The name of the result's files, such as ``003-mnist-784-float32-augment10``."""
         words = [
-            EXPERIMENT,
+            self.experiment,
             self.source,
             str(self.latent),
             self.dtype,
@@ -96,40 +82,20 @@ class Plan:
         ]
         return "-".join(word for word in words if word)
 
-    def write(self, directory: Path) -> None:
-        """Write the plan for the processes that read it."""
-        (directory / "plan.json").write_text(json.dumps(asdict(self)))
 
-    @classmethod
-    def read(cls, directory: Path) -> "Plan":
-        """Read what ``write`` wrote."""
-        return cls(**json.loads((directory / "plan.json").read_text()))
-
-
-def list_plans(data_dir: Path | None) -> tuple[list[Plan], list[str]]:
-    """Return the plans behind the committed tables with data here, and the files of the others."""
-    known = [
-        Plan("digits", _SEEDS, 16, "int8"),
-        Plan("mnist.npz", _SEEDS, augment=10),
-        Plan("mnist.npz", _SEEDS),
-        Plan("mnist.npz", _SEEDS, 64, "int8"),
-        Plan("mnist.npz", _SEEDS, 64, "int8", augment=10),
-        Plan("mnist.npz", _SEEDS, 64, "int8", non_iid=True),
-        Plan("mnist.npz", _SEEDS, encoder="one-client"),
-        Plan("mnist.npz", _SEEDS, encoder="own"),
-        Plan("mnist.npz", _SEEDS, grid=True),
-        Plan("medical_mnist.npz", _SEEDS),
-        Plan("medical_mnist.npz", _SEEDS, augment=10),
-        Plan("chest_xray.npz", _SEEDS),
-        Plan("chest_xray.npz", _SEEDS, augment=10),
-    ]
-    plans: list[Plan] = []
-    missing: dict[str, None] = {}
-    for plan in known:
-        if plan.data == "digits":
-            plans.append(plan)
-        elif data_dir is not None and (data_dir / plan.data).exists():
-            plans.append(replace(plan, data=str(data_dir / plan.data)))
-        else:
-            missing[plan.data] = None
-    return plans, list(missing)
+PLANS = [
+    Plan("digits", latent=16, dtype="int8"),
+    Plan("mnist.npz", augment=10),
+    Plan("mnist.npz"),
+    Plan("mnist.npz", latent=64, dtype="int8"),
+    Plan("mnist.npz", latent=64, dtype="int8", augment=10),
+    Plan("mnist.npz", latent=64, dtype="int8", non_iid=True),
+    Plan("mnist.npz", encoder="one-client"),
+    Plan("mnist.npz", encoder="own"),
+    Plan("mnist.npz", grid=True),
+    Plan("medical_mnist.npz"),
+    Plan("medical_mnist.npz", augment=10),
+    Plan("chest_xray.npz"),
+    Plan("chest_xray.npz", augment=10),
+]
+"""Those behind the committed tables, and others whose results are made locally."""

@@ -13,12 +13,13 @@ from ioa.research.lab.consortium import Consortium
 from ioa.research.lab.controls import reconstruct
 from ioa.research.lab.deployment import Deployment, local_settings
 from ioa.research.lab.parts import Parts, join, read_part, read_parts, write_parts
+from ioa.research.lab.replayed import copy_encoders, replay_messages
+from ioa.research.lab.seeds import SeedResult
 from ioa.research.lab.story import Story
 from ioa.research.papers.one_shot_latents import services
 from ioa.research.papers.one_shot_latents.division import Division, divide
 from ioa.research.papers.one_shot_latents.figure import Samples
 from ioa.research.papers.one_shot_latents.plan import Plan
-from ioa.research.papers.one_shot_latents.replayed import copy_encoders, replay_messages
 from ioa.research.papers.one_shot_latents.tables import (
     tabulate_classification,
     tabulate_controls,
@@ -32,12 +33,9 @@ _NEVER = 1e9  # seconds: the classifier is trained once, on everything
 
 
 @dataclass(frozen=True)
-class SeedResult:
-    """The result of one seed: figures for the tables, the record of the run, facts, pictures."""
+class Measured(SeedResult):
+    """The result of one seed, with the pictures of figure 3 or 4."""
 
-    tables: Figures
-    record: Figures
-    facts: Figures
     samples: Samples
 
 
@@ -49,7 +47,7 @@ def run_seed(
     story: Story,
     *,
     kept: Path | None = None,
-) -> SeedResult:
+) -> Measured:
     """Run one seed in ``directory``; raises what ``run_experiment`` raises.
 
     Args:
@@ -85,7 +83,7 @@ def run_seed(
     encoder_images = join([read_part(directory, encoder.part) for encoder in trainings]).images
     tables = _tabulate(division, predictions, hits, restored, encoder_images.mean(axis=0))
     _tell(tables, story)
-    return SeedResult(
+    return Measured(
         tables,
         {"seed": seed, "seconds": round(time.monotonic() - started, 1), **learned, **answered},
         division.facts,

@@ -4,13 +4,20 @@ import json
 from collections.abc import Sequence
 
 from client_autoencoder.images.sets import digest
-from ioa.errors import ProcessFailed
-from ioa.research.lab.consortium import Consortium, EncoderTraining, Process, Report, count_sent
+from ioa.research.lab.consortium import Consortium, EncoderTraining, Process
+from ioa.research.lab.counts import (
+    Report,
+    check_answered,
+    check_stored,
+    count_sent,
+    list_predictions,
+    total,
+)
 from ioa.research.lab.parts import Parts
+from ioa.research.lab.replayed import LEARNED
 from ioa.research.papers.one_shot_latents.plan import Plan
 from ioa.research.reporting.results import Figures
 
-LEARNED = "learned.json"
 # Time is not what is measured here, so a busy machine may take it.
 _PATIENCE = ("--timeout", "600")
 _IN_FLIGHT = "64"
@@ -77,7 +84,7 @@ def publish_images(
     messages = sum(map(len, parts.clients)) * (plan.augment + 1)
     reports = consortium.publish(encoder_of_client(plan), messages, list_options)
     record = count_sent(reports, consortium.deployment.count_stored())
-    _check_stored(reports, record)
+    check_stored(reports, record)
     (consortium.directory / LEARNED).write_text(json.dumps(record))
     return encoder_ids, record
 
@@ -95,12 +102,12 @@ def answer_unseen(
     """
     of_clients = encoder_ids if plan.encoder == "own" else encoder_ids * plan.clients
     versions = consortium.await_classifiers(of_clients)
-    requests, predictions = consortium.ask(
-        *(encoder_of_client(plan), "--dtype", plan.dtype, "--in-flight", _IN_FLIGHT), *_PATIENCE
-    )
-    _check_answered(predictions, len(parts.unseen))
+    options = ("--dtype", plan.dtype, "--in-flight", _IN_FLIGHT, *_PATIENCE)
+    reports = consortium.ask(encoder_of_client(plan), lambda _: options)
+    predictions = list_predictions(reports)
+    check_answered(predictions, len(parts.unseen))
     return predictions, {
-        "requests": requests,
+        "requests": total(reports, "sent"),
         "replies": len(predictions),
         "encoder_ids": encoder_ids,
         "model_versions": versions,
@@ -119,22 +126,3 @@ def _make_training(plan: Plan, out: str, part: str, seed: int) -> EncoderTrainin
         weights=_WEIGHTS,
         epochs=plan.encoder_epochs,
     )
-
-
-def _check_stored(reports: list[Report], record: Figures) -> None:
-    if record["sent"] == record["acknowledged"] == record["stored"]:
-        return
-    reasons = [reason for report in reports for reason in report["refused"].values()]
-    raise ProcessFailed(
-        f"{record['sent']} latents were sent and {record['stored']} stored; refused: "
-        f"{reasons[0] if reasons else 'none, some were not answered in time'}"
-    )
-
-
-def _check_answered(predictions: list[Report], asked: int) -> None:
-    errors = [reply["error"] for reply in predictions if reply["error"] is not None]
-    if errors or len(predictions) != asked:
-        raise ProcessFailed(
-            f"{asked} images were asked about and {len(predictions) - len(errors)} answered; "
-            f"errors: {errors[0] if errors else 'none'}"
-        )

@@ -17,7 +17,7 @@ from client_autoencoder.encoders.reconstruction import (
     ssim_per_image,
 )
 from client_autoencoder.images.batches import ImageBatch, Pixels
-from ioa.research.papers.one_shot_latents.division import Positions
+from ioa.research.lab.divided_source import Positions
 from ioa.research.reporting.results import Figures
 
 Values = NDArray[np.float64]

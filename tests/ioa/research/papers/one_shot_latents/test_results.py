@@ -9,7 +9,7 @@ from PIL import Image
 
 from ioa.errors import NoResult
 from ioa.research.papers.one_shot_latents.page import render_page, render_summary
-from ioa.research.papers.one_shot_latents.plan import EXPERIMENT
+from ioa.research.papers.registry import PAPERS
 from ioa.research.reporting.results import read_results
 from ioa.research.reporting.spread import format_spread
 
@@ -41,7 +41,7 @@ def test_every_message_of_a_result_was_stored_and_every_question_answered(path: 
 
 
 def test_the_readme_shows_the_committed_results() -> None:
-    assert render_summary(read_results(SHOWN, EXPERIMENT)) in (ROOT / "README.md").read_text()
+    assert render_summary(read_results(SHOWN, PAPERS)["003"]) in (ROOT / "README.md").read_text()
 
 
 def test_a_mean_stands_with_its_spread() -> None:
@@ -53,4 +53,4 @@ def test_a_mean_stands_with_its_spread() -> None:
 def test_a_file_that_is_no_result_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "odd.json").write_text(text)
     with pytest.raises(NoResult, match=r"odd\.json"):
-        read_results([tmp_path / "odd.json"], EXPERIMENT)
+        read_results([tmp_path / "odd.json"], PAPERS)

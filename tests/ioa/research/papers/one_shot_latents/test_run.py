@@ -9,9 +9,8 @@ import pytest
 from PIL import Image
 
 from ioa.errors import SettingsError
+from ioa.research.lab.replayed import LEARNED, check_kept
 from ioa.research.papers.one_shot_latents.plan import Plan
-from ioa.research.papers.one_shot_latents.replayed import check_kept
-from ioa.research.papers.one_shot_latents.services import LEARNED
 from tests.support.commands import run
 from tests.support.images import draw_images
 

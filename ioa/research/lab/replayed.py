@@ -1,4 +1,4 @@
-"""The experiment on the messages of an earlier run, whose directory was kept with ``--keep``.
+"""An experiment on the messages of an earlier run, whose directory was kept with ``--keep``.
 
 Nothing is encoded or sent again: a broker opens the earlier run's log, ``ioa replay run`` fills
 a new database from it, and the server learns from that.
@@ -12,13 +12,15 @@ from pathlib import Path
 
 from ioa.errors import ProcessFailed, SettingsError
 from ioa.research.lab.consortium import Consortium
-from ioa.research.papers.one_shot_latents.plan import Plan
-from ioa.research.papers.one_shot_latents.services import LEARNED
+from ioa.research.lab.plan import PaperPlan
 from ioa.research.reporting.results import Figures
 from stream.broker.embedded import EmbeddedBroker
 
+LEARNED = "learned.json"
+"""What a run has sent and stored, beside its messages."""
 
-def check_kept(plan: Plan, replayed: Path) -> None:
+
+def check_kept(plan: PaperPlan, replayed: Path) -> None:
     """Raise SettingsError unless an earlier run has kept all seeds of this plan."""
     for seed in range(plan.seeds):
         directory = replayed / f"seed-{seed}"
@@ -27,7 +29,7 @@ def check_kept(plan: Plan, replayed: Path) -> None:
                 f"{directory} is not there: --replay takes the directory that a run with as many "
                 "seeds has left with --keep"
             )
-        kept = Plan.read(directory)
+        kept = type(plan).read(directory)
         # The number of seeds and the place of the images do not change the messages.
         if replace(kept, data=plan.data, seeds=plan.seeds) != plan or kept.source != plan.source:
             raise SettingsError(
