@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ioa.cli.research import sites, study
-from ioa.cli.research.papers import one_shot_latents
+from ioa.cli.research.papers import early_exit, one_shot_latents
 from ioa.cli.research.papers.results import RESULTS, Out, try_paper
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.command()(study.show)
 app.command()(study.diff)
 app.command()(sites.sites)
 
+app.command("001")(early_exit.run_001)
 app.command("003")(one_shot_latents.run_003)
 
 

@@ -39,11 +39,11 @@ def name_clients(count: int) -> list[str]:
 
 def write_parts(directory: Path, parts: Parts) -> None:
     """Write ``public.npz``, ``client-N.npz`` and ``unseen-N.npz``; pixels are rounded to 8 bits."""
-    _write_npz(directory / "public.npz", parts.public)
+    write_part(directory, "public", parts.public)
     shares = np.array_split(np.arange(len(parts.unseen)), len(parts.clients))
     for number, (own, share) in enumerate(zip(parts.clients, shares, strict=True), start=1):
-        _write_npz(directory / f"client-{number}.npz", own)
-        _write_npz(directory / f"unseen-{number}.npz", parts.unseen.select(share))
+        write_part(directory, f"client-{number}", own)
+        write_part(directory, f"unseen-{number}", parts.unseen.select(share))
 
 
 def read_parts(directory: Path) -> Parts:
@@ -81,6 +81,8 @@ def read_part(directory: Path, name: str) -> ImageBatch:
     return read_all(open_source(str(directory / f"{name}.npz")), [])
 
 
-def _write_npz(path: Path, images: ImageBatch) -> None:
+def write_part(directory: Path, name: str, images: ImageBatch) -> None:
+    """Write one part, such as ``public``; pixels are rounded to 8 bits."""
     pixels = np.rint(images.images[:, 0] * 255).astype(np.uint8)
-    np.savez(path, images=pixels, labels=np.array(images.labels), names=np.array(images.names))
+    labels, names = np.array(images.labels), np.array(images.names)
+    np.savez(directory / f"{name}.npz", images=pixels, labels=labels, names=names)

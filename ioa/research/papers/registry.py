@@ -8,6 +8,9 @@ from typing import Any, Protocol
 
 from ioa.research.lab.plan import PaperPlan
 from ioa.research.lab.story import Story
+from ioa.research.papers.early_exit import page as early_exit_page
+from ioa.research.papers.early_exit import plan as early_exit_plan
+from ioa.research.papers.early_exit import run as early_exit_run
 from ioa.research.papers.one_shot_latents import page as one_shot_page
 from ioa.research.papers.one_shot_latents import plan as one_shot_plan
 from ioa.research.papers.one_shot_latents import run as one_shot_run
@@ -47,6 +50,12 @@ class Paper:
 
 
 PAPERS: dict[str, Paper] = {
+    early_exit_plan.Plan.experiment: Paper(
+        early_exit_plan.PLANS,
+        early_exit_run.run_experiment,
+        early_exit_page.render_page,
+        early_exit_page.render_summary,
+    ),
     one_shot_plan.Plan.experiment: Paper(
         one_shot_plan.PLANS,
         one_shot_run.run_experiment,
