@@ -94,3 +94,12 @@ def test_a_number_that_no_public_release_changes_does_not_blind_the_attacker() -
     attack = attack_with(draw_images(200, side=9, seed=1), latents)
     restored = attack.restore(latents[:20] + np.float32(0.01) * (np.arange(10) == 9))
     assert np.abs(restored - attack.restore(latents[:20])).max() < 0.1
+
+
+def test_noise_that_deceives_the_decoder_does_not_make_it_worse_than_a_guess() -> None:
+    # A decoder learns the noise of few images by heart; the linear one does not.
+    noise = np.random.default_rng(0).standard_normal((160, 20)).astype(np.float32)
+    attack = attack_with(draw_images(100, side=9, seed=1), noise[:100])
+    reached = attack.score(Known(noise[100:], VICTIMS))
+    assert reached["decoder_skill"] < -0.1
+    assert reached["skill"] == reached["linear_skill"] > -0.05
