@@ -7,6 +7,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from schemas.errors import SchemaError, explain_failure
 from schemas.messages.latent import LatentMessage
+from schemas.messages.mechanisms import earn_guarantee
 from server_classifier.intake.admission import Admission, Admitted
 from server_classifier.store.errors import StoreError
 from server_classifier.store.latents.latent_row import LatentRow
@@ -104,7 +105,7 @@ def to_row(admitted: Admitted) -> LatentRow:
         subject=message.subject,
         aggregate_kind=aggregate.kind if aggregate else "record",
         aggregate_count=aggregate.count if aggregate else 1,
-        privacy=message.privacy.to_json() if message.privacy else None,
+        privacy=earn_guarantee(message.privacy).to_json() if message.privacy else None,
         policy=message.policy,
         sent_at=int(message.timestamp.timestamp() * 1000),
         received_at=record.timestamp,
