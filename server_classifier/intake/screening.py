@@ -1,6 +1,6 @@
 """What becomes of each record of a batch, for ingestion, replays and inference alike."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -39,6 +39,16 @@ class Screened:
     admitted: list[Admitted] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     late: list[float] = field(default_factory=list)
+
+    def refuse(self, places: Collection[int], error: SchemaError) -> None:
+        """Refuse the messages at these places of ``admitted`` after all, and tell their senders."""
+        for place in sorted(places):
+            received = self.admitted[place].received
+            message_id = received.message.message_id or ""
+            sender = Sender(received.message.client_id, message_id, received.paper_only)
+            self.refused.append(Refused(received.record, error, sender))
+        kept = set(range(len(self.admitted))) - set(places)
+        self.admitted = [self.admitted[place] for place in sorted(kept)]
 
 
 def screen_records(
