@@ -41,8 +41,8 @@ class Admitted:
         """Return the latent as float32 [D], int8 codes mapped back by the encoder's range."""
         values = self.received.message.value.to_numpy().reshape(-1)
         if values.dtype == np.int8:
-            quantiser = self.encoder.manifest.quantiser
-            return dequantise(values, quantiser.low, quantiser.high)
+            output = self.encoder.manifest.output
+            return dequantise(values, output.low, output.high)
         return values.astype(np.float32)
 
 

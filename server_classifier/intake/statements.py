@@ -32,10 +32,10 @@ def check_statements(message: LatentMessage, encoder: EncoderRow) -> None:
         SchemaError: they contradict the manifest, the mechanism, or each other.
     """
     aggregate, privacy = message.aggregate or _ONE_RECORD, message.privacy or _UNSTATED
-    _check_length(message.value, encoder)
+    _check_form(message.value, encoder)
     _check_aggregate(aggregate)
-    quantiser = encoder.manifest.quantiser
-    reach = max(abs(quantiser.low), abs(quantiser.high))
+    output = encoder.manifest.output
+    reach = max(abs(output.low), abs(output.high))
     largest_norm = _MOST_RANGES * reach * math.sqrt(encoder.latent_dim)
     released = measure_release(privacy, count=aggregate.count, largest_norm=largest_norm)
     if message.value.dtype == "float32":
@@ -45,7 +45,7 @@ def check_statements(message: LatentMessage, encoder: EncoderRow) -> None:
         _check_question(privacy)
 
 
-def _check_length(vector: Vector, encoder: EncoderRow) -> None:
+def _check_form(vector: Vector, encoder: EncoderRow) -> None:
     length = math.prod(vector.shape)
     if length != encoder.latent_dim:
         raise SchemaError(
@@ -53,8 +53,13 @@ def _check_length(vector: Vector, encoder: EncoderRow) -> None:
             f"{encoder.latent_dim}; was it made by another encoder?",
             "value",
         )
-    if vector.dtype == "int32":
-        raise SchemaError("int32 grids are not supported yet; send float32 or int8", "dtype")
+    packings = encoder.manifest.output.packings
+    if vector.dtype not in packings:
+        raise SchemaError(
+            f"latents of this encoder do not travel as {vector.dtype}; send "
+            f"{' or '.join(packings)}",
+            "dtype",
+        )
 
 
 def _check_aggregate(aggregate: Aggregate) -> None:
@@ -71,10 +76,10 @@ def _check_aggregate(aggregate: Aggregate) -> None:
 def _check_magnitude(vector: Vector, encoder: EncoderRow, limit: float) -> None:
     sizes = np.abs(vector.to_numpy().reshape(-1))
     if sizes.max() > limit:
-        quantiser = encoder.manifest.quantiser
+        output = encoder.manifest.output
         raise SchemaError(
             f"is of size {sizes.max():.3g}, and the encoder's latents lie between "
-            f"{quantiser.low:.3g} and {quantiser.high:.3g}; up to {limit:.3g} is permitted, with "
+            f"{output.low:.3g} and {output.high:.3g}; up to {limit:.3g} is permitted, with "
             "noise as it is stated",
             f"value[{int(sizes.argmax())}]",
         )

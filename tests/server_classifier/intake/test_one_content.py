@@ -16,7 +16,6 @@ from client_autoencoder.outbox.entries import Settled
 from schemas.messages import headers as names
 from schemas.messages.dead_letter import DeadLetter
 from schemas.messages.latent import LatentMessage
-from schemas.models.encoder_manifest import EncoderManifest
 from schemas.vector import Vector
 from schemas.wire import avro_form, json_form
 from server_classifier.store.database import reading, writing
@@ -41,13 +40,7 @@ from tests.support.waiting import wait_until
 FIRST, SECOND, NEIGHBOUR = "radiology-1", "radiology-2", "radiology-3"
 SOON = 5.0
 AVRO: Headers = [(names.CONTENT_TYPE, avro_form.CONTENT_TYPE.encode())]
-
-
-def make_other_manifest() -> EncoderManifest:
-    """Return the manifest of a second encoder with latents of the same length."""
-    manifest = json.loads(make_manifest().to_json())
-    manifest["files"]["encoder.onnx"] = "2" * 64
-    return EncoderManifest.from_json(json.dumps(manifest))
+OTHER_ENCODER = make_manifest(files={"network.onnx": "2" * 64})
 
 
 @pytest.fixture(scope="module", params=DATABASES)
@@ -63,7 +56,7 @@ def server(
         for client_id in (FIRST, SECOND, NEIGHBOUR):
             running.register(client_id)
         with writing(running.engine) as connection:
-            add_encoder(connection, make_other_manifest(), now=NOW)
+            add_encoder(connection, OTHER_ENCODER, now=NOW)
         yield running
 
 
@@ -80,7 +73,7 @@ def encode(message_id: str, **changes: Any) -> bytes:
         "mode": "learning",
         "timestamp": "2026-11-21 10:00:00",
         "messageID": message_id,
-        "encoderID": make_manifest().encoder_id,
+        "encoderID": make_manifest().network_id,
         "imageID": "image-1",
         "subject": "kx91",
         "aggregate": {"kind": "record", "count": 1},
@@ -114,7 +107,7 @@ OTHER_CONTENTS: dict[str, dict[str, Any]] = {
     "label in capitals": {"label": "Hand"},
     "value": {"value": [1, 0, 1, 1e-7]},
     "dtype": {"dtype": "int8"},
-    "encoder": {"encoderID": make_other_manifest().encoder_id},
+    "encoder": {"encoderID": OTHER_ENCODER.network_id},
     "image": {"imageID": "image-2"},
     "no image": {"imageID": None},
     "subject": {"subject": "kx92"},

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ from stream.kafka.record import Record
 from tests.support.server import LATENT_DIM, NOW, add_clients, make_manifest
 
 CLIENT = "radiology-1"
-LARGEST_NORM = 4 * 2.0 * LATENT_DIM**0.5  # four times the range -2 to 2, in every number
+REACH = make_manifest().output.high
+LARGEST_NORM = 4 * REACH * LATENT_DIM**0.5
 # As version 0.1.0 states --epsilon 4 --delta 1e-5 --clip 1.
 GAUSSIAN = {
     "mechanism": "gaussian",
@@ -36,8 +38,10 @@ GAUSSIAN = {
     "unit": "record",
     "adjacency": "replace-one",
 }
+_MANIFEST = make_manifest()
+CODES_ONLY = replace(_MANIFEST, output=replace(_MANIFEST.output, packings=("int8",)))
 CLAIM = {"guarantee": True, "epsilon": 1.0, "unit": "record", "adjacency": "replace-one"}
-FAR = 12.0  # beyond four times the range, within clip 1 and nine times sigma
+FAR = 13.0  # beyond four times the range, within clip 1 and nine times sigma
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +51,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     ensure_current(engine)
     with writing(engine) as connection:
         add_encoder(connection, make_manifest(), now=NOW)
+        add_encoder(connection, CODES_ONLY, now=NOW)
     add_clients(engine, CLIENT)
     yield engine
     engine.dispose()
@@ -64,7 +69,7 @@ def screen(engine: Engine, mode: str = "learning", number: Any = 0.1, **stated: 
         "value": [number, 1, 0, 1],
         "mode": mode,
         "timestamp": "2026-01-01 00:00:00",
-        "encoderID": make_manifest().encoder_id,
+        "encoderID": make_manifest().network_id,
     }
     body = json.dumps({"message": fields | stated}).encode()
     admission = Admission(engine, None, time.monotonic)
@@ -166,7 +171,7 @@ def test_other_words_move_no_limit(
     engine: Engine, mode: str, privacy: dict[str, Any] | None
 ) -> None:
     stated = {} if privacy is None else {"privacy": privacy}
-    with pytest.raises(SchemaError, match="is of size 12, and the encoder's latents lie between"):
+    with pytest.raises(SchemaError, match="is of size 13, and the encoder's latents lie between"):
         screen(engine, mode, number=FAR, **stated)
 
 
@@ -175,9 +180,9 @@ def test_no_epsilon_permits_a_thousand_times_the_range(engine: Engine, epsilon: 
     stated = GaussianPrivatizer(epsilon=epsilon, delta=1e-12, clip=1.0, noise=system_noise).privacy
     privacy = json.loads(stated.to_json())
     privacy = {name: value for name, value in privacy.items() if value is not None}
-    assert screen(engine, number=1999.0, privacy=privacy).value
-    with pytest.raises(SchemaError, match="up to 2e\\+03 is permitted"):
-        screen(engine, number=2001.0, privacy=privacy)
+    assert screen(engine, number=1000 * REACH - 1, privacy=privacy).value
+    with pytest.raises(SchemaError, match=r"up to 3e\+03 is permitted"):
+        screen(engine, number=1000 * REACH + 1, privacy=privacy)
 
 
 AGGREGATES = [
@@ -216,11 +221,20 @@ def test_a_mean_needs_the_less_noise_the_more_images_it_is_of(engine: Engine) ->
         screen(engine, privacy=gaussian(parameters=noise))
 
 
-@pytest.mark.parametrize("number", [8.1, 1e30, "1", None, True])
+@pytest.mark.parametrize("number", [4.1 * REACH, 1e30, "1", None, True])
 def test_a_dtype_lets_no_number_through(engine: Engine, number: Any) -> None:
     for dtype in ("float32", "int8", "int32"):
         with pytest.raises(SchemaError):
             screen(engine, number=number, dtype=dtype)
+
+
+@pytest.mark.parametrize("privacy", [{"mechanism": "none"}, GAUSSIAN])
+def test_a_dtype_must_be_one_of_the_manifest(engine: Engine, privacy: dict[str, Any]) -> None:
+    codes: dict[str, Any] = {"encoderID": CODES_ONLY.network_id, "number": 0, "privacy": privacy}
+    assert screen(engine, dtype="int8", **codes).dtype == "int8"
+    for dtype in ("float32", "int32"):
+        with pytest.raises(SchemaError, match=f"do not travel as {dtype}; send int8"):
+            screen(engine, dtype=dtype, **codes)
 
 
 def test_noise_in_codes_stays_in_the_encoders_range(engine: Engine) -> None:
