@@ -68,8 +68,8 @@ def count_new_latents(
 def prefer_earliest(connection: Connection, rows: Sequence[LatentRow]) -> None:
     """Keep the message that Kafka took first where several have one id, in any order of storing.
 
-    Only a careless client gives one id to two messages. If they lie in two partitions, the order
-    in which the partitions are read would otherwise decide which message is stored.
+    Only a careless or hostile client gives one id to two messages. If they lie in two partitions,
+    the order in which the partitions are read would otherwise decide which message is stored.
     """
     earliest: dict[str, LatentRow] = {}
     for row in sorted(rows, key=_place_in_kafka):
