@@ -21,7 +21,7 @@ from threading import Event
 
 import structlog
 from prometheus_client import CollectorRegistry
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from schemas.errors import SchemaError
 from schemas.messages.answers import Refusal
@@ -54,11 +54,11 @@ _LINGER_MS = 5  # acknowledgements travel together
 
 
 class _IdsTaken(Exception):
-    """Ends a transaction; ``places`` are those of the messages that cannot be stored."""
+    """Ends a transaction; ``places``, partition and offset, are of what cannot be stored."""
 
-    def __init__(self, places: list[int]) -> None:
+    def __init__(self, taken: Sequence[LatentRow]) -> None:
         super().__init__()
-        self.places = places
+        self.places = {(row.partition, row.kafka_offset) for row in taken}
 
 
 @dataclass(slots=True)
@@ -186,14 +186,14 @@ class Ingester:
             with writing(self._engine) as connection:
                 # Positions first: a process that lost one finds out before it has written anything.
                 moved = self._positions.move(connection, batch.records)
-                stored = insert_latents(connection, rows)
-                if stored < len(rows) and (taken := _find_taken(connection, rows, batch)):
+                known = insert_latents(connection, rows)
+                if taken := find_conflicts(connection, known):
                     raise _IdsTaken(taken)
         except _IdsTaken as error:
             batch.screened.refuse(error.places, _ID_TAKEN)
             return
         self._positions.keep(moved)
-        batch.stored = stored
+        batch.stored = len(rows) - len(known)
 
     def _answer(self, screened: Screened) -> None:
         now = self._now()
@@ -203,16 +203,6 @@ class Ingester:
                 refusal = _make_refusal(sender, refused.error, now)
                 self._responder.answer(refused.record, refusal, paper_only=sender.paper_only)
         self._responder.flush()
-
-
-def _find_taken(connection: Connection, rows: Sequence[LatentRow], batch: _Batch) -> list[int]:
-    """Return the places of the messages whose ids are taken.
-
-    An id that was made of a record's own bytes and place never is.
-    """
-    admitted = batch.screened.admitted
-    conflicts = find_conflicts(connection, rows)
-    return [place for place in conflicts if not admitted[place].received.paper_only]
 
 
 def _make_refusal(sender: Sender, error: SchemaError, now: datetime) -> Refusal:

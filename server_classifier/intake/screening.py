@@ -40,15 +40,16 @@ class Screened:
     refused: list[Refused] = field(default_factory=list)
     late: list[float] = field(default_factory=list)
 
-    def refuse(self, places: Collection[int], error: SchemaError) -> None:
-        """Refuse the messages at these places of ``admitted`` after all, and tell their senders."""
-        for place in sorted(places):
-            received = self.admitted[place].received
-            message_id = received.message.message_id or ""
-            sender = Sender(received.message.client_id, message_id, received.paper_only)
-            self.refused.append(Refused(received.record, error, sender))
-        kept = set(range(len(self.admitted))) - set(places)
-        self.admitted = [self.admitted[place] for place in sorted(kept)]
+    def refuse(self, places: Collection[tuple[int, int]], error: SchemaError) -> None:
+        """Refuse admitted messages of these partitions and offsets, and tell their senders."""
+        admitted, self.admitted = self.admitted, []
+        for one in admitted:
+            record, message = one.received.record, one.received.message
+            if (record.partition, record.offset) not in places:
+                self.admitted.append(one)
+                continue
+            sender = Sender(message.client_id, message.message_id or "", one.received.paper_only)
+            self.refused.append(Refused(record, error, sender))
 
 
 def screen_records(

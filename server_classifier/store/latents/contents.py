@@ -4,7 +4,7 @@ The content is what is learned from and what was said of it. When and where a me
 none of it, so that a client may send once more what it does not know to be stored.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -12,6 +12,7 @@ import orjson
 from sqlalchemy import Connection
 
 from server_classifier.store.latents.latent_row import LatentRow
+from stream.exchange.message_ids import is_derived
 
 _CONTENT = (
     *("client_id", "encoder_id", "label", "dtype", "value", "image_id", "subject"),
@@ -23,17 +24,35 @@ _FIND = f"SELECT message_id, privacy, {', '.join(_CONTENT)} FROM latent WHERE me
 _AMONG = {"sqlite": "IN (SELECT value FROM json_each(?))", "postgresql": "= ANY(%s)"}
 
 
-def find_conflicts(connection: Connection, rows: Sequence[LatentRow]) -> list[int]:
-    """Return the places [n] of the rows under whose ids their own content is not stored."""
-    ids = [row.message_id for row in rows]
+def separate_known(
+    rows: Sequence[LatentRow], stored: Iterable[str]
+) -> tuple[list[LatentRow], list[LatentRow]]:
+    """Return the new rows and the known ones: their ids are stored, or those of earlier rows."""
+    seen = set(stored)
+    new: list[LatentRow] = []
+    known: list[LatentRow] = []
+    for row in rows:
+        (known if row.message_id in seen else new).append(row)
+        seen.add(row.message_id)
+    return new, known
+
+
+def find_conflicts(connection: Connection, known: Sequence[LatentRow]) -> list[LatentRow]:
+    """Return those of the known rows under whose ids another content is stored.
+
+    An id that was derived from a record's own bytes and place is never taken by another one.
+    """
+    if not known:
+        return []
+    ids = [row.message_id for row in known]
     dialect = connection.dialect.name
     listed = orjson.dumps(ids).decode() if dialect == "sqlite" else ids
     found = connection.exec_driver_sql(f"{_FIND} {_AMONG[dialect]}", (listed,))
     stored: dict[str, list[Any]] = {message_id: content for message_id, *content in found}
     return [
-        place
-        for place, row in enumerate(rows)
-        if not _is_stored(row, *stored.get(row.message_id, (None,)))
+        row
+        for row in known
+        if not is_derived(row.message_id) and not _is_stored(row, *stored[row.message_id])
     ]
 
 
