@@ -18,26 +18,31 @@ _SPREAD = 9.0  # standard deviations; 53 random bits never make a normal number 
 _TOLERANCE = 0.01  # of sigma, for other ways to compute it
 
 
+class Reach(NamedTuple):
+    """What a mechanism releases: latents of L2 norm up to ``norm``, each number up to ``noise`` off."""
+
+    norm: float
+    noise: float
+
+
 class Mechanism(NamedTuple):
     """A mechanism that the platform knows.
 
     Attributes:
         no_guarantee: why no message may state a guarantee; None where one may.
-        measure: raises SchemaError where a statement contradicts the mechanism; otherwise returns
-            the largest size of a number that it releases, 0 where the statement does not tell.
-            Takes the statement, the images in the vector, and the encoder's largest L2 norm.
+        measure: takes a statement and the number of images in the vector. Raises SchemaError where
+            they contradict the mechanism; returns None where they do not tell how far it reaches.
     """
 
     no_guarantee: str | None
-    measure: Callable[[Privacy, int, float], float]
+    measure: Callable[[Privacy, int], Reach | None]
 
 
-def measure_release(privacy: Privacy, *, count: int, largest_norm: float) -> float:
-    """Return how large a number may be after the stated mechanism; 0 where that is not known.
+def measure_reach(privacy: Privacy, count: int) -> Reach | None:
+    """Return how far the stated mechanism moves latents; None where that is not known.
 
     Args:
         count: images in the vector; each moves a mean by that much less.
-        largest_norm: L2 norm that no latent of the encoder exceeds.
 
     Raises:
         SchemaError: the statement contradicts the table.
@@ -49,13 +54,13 @@ def measure_release(privacy: Privacy, *, count: int, largest_norm: float) -> flo
         )
     known = MECHANISMS.get(privacy.mechanism)
     if known is None:
-        return 0.0
+        return None
     if privacy.guarantee and known.no_guarantee:
         raise SchemaError(
             f"mechanism {privacy.mechanism} has none: {known.no_guarantee}; state false",
             "privacy.guarantee",
         )
-    return known.measure(privacy, count, largest_norm)
+    return known.measure(privacy, count)
 
 
 def earn_guarantee(privacy: Privacy) -> Privacy:
@@ -66,22 +71,21 @@ def earn_guarantee(privacy: Privacy) -> Privacy:
     return privacy
 
 
-def _measure_nothing(privacy: Privacy, _count: int, _largest_norm: float) -> float:
-    for name in ("epsilon", "delta"):
-        if getattr(privacy, name) is not None:
-            raise SchemaError("mechanism none has none; leave it out", f"privacy.{name}")
-    return 0.0
+def _measure_nothing(privacy: Privacy, _count: int) -> None:
+    if privacy.epsilon is not None or privacy.delta is not None:
+        field = "epsilon" if privacy.epsilon is not None else "delta"
+        raise SchemaError("mechanism none has none; leave it out", f"privacy.{field}")
 
 
-def _measure_gaussian(privacy: Privacy, count: int, largest_norm: float) -> float:
+def _measure_gaussian(privacy: Privacy, count: int) -> Reach | None:
     """Hold clip and sigma against epsilon and delta, as ``gaussian_delta`` has them."""
     parameters = privacy.parameters or {}
     clip, sigma = parameters.get("clip"), parameters.get("sigma")
     epsilon, delta = privacy.epsilon, privacy.delta
     if clip is None or sigma is None or epsilon is None or delta is None:
-        return 0.0
+        return None
     if (privacy.unit, privacy.adjacency) != ("record", "replace-one"):
-        return 0.0
+        return None
     _check_bounds(clip, sigma, delta)
     sensitivity = 2 * clip / count
     stated = parameters.get("sensitivity", sensitivity)
@@ -100,9 +104,8 @@ def _measure_gaussian(privacy: Privacy, count: int, largest_norm: float) -> floa
             f"clip {clip:g}",
             "privacy.parameters",
         )
-    # More than the budget needs, or for latents that the encoder never makes, permits no more.
-    needed = compute_delta(1 - _TOLERANCE) >= delta and clip <= largest_norm
-    return clip + _SPREAD * sigma if needed else 0.0
+    needed = compute_delta(1 - _TOLERANCE) >= delta  # more noise than that permits no more
+    return Reach(clip, _SPREAD * sigma) if needed else None
 
 
 def _check_bounds(clip: float, sigma: float, delta: float) -> None:

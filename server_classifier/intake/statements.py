@@ -10,7 +10,7 @@ import numpy as np
 
 from schemas.errors import SchemaError
 from schemas.messages.latent import LABELLED, Aggregate, LatentMessage, Privacy
-from schemas.messages.mechanisms import measure_release
+from schemas.messages.mechanisms import Reach, measure_reach
 from schemas.messages.validation import LEAST_QUERY_EPSILON
 from schemas.vector import Vector
 from server_classifier.store.registry.entries import EncoderRow
@@ -34,13 +34,9 @@ def check_statements(message: LatentMessage, encoder: EncoderRow) -> None:
     aggregate, privacy = message.aggregate or _ONE_RECORD, message.privacy or _UNSTATED
     _check_form(message.value, encoder)
     _check_aggregate(aggregate)
-    output = encoder.manifest.output
-    reach = max(abs(output.low), abs(output.high))
-    largest_norm = _MOST_RANGES * reach * math.sqrt(encoder.latent_dim)
-    released = measure_release(privacy, count=aggregate.count, largest_norm=largest_norm)
+    reach = measure_reach(privacy, aggregate.count)
     if message.value.dtype == "float32":
-        limit = max(_MOST_RANGES * reach, min(released, _MOST_RANGES_NOISED * reach))
-        _check_magnitude(message.value, encoder, limit)
+        _check_magnitude(message.value, encoder, reach)
     if not LABELLED[message.mode]:
         _check_question(privacy)
 
@@ -73,16 +69,26 @@ def _check_aggregate(aggregate: Aggregate) -> None:
         )
 
 
-def _check_magnitude(vector: Vector, encoder: EncoderRow, limit: float) -> None:
+def _check_magnitude(vector: Vector, encoder: EncoderRow, reach: Reach | None) -> None:
+    output = encoder.manifest.output
+    limit = _find_limit(max(abs(output.low), abs(output.high)), encoder.latent_dim, reach)
     sizes = np.abs(vector.to_numpy().reshape(-1))
     if sizes.max() > limit:
-        output = encoder.manifest.output
         raise SchemaError(
             f"is of size {sizes.max():.3g}, and the encoder's latents lie between "
             f"{output.low:.3g} and {output.high:.3g}; up to {limit:.3g} is permitted, with "
             "noise as it is stated",
             f"value[{int(sizes.argmax())}]",
         )
+
+
+def _find_limit(largest: float, numbers: int, reach: Reach | None) -> float:
+    """Return the largest size of a number, for an encoder whose own are up to ``largest``."""
+    limit = _MOST_RANGES * largest
+    # Of a longer latent, which the encoder does not make, nothing needs to be hidden.
+    if reach is None or reach.norm > limit * math.sqrt(numbers):
+        return limit
+    return max(limit, min(reach.norm + reach.noise, _MOST_RANGES_NOISED * largest))
 
 
 def _check_question(privacy: Privacy) -> None:
