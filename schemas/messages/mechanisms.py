@@ -19,7 +19,7 @@ _TOLERANCE = 0.01  # of sigma, for other ways to compute it
 
 
 class Reach(NamedTuple):
-    """What a mechanism releases: latents of L2 norm up to ``norm``, each number up to ``noise`` off."""
+    """Latents up to an L2 norm are released, each number moved by up to ``noise``."""
 
     norm: float
     noise: float
