@@ -59,8 +59,10 @@ def _check_form(vector: Vector, encoder: EncoderRow) -> None:
 
 
 def _check_aggregate(aggregate: Aggregate) -> None:
-    if aggregate.kind == "sum":
-        raise SchemaError("sums are not supported yet; send records or means", "aggregate.kind")
+    if aggregate.kind not in ("record", "mean"):
+        raise SchemaError(
+            f"{aggregate.kind} is not supported yet; send records or means", "aggregate.kind"
+        )
     if aggregate.count > MOST_AVERAGED:
         raise SchemaError(
             f"{aggregate.count:,} images in one vector, {MOST_AVERAGED:,} are permitted; "

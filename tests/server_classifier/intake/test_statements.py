@@ -14,16 +14,18 @@ from sqlalchemy import Engine
 
 from client_autoencoder.privacy.mechanism import GaussianPrivatizer, NoPrivatizer, system_noise
 from schemas.errors import SchemaError
-from schemas.messages.latent import Privacy
+from schemas.messages.latent import Aggregate, LatentMessage, Privacy
 from schemas.messages.mechanisms import Reach, measure_reach
+from schemas.vector import Vector
 from server_classifier.intake.admission import Admission
 from server_classifier.intake.screening import screen_records, to_row
+from server_classifier.intake.statements import check_statements
 from server_classifier.store.database import ensure_current, open_database, writing
 from server_classifier.store.latents.latent_row import LatentRow
-from server_classifier.store.registry.entries import add_encoder
+from server_classifier.store.registry.entries import EncoderRow, add_encoder
 from stream.exchange.exchanges import find_exchange
 from stream.kafka.record import Record
-from tests.support.server import NOW, add_clients, make_manifest
+from tests.support.server import LATENT_DIM, NOW, add_clients, make_manifest
 
 CLIENT = "radiology-1"
 REACH = make_manifest().output.high
@@ -234,6 +236,23 @@ def test_a_dtype_must_be_one_of_the_manifest(engine: Engine, privacy: dict[str, 
     for dtype in ("float32", "int32"):
         with pytest.raises(SchemaError, match=f"do not travel as {dtype}; send int8"):
             screen(engine, dtype=dtype, **codes)
+
+
+@pytest.mark.parametrize(
+    ("stated", "field"),
+    [
+        ({"value": Vector("int4", (LATENT_DIM,), bytes(2))}, "dtype"),
+        ({"aggregate": Aggregate("moments", 10)}, "aggregate.kind"),
+    ],
+)
+def test_what_only_avro_can_say_is_compared_too(stated: dict[str, Any], field: str) -> None:
+    value = Vector("int8", (LATENT_DIM,), bytes(LATENT_DIM))
+    message = LatentMessage(CLIENT, "hand", value, "learning", NOW)
+    encoder = EncoderRow(_MANIFEST.network_id, _MANIFEST, LATENT_DIM, NOW)
+    check_statements(message, encoder)
+    with pytest.raises(SchemaError) as raised:
+        check_statements(replace(message, **stated), encoder)
+    assert raised.value.field == field
 
 
 def test_noise_in_codes_stays_in_the_encoders_range(engine: Engine) -> None:
