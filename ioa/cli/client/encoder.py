@@ -3,20 +3,20 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ioa.cli import registry
+from ioa.cli.client.encoder_audit import audit
 from ioa.cli.client.encoder_reports import print_manifest, print_trained
 from ioa.cli.client.images import TOO_MANY_SKIPPED, choose_images, print_skipped
 from ioa.cli.client.options import Split
+from ioa.cli.client.setup import require_training
 from ioa.cli.options import Json
 from ioa.cli.panels import ENCODER, IMAGES, OUTPUT
 from ioa.cli.printing import print_json
-from ioa.errors import IoaError
 
 if TYPE_CHECKING:
     from client_autoencoder.encoders.edge import EdgeConfig
@@ -128,7 +128,7 @@ def train(
 
     Example: ioa encoder train --data images/ --size 28 --latent 64 --public --out encoder/
     """
-    _require_training()
+    require_training()
     import torch
 
     from client_autoencoder.encoders.files import check_new_directory
@@ -156,6 +156,7 @@ def train(
 
 app.command("add")(registry.add_encoder)
 app.command("list")(registry.list_encoders)
+app.command()(audit)
 
 
 @app.command()
@@ -171,14 +172,6 @@ def show(
         print_json({"encoder_id": manifest.network_id, **json.loads(manifest.to_json())})
     else:
         print_manifest(manifest)
-
-
-def _require_training() -> None:
-    missing = [name for name in ("torch", "onnx", "safetensors") if find_spec(name) is None]
-    if missing:
-        raise IoaError(
-            f"training needs {', '.join(missing)}: pip install '.[train]' in the project's folder"
-        )
 
 
 def _read(
