@@ -73,7 +73,7 @@ def _read(encoder: "Encoder", data: str, split: str | None, limit: int | None) -
     source, wanted = open_source(data, split=split), encoder.manifest.images
     skipped: list[Skipped] = []
     order = choose_images(source, limit, seed=0)
-    images = read_all(source, skipped, size=(wanted.height, wanted.width), order=order)
+    images = read_all(source, skipped, wanted=wanted, order=order)
     print_skipped(skipped)
     return images
 
