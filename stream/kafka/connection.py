@@ -33,9 +33,14 @@ _LASTING = (
 
 _REPORT_SECONDS = 10.0
 
+NO_TOPIC = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
+"""Codes of a topic that is missing, as the broker and as the library says it."""
+
+TOPIC_REMEDY = "`ioa topic check` says what makes it"
+"""What an operator does about a topic that is missing."""
+
 UNDELIVERABLE = (
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError._UNKNOWN_TOPIC,
+    *NO_TOPIC,
     KafkaError._UNKNOWN_PARTITION,
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
@@ -99,10 +104,8 @@ def raise_if_lasting(error: KafkaError, topic: str) -> None:
         TopicMissing: there is no such topic.
         StreamError: another one.
     """
-    if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-        raise TopicMissing(
-            f"cannot read {topic}: it is missing; `ioa topic check` says what makes it again"
-        )
+    if error.code() in NO_TOPIC:
+        raise TopicMissing(f"cannot read {topic}: it is missing; {TOPIC_REMEDY}")
     if error.fatal() or error.code() in _LASTING:
         raise StreamError(f"cannot read {topic}: {error.str()}")
 
