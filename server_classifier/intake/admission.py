@@ -17,6 +17,7 @@ from schemas.messages.latent import LABELLED, LatentMessage
 from schemas.messages.validation import LEAST_QUERY_EPSILON
 from schemas.quantiser import dequantise
 from schemas.vector import Vector
+from server_classifier.intake.taken_labels import TakenLabels
 from server_classifier.store.database import reading
 from server_classifier.store.errors import StoreUnavailable
 from server_classifier.store.registry.entries import (
@@ -47,8 +48,8 @@ class Admitted:
         """Return the latent as float32 [D], int8 codes mapped back by the encoder's range."""
         values = self.received.message.value.to_numpy().reshape(-1)
         if values.dtype == np.int8:
-            quantiser = self.encoder.manifest.quantiser
-            return dequantise(values, quantiser.low, quantiser.high)
+            output = self.encoder.manifest.output
+            return dequantise(values, output.low, output.high)
         return values.astype(np.float32)
 
 
@@ -62,15 +63,21 @@ class Admission:
         engine: the server's database.
         labels: the declared label space, or None where any label may be learned.
         clock: seconds that never go back.
+        max_labels: how many labels may be learned where none are declared.
     """
 
     def __init__(
-        self, engine: Engine, labels: Sequence[str] | None, clock: Callable[[], float]
+        self,
+        engine: Engine,
+        labels: Sequence[str] | None,
+        clock: Callable[[], float],
+        max_labels: int | None = None,
     ) -> None:
         self._engine = engine
         self._clock = clock
         self._read_at = float("-inf")
         self._labels = None if labels is None else dict.fromkeys(labels)
+        self.labels = TakenLabels(engine, max_labels if labels is None else None)
         self._clients: dict[str, ClientRow] = {}
         self._encoders: dict[str, EncoderRow] = {}
         self._fresh = False
@@ -190,13 +197,13 @@ def _check_noise(message: LatentMessage) -> None:
 
 
 def _check_magnitude(vector: Vector, encoder: EncoderRow, *, noised: bool) -> None:
-    quantiser = encoder.manifest.quantiser
+    output = encoder.manifest.output
     ranges = _MOST_RANGES_NOISED if noised else _MOST_RANGES
-    limit = ranges * max(abs(quantiser.low), abs(quantiser.high))
+    limit = ranges * max(abs(output.low), abs(output.high))
     sizes = np.abs(vector.to_numpy().reshape(-1))
     if sizes.max() > limit:
         raise SchemaError(
             f"is of size {sizes.max():.3g}, and the encoder's latents lie between "
-            f"{quantiser.low:.3g} and {quantiser.high:.3g}",
+            f"{output.low:.3g} and {output.high:.3g}",
             f"value[{int(sizes.argmax())}]",
         )

@@ -4,47 +4,51 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.errors import SchemaError
-from schemas.models.encoder_manifest import EncoderManifest
+from schemas.models.network_manifest import EXIT, NetworkManifest
 from stream.artefacts.checksums import ArtefactError, check_sum
 
 MANIFEST = "manifest.json"
-ONNX = "encoder.onnx"
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderFiles:
     """A checked encoder directory. Only the files that the manifest names have been checked.
 
-    Of those, only the ONNX file is sure to be there: clients need no other.
+    Of those, only the ONNX files are sure to be there: clients need no other.
     """
 
     directory: Path
-    manifest: EncoderManifest
+    manifest: NetworkManifest
 
     @property
     def onnx(self) -> Path:
-        """The encoder as ONNX Runtime loads it: images [N, 1, H, W] to latents [N, D]."""
-        return self.directory / ONNX
+        """The encoder as ONNX Runtime loads it: images [N, C, H, W] to values [N, *shape]."""
+        return self.directory / self.manifest.onnx
+
+    @property
+    def exit(self) -> Path | None:
+        """The local exit as ONNX Runtime loads it: values [N, *shape] to probabilities [N, P]."""
+        return None if self.manifest.labels is None else self.directory / EXIT
 
 
 def read_encoder(directory: Path) -> EncoderFiles:
     """Read the manifest in ``directory`` and check the sha256 of every file it names.
 
-    Of these only the ONNX file must be there.
+    Of these only the ONNX files must be there.
 
     Raises:
         ArtefactError: names the file and, where they differ, the expected and the actual sum.
     """
     manifest = _read_manifest(directory / MANIFEST)
     for name, expected in manifest.files.items():
-        if name == ONNX or (directory / name).exists():
+        if name in (manifest.onnx, EXIT) or (directory / name).exists():
             check_sum(directory / name, expected)
     return EncoderFiles(directory, manifest)
 
 
-def _read_manifest(path: Path) -> EncoderManifest:
+def _read_manifest(path: Path) -> NetworkManifest:
     try:
-        return EncoderManifest.from_json(path.read_bytes())
+        return NetworkManifest.from_json(path.read_bytes())
     except OSError as error:
         raise ArtefactError(
             f"{path.parent} is not an encoder: {path.name} cannot be read ({error.strerror}); "

@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 from schemas.messages.latent import Mode
 from server_classifier.intake.replay import Read, Replay
 from server_classifier.intake.replay_report import ReplayReport, ReplayRequest
+from server_classifier.settings import ServerSettings
 from server_classifier.store.database import open_database, reading
 from server_classifier.store.latents.rows import count_latents
 from server_classifier.store.latents.selection import Selection
@@ -32,7 +33,8 @@ from stream.replay.window import Window
 from tests.server_classifier.stored import make_clusters
 from tests.support.ingestion import CLIENT, Ingestion
 from tests.support.load import AVRO, encode_message
-from tests.support.server import LATENT_DIM, NOW, make_manifest
+from tests.support.manifests import make_manifest
+from tests.support.server import LATENT_DIM, NOW
 from tests.support.topics import send_raw
 
 
@@ -91,7 +93,7 @@ def encode(
     mode: Mode = "learning",
 ) -> bytes:
     """Return a message for the registered encoder in Avro."""
-    return encode_message(message_id, label, latent, client, make_manifest().encoder_id, NOW, mode)
+    return encode_message(message_id, label, latent, client, make_manifest().network_id, NOW, mode)
 
 
 @dataclass
@@ -122,7 +124,11 @@ class Replayer:
         source = source or self.open(mode=mode)
         with reading(self.live.engine) as connection:
             registry = copy_registry(connection)
-        request = ReplayRequest(source.cluster_id, source.topic, mode, "all", selection, None)
+        request = ReplayRequest(
+            *(source.cluster_id, source.topic, mode, "all", selection),
+            labels=None,
+            max_labels=ServerSettings().max_labels,
+        )
         now = lambda: datetime.now(UTC)  # noqa: E731
         replay = Replay(target, request, registry, now=now, clock=time.monotonic)
         row = replay.run(source, read)
