@@ -13,7 +13,6 @@ from sqlalchemy import Engine
 
 from schemas.errors import SchemaError, shorten
 from schemas.messages.latent import LABELLED, LatentMessage
-from schemas.quantiser import dequantise
 from server_classifier.intake.statements import check_statements
 from server_classifier.intake.taken_labels import TakenLabels
 from server_classifier.store.database import reading
@@ -25,6 +24,7 @@ from server_classifier.store.registry.entries import (
     list_encoders,
 )
 from stream.exchange.codec import Received
+from stream.networks.packing import unpack
 
 _MOST_NAMED = 3
 _REFRESH_SECONDS = 1.0
@@ -39,12 +39,9 @@ class Admitted:
     encoder: EncoderRow
 
     def to_floats(self) -> NDArray[np.float32]:
-        """Return the latent as float32 [D], int8 codes mapped back by the encoder's range."""
-        values = self.received.message.value.to_numpy().reshape(-1)
-        if values.dtype == np.int8:
-            output = self.encoder.manifest.output
-            return dequantise(values, output.low, output.high)
-        return values.astype(np.float32)
+        """Return the latent as float32 [D], codes mapped back by the encoder's range."""
+        vector, output = self.received.message.value, self.encoder.manifest.output
+        return unpack([vector.data], vector.dtype, output).reshape(-1)
 
 
 class Admission:
