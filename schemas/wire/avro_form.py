@@ -9,7 +9,7 @@ from typing import Any
 
 import fastavro
 
-from schemas.errors import SchemaError
+from schemas.errors import SchemaError, explain_failure
 from schemas.messages.answers import Acknowledgement, AnswerT, Refusal, Reply
 from schemas.messages.dead_letter import DeadLetter
 from schemas.messages.fields import FieldTable
@@ -38,7 +38,7 @@ _AVRO_TYPES = {str: "string", dict: "map", bool: "boolean"}
 _ANSWER_FIELDS: dict[type[Message], list[tuple[str, str, str | None]]] = {
     answer: [
         (attribute, name, None if required else _AVRO_TYPES[kind])
-        for attribute, name, kind, required in answer.FIELDS.fields
+        for attribute, name, kind, required, _ in answer.FIELDS.fields
     ]
     for answer in (Reply, Acknowledgement, Refusal)
 }
@@ -83,9 +83,12 @@ def decode_latent_avro(raw: bytes) -> LatentMessage:
     # Nearly always the same bytes as in the message before, and half of the time to decode one.
     read = _read_frequent_declaration if len(rest) <= _LONGEST_CACHED else _read_declaration
     record |= read(rest)
-    record["value"] = Vector(record["dtype"], tuple(record["shape"]), record["value"])
-    message = LatentMessage(*LatentMessage.FIELDS.to_arguments(record))
-    validate(message)
+    try:
+        record["value"] = Vector(record["dtype"], tuple(record["shape"]), record["value"])
+        message = LatentMessage(*LatentMessage.FIELDS.to_arguments(record))
+        validate(message)
+    except Exception as error:
+        raise explain_failure(error, record) from error
     return message
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from schemas.errors import SchemaError, shorten
+from schemas.errors import SchemaError, explain_failure, shorten
 from schemas.messages.answers import AnswerT
 from schemas.messages.fields import FieldTable
 from schemas.messages.latent import Aggregate, LatentMessage, Privacy
@@ -25,6 +25,10 @@ from schemas.strict_json import TYPE_NAMES, describe, parse_object
 from schemas.vector import DTYPES, MOST_DIMENSIONS, Vector, read_dtype
 
 CONTENT_TYPE = "application/json"
+
+# Texts, lists and objects take many times their bytes in memory, numbers do not.
+_MARKS = (b'"', b"[", b"{")
+_MOST_MARKS = 4_096
 
 # The largest float32, 2**128 - 2**104, has a shortest text slightly above it that rounds back.
 _FLOAT32_MAX = 2.0**128 - 2.0**104 + 2.0**102
@@ -61,7 +65,15 @@ def decode_latent_json(raw: bytes) -> LatentMessage:
     Raises:
         SchemaError: names the field at fault and what is expected.
     """
-    body = _read_body(raw, LatentMessage.FIELDS)
+    body = parse_message(raw)
+    try:
+        return _read_latent(body)
+    except Exception as error:
+        raise explain_failure(error, body) from error
+
+
+def _read_latent(body: dict[str, Any]) -> LatentMessage:
+    _check_types(body, LatentMessage.FIELDS)
     if body["mode"] not in ("learning", "service"):
         raise SchemaError(f"{shorten(body['mode'])} is neither 'learning' nor 'service'", "mode")
     body["value"] = _read_vector(body)
@@ -81,7 +93,8 @@ def decode_answer_json(raw: bytes, kind: type[AnswerT]) -> AnswerT:
     Raises:
         SchemaError: names the field at fault and what is expected.
     """
-    body = _read_body(raw, kind.FIELDS)
+    body = parse_message(raw)
+    _check_types(body, kind.FIELDS)
     _check_numbers("probabilities", body.get("probabilities", {}))
     body["timestamp"] = parse_timestamp(body["timestamp"])
     message = kind(*kind.FIELDS.to_arguments(body))
@@ -89,13 +102,21 @@ def decode_answer_json(raw: bytes, kind: type[AnswerT]) -> AnswerT:
     return message
 
 
-def _read_body(raw: bytes, table: FieldTable) -> dict[str, Any]:
+def parse_message(raw: bytes) -> dict[str, Any]:
+    """Return the fields of a message, not validated yet.
+
+    Raises:
+        SchemaError: it is not JSON, or not one object ``{"message": {...}}``.
+    """
+    for mark in _MARKS:
+        if raw.count(mark) > _MOST_MARKS:
+            raise SchemaError(f"has more than {_MOST_MARKS} of {mark.decode()}; no message has")
     document = parse_object(raw)
-    if set(document) != {"message"} or not isinstance(document["message"], dict):
-        raise SchemaError('must be one object {"message": {...}}')
-    body: dict[str, Any] = document["message"]
-    _check_types(body, table)
-    return body
+    message = document.get("message")
+    if len(document) != 1 or not isinstance(message, dict):
+        fields = message if isinstance(message, dict) else {}
+        raise explain_failure(SchemaError('must be one object {"message": {...}}'), fields)
+    return message
 
 
 def _check_types(body: Mapping[str, Any], table: FieldTable, prefix: str = "") -> None:

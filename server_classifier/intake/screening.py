@@ -10,7 +10,7 @@ from schemas.messages.latent import LatentMessage
 from server_classifier.intake.admission import Admission, Admitted
 from server_classifier.store.errors import StoreError
 from server_classifier.store.latents.latent_row import LatentRow
-from stream.exchange.codec import Sender, decode_request, identify_sender, read_deadline
+from stream.exchange.codec import Sender, decode_request, find_sender, read_deadline
 from stream.exchange.exchanges import Exchange
 from stream.kafka.record import Record
 
@@ -61,6 +61,7 @@ def screen_records(
     admission.begin_batch()
     batch = Screened()
     for record in records:
+        received = None
         try:
             received = decode_request(record, exchange, cluster_id=cluster_id)
             deadline = read_deadline(record) if clock else None
@@ -71,7 +72,8 @@ def screen_records(
         except _NOT_OF_A_RECORD:
             raise
         except Exception as error:  # whatever it is, the next record must not suffer from it
-            batch.refused.append(Refused(record, explain_failure(error)))
+            refusal = explain_failure(error, received.sender if received else {})
+            batch.refused.append(Refused(record, refusal))
     return batch
 
 
@@ -84,7 +86,7 @@ def find_senders(
         StoreUnavailable: the database does not answer.
     """
     for refused in batch.refused if exchange.told == "sender" else ():
-        sender = identify_sender(refused.record, cluster_id)
+        sender = find_sender(refused.record, refused.error.stated, cluster_id)
         refused.sender = sender if admission.knows_client(sender.client_id) else None
 
 

@@ -1,6 +1,7 @@
 """A Kafka record at our border: bytes, headers and position."""
 
 from dataclasses import dataclass, field
+from itertools import chain
 from operator import methodcaller
 
 from confluent_kafka import Message as KafkaMessage
@@ -45,6 +46,12 @@ class Record:
             headers or [],
             headers_damaged=headers is None,
         )
+
+    @property
+    def size(self) -> int:
+        """The bytes of key, body and headers, uncompressed."""
+        headers = sum(map(len, filter(None, chain.from_iterable(self.headers))))
+        return len(self.value or b"") + len(self.key or b"") + headers
 
     def header(self, name: str) -> str | None:
         """Return a header as text; None where it is absent or not ASCII."""
