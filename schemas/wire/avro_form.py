@@ -16,13 +16,14 @@ from schemas.messages.fields import FieldTable
 from schemas.messages.latent import Aggregate, LatentMessage, Privacy
 from schemas.messages.validation import Message, validate
 from schemas.vector import Vector
-from schemas.wire.registry import DECLARATION, load_fingerprints, load_latent_halves, load_schema
+from schemas.wire.registry import DECLARATION, load_fingerprints, load_latent_parts, load_schema
 
 CONTENT_TYPE = "avro/binary"
 
 _MARKER = b"\xc3\x01"
 _HEADER_SIZE = 10
 _LONGEST_CACHED = 512
+_LONGEST_HEAD = 4_096
 _NO_PRIVACY = Privacy("none", parameters={})
 _SCHEMA_NAMES: dict[type[Message], str] = {
     LatentMessage: "latent.v1",
@@ -78,7 +79,9 @@ def decode_latent_avro(raw: bytes) -> LatentMessage:
         SchemaError: not Avro, another schema, truncated, or a field breaks the contract.
     """
     body = _open(raw, "latent.v1")
-    record = _parse(body, load_latent_halves()[0], "latent.v1")
+    head, middle, _ = load_latent_parts()
+    record = _parse_head(raw, body, head)
+    record |= _parse(body, middle, "latent.v1")
     rest = raw[body.tell() :]
     # Nearly always the same bytes as in the message before, and half of the time to decode one.
     read = _read_frequent_declaration if len(rest) <= _LONGEST_CACHED else _read_declaration
@@ -121,10 +124,29 @@ def decode_dead_letter(raw: bytes) -> DeadLetter:
     return DeadLetter(*DeadLetter.FIELDS.to_arguments(record))
 
 
+def _parse_head(raw: bytes, body: BytesIO, schema: Any) -> dict[str, Any]:
+    """Read what stands before the numbers, and move ``body`` to these.
+
+    An array may say that it has any number of entries, so that is read of few bytes only.
+    """
+    head = BytesIO(raw[:_LONGEST_HEAD])
+    head.seek(_HEADER_SIZE)
+    try:
+        record = _parse(head, schema, "latent.v1")
+    except SchemaError:
+        if len(raw) > _LONGEST_HEAD:
+            raise SchemaError(
+                f"has more than {_LONGEST_HEAD:,} bytes before value (names, label and shape)"
+            ) from None
+        raise
+    body.seek(head.tell())
+    return record
+
+
 def _read_declaration(raw: bytes) -> dict[str, Any]:
-    """Read what a site states about its latents: the second half of a ``latent.v1``."""
+    """Read what a site states about its latents: the end of a ``latent.v1``."""
     body = BytesIO(raw)
-    record = _parse(body, load_latent_halves()[1], "latent.v1")
+    record = _parse(body, load_latent_parts()[2], "latent.v1")
     _refuse_rest(body, raw, "latent.v1")
     for name, kind in (("aggregate", Aggregate), ("privacy", Privacy)):
         record[name] = kind(*kind.FIELDS.to_arguments(record[name]))
@@ -141,7 +163,8 @@ def _write_latent(message: LatentMessage) -> bytes:
     record = _OWN_FIELDS.to_record(message)
     vector = message.value
     record |= {"dtype": vector.dtype, "shape": vector.shape, "value": vector.data}
-    own = _dump(record, load_latent_halves()[0], "latent.v1")
+    head, middle, _ = load_latent_parts()
+    own = _dump(record, head, "latent.v1") + _dump(record, middle, "latent.v1")
     aggregate, privacy = message.aggregate or Aggregate(), message.privacy or _NO_PRIVACY
     declaration = _write_declaration(aggregate, privacy, message.policy)
     return _MARKER + load_schema("latent.v1").fingerprint + own + declaration
@@ -149,13 +172,13 @@ def _write_latent(message: LatentMessage) -> bytes:
 
 @lru_cache(maxsize=256)
 def _write_declaration(aggregate: Aggregate, privacy: Privacy, policy: str | None) -> bytes:
-    """Write the second half of a ``latent.v1``, cached as in reading."""
+    """Write the end of a ``latent.v1``, cached as in reading."""
     record = {
         "aggregate": Aggregate.FIELDS.to_record(aggregate),
         "privacy": Privacy.FIELDS.to_record(privacy) | {"parameters": privacy.parameters or {}},
         "policy": policy,
     }
-    return _dump(record, load_latent_halves()[1], "latent.v1")
+    return _dump(record, load_latent_parts()[2], "latent.v1")
 
 
 def _write(name: str, record: dict[str, Any]) -> bytes:

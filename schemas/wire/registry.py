@@ -40,13 +40,15 @@ def load_schema(name: str) -> AvroSchema:
 
 
 @cache
-def load_latent_halves() -> tuple[Any, Any]:
-    """Return ``latent.v1`` cut in two: the fields before the declaration, and the declaration."""
+def load_latent_parts() -> tuple[Any, Any, Any]:
+    """Return ``latent.v1`` cut in three: before ``value``, from there, and the declaration."""
     source = orjson.loads(files("schemas").joinpath("latent.v1.avsc").read_bytes())
     fields = source["fields"]
-    cut = [field["name"] for field in fields].index(DECLARATION[0])
-    first, second = ({**source, "fields": part} for part in (fields[:cut], fields[cut:]))
-    return fastavro.parse_schema(first), fastavro.parse_schema(second)
+    names = [field["name"] for field in fields]
+    value, declaration = names.index("value"), names.index(DECLARATION[0])
+    parts = fields[:value], fields[value:declaration], fields[declaration:]
+    head, middle, end = (fastavro.parse_schema({**source, "fields": part}) for part in parts)
+    return head, middle, end
 
 
 @cache

@@ -13,6 +13,7 @@ from server_classifier.store.latents.latent_row import LatentRow
 from stream.exchange.codec import Sender, decode_request, find_sender, read_deadline
 from stream.exchange.exchanges import Exchange
 from stream.kafka.record import Record
+from stream.repeated_log import RepeatedLog
 
 # What no record can cause: the database is away, or is not as it should be.
 _NOT_OF_A_RECORD = (StoreError, SQLAlchemyError, OSError)
@@ -88,6 +89,15 @@ def find_senders(
     for refused in batch.refused if exchange.told == "sender" else ():
         sender = find_sender(refused.record, refused.error.stated, cluster_id)
         refused.sender = sender if admission.knows_client(sender.client_id) else None
+
+
+def log_refusals(refused: Sequence[Refused], log: RepeatedLog) -> None:
+    """Log refusals by client and field, never what was sent."""
+    for refusal in refused:
+        client_id = refusal.sender.client_id if refusal.sender else None
+        field, _, _ = (refusal.error.field or "").partition("[")  # the position would be many
+        log.note(refusal.record.place, client=client_id, field=field or None)
+    log.report()
 
 
 def to_row(admitted: Admitted) -> LatentRow:

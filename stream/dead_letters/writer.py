@@ -6,8 +6,6 @@ reads, and that no retry could mend; a stub takes its place.
 
 from collections.abc import Callable
 
-import structlog
-
 from schemas.errors import SchemaError
 from schemas.messages.dead_letter import DeadLetter, Origin
 from stream.exchange.topics import Topics
@@ -32,12 +30,11 @@ class DeadLetterWriter:
         largest = max(exchange.uncompressed_limit for exchange in topics.exchanges)
         self._limit = min(self._topic.limit, largest + _ADDED_BYTES)
         self._on_written = on_written
-        self._log = structlog.get_logger()
 
     def write(self, record: Record, error: SchemaError) -> None:
-        """Queue a dead letter; the log names its origin and field only.
+        """Queue a dead letter.
 
-        The reason quotes what was sent, which may be a patient's data and belongs into no log.
+        Its reason quotes what was sent, which may be a patient's data and belongs into no log.
         """
         letter = DeadLetter(
             error.reason,
@@ -52,7 +49,6 @@ class DeadLetterWriter:
         )
         if measure_record(letter.key, letter.value, letter.to_headers()) > self._limit:
             letter = letter.to_stub()
-        self._log.warning("dead letter", origin=format_origin(letter.origin), field=error.field)
         self._on_written()
         self._publisher.publish(
             self._topic, letter.value, key=letter.key, headers=letter.to_headers()

@@ -12,6 +12,7 @@ from schemas.messages.validation import check_name
 from stream.exchange.exchanges import (
     EXCHANGES,
     LEARNING,
+    UNCOMPRESSED_LIMIT,
     AnswerKind,
     AnswerMessage,
     Exchange,
@@ -79,7 +80,10 @@ def decode_request(
 def _check_record(record: Record, exchange: Exchange[RequestT]) -> None:
     if record.headers_damaged:
         raise SchemaError("the name of a header is not UTF-8")
-    limit = exchange.uncompressed_limit
+    _check_size(record, exchange.uncompressed_limit)
+
+
+def _check_size(record: Record, limit: int) -> None:
     for what, size in (("", len(record.value or b"")), (" with key and headers", record.size)):
         if size > limit:
             raise SchemaError(f"has {size:,} bytes uncompressed{what}, {limit:,} are permitted")
@@ -108,8 +112,9 @@ def decode_answer(record: Record, kinds: Mapping[str, AnswerKind] = ANSWER_KINDS
         kinds: of answers, by their names.
 
     Raises:
-        SchemaError: the kind is unknown or the body damaged. Nothing else is raised.
+        SchemaError: the kind is unknown, or the body damaged or too large. Nothing else is raised.
     """
+    _check_size(record, UNCOMPRESSED_LIMIT)
     kind = kinds.get(record.header(headers.KIND) or "")
     if kind is None:
         raise SchemaError(f"is none of {', '.join(kinds)}", headers.KIND)

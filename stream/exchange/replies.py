@@ -95,8 +95,8 @@ class ReplyReader:
             try:
                 answers.append(decode_answer(record, self._kinds))
             except SchemaError as unreadable:
-                place = f"{record.topic}[{record.partition}]@{record.offset}"
-                logger.warning("%s is no answer: %s at fault", place, unreadable.field or "body")
+                field = unreadable.field or "body"
+                logger.warning("%s is no answer: %s at fault", record.place, field)
         return answers
 
     def close(self) -> None:

@@ -26,6 +26,7 @@ class Record:
     value: bytes | None
     headers: Headers
     headers_damaged: bool = False
+    _size: int | None = field(default=None, repr=False, compare=False)
     _by_name: dict[str, bytes | None] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
@@ -50,8 +51,15 @@ class Record:
     @property
     def size(self) -> int:
         """The bytes of key, body and headers, uncompressed."""
-        headers = sum(map(len, filter(None, chain.from_iterable(self.headers))))
-        return len(self.value or b"") + len(self.key or b"") + headers
+        if self._size is None:
+            headers = sum(map(len, filter(None, chain.from_iterable(self.headers))))
+            self._size = len(self.value or b"") + len(self.key or b"") + headers
+        return self._size
+
+    @property
+    def place(self) -> str:
+        """Where it stands, as logs name it: ``ioa.learning[2]@41``."""
+        return f"{self.topic}[{self.partition}]@{self.offset}"
 
     def header(self, name: str) -> str | None:
         """Return a header as text; None where it is absent or not ASCII."""
