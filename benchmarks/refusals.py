@@ -38,7 +38,8 @@ from stream.exchange.exchanges import LEARNING
 from stream.exchange.message_ids import make_message_id
 from stream.exchange.topics import Topics
 from stream.kafka.settings import KafkaSettings
-from tests.support.server import NOW, make_manifest
+from tests.support.manifests import make_manifest
+from tests.support.server import NOW
 
 STORED = "stored"
 COLUMNS = {
@@ -165,14 +166,14 @@ def write_json(number: int, **changes: Any) -> bytes:
         "mode": "learning",
         "timestamp": "2026-11-21 10:00:00",
         "messageID": make_id(),
-        "encoderID": make_manifest(_SHAPE.latent_dim).encoder_id,
+        "encoderID": make_manifest(_SHAPE.latent_dim).network_id,
     }
     return orjson.dumps({"message": fields | changes})
 
 
 def write_long(number: int) -> bytes:
     """Return a message of 100 kB that is stored."""
-    encoder_id = make_manifest(_LONG_DIM).encoder_id
+    encoder_id = make_manifest(_LONG_DIM).network_id
     numbers = [-1.5 - number % 10 / 10] * _LONG_DIM
     return write_json(number, value=numbers, dtype="float32", encoderID=encoder_id)
 
@@ -187,7 +188,7 @@ def write_avro(number: int, latent_dim: int = _SHAPE.latent_dim) -> bytes:
             "learning",
             datetime.now(UTC).replace(microsecond=0),
             make_id(),
-            make_manifest(_SHAPE.latent_dim).encoder_id,
+            make_manifest(_SHAPE.latent_dim).network_id,
             aggregate=Aggregate(),
             privacy=Privacy("none", parameters={}),
         )

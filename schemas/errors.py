@@ -25,9 +25,9 @@ class SchemaError(ValueError):
         stated: the ``clientID`` and ``messageID`` of the message, as far as they could be read.
 
     Example:
-        >>> from schemas import EncoderManifest, SchemaError
+        >>> from schemas import NetworkManifest, SchemaError
         >>> try:
-        ...     EncoderManifest.from_json(b"{}")
+        ...     NetworkManifest.from_json(b"{}")
         ... except SchemaError as error:
         ...     print(type(error.reason).__name__)
         str
