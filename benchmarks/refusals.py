@@ -47,10 +47,10 @@ COLUMNS = {
     "cpu_ms_mb": Column("CPU ms per MB", "{:.1f}", better="less"),
     "of_stored": Column("of a stored one", "{:.2f} x", better="less"),
 }
-_SHAPE = SHAPES["int8x64"]
-_LABELS = [f"label {number}" for number in range(100)]
+SHAPE = SHAPES["int8x64"]
+LABELS = [f"label {number}" for number in range(100)]
 _LONG = 100_000
-_LONG_DIM = _LONG // 5
+LONG_DIM = _LONG // 5
 _JSON: list[tuple[str, bytes]] = []
 _AVRO = [(names.CONTENT_TYPE, avro_form.CONTENT_TYPE.encode())]
 _PAUSE_SECONDS = 0.5
@@ -74,11 +74,11 @@ class Case:
 def main() -> None:
     options = read_options()
     measured: list[Measurement] = []
-    with open_bench() as bench, bench.make_database("sqlite", _SHAPE) as engine:
+    with open_bench() as bench, bench.make_database("sqlite", SHAPE) as engine:
         with writing(engine) as connection:
-            add_encoder(connection, make_manifest(_LONG_DIM), now=NOW)
+            add_encoder(connection, make_manifest(LONG_DIM), now=NOW)
         kafka = bench.make_topics()
-        labels = {"IOA_SERVER__LABELS": orjson.dumps(_LABELS).decode()}
+        labels = {"IOA_SERVER_LABELS": orjson.dumps(LABELS).decode()}
         with bench.start(kafka, engine, "ioa", "server", "ingest", environment=labels) as process:
             server = Server(kafka, engine, process)
             for case in [*list_cases(), *list_long_cases()]:
@@ -160,35 +160,35 @@ def write_json(number: int, **changes: Any) -> bytes:
     """Return a message that is stored, or one with some fields changed or added."""
     fields = {
         "clientID": CLIENT,
-        "label": _LABELS[number % 10],
-        "value": [number % 100] * _SHAPE.latent_dim,
+        "label": LABELS[number % 10],
+        "value": [number % 100] * SHAPE.latent_dim,
         "dtype": "int8",
         "mode": "learning",
         "timestamp": "2026-11-21 10:00:00",
         "messageID": make_id(),
-        "encoderID": make_manifest(_SHAPE.latent_dim).network_id,
+        "encoderID": make_manifest(SHAPE.latent_dim).network_id,
     }
     return orjson.dumps({"message": fields | changes})
 
 
 def write_long(number: int) -> bytes:
     """Return a message of 100 kB that is stored."""
-    encoder_id = make_manifest(_LONG_DIM).network_id
-    numbers = [-1.5 - number % 10 / 10] * _LONG_DIM
+    encoder_id = make_manifest(LONG_DIM).network_id
+    numbers = [-1.5 - number % 10 / 10] * LONG_DIM
     return write_json(number, value=numbers, dtype="float32", encoderID=encoder_id)
 
 
-def write_avro(number: int, latent_dim: int = _SHAPE.latent_dim) -> bytes:
+def write_avro(number: int, latent_dim: int = SHAPE.latent_dim) -> bytes:
     """Return a message in Avro; it is stored if the encoder makes so many numbers."""
     return avro_form.encode_avro(
         LatentMessage(
             CLIENT,
-            _LABELS[number % 10],
+            LABELS[number % 10],
             Vector.from_numpy(np.full(latent_dim, number % 100, np.int8)),
             "learning",
             datetime.now(UTC).replace(microsecond=0),
             make_id(),
-            make_manifest(_SHAPE.latent_dim).network_id,
+            make_manifest(SHAPE.latent_dim).network_id,
             aggregate=Aggregate(),
             privacy=Privacy("none", parameters={}),
         )
