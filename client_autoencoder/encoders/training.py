@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -58,6 +58,7 @@ def train(
     """
     started = time.perf_counter()
     objective = find_objective(options.objective)
+    options = replace(options, batch_size=max(options.batch_size, objective.batch_size))
     split = _split(images, labels if objective.labelled else (), options.held_out, generator)
     if objective.labelled and len(split.labels) < 2:
         raise ClientError(

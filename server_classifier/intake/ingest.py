@@ -32,7 +32,7 @@ from server_classifier.intake.screening import (
     screen_records,
     to_row,
 )
-from server_classifier.operations.metrics import count_learning
+from server_classifier.operations.metrics import LabelMetrics, count_learning
 from server_classifier.operations.service import DatabaseWatch, open_service_context, prepare_live
 from server_classifier.settings import ServerSettings
 from server_classifier.store.database import writing
@@ -71,7 +71,7 @@ def run_ingest(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> N
     positions = HeldPositions(context.engine, owner=owner, now=now)
     ingester = Ingester(
         context.engine,
-        Admission(context.engine, settings.labels, time.monotonic),
+        Admission(context.engine, settings.labels, time.monotonic, settings.max_labels),
         context.make_responder(linger_ms=_LINGER_MS),
         positions,
         cluster_id=context.cluster_id,
@@ -120,6 +120,7 @@ class Ingester:
         self._cluster_id = cluster_id
         self._now = now
         self._outcomes = count_learning(registry)
+        self._labels = LabelMetrics(registry, admission.labels.maximum)
         self._batch: _Batch | None = None
         self.refusals = RepeatedLog("refused")
         self._log = structlog.get_logger()
@@ -161,6 +162,7 @@ class Ingester:
         known = len(batch.screened.admitted) - stored
         self._outcomes.count(stored=stored, known=known, refused=refused)
         log_refusals(batch.screened.refused, self.refusals)
+        self._labels.show(len(self._admission.labels.taken))
         self._log.info(
             "batch ingested",
             records=len(batch.records),

@@ -55,9 +55,13 @@ class Objective:
         family: the family of networks that suits it.
         labelled: whether it needs labels.
         loss: what its progress shows.
+        batch_size: the least; a smaller one is raised to it.
+        numbers: what it makes of an image unless somebody says how many; None: the family's own.
     """
 
     fit: Fit
     family: str
     labelled: bool
     loss: str
+    batch_size: int = 1
+    numbers: int | None = None

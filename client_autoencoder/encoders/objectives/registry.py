@@ -1,5 +1,6 @@
 """The objectives by name."""
 
+from client_autoencoder.encoders.objectives.contrastive import CONTRASTIVE
 from client_autoencoder.encoders.objectives.exit import EXIT
 from client_autoencoder.encoders.objectives.objective import Objective
 from client_autoencoder.encoders.objectives.reconstruction import RECONSTRUCTION
@@ -8,6 +9,7 @@ from client_autoencoder.errors import ClientError
 OBJECTIVES: dict[str, Objective] = {
     "reconstruction": RECONSTRUCTION,
     "exit": EXIT,
+    "contrastive": CONTRASTIVE,
 }
 
 

@@ -48,8 +48,8 @@ def train(
     objective: Annotated[
         str,
         typer.Option(
-            help="What to train for: to restore the image (reconstruction), or to name its label "
-            "at once (exit).",
+            help="What to train for: reconstruction restores the image, exit names its label at "
+            "once; a wrong name lists all.",
             rich_help_panel=ENCODER,
         ),
     ] = "reconstruction",
@@ -210,8 +210,9 @@ def _choose_config(
     from client_autoencoder.encoders.objectives.registry import find_objective
 
     channels, height, width = images.images.shape[1:]
-    chosen = find_family(family or find_objective(objective).family)
-    return chosen.choose((channels, height, width), latent)
+    trained_for = find_objective(objective)
+    chosen = find_family(family or trained_for.family)
+    return chosen.choose((channels, height, width), latent or trained_for.numbers)
 
 
 def _write(
