@@ -141,6 +141,9 @@ def list_long_cases() -> Iterator[Case]:
         ),
         "texts": write_json(0, value=["x"] * (_LONG // 4)),
         "lists": write_json(0, value=[[]] * (_LONG // 3)),
+        "a text as the last number": write_json(
+            0, dtype="float32", value=[1.5] * (_LONG // 4) + ["x"]
+        ),
         "shape": write_json(0, shape=[1] * (_LONG // 2)),
         "key twice": write_json(0, value=[1] * (_LONG // 2))[:-2] + b',"label":"x"}}',
         "too large (3 MB)": b" " * 3_000_000,

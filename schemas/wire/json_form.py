@@ -5,8 +5,8 @@
 """
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NoReturn
 
 import numpy as np
 import orjson
@@ -158,13 +158,15 @@ def _read_vector(body: Mapping[str, Any]) -> Vector:
     if not numbers:
         raise SchemaError("is an empty list", "value")
     allowed = {int, float} if dtype == "float32" else {int}
-    if not set(map(type, numbers)) <= allowed:
-        _refuse_first(numbers, lambda number: type(number) in allowed, f"is not a {dtype} number")
+    if wrong := set(map(type, numbers)) - allowed:
+        position = min(map([*map(type, numbers)].index, wrong))
+        _refuse_number(numbers, position, f"is not a {dtype} number")
     low, high = _limits(dtype)
     # Float64 holds every number of the three dtypes exactly; fromiter takes half the time of array.
     array = np.fromiter(numbers, np.float64, len(numbers))
     if not (array.min() >= low and array.max() <= high):
-        _refuse_first(numbers, lambda number: low <= number <= high, f"is too large for {dtype}")
+        position = int(((array < low) | (array > high)).argmax())
+        _refuse_number(numbers, position, f"is too large for {dtype}")
     data = array.astype(DTYPES[dtype]).tobytes()
     return Vector(dtype, _read_shape(body.get("shape"), len(numbers)), data)
 
@@ -176,10 +178,8 @@ def _limits(dtype: str) -> tuple[float, float]:
     return info.min, info.max
 
 
-def _refuse_first(numbers: list[Any], accept: Callable[[Any], bool], reason: str) -> None:
-    for position, number in enumerate(numbers):
-        if not accept(number):
-            raise SchemaError(f"{describe(number)} {reason}", f"value[{position}]")
+def _refuse_number(numbers: list[Any], position: int, reason: str) -> NoReturn:
+    raise SchemaError(f"{describe(numbers[position])} {reason}", f"value[{position}]")
 
 
 def _read_shape(shape: list[Any] | None, count: int) -> tuple[int, ...]:
