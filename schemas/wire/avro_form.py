@@ -17,7 +17,13 @@ from schemas.messages.fields import FieldTable
 from schemas.messages.latent import Aggregate, LatentMessage, Privacy
 from schemas.messages.validation import Message, validate
 from schemas.vector import DTYPES, Vector
-from schemas.wire.registry import DECLARATION, load_fingerprints, load_latent_parts, load_schema
+from schemas.wire.registry import (
+    DECLARATION,
+    load_fingerprints,
+    load_latent_halves,
+    load_latent_head,
+    load_schema,
+)
 
 CONTENT_TYPE = "avro/binary"
 
@@ -80,9 +86,9 @@ def decode_latent_avro(raw: bytes) -> LatentMessage:
         SchemaError: not Avro, another schema, truncated, or a field breaks the contract.
     """
     name, body = _open(raw, _LATENTS)
-    head, middle, _ = load_latent_parts(name)
-    record = _parse_head(raw, body, head, name)
-    record |= _parse(body, middle, name)
+    if len(raw) > _LONGEST_HEAD:
+        _check_head(raw[:_LONGEST_HEAD], name)
+    record = _parse(body, load_latent_halves(name)[0], name)
     rest = raw[body.tell() :]
     # Nearly always the same bytes as in the message before, and half of the time to decode one.
     read = _read_frequent_declaration if len(rest) <= _LONGEST_CACHED else _read_declaration
@@ -125,29 +131,23 @@ def decode_dead_letter(raw: bytes) -> DeadLetter:
     return DeadLetter(*DeadLetter.FIELDS.to_arguments(record))
 
 
-def _parse_head(raw: bytes, body: BytesIO, schema: Any, name: str) -> dict[str, Any]:
-    """Read what stands before the numbers, and move ``body`` to these.
+def _check_head(raw: bytes, schema: str) -> None:
+    """Refuse a message whose names, label and shape do not end within ``raw``.
 
-    An array may say that it has any number of entries, so that is read of few bytes only.
+    The shape may state any number of sizes, and each would be read.
     """
-    head = BytesIO(raw[:_LONGEST_HEAD])
+    head = BytesIO(raw)
     head.seek(_HEADER_SIZE)
     try:
-        record = _parse(head, schema, name)
+        _parse(head, load_latent_head(schema), schema)
     except SchemaError:
-        if len(raw) > _LONGEST_HEAD:
-            raise SchemaError(
-                f"has more than {_LONGEST_HEAD:,} bytes before value (names, label and shape)"
-            ) from None
-        raise
-    body.seek(head.tell())
-    return record
+        raise SchemaError(f"value does not begin within the first {len(raw):,} bytes") from None
 
 
 def _read_declaration(raw: bytes, schema: str) -> dict[str, Any]:
-    """Read what a site states about its latents: the end of a latent message."""
+    """Read what a site states about its latents: the second half of a latent message."""
     body = BytesIO(raw)
-    record = _parse(body, load_latent_parts(schema)[2], schema)
+    record = _parse(body, load_latent_halves(schema)[1], schema)
     _refuse_rest(body, raw, schema)
     for name, kind in (("aggregate", Aggregate), ("privacy", Privacy)):
         record[name] = kind(*kind.FIELDS.to_arguments(record[name]))
@@ -165,8 +165,7 @@ def _write_latent(message: LatentMessage) -> bytes:
     vector = message.value
     record |= {"dtype": vector.dtype, "shape": vector.shape, "value": vector.data}
     name = _choose_schema(message)
-    head, middle, _ = load_latent_parts(name)
-    own = _dump(record, head, name) + _dump(record, middle, name)
+    own = _dump(record, load_latent_halves(name)[0], name)
     aggregate, privacy = message.aggregate or Aggregate(), message.privacy or _NO_PRIVACY
     declaration = _write_declaration(aggregate, privacy, message.policy, name)
     return _MARKER + load_schema(name).fingerprint + own + declaration
@@ -184,13 +183,13 @@ def _choose_schema(message: LatentMessage) -> str:
 def _write_declaration(
     aggregate: Aggregate, privacy: Privacy, policy: str | None, schema: str
 ) -> bytes:
-    """Write the end of a latent message, cached as in reading."""
+    """Write the second half of a latent message, cached as in reading."""
     record = {
         "aggregate": Aggregate.FIELDS.to_record(aggregate),
         "privacy": Privacy.FIELDS.to_record(privacy) | {"parameters": privacy.parameters or {}},
         "policy": policy,
     }
-    return _dump(record, load_latent_parts(schema)[2], schema)
+    return _dump(record, load_latent_halves(schema)[1], schema)
 
 
 def _write(name: str, record: dict[str, Any]) -> bytes:

@@ -41,15 +41,22 @@ def load_schema(name: str) -> AvroSchema:
 
 
 @cache
-def load_latent_parts(name: str) -> tuple[Any, Any, Any]:
-    """Return a latent schema cut in three: before ``value``, from there, and the declaration."""
+def load_latent_halves(name: str) -> tuple[Any, Any]:
+    """Return a latent schema cut in two: the fields before the declaration, and the declaration."""
     source = orjson.loads(files("schemas").joinpath(f"{name}.avsc").read_bytes())
     fields = source["fields"]
-    names = [field["name"] for field in fields]
-    value, declaration = names.index("value"), names.index(DECLARATION[0])
-    parts = fields[:value], fields[value:declaration], fields[declaration:]
-    head, middle, end = (fastavro.parse_schema({**source, "fields": part}) for part in parts)
-    return head, middle, end
+    cut = [field["name"] for field in fields].index(DECLARATION[0])
+    first, second = ({**source, "fields": part} for part in (fields[:cut], fields[cut:]))
+    return fastavro.parse_schema(first), fastavro.parse_schema(second)
+
+
+@cache
+def load_latent_head(name: str) -> Any:
+    """Return the fields of a latent schema that stand before ``value``."""
+    source = orjson.loads(files("schemas").joinpath(f"{name}.avsc").read_bytes())
+    fields = source["fields"]
+    cut = [field["name"] for field in fields].index("value")
+    return fastavro.parse_schema({**source, "fields": fields[:cut]})
 
 
 @cache

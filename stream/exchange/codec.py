@@ -84,9 +84,11 @@ def _check_record(record: Record, exchange: Exchange[RequestT]) -> None:
 
 
 def _check_size(record: Record, limit: int) -> None:
-    for what, size in (("", len(record.value or b"")), (" with key and headers", record.size)):
-        if size > limit:
-            raise SchemaError(f"has {size:,} bytes uncompressed{what}, {limit:,} are permitted")
+    if record.size <= limit:
+        return
+    body = len(record.value or b"")
+    size = f"{body:,} bytes" if body > limit else f"{record.size:,} bytes with key and headers"
+    raise SchemaError(f"has {size} uncompressed, {limit:,} are permitted")
 
 
 def read_deadline(record: Record) -> float | None:

@@ -11,7 +11,7 @@ from schemas.messages.answers import Acknowledgement, Refusal, Reply
 from schemas.messages.dead_letter import DeadLetter
 from schemas.messages.fields import FieldTable
 from schemas.messages.latent import Aggregate, LatentMessage, Privacy
-from schemas.wire.registry import DECLARATION, load_latent_parts, load_schema
+from schemas.wire.registry import DECLARATION, load_latent_halves, load_schema
 
 JSON_SCHEMA = json.loads(files("schemas").joinpath("message.schema.json").read_bytes())["$defs"]
 LATENT = JSON_SCHEMA["latent"]["properties"]
@@ -60,7 +60,7 @@ def test_the_parts_of_a_latent_have_the_names_of_the_avro_schema() -> None:
     published = load_schema("latent.v1").parsed["fields"]
     assert set(Aggregate.FIELDS.kinds) == name_parts(published, "aggregate")
     assert set(Privacy.FIELDS.kinds) == name_parts(published, "privacy")
-    assert [field["name"] for field in load_latent_parts("latent.v1")[2]["fields"]] == [
+    assert [field["name"] for field in load_latent_halves("latent.v1")[1]["fields"]] == [
         *DECLARATION
     ]
 

@@ -117,17 +117,25 @@ CASES = [
     *(
         Case(f"Avro, {name}", body, None, reason, AVRO, told=False)
         for name, body, reason in [
-            ("shape", _good[:_shape] + b"\xc0\x9a\x0c" + b"\x02" * HUGE, "before value"),
-            ("blocks of shape", _good[:_shape] + b"\x02\x02" * (HUGE // 2), "before value"),
-            ("endless shape", _good[:_shape] + _ENDLESS + bytes(HUGE), "before value"),
-            ("endless block", _good[:_shape] + _BLOCK + b"\x02" + bytes(HUGE), "before value"),
+            ("shape", _good[:_shape] + b"\xc0\x9a\x0c" + b"\x02" * HUGE, "does not begin"),
+            (
+                "blocks of shape",
+                _good[:_shape] + b"\x02\x02" * (HUGE // 2),
+                "does not begin",
+            ),
+            ("endless shape", _good[:_shape] + _ENDLESS + bytes(HUGE), "does not begin"),
+            (
+                "endless block",
+                _good[:_shape] + _BLOCK + b"\x02" + bytes(HUGE),
+                "does not begin",
+            ),
             ("endless shape, cut", _good[:_shape] + _ENDLESS, "damaged Avro"),
             ("endless map", _good[:_map] + _ENDLESS, "damaged Avro"),
             ("endless block of a map", _good[:_map] + _BLOCK + b"\x02", "damaged Avro"),
             (
                 "label",
                 _good.replace(b"\x16chest x-ray", b"\xc0\xf7\xe7\x01" + b"x" * HUGE),
-                "before value",
+                "does not begin",
             ),
         ]
     ),
