@@ -7,7 +7,7 @@ reads, and that no retry could mend; a stub takes its place.
 from collections.abc import Callable
 
 from schemas.errors import SchemaError
-from schemas.messages.dead_letter import DeadLetter, Origin
+from schemas.messages.dead_letter import LOST_HEADERS, DeadLetter, Origin
 from stream.exchange.topics import Topics
 from stream.kafka.producer import Publisher, measure_record
 from stream.kafka.record import Record
@@ -36,8 +36,9 @@ class DeadLetterWriter:
 
         Its reason quotes what was sent, which may be a patient's data and belongs into no log.
         """
+        lost = record.headers_damaged and not error.reason.startswith(LOST_HEADERS)
         letter = DeadLetter(
-            error.reason,
+            f"{LOST_HEADERS}; {error.reason}" if lost else error.reason,
             error.field,
             record.topic,
             record.partition,

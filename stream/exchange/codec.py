@@ -8,6 +8,7 @@ from typing import Generic
 from schemas.errors import SchemaError, explain_failure, shorten
 from schemas.messages import headers
 from schemas.messages.answers import Answer, Refusal, Reply
+from schemas.messages.dead_letter import LOST_HEADERS
 from schemas.messages.validation import check_name
 from stream.exchange.exchanges import (
     EXCHANGES,
@@ -79,7 +80,7 @@ def decode_request(
 
 def _check_record(record: Record, exchange: Exchange[RequestT]) -> None:
     if record.headers_damaged:
-        raise SchemaError("the name of a header is not UTF-8")
+        raise SchemaError(f"{LOST_HEADERS}, so that none of its headers can be read")
     _check_size(record, exchange.uncompressed_limit)
 
 
