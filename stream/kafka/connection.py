@@ -5,8 +5,7 @@ from contextlib import contextmanager
 from threading import Event
 from time import monotonic
 
-from confluent_kafka import Consumer, KafkaError, KafkaException
-from confluent_kafka import Message as KafkaMessage
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from stream.errors import KafkaRefused, KafkaUnavailable, StreamError, TopicMissing
@@ -108,20 +107,6 @@ def raise_if_lasting(error: KafkaError, topic: str) -> None:
         raise TopicMissing(f"cannot read {topic}: it is missing; {TOPIC_REMEDY}")
     if error.fatal() or error.code() in _LASTING:
         raise StreamError(f"cannot read {topic}: {error.str()}")
-
-
-def poll_batch(
-    consumer: Consumer, size: int, timeout: float, watch: ErrorWatch
-) -> list[KafkaMessage]:
-    """Return up to ``size`` messages, waiting up to ``timeout`` seconds for the first.
-
-    Raises:
-        KafkaRefused: the broker refuses us for good.
-    """
-    # consume(n, t) waits for n messages or all of t; so wait for one, then take what is there.
-    first = consumer.poll(timeout)
-    watch.raise_if_hopeless()
-    return [] if first is None else [first, *consumer.consume(size - 1, 0)]
 
 
 @contextmanager
