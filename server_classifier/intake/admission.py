@@ -3,10 +3,8 @@
 Ingestion, replays and inference ask the same questions, and every refusal names the remedy.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +12,7 @@ from sqlalchemy import Engine
 
 from schemas.errors import SchemaError, shorten
 from schemas.messages.latent import LABELLED, LatentMessage
-from schemas.messages.validation import LEAST_QUERY_EPSILON
-from schemas.quantiser import dequantise
-from schemas.vector import Vector
+from server_classifier.intake.statements import check_statements
 from server_classifier.intake.taken_labels import TakenLabels
 from server_classifier.store.database import reading
 from server_classifier.store.errors import StoreUnavailable
@@ -27,13 +23,12 @@ from server_classifier.store.registry.entries import (
     list_encoders,
 )
 from stream.exchange.codec import Received
+from stream.networks.packing import unpack
 
 _MOST_NAMED = 3
-# One latent far outside the encoder's range spoils the standardisation of all. Noise may move
-# latents further out; it then does so to all of them.
-_MOST_RANGES = 4.0
-_MOST_RANGES_NOISED = 1000.0
+_MOST_LABELS_NAMED = 5
 _REFRESH_SECONDS = 1.0
+_LEAST_SECONDS = 0.02
 
 
 @dataclass(slots=True)
@@ -45,19 +40,17 @@ class Admitted:
     encoder: EncoderRow
 
     def to_floats(self) -> NDArray[np.float32]:
-        """Return the latent as float32 [D], int8 codes mapped back by the encoder's range."""
-        values = self.received.message.value.to_numpy().reshape(-1)
-        if values.dtype == np.int8:
-            output = self.encoder.manifest.output
-            return dequantise(values, output.low, output.high)
-        return values.astype(np.float32)
+        """Return the latent as float32 [D], codes mapped back by the encoder's range."""
+        vector, output = self.received.message.value, self.encoder.manifest.output
+        return unpack([vector.data], vector.dtype, output).reshape(-1)
 
 
 class Admission:
     """Checks messages against what the operator registered.
 
     Clients and encoders are kept in memory for a second. They are read again when a message names
-    an unknown one, at most once between two calls of ``begin_batch``.
+    an unknown one: at most once between two calls of ``begin_batch``, and 50 times a second. So a
+    name that is registered may be unknown for another fiftieth.
 
     Args:
         engine: the server's database.
@@ -77,6 +70,8 @@ class Admission:
         self._clock = clock
         self._read_at = float("-inf")
         self._labels = None if labels is None else dict.fromkeys(labels)
+        self._folded = {_fold(label): label for label in labels or ()}
+        self._declared = _list_few(labels or ())
         self.labels = TakenLabels(engine, max_labels if labels is None else None)
         self._clients: dict[str, ClientRow] = {}
         self._encoders: dict[str, EncoderRow] = {}
@@ -104,7 +99,8 @@ class Admission:
         """Return a valid message with its client and encoder.
 
         Raises:
-            SchemaError: client, encoder, vector or label do not fit what the operator registered.
+            SchemaError: client, encoder, vector, label or what is said of them do not fit what the
+                operator registered.
             StoreUnavailable: the database does not answer.
         """
         message = received.message
@@ -116,11 +112,9 @@ class Admission:
                 "clientID",
             )
         encoder = self._admit_encoder(message, client)
-        _check_vector(message, encoder)
+        check_statements(message, encoder)
         if LABELLED[message.mode]:
             self._check_label(message.label)
-        else:
-            _check_noise(message)
         return Admitted(received, client, encoder)
 
     def _admit_encoder(self, message: LatentMessage, client: ClientRow) -> EncoderRow:
@@ -145,9 +139,9 @@ class Admission:
     def _check_label(self, label: str) -> None:
         if self._labels is None or label in self._labels:
             return
-        nearest = get_close_matches(label, self._labels, n=1, cutoff=0.0)
-        hint = f"; the nearest declared label is {nearest[0]!r}" if nearest else ""
-        raise SchemaError(f"{shorten(label)} is not a declared label{hint}", "label")
+        meant = self._folded.get(_fold(label))
+        hint = f"did you mean {meant!r}?" if meant else self._declared
+        raise SchemaError(f"{shorten(label)} is not a declared label; {hint}", "label")
 
     def _find_client(self, client_id: str) -> ClientRow | None:
         if client_id not in self._clients:
@@ -160,7 +154,8 @@ class Admission:
         return self._encoders.get(encoder_id)
 
     def _refresh(self) -> None:
-        if self._fresh:
+        # Unknown names must not make every batch of one record a look into the database.
+        if self._fresh or self._clock() - self._read_at < _LEAST_SECONDS:
             return
         with reading(self._engine) as connection:
             self._clients = {row.client_id: row for row in list_clients(connection)}
@@ -169,41 +164,12 @@ class Admission:
         self._read_at = self._clock()
 
 
-def _check_vector(message: LatentMessage, encoder: EncoderRow) -> None:
-    length = math.prod(message.value.shape)
-    if length != encoder.latent_dim:
-        raise SchemaError(
-            f"has {length} numbers, and encoder {encoder.encoder_id[:12]} makes "
-            f"{encoder.latent_dim}; was it made by another encoder?",
-            "value",
-        )
-    if message.value.dtype == "float32":
-        noised = message.privacy is not None and message.privacy.mechanism != "none"
-        _check_magnitude(message.value, encoder, noised=noised)
-    if message.value.dtype == "int32":
-        raise SchemaError("int32 grids are not supported yet; send float32 or int8", "dtype")
-    if message.aggregate is not None and message.aggregate.kind == "sum":
-        raise SchemaError("sums are not supported yet; send records or means", "aggregate.kind")
+def _fold(label: str) -> str:
+    """Return a label without case and blanks."""
+    return "".join(label.casefold().split())
 
 
-def _check_noise(message: LatentMessage) -> None:
-    epsilon = None if message.privacy is None else message.privacy.epsilon
-    if epsilon is not None and epsilon <= LEAST_QUERY_EPSILON:
-        raise SchemaError(
-            f"{epsilon:g} makes a question useless (its answer is little better than chance); "
-            "learn with noise, and ask without",
-            "privacy.epsilon",
-        )
-
-
-def _check_magnitude(vector: Vector, encoder: EncoderRow, *, noised: bool) -> None:
-    output = encoder.manifest.output
-    ranges = _MOST_RANGES_NOISED if noised else _MOST_RANGES
-    limit = ranges * max(abs(output.low), abs(output.high))
-    sizes = np.abs(vector.to_numpy().reshape(-1))
-    if sizes.max() > limit:
-        raise SchemaError(
-            f"is of size {sizes.max():.3g}, and the encoder's latents lie between "
-            f"{output.low:.3g} and {output.high:.3g}",
-            f"value[{int(sizes.argmax())}]",
-        )
+def _list_few(labels: Sequence[str]) -> str:
+    named = ", ".join(map(repr, labels[:_MOST_LABELS_NAMED]))
+    more = len(labels) - _MOST_LABELS_NAMED
+    return f"declared are {named} and {more} more" if more > 0 else f"declared are {named}"

@@ -4,6 +4,9 @@ The order of effects for each batch: dead letters are delivered; rows and the po
 are committed in one transaction; acknowledgements and refusals are delivered. After a crash before
 the commit nothing of the batch is in the database, and it is read again. After a crash behind the
 commit, clients without an answer send again: the unique ``message_id`` keeps rows single.
+
+Under one id the content that was stored first stays. Only the transaction that stores a message
+shows that its id is taken, so it is then given up, and repeated once the dead letter is delivered.
 """
 
 import os
@@ -25,12 +28,20 @@ from schemas.messages.answers import Refusal
 from schemas.messages.validation import cut_text
 from server_classifier.intake.admission import Admission
 from server_classifier.intake.positions import HeldPositions
-from server_classifier.intake.screening import Screened, find_senders, screen_records, to_row
+from server_classifier.intake.screening import (
+    Screened,
+    find_senders,
+    log_refusals,
+    screen_records,
+    to_row,
+)
 from server_classifier.operations.metrics import LabelMetrics, count_learning
 from server_classifier.operations.service import DatabaseWatch, open_service_context, prepare_live
 from server_classifier.settings import ServerSettings
 from server_classifier.store.database import writing
 from server_classifier.store.errors import PositionLost, StoreUnavailable
+from server_classifier.store.latents.contents import find_conflicts
+from server_classifier.store.latents.latent_row import LatentRow
 from server_classifier.store.latents.rows import insert_latents
 from stream.errors import DeliveryFailed, DependencyDown, PartitionLost
 from stream.exchange.codec import Sender
@@ -38,10 +49,23 @@ from stream.exchange.exchanges import LEARNING
 from stream.exchange.responder import Responder
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
+from stream.repeated_log import RepeatedLog
 
 Now = Callable[[], datetime]
 _BATCH_SIZE = 2000
+_ID_TAKEN = SchemaError(
+    "another message is stored under this id, and stays; send this one with an id of its own",
+    "messageID",
+)
 _LINGER_MS = 5  # acknowledgements travel together
+
+
+class _IdsTaken(Exception):
+    """Ends a transaction; ``places``, partition and offset, are of what cannot be stored."""
+
+    def __init__(self, taken: Sequence[LatentRow]) -> None:
+        super().__init__()
+        self.places = {(row.partition, row.kafka_offset) for row in taken}
 
 
 @dataclass(slots=True)
@@ -50,7 +74,7 @@ class _Batch:
 
     records: Sequence[Record]
     screened: Screened
-    dead_lettered: bool = False
+    dead_lettered: int = 0  # of the refused ones, in their order
     stored: int | None = None
 
 
@@ -76,9 +100,15 @@ def run_ingest(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> N
     consumer = context.make_consumer(
         topic, group="ingest", batch_size=_BATCH_SIZE, find_starts=positions.take
     )
+
+    def rest() -> None:
+        watch.poll()
+        ingester.refusals.report()
+
     structlog.get_logger().info("ready")
     with closing(context):
-        consumer.run(context.measure(ingester.handle), stop, when_idle=watch.poll)
+        consumer.run(context.measure(ingester.handle), stop, when_idle=rest)
+        ingester.refusals.report(all_now=True)
 
 
 class Ingester:
@@ -109,6 +139,7 @@ class Ingester:
         self._outcomes = count_learning(registry)
         self._labels = LabelMetrics(registry, admission.labels.maximum)
         self._batch: _Batch | None = None
+        self.refusals = RepeatedLog("refused")
         self._log = structlog.get_logger()
 
     def handle(self, records: Sequence[Record]) -> None:
@@ -122,8 +153,9 @@ class Ingester:
         """
         try:
             batch = self._resume(records)
-            self._send_dead_letters(batch)
-            self._store(batch)
+            while batch.stored is None:
+                self._send_dead_letters(batch)
+                self._store(batch)
             self._answer(batch.screened)
         except (StoreUnavailable, DeliveryFailed) as error:
             raise DependencyDown(str(error), error.dependency) from error
@@ -147,6 +179,7 @@ class Ingester:
         stored, refused = batch.stored or 0, len(batch.screened.refused)
         known = len(batch.screened.admitted) - stored
         self._outcomes.count(stored=stored, known=known, refused=refused)
+        log_refusals(batch.screened.refused, self.refusals)
         self._labels.show(len(self._admission.labels.taken))
         self._log.info(
             "batch ingested",
@@ -157,23 +190,27 @@ class Ingester:
         )
 
     def _send_dead_letters(self, batch: _Batch) -> None:
-        if batch.dead_lettered:
-            return
-        for refused in batch.screened.refused:
-            self._responder.dead_letter(refused.record, refused.error)
+        refused = batch.screened.refused[batch.dead_lettered :]
+        for one in refused:
+            self._responder.dead_letter(one.record, one.error)
         self._responder.flush()
-        batch.dead_lettered = True
+        batch.dead_lettered += len(refused)
 
     def _store(self, batch: _Batch) -> None:
-        if batch.stored is not None:
-            return
+        """Store the batch; where an id is taken, store nothing and refuse that message."""
         rows = [to_row(admitted) for admitted in batch.screened.admitted]
-        with writing(self._engine) as connection:
-            # Positions first: a process that lost one finds out before it has written anything.
-            moved = self._positions.move(connection, batch.records)
-            stored = insert_latents(connection, rows)
+        try:
+            with writing(self._engine) as connection:
+                # Positions first: a process that lost one finds out before it has written anything.
+                moved = self._positions.move(connection, batch.records)
+                known = insert_latents(connection, rows)
+                if taken := find_conflicts(connection, known):
+                    raise _IdsTaken(taken)
+        except _IdsTaken as error:
+            batch.screened.refuse(error.places, _ID_TAKEN)
+            return
         self._positions.keep(moved)
-        batch.stored = stored
+        batch.stored = len(rows) - len(known)
 
     def _answer(self, screened: Screened) -> None:
         now = self._now()

@@ -1,19 +1,21 @@
 """What becomes of each record of a batch, for ingestion, replays and inference alike."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from schemas.errors import SchemaError, explain_failure
 from schemas.messages.latent import LatentMessage
+from schemas.messages.mechanisms import earn_guarantee
 from server_classifier.intake.admission import Admission, Admitted
 from server_classifier.intake.taken_labels import TakenLabels
 from server_classifier.store.errors import StoreError
 from server_classifier.store.latents.latent_row import LatentRow
-from stream.exchange.codec import Sender, decode_request, identify_sender, read_deadline
+from stream.exchange.codec import Sender, decode_request, find_sender, read_deadline
 from stream.exchange.exchanges import Exchange
 from stream.kafka.record import Record
+from stream.repeated_log import RepeatedLog
 
 # What no record can cause: the database is away, or is not as it should be.
 _NOT_OF_A_RECORD = (StoreError, SQLAlchemyError, OSError)
@@ -40,6 +42,17 @@ class Screened:
     refused: list[Refused] = field(default_factory=list)
     late: list[float] = field(default_factory=list)
 
+    def refuse(self, places: Collection[tuple[int, int]], error: SchemaError) -> None:
+        """Refuse admitted messages of these partitions and offsets, and tell their senders."""
+        admitted, self.admitted = self.admitted, []
+        for one in admitted:
+            record, message = one.received.record, one.received.message
+            if (record.partition, record.offset) not in places:
+                self.admitted.append(one)
+                continue
+            sender = Sender(message.client_id, message.message_id or "", one.received.paper_only)
+            self.refused.append(Refused(record, error, sender))
+
 
 def screen_records(
     records: Sequence[Record],
@@ -62,6 +75,7 @@ def screen_records(
     admission.begin_batch()
     batch = Screened()
     for record in records:
+        received = None
         try:
             received = decode_request(record, exchange, cluster_id=cluster_id)
             deadline = read_deadline(record) if clock else None
@@ -72,7 +86,8 @@ def screen_records(
         except _NOT_OF_A_RECORD:
             raise
         except Exception as error:  # whatever it is, the next record must not suffer from it
-            batch.refused.append(Refused(record, explain_failure(error)))
+            refusal = explain_failure(error, received.sender if received else {})
+            batch.refused.append(Refused(record, refusal))
     _refuse_surplus_labels(batch, admission.labels)
     return batch
 
@@ -85,7 +100,9 @@ def _refuse_surplus_labels(batch: Screened, labels: TakenLabels) -> None:
         return
     for admitted in batch.admitted:
         if (label := _label_of(admitted)) in surplus:
-            batch.refused.append(Refused(admitted.received.record, labels.refuse(label)))
+            received = admitted.received
+            refusal = explain_failure(labels.refuse(label), received.sender)
+            batch.refused.append(Refused(received.record, refusal))
     batch.admitted = [admitted for admitted in batch.admitted if _label_of(admitted) not in surplus]
 
 
@@ -102,8 +119,17 @@ def find_senders(
         StoreUnavailable: the database does not answer.
     """
     for refused in batch.refused if exchange.told == "sender" else ():
-        sender = identify_sender(refused.record, cluster_id)
+        sender = find_sender(refused.record, refused.error.stated, cluster_id)
         refused.sender = sender if admission.knows_client(sender.client_id) else None
+
+
+def log_refusals(refused: Sequence[Refused], log: RepeatedLog) -> None:
+    """Log refusals by client and field, never what was sent."""
+    for refusal in refused:
+        client_id = refusal.sender.client_id if refusal.sender else None
+        field, _, _ = (refusal.error.field or "").partition("[")  # the position would be many
+        log.note(refusal.record.place, client=client_id, field=field or None)
+    log.report()
 
 
 def to_row(admitted: Admitted) -> LatentRow:
@@ -122,7 +148,7 @@ def to_row(admitted: Admitted) -> LatentRow:
         subject=message.subject,
         aggregate_kind=aggregate.kind if aggregate else "record",
         aggregate_count=aggregate.count if aggregate else 1,
-        privacy=message.privacy.to_json() if message.privacy else None,
+        privacy=earn_guarantee(message.privacy).to_json() if message.privacy else None,
         policy=message.policy,
         sent_at=int(message.timestamp.timestamp() * 1000),
         received_at=record.timestamp,

@@ -7,9 +7,11 @@ from numpy.typing import NDArray
 
 from client_autoencoder.errors import ClientError
 from client_autoencoder.exchanges.learning import check_labels
-from client_autoencoder.images.batches import ImageSource
+from client_autoencoder.images.batches import ImageBatch, ImageSource, Skipped, read_all
 from client_autoencoder.images.sets import stratified_order
 from client_autoencoder.images.sources import list_splits, open_source
+from ioa.research.lab.parts import choose_input
+from schemas.models.network_manifest import ImageInput
 
 UNSEEN = 1000
 """Test images of a source without a test split of its own, unless that is more than 2 of 9."""
@@ -44,6 +46,28 @@ def divide_source(data: str, *, fewest: int, fewest_tests: int) -> Divided:
     _check(source, fewest)
     _check(tests, fewest_tests)
     return Divided(source, learned, tests, asked)
+
+
+def choose_size(source: ImageSource, order: Positions, side: int | None) -> ImageInput:
+    """Return what images are read as: so many pixels a side, or what ``choose_input`` chooses."""
+    return ImageInput(1, side, side) if side else choose_input(source, order)
+
+
+def read_images(source: ImageSource, positions: Positions, wanted: ImageInput) -> ImageBatch:
+    """Read images of a source in this order, all of them.
+
+    Raises:
+        ClientError: an image cannot be read.
+    """
+    skipped: list[Skipped] = []
+    images = read_all(source, skipped, wanted=wanted, order=positions.tolist())
+    if skipped:
+        raise ClientError(
+            f"{len(skipped)} images of {source.name} cannot be read, the first: "
+            f"{skipped[0].name}: {skipped[0].reason}. Take them out: an experiment needs to know "
+            "its images"
+        )
+    return images
 
 
 def _check(source: ImageSource, fewest: int) -> None:

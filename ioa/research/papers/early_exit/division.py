@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from client_autoencoder.errors import ClientError
-from client_autoencoder.images.batches import ImageBatch, ImageSource, Skipped, read_all
+from client_autoencoder.images.batches import ImageBatch
 from client_autoencoder.images.sets import digest, stratified_order
-from ioa.research.lab.divided_source import Positions, divide_source
-from ioa.research.lab.parts import choose_size, write_part
+from ioa.research.lab.divided_source import choose_size, divide_source, read_images
+from ioa.research.lab.parts import write_part
 from ioa.research.papers.early_exit.plan import PACKINGS, Plan
 
 LEARNED = 5000
@@ -55,16 +54,8 @@ def divide(plan: Plan, seed: int) -> Division:
     labels = [images.learnable.label(int(position)) for position in images.learned]
     order = stratified_order(labels, np.random.default_rng(seed))[:LEARNED]
     learned = images.learned[order]
-    size = (plan.size, plan.size) if plan.size else choose_size(images.learnable, learned)
-    skipped: list[Skipped] = []
-
-    def read(source: ImageSource, positions: Positions) -> ImageBatch:
-        return read_all(source, skipped, size=size, order=positions.tolist())
-
-    division = Division(read(images.learnable, learned), read(images.tests, images.asked))
-    if skipped:
-        raise ClientError(
-            f"{len(skipped)} images of {plan.data} cannot be read, the first: {skipped[0].name}: "
-            f"{skipped[0].reason}. Take them out: an experiment needs to know its images"
-        )
-    return division
+    wanted = choose_size(images.learnable, learned, plan.size)
+    return Division(
+        read_images(images.learnable, learned, wanted),
+        read_images(images.tests, images.asked, wanted),
+    )

@@ -26,8 +26,8 @@ _EXIT = """\
 against asking the server about every image, as int8; bytes saved are of values, for each image."""
 
 _ATTACK = """\
-`ioa encoder audit`: a decoder is trained on one half of images that nobody has learned from and their
-maps, and restores the other half. Maps are not private; rounding hides next to nothing."""
+`ioa encoder audit`: a decoder is trained on one half of images that nobody has learned from and on
+their maps, and restores the other half. Maps are not private; rounding hides next to nothing."""
 
 
 def render_page(result: Figures) -> str:

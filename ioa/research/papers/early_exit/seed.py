@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 from client_autoencoder.encoders.runtime import Encoder
 from ioa.research.lab.consortium import Consortium
@@ -43,7 +44,7 @@ def run_seed(
         with story.wait("training what early exits are compared with"):
             references = deployment.finish("references", process)
         with story.wait("restoring images from their maps"):
-            attacked = deployment.finish("attack", attack)
+            attacked: Any = deployment.finish("attack", attack)  # a row for each release
     measured = Measured(references, attacked, by_packing, by_threshold, learned["bytes"])
     tables = tabulate(plan, division, measured, Encoder.load(directory / services.EDGES[0]))
     _tell(tables, story)

@@ -9,12 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_autoencoder.errors import ClientError
-from client_autoencoder.images.batches import ImageBatch, ImageSource, Size, Skipped, read_all
+from client_autoencoder.images.batches import ImageSource
 from client_autoencoder.images.npz import read_npz_column
 from client_autoencoder.images.sets import stratified_order
-from ioa.research.lab.divided_source import UNSEEN, Positions, divide_source
-from ioa.research.lab.parts import Parts, choose_size
+from ioa.research.lab.divided_source import (
+    UNSEEN,
+    Positions,
+    choose_size,
+    divide_source,
+    read_images,
+)
+from ioa.research.lab.parts import Parts
 from ioa.research.papers.one_shot_latents.plan import Plan
+from schemas.models.network_manifest import ImageInput
 
 PUBLIC = 5000  # images of the encoder; the paper does not say on what it trained its own
 PER_CLIENT = 1000
@@ -55,29 +62,19 @@ def divide(plan: Plan, seed: int) -> Division:
     order = order[stratified_order([source.label(int(index)) for index in order], rng)]
     asked = rng.permutation(images.asked)
     public, clients = _share(plan, source, order)
-    size = (plan.size, plan.size) if plan.size else choose_size(source, order)
-    skipped: list[Skipped] = []
-
-    def read(of: ImageSource, positions: Positions) -> ImageBatch:
-        return read_all(of, skipped, size=size, order=positions.tolist())
-
-    unseen = read(images.tests, asked)
+    wanted = choose_size(source, order, plan.size)
+    unseen = read_images(images.tests, asked, wanted)
     parts = Parts(
         plan.source,
-        read(source, public),
-        [read(source, positions) for positions in clients],
+        read_images(source, public, wanted),
+        [read_images(source, positions, wanted) for positions in clients],
         replace(unseen, names=[f"unseen[{position}]" for position in range(len(unseen))]),
-        skipped,
+        skipped=[],
     )
-    if skipped:
-        raise ClientError(
-            f"{len(skipped)} images of {plan.data} cannot be read, the first: {skipped[0].name}: "
-            f"{skipped[0].reason}. Take them out: an experiment needs to know its images"
-        )
     return Division(
         parts,
         _name_subsets(plan, len(unseen), _read_near_duplicates(plan.data, asked)),
-        _describe(plan.data, parts, size),
+        _describe(plan.data, parts, wanted),
     )
 
 
@@ -155,10 +152,10 @@ def _read_column(data: str, name: str) -> NDArray[Any] | None:
     return read_npz_column(Path(data), name) if Path(data).suffix.lower() == ".npz" else None
 
 
-def _describe(data: str, parts: Parts, size: Size) -> dict[str, Any]:
+def _describe(data: str, parts: Parts, wanted: ImageInput) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "name": parts.name,
-        "pixels": f"{size[0]}x{size[1]}",
+        "pixels": f"{wanted.height}x{wanted.width}",
         "classes": sorted({str(label) for label in parts.unseen.labels}),
         "public_images": len(parts.public),
         "images_per_client": [len(client) for client in parts.clients],
