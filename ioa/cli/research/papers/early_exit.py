@@ -23,7 +23,7 @@ def run_001(
     seeds: Seeds = 1,
     epochs: Annotated[
         int, typer.Option(help="Passes of every training over the images.", min=1)
-    ] = 8,
+    ] = 6,
     size: Annotated[
         int | None,
         typer.Option(

@@ -132,14 +132,7 @@ def _savings(result: Figures) -> Iterator[str]:
     yield from ("## Time saved, %", "")
     for against in (SPLIT, RAW):
         rows = [
-            [
-                name,
-                *(
-                    f"{_save(result, name, against, wall, at):.0f}"
-                    for wall in _WALLS
-                    for at in mbps
-                ),
-            ]
+            [name, *(_save(result, name, against, wall, at) for wall in _WALLS for at in mbps)]
             for name in result["tables"]["courses"]
             if name != against
         ]

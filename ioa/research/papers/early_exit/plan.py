@@ -33,7 +33,7 @@ class Plan(PaperPlan):
 
     experiment: ClassVar[str] = "001"
 
-    epochs: int = 8
+    epochs: int = 6
     size: int | None = None
     mbps: tuple[float, ...] = (1.0, 10.0, 100.0)
     edge_slower: float = 10.0
@@ -66,5 +66,5 @@ class Plan(PaperPlan):
         return "-".join(word for word in words if word)
 
 
-PLANS = [Plan("digits", epochs=20), Plan("mnist.npz"), Plan("chest_xray.npz", size=32)]
+PLANS = [Plan("digits", epochs=20), Plan("mnist.npz"), Plan("chest_xray.npz", epochs=10, size=32)]
 """Those behind the tables; of chest_xray they are made locally."""

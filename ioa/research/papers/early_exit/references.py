@@ -38,6 +38,7 @@ def measure(directory: Path, seed: int, epochs: int) -> Figures:
     targets = torch.tensor([names.index(str(label)) for label in learned.labels])
     shape = tuple(images.shape[1:])
     parts = [Parts.draw((shape[0], shape[1], shape[2]), len(names), seed) for _ in range(3)]
+    torch.manual_seed(seed)  # of dropout
     with one_thread(torch):
         seconds = measure_seconds(parts[0], images, targets)
         centre = _train_centre(parts[1], images, targets, seed, epochs)
