@@ -17,7 +17,7 @@ _WIDTHS = (32, 64, 64)
 
 
 @dataclass(frozen=True)
-class Parts:
+class Networks:
     """An edge, its local exit, and the network that takes over from the edge at the server."""
 
     edge: nn.Module
@@ -25,7 +25,7 @@ class Parts:
     main: nn.Module
 
     @classmethod
-    def draw(cls, images: tuple[int, int, int], classes: int, seed: int) -> "Parts":
+    def draw(cls, images: tuple[int, int, int], classes: int, seed: int) -> "Networks":
         """Draw the weights of all parts for images [C, H, W]."""
         config = ConvolutionConfig.choose(images, None)
         shape = config.map_shape

@@ -14,11 +14,11 @@ _WAYS = """\
 The centre trains edge and main network as one on raw pixels; split training has the same gradients,
 so its accuracy is that of the centre, and only its time is another. At once means: the edge learns
 from its exit while the main network learns from the maps of the same batch as int8; centre and at
-once are trained in a process beside the services. Maps once go through the real client, broker and
+once are trained in a process beside the services, in batches of 64. Maps once go through the real client, broker and
 server, and so do the images of which the exit is not sure."""
 _SECONDS = """\
-Edge and cloud are process seconds per epoch on one thread of this machine, the parts in turn; the
-link is modelled, not measured. Split training waits for the answer to every batch. Acknowledgements
+Edge and cloud are process seconds per epoch on one thread of this machine, the parts in turn, in
+batches of 64 (`ioa encoder train` takes 32); the link is modelled, not measured. Split training waits for the answer to every batch. Acknowledgements
 of stored messages are not counted. Power: not measured."""
 _EXIT = """\
 `ioa client ask --exit P`: an image is answered at home where the exit gives a label at least P;
@@ -119,7 +119,7 @@ def _accuracy(result: Figures) -> Iterator[str]:
 def _walls(result: Figures) -> Iterator[str]:
     head, mbps = _bandwidths(result)
     rows = [
-        [name, *(f"{course[wall][at]['mean']:,.0f}" for wall in _WALLS for at in mbps)]
+        [name, *(_format_seconds(course[wall][at]) for wall in _WALLS for at in mbps)]
         for name, course in result["tables"]["courses"].items()
     ]
     yield from ("## Modelled time of the whole training, seconds", "")
@@ -178,6 +178,12 @@ def _bandwidths(result: Figures) -> tuple[list[str], list[str]]:
     slower = f"edge {result['plan']['edge_slower']:g} x slower"
     mbps = [f"{at:g}" for at in result["plan"]["mbps"]]
     return [f"{edge}, {at} Mbit/s" for edge in ("equal edge", slower) for at in mbps], mbps
+
+
+def _format_seconds(figure: Figures) -> str:
+    """Return seconds with one digit after the point below a minute."""
+    seconds = figure["mean"]
+    return f"{seconds:.1f}" if seconds < 60 else f"{seconds:,.0f}"
 
 
 def _save(result: Figures, name: str, against: str, wall: str, at: str) -> str:

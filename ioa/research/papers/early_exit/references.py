@@ -23,7 +23,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from client_autoencoder.encoders.fitting import TrainingOptions, fit, run
 from client_autoencoder.images.batches import ImageBatch
 from ioa.research.lab.parts import read_part
-from ioa.research.papers.early_exit.networks import Parts
+from ioa.research.papers.early_exit.networks import Networks
 from ioa.research.papers.early_exit.seconds import BATCH, measure_seconds
 from ioa.research.reporting.results import Figures
 from schemas.quantiser import dequantise, quantise
@@ -37,7 +37,7 @@ def measure(directory: Path, seed: int, epochs: int) -> Figures:
     images = torch.from_numpy(learned.images)
     targets = torch.tensor([names.index(str(label)) for label in learned.labels])
     shape = tuple(images.shape[1:])
-    parts = [Parts.draw((shape[0], shape[1], shape[2]), len(names), seed) for _ in range(3)]
+    parts = [Networks.draw((shape[0], shape[1], shape[2]), len(names), seed) for _ in range(3)]
     torch.manual_seed(seed)  # of dropout
     with one_thread(torch):
         seconds = measure_seconds(parts[0], images, targets)
@@ -51,7 +51,7 @@ def measure(directory: Path, seed: int, epochs: int) -> Figures:
 
 
 def _train_centre(
-    parts: Parts, images: Tensor, targets: Tensor, seed: int, epochs: int
+    parts: Networks, images: Tensor, targets: Tensor, seed: int, epochs: int
 ) -> nn.Module:
     network = nn.Sequential(parts.edge, parts.main)
     options = TrainingOptions(epochs=epochs, batch_size=BATCH)
@@ -61,7 +61,7 @@ def _train_centre(
 
 
 def _train_at_once(
-    parts: Parts, images: Tensor, targets: Tensor, seed: int, epochs: int
+    parts: Networks, images: Tensor, targets: Tensor, seed: int, epochs: int
 ) -> nn.Module:
     """Train the edge by its exit, and the main network on each epoch's maps as int8."""
     local = nn.Sequential(parts.edge, parts.exit)

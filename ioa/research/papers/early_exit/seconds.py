@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Adam
 
-from ioa.research.papers.early_exit.networks import Parts
+from ioa.research.papers.early_exit.networks import Networks
 
 BATCH = 64
 _ROUNDS = 25
 
 
-def measure_seconds(parts: Parts, images: Tensor, targets: Tensor) -> dict[str, float]:
+def measure_seconds(parts: Networks, images: Tensor, targets: Tensor) -> dict[str, float]:
     """Return the process seconds that each part needs for one epoch over images [N, C, H, W].
 
     The parts take turns, so that what else runs on the machine slows all of them; the median of

@@ -65,7 +65,7 @@ def tabulate(plan: Plan, division: Division, measured: Measured, edge: Encoder) 
         "lost": {name: centre - share for name, share in accuracy.items()},
         "courses": {name: _describe(course, plan, images) for name, course in courses.items()},
         "exit": {
-            threshold: _describe_exit(report, asked["int8"])
+            threshold: describe_exit(report, asked["int8"])
             for threshold, report in measured.by_threshold.items()
         },
         "attack": _describe_attack(measured.attack),
@@ -93,7 +93,7 @@ def _describe(course: Course, plan: Plan, images: int) -> Figures:
     }
 
 
-def _describe_exit(report: Report, asked: float) -> Figures:
+def describe_exit(report: Report, asked: float) -> Figures:
     """Say what the exit answers, and the points lost against asking about every image."""
     answers = report["predictions"]
     at_home = [answer for answer in answers if answer["at_home"]]

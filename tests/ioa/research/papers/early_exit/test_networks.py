@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from ioa.research.papers.early_exit.networks import Parts, split_backward
+from ioa.research.papers.early_exit.networks import Networks, split_backward
 from ioa.research.papers.early_exit.seconds import measure_seconds
 
 IMAGES = (1, 8, 8)
@@ -25,10 +25,10 @@ def list_gradients(*networks: nn.Module) -> list[torch.Tensor]:
 
 def test_split_training_has_the_gradients_of_the_centre() -> None:
     images, targets = draw(16)
-    split = Parts.draw(IMAGES, CLASSES, seed=0)
+    split = Networks.draw(IMAGES, CLASSES, seed=0)
     torch.manual_seed(2)  # of dropout
     loss = split_backward(split.edge, split.main, images, targets)
-    centre = Parts.draw(IMAGES, CLASSES, seed=0)
+    centre = Networks.draw(IMAGES, CLASSES, seed=0)
     torch.manual_seed(2)
     whole = cross_entropy(centre.main(centre.edge(images)), targets)
     whole.backward()  # type: ignore[no-untyped-call]
@@ -44,6 +44,6 @@ def test_split_training_has_the_gradients_of_the_centre() -> None:
 
 
 def test_every_part_takes_time() -> None:
-    seconds = measure_seconds(Parts.draw(IMAGES, CLASSES, seed=0), *draw(128))
+    seconds = measure_seconds(Networks.draw(IMAGES, CLASSES, seed=0), *draw(128))
     assert set(seconds) == {"edge_exit", "edge_split", "main", "edge_forward"}
     assert 0 < seconds["edge_forward"] < seconds["edge_split"]
