@@ -13,13 +13,14 @@ from ioa.research.reporting.spread import format_percent, format_spread
 _WAYS = """\
 The centre trains edge and main network as one on raw pixels; split training has the same gradients,
 so its accuracy is that of the centre, and only its time is another. At once means: the edge learns
-from its exit while the main network learns from the maps of the same batch as int8; centre and at
-once are trained in a process beside the services, in batches of 64. Maps once go through the real client, broker and
-server, and so do the images of which the exit is not sure."""
+from its exit while the main network learns from the maps of the same batch as int8. Centre and at
+once are trained in a process beside the services, in batches of 64. Maps once go through the real
+client, broker and server, and so do the images of which the exit is not sure."""
 _SECONDS = """\
 Edge and cloud are process seconds per epoch on one thread of this machine, the parts in turn, in
-batches of 64 (`ioa encoder train` takes 32); the link is modelled, not measured. Split training waits for the answer to every batch. Acknowledgements
-of stored messages are not counted. Power: not measured."""
+batches of 64 (`ioa encoder train` takes 32). The link is modelled, not measured. Split training
+waits for the answer to every batch. Acknowledgements of stored messages are not counted. Power: not
+measured."""
 _EXIT = """\
 `ioa client ask --exit P`: an image is answered at home where the exit gives a label at least P;
 `auto` is the threshold that held-out images of the edge's training gave. Points lost are those

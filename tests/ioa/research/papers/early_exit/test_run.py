@@ -60,7 +60,7 @@ def test_a_run_and_its_replay_give_the_same_accuracies(data: Path, tmp_path: Pat
     exits = first["tables"]["exit"]
     assert exits["0.9"]["share_at_home"]["mean"] >= exits["0.99"]["share_at_home"]["mean"]
     page = (tmp_path / "first" / "001-made-quick.md").read_text()
-    assert "Power: not measured" in page
+    assert "The link is modelled, not measured" in page
     with Image.open(tmp_path / "first" / "001-made-quick.png") as figure:
         assert figure.width > 500
 
