@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from schemas.errors import SchemaError, shorten
 from schemas.messages.latent import LABELLED, LatentMessage
 from schemas.messages.validation import LEAST_QUERY_EPSILON
-from schemas.quantiser import dequantise
 from schemas.vector import Vector
 from server_classifier.store.database import reading
 from server_classifier.store.errors import StoreUnavailable
@@ -26,6 +24,7 @@ from server_classifier.store.registry.entries import (
     list_encoders,
 )
 from stream.exchange.codec import Received
+from stream.networks.packing import check_packing, unpack
 
 _MOST_NAMED = 3
 # One latent far outside the encoder's range spoils the standardisation of all. Noise may move
@@ -42,14 +41,6 @@ class Admitted:
     received: Received[LatentMessage]
     client: ClientRow
     encoder: EncoderRow
-
-    def to_floats(self) -> NDArray[np.float32]:
-        """Return the latent as float32 [D], int8 codes mapped back by the encoder's range."""
-        values = self.received.message.value.to_numpy().reshape(-1)
-        if values.dtype == np.int8:
-            output = self.encoder.manifest.output
-            return dequantise(values, output.low, output.high)
-        return values.astype(np.float32)
 
 
 class Admission:
@@ -163,18 +154,28 @@ class Admission:
 
 
 def _check_vector(message: LatentMessage, encoder: EncoderRow) -> None:
-    length = math.prod(message.value.shape)
+    vector, output = message.value, encoder.manifest.output
+    length = math.prod(vector.shape)
     if length != encoder.latent_dim:
         raise SchemaError(
             f"has {length} numbers, and encoder {encoder.encoder_id[:12]} makes "
             f"{encoder.latent_dim}; was it made by another encoder?",
             "value",
         )
+    if vector.shape not in (tuple(output.shape), (length,)):
+        raise SchemaError(
+            f"has the shape {list(vector.shape)}, and encoder {encoder.encoder_id[:12]} makes "
+            f"{list(output.shape)}",
+            "shape",
+        )
     if message.value.dtype == "float32":
         noised = message.privacy is not None and message.privacy.mechanism != "none"
         _check_magnitude(message.value, encoder, noised=noised)
     if message.value.dtype == "int32":
         raise SchemaError("int32 grids are not supported yet; send float32 or int8", "dtype")
+    check_packing(vector.dtype, output)
+    if vector.dtype == "jpeg":
+        unpack([vector.data], vector.dtype, output)  # of the others, every byte is a value
     if message.aggregate is not None and message.aggregate.kind == "sum":
         raise SchemaError("sums are not supported yet; send records or means", "aggregate.kind")
 

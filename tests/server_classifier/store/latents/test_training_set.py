@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from schemas.quantiser import dequantise
@@ -33,6 +34,12 @@ def read(engine: Engine, max_rows: int = 1000, seed: int = 0) -> TrainingSet:
         return read_training_set(connection, ENCODER.network_id, max_rows=max_rows, rng=rng)
 
 
+def list_values(found: TrainingSet) -> NDArray[np.float32]:
+    """Return the latents, which are not packed."""
+    assert isinstance(found.values, np.ndarray)
+    return found.values
+
+
 def test_both_dtypes_become_one_array_by_target_and_then_by_bytes(engine: Engine) -> None:
     codes = np.array([[-128, 0, 5, 127], [1, 2, 3, 4]], np.int8)
     floats = np.array([0.25, -7.5, 1e-3, 2.0], np.float32)
@@ -48,7 +55,7 @@ def test_both_dtypes_become_one_array_by_target_and_then_by_bytes(engine: Engine
     restored = dequantise(codes, ENCODER.output.low, ENCODER.output.high)
     dogs = sorted(restored, key=lambda row: row.tobytes())
     np.testing.assert_array_equal(found.values, np.stack([floats, *dogs]))
-    assert found.values.dtype == np.float32
+    assert list_values(found).dtype == np.float32
     assert found.labels == ("cat", "dog")
     assert found.targets.tolist() == [0, 1, 1]
     assert (found.available, found.skipped, found.last_id) == (3, 0, 3)
@@ -115,11 +122,11 @@ def test_every_order_of_storage_gives_the_same_set(
             connection.execute(latent.delete())
         insert(engine, [make_copy(stored[old], number) for number, old in enumerate(order)])
         again = read(engine)
-        assert again.values.tobytes() == first.values.tobytes()
+        assert list_values(again).tobytes() == list_values(first).tobytes()
         assert again.targets.tolist() == first.targets.tolist()
-        numbers = again.values[:, 0].astype(int)
+        numbers = list_values(again)[:, 0].astype(int)
         assert [again.labels[t] for t in again.targets] == [f"label {n % 3}" for n in numbers]
-        assert again.values.flags.c_contiguous
+        assert list_values(again).flags.c_contiguous
 
 
 def make_copy(row: LatentRow, number: int) -> LatentRow:
@@ -141,7 +148,7 @@ def test_a_draw_keeps_values_and_labels_together_over_chunks(
     monkeypatch.setattr(fetching, "CHUNK", 7)
     insert(engine, numbered_rows(100))
     found = read(engine, max_rows=40)
-    numbers = found.values[:, 0].astype(int)
+    numbers = list_values(found)[:, 0].astype(int)
     assert len(numbers) == len(set(numbers)) == 40
     assert [found.labels[t] for t in found.targets] == [f"label {n % 3}" for n in numbers]
     assert (found.available, found.last_id) == (100, 100)
@@ -154,7 +161,7 @@ STRATA = Counter((n % 4 == 0, n % 3) for n in range(100))
 
 def test_the_seed_decides_the_draw(engine: Engine) -> None:
     insert(engine, numbered_rows(100))
-    first, again, other = (read(engine, max_rows=30, seed=s).values[:, 0] for s in (1, 1, 2))
+    first, again, other = (list_values(read(engine, max_rows=30, seed=s))[:, 0] for s in (1, 1, 2))
     assert first.tolist() == again.tolist()
     assert first.tolist() != other.tolist()
 
