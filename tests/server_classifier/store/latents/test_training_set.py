@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from uuid import UUID
 
 import numpy as np
@@ -6,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
+from schemas.models.network_manifest import Output
 from schemas.quantiser import dequantise
 from server_classifier.store.database import reading, writing
 from server_classifier.store.errors import RegistryError
@@ -19,8 +21,11 @@ from server_classifier.store.latents.training_set import (
     draw_stratified,
     read_training_set,
 )
+from server_classifier.store.registry.entries import add_encoder
 from server_classifier.store.tables import latent
-from tests.server_classifier.stored import ENCODER, make_row
+from stream.networks.packed_values import PackedValues
+from stream.networks.packing import pack
+from tests.server_classifier.stored import ENCODER, NOW, make_row
 
 
 def insert(engine: Engine, rows: list[LatentRow]) -> None:
@@ -93,6 +98,52 @@ def test_an_empty_database_gives_an_empty_set(engine: Engine) -> None:
 def test_an_unknown_encoder_is_an_error(engine: Engine) -> None:
     with reading(engine) as connection, pytest.raises(RegistryError, match="is not registered"):
         read_training_set(connection, "c" * 64, max_rows=9, rng=np.random.default_rng(0))
+
+
+MAPS = replace(ENCODER, output=Output((4, 2, 2), -3.0, 3.0, ("float32", "int8", "int4", "jpeg")))
+
+
+def insert_maps(engine: Engine, order: list[int]) -> None:
+    """Store maps in all packings, in this order."""
+    values = np.random.default_rng(0).normal(0, 1, (len(order), 4, 2, 2)).astype(np.float32)
+    rows = []
+    for number, one in enumerate(values):
+        dtype = MAPS.output.packings[number % 4]
+        (vector,) = pack(one[None], dtype, MAPS.output)
+        label = f"label {number % 3}"
+        row = make_row(number, label=label, dtype=dtype, value=vector.data)
+        rows.append(row._replace(encoder_id=MAPS.network_id))
+    insert(engine, [make_copy(rows[old], number) for number, old in enumerate(order)])
+
+
+def read_maps(engine: Engine) -> TrainingSet:
+    with reading(engine) as connection:
+        rng = np.random.default_rng(0)
+        return read_training_set(connection, MAPS.network_id, max_rows=1000, rng=rng)
+
+
+def test_maps_stay_packed_as_they_came_in_an_order_of_their_own(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "CHUNK", 7)
+    with writing(engine) as connection:
+        add_encoder(connection, MAPS, now=NOW)
+    insert_maps(engine, list(range(24)))
+    first = read_maps(engine).values
+    assert isinstance(first, PackedValues)
+    assert first.shape == (24, 4, 2, 2)
+    assert Counter(first.dtypes) == dict.fromkeys(MAPS.output.packings, 6)
+    with reading(engine) as connection:
+        stored = connection.scalars(select(latent.c.value)).all()
+    assert sorted(first.blobs) == sorted(stored)
+    for seed in range(3):
+        with writing(engine) as connection:
+            connection.execute(latent.delete())
+        insert_maps(engine, np.random.default_rng(seed).permutation(24).tolist())
+        again = read_maps(engine)
+        assert isinstance(again.values, PackedValues)
+        assert (again.values.blobs, again.values.dtypes) == (first.blobs, first.dtypes)
+        assert again.targets.tolist() == sorted(again.targets.tolist())
 
 
 def numbered_rows(count: int) -> list[LatentRow]:
