@@ -1,12 +1,8 @@
-"""The heads by name. A new head is a file and a row here; its file is imported when it is used."""
+"""The heads by name. A new head is a file and a row here; settings read it without torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from server_classifier.heads.head import Fit
+from typing import Any
 
 AUTO = "auto"
 """``conv`` for maps [C, H, W], ``mlp`` for vectors [D]."""
@@ -17,7 +13,7 @@ class Head:
     """One way to learn.
 
     Attributes:
-        module: with the function ``fit``, beside this file.
+        module: beside this file, with the function ``fit``.
         epochs: passes over the latents where the settings name none.
         fixed: settings that it does not leave open.
         needs_maps: whether it takes maps [C, H, W] only; the others take maps as rows of numbers.
@@ -27,11 +23,6 @@ class Head:
     epochs: int = 25
     fixed: Mapping[str, Any] = field(default_factory=dict)
     needs_maps: bool = False
-
-    def load(self) -> "Fit":
-        """Return its function ``fit``."""
-        fit: Fit = import_module(f"server_classifier.heads.{self.module}").fit
-        return fit
 
 
 HEADS: Mapping[str, Head] = {

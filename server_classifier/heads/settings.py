@@ -8,14 +8,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from server_classifier.heads.registry import AUTO, HEADS
 
 
-def _check_head(name: str) -> str:
+def check_head(name: str) -> str:
+    """Return the name of a head. Raises ValueError where there is no such head."""
     if name not in HEADS:
         raise ValueError(f"{name[:20]!r} is no head; there are {', '.join(HEADS)}")
     return name
 
 
 Width = Annotated[int, Field(ge=1, le=4096)]
-HeadName = Annotated[str, AfterValidator(_check_head)]
+HeadName = Annotated[str, AfterValidator(check_head)]
 
 
 class TrainingSettings(BaseModel):

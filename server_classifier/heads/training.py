@@ -1,11 +1,19 @@
 """The training of classifiers: whatever the head, it begins here."""
 
 from collections.abc import Sequence
+from importlib import import_module
 
 import numpy as np
 from numpy.typing import NDArray
 
-from server_classifier.heads.head import Learner, OnEpoch, Trained, TrainingError, TrainingReport
+from server_classifier.heads.head import (
+    Fit,
+    Learner,
+    OnEpoch,
+    Trained,
+    TrainingError,
+    TrainingReport,
+)
 from server_classifier.heads.registry import HEADS
 from server_classifier.heads.settings import TrainingSettings
 from server_classifier.heads.values import Targets, Values
@@ -67,7 +75,8 @@ def fit_stack(
             f"the head {name} learns from maps [C, H, W], and these are latents of "
             f"{values.shape[1]} numbers; choose another head"
         )
-    return HEADS[name].load()(values, targets, resolved, on_epoch)
+    fit_head: Fit = import_module(f"server_classifier.heads.{HEADS[name].module}").fit
+    return fit_head(values, targets, resolved, on_epoch)
 
 
 def _check(values: Values, targets: Targets) -> None:
