@@ -34,7 +34,7 @@ class Aggregate:
 
 @dataclass(frozen=True, slots=True)
 class Privacy:
-    """What the privatizer did to the vector, in the terms of differential privacy.
+    """What the mechanism did to the vector, in the terms of differential privacy.
 
     ``guarantee`` is true only if ``epsilon`` and ``delta`` hold for ``unit`` under ``adjacency``.
     It is false for a mechanism used for research.

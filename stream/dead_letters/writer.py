@@ -9,7 +9,7 @@ from collections.abc import Callable
 import structlog
 
 from schemas.errors import SchemaError
-from schemas.messages.dead_letter import DeadLetter, Origin
+from schemas.messages.dead_letter import LOST_HEADERS, DeadLetter, Origin
 from stream.exchange.topics import Topics
 from stream.kafka.producer import Publisher, measure_record
 from stream.kafka.record import Record
@@ -35,8 +35,9 @@ class DeadLetterWriter:
 
         The reason quotes what was sent, which may be a patient's data and belongs into no log.
         """
+        lost = record.headers_damaged and not error.reason.startswith(LOST_HEADERS)
         letter = DeadLetter(
-            error.reason,
+            f"{LOST_HEADERS}; {error.reason}" if lost else error.reason,
             error.field,
             record.topic,
             record.partition,

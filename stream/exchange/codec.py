@@ -8,6 +8,7 @@ from typing import Generic
 from schemas.errors import SchemaError, explain_failure, shorten
 from schemas.messages import headers
 from schemas.messages.answers import Answer, Refusal, Reply
+from schemas.messages.dead_letter import LOST_HEADERS
 from schemas.messages.validation import check_name
 from schemas.strict_json import parse_object
 from schemas.wire import avro_form
@@ -67,7 +68,7 @@ def _decode_request(
     record: Record, exchange: Exchange[RequestT], cluster_id: str
 ) -> Received[RequestT]:
     if record.headers_damaged:
-        raise SchemaError("the name of a header is not UTF-8")
+        raise SchemaError(f"{LOST_HEADERS}, so that none of its headers can be read")
     value = record.value or b""
     if len(value) > exchange.uncompressed_limit:
         raise SchemaError(

@@ -51,7 +51,7 @@ class Ingestion:
 @contextmanager
 def open_ingestion(kafka: KafkaSettings, database_url: str, folder: Path) -> Iterator[Ingestion]:
     """Make topics and tables, and register one encoder and one client."""
-    topics = Topics(kafka.prefix)
+    topics = Topics(kafka.prefix, kafka.partitions)
     create_topics(kafka, [*topics.shared(), topics.replies(CLIENT)])
     engine = open_database(database_url)
     ensure_current(engine)
