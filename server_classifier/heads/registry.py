@@ -1,4 +1,4 @@
-"""The heads by name. A new head is a file and a row here; settings read it without torch."""
+"""The heads by name. A new head is a file and a row here; commands read it without torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,3 +31,10 @@ HEADS: Mapping[str, Head] = {
     "ncm": Head("nearest_mean", fixed={"epochs": 1, "min_steps": 1}),
     "conv": Head("convolution", epochs=5, needs_maps=True),
 }
+
+
+def check_head(name: str) -> str:
+    """Return the name of a head. Raises ValueError where there is no such head."""
+    if name not in HEADS:
+        raise ValueError(f"{name[:20]!r} is no head; there are {', '.join(HEADS)}")
+    return name

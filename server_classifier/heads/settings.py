@@ -5,15 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from server_classifier.heads.registry import AUTO, HEADS
-
-
-def check_head(name: str) -> str:
-    """Return the name of a head. Raises ValueError where there is no such head."""
-    if name not in HEADS:
-        raise ValueError(f"{name[:20]!r} is no head; there are {', '.join(HEADS)}")
-    return name
-
+from server_classifier.heads.registry import AUTO, HEADS, check_head
 
 Width = Annotated[int, Field(ge=1, le=4096)]
 HeadName = Annotated[str, AfterValidator(check_head)]

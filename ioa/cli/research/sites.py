@@ -12,7 +12,7 @@ from ioa.cli.research.selection_options import parse_digits, parse_time
 from ioa.cli.research.study import STUDIES, Jobs, Out, count_jobs
 from ioa.cli.research.study_reports import warn_of_others
 from ioa.cli.server_database import read_server_database
-from server_classifier.heads.settings import check_head
+from server_classifier.heads.registry import check_head
 
 
 def parse_noise(text: str) -> tuple[str, float]:
