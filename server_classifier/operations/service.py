@@ -17,6 +17,7 @@ from server_classifier.settings import ServerSettings
 from server_classifier.store.database import current_revision, ensure_current, open_database
 from server_classifier.store.errors import StoreError, StoreUnavailable
 from server_classifier.store.replays import refuse_replay
+from server_classifier.store.skips import find_skips
 from stream.dead_letters.writer import DeadLetterWriter
 from stream.exchange.responder import Responder
 from stream.exchange.topics import Topics
@@ -82,6 +83,7 @@ class ServiceContext:
             instance=self.settings.instance,
             batch_size=batch_size,
             find_starts=find_starts,
+            find_skips=partial(find_skips, self.engine, topic.name),
             health=self.monitor.health,
         )
 

@@ -18,7 +18,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from schemas.errors import SchemaError
 from schemas.messages import headers as names
-from schemas.messages.dead_letter import Headers
+from schemas.messages.dead_letter import Headers, Stub
 from stream.dead_letters.reader import DeadLetterReader, Entry, Position, to_record
 from stream.dead_letters.writer import format_origin
 from stream.errors import DeliveryFailed, RecordTooLarge
@@ -135,7 +135,10 @@ class DeadLetterRetry:
 
     def _find_obstacle(self, entry: Entry, force: bool) -> str | None:
         origin = entry.dead_letter.origin
-        if (stub := entry.dead_letter.stub) is not None:
+        stub = entry.dead_letter.stub
+        if stub == Stub.unknown():
+            return "is a stub of a batch that could not be read"
+        if stub is not None:
             return f"is a stub: the record's {stub.size:,} bytes were too large to be kept here"
         target = self._targets.get(origin.topic)
         if target is None:

@@ -99,6 +99,12 @@ def raise_if_lasting(error: KafkaError, topic: str) -> None:
         raise StreamError(f"cannot read {topic}: {error.str()}")
 
 
+def tells_end(message: KafkaMessage) -> bool:
+    """Tell whether a message only says that the end of a partition was reached."""
+    error = message.error()
+    return error is not None and error.code() == KafkaError._PARTITION_EOF
+
+
 def poll_batch(
     consumer: Consumer, size: int, timeout: float, watch: ErrorWatch
 ) -> list[KafkaMessage]:

@@ -25,10 +25,12 @@ from confluent_kafka.admin import AdminClient
 
 from stream.errors import DependencyDown, KafkaRefused, KafkaUnavailable, PartitionLost
 from stream.health import Health, Partition
-from stream.kafka.connection import ErrorWatch, backoff, poll_batch, raise_if_lasting
-from stream.kafka.offsets import OffsetRange, TopicWatch, read_ranges
+from stream.kafka.connection import ErrorWatch, backoff, poll_batch, tells_end
+from stream.kafka.offsets import OffsetRange, TopicWatch, read_log_id, read_ranges
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
+from stream.kafka.standstill import FindSkips, Standstill
+from stream.kafka.unreadable import find_obstacle
 
 Handle = Callable[[Sequence[Record]], None]
 FindStarts = Callable[
@@ -54,6 +56,7 @@ class RecordConsumer:
     Args:
         find_starts: called whenever partitions are assigned, and again after ``PartitionLost``.
             Without it, reading goes on at the group's offsets in Kafka.
+        find_skips: asked about once a second while a batch cannot be read.
         health: receives the loop's progress; optional.
     """
 
@@ -66,6 +69,7 @@ class RecordConsumer:
         instance: str,
         batch_size: int,
         find_starts: FindStarts | None = None,
+        find_skips: FindSkips = lambda: (),
         health: Health | None = None,
     ) -> None:
         self._settings = settings
@@ -97,12 +101,21 @@ class RecordConsumer:
             "queued.min.messages": 5_000,  # of each partition
             "queued.max.messages.kbytes": 4_096,
             "isolation.level": "read_committed",
+            "enable.partition.eof": True,  # tells that a batch which is tried again is gone
             "error_cb": self._watch,
             "on_commit": self._on_commit,
             "statistics.interval.ms": 1000,
             "stats_cb": self._on_statistics,
         }
-        self._consumer = Consumer({**config, **settings.client_config()})
+        self._consumer = Consumer({**config, **settings.consumer_config()})
+        self._standstill = Standstill(
+            self._consumer,
+            topic,
+            find_skips=find_skips,
+            read_log_id=lambda: read_log_id(self._connect_admin(), topic),
+            health=self._health,
+            clock=monotonic,
+        )
 
     def run(
         self, handle: Handle, stop: Event, *, when_idle: Callable[[], None] = lambda: None
@@ -134,6 +147,7 @@ class RecordConsumer:
                     self._handle(handle, records, stop)
                 else:
                     when_idle()
+                self._pass_skipped()
                 if self._topic_watch is not None and self._topic_watch.was_recreated():
                     self._restart_partitions()
                 if self._uncommitted and monotonic() - self._committed_at > _COMMIT_SECONDS:
@@ -168,6 +182,7 @@ class RecordConsumer:
             self._uncommitted.pop((partition.topic, partition.partition), None)
             self._batch_partitions.discard((partition.topic, partition.partition))
         self._without_start = []
+        self._standstill.forget()
         self._health.prepare()
 
     def _on_statistics(self, text: str) -> None:
@@ -220,29 +235,43 @@ class RecordConsumer:
 
     def _read_starts(self, partitions: list[int]) -> dict[int, int]:
         assert self._find_starts is not None  # noqa: S101 - only then are partitions held back
-        if self._admin is None:
-            self._admin = AdminClient(self._settings.client_config() | {"error_cb": self._watch})
-        read = partial(read_ranges, self._admin, self._topic, partitions)
+        admin = self._connect_admin()
+        read = partial(read_ranges, admin, self._topic, partitions)
         ranges = read()
         starts = dict(self._find_starts(ranges, read))
-        self._topic_watch = TopicWatch(self._admin, ranges[0], monotonic)
+        self._topic_watch = TopicWatch(admin, ranges[0], monotonic)
         return starts
+
+    def _connect_admin(self) -> AdminClient:
+        if self._admin is None:
+            self._admin = AdminClient(self._settings.client_config() | {"error_cb": self._watch})
+        return self._admin
 
     def _poll(self) -> list[Record]:
         messages = poll_batch(self._consumer, self._batch_size, _POLL_SECONDS, self._watch)
         return [Record.from_kafka(message) for message in messages if self._is_record(message)]
 
     def _is_record(self, message: KafkaMessage) -> bool:
-        error = message.error()
-        if error is None:
+        if self._standstill.drops(message) or tells_end(message):
+            return False
+        if (error := message.error()) is None:
             return True
         if self._find_starts is not None and error.code() == KafkaError._AUTO_OFFSET_RESET:
             self._restart_partitions()  # ``find_starts`` explains why Kafka lacks our position
             return False
         self._watch(error)  # losing the membership is reported here, not to error_cb
         self._watch.raise_if_hopeless()
-        raise_if_lasting(error, self._topic)
+        if (obstacle := find_obstacle(message)) is not None:
+            self._standstill.stop(message.partition() or 0, obstacle)
         return False
+
+    def _pass_skipped(self) -> None:
+        """Go on where an operator has skipped a batch; nothing of it is handled."""
+        passed = self._standstill.go_on()
+        if passed:
+            positions = {(self._topic, number): offset for number, offset in passed.items()}
+            self._uncommitted.update(positions)
+            self._health.finish_batch(positions)
 
     def _handle(self, handle: Handle, records: list[Record], stop: Event) -> None:
         self._health.take_batch()
@@ -271,8 +300,9 @@ class RecordConsumer:
 
     def _restart_partitions(self) -> None:
         """Drop what was read, and find the starts again."""
-        if assigned := self._consumer.assignment():
-            self._hold_back([partition.partition for partition in assigned])
+        assigned = {partition.partition for partition in self._consumer.assignment()}
+        if numbers := sorted(assigned.union(self._standstill.forget())):
+            self._hold_back(numbers)
 
     def _wait(self, seconds: float, stop: Event) -> None:
         """Stay in the group while waiting; paused partitions deliver nothing."""

@@ -1,0 +1,159 @@
+"""A batch that cannot be read: named, passed by other partitions, and skipped by one command."""
+
+import json
+import re
+import shlex
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from schemas.messages import headers as names
+from stream.broker.embedded import EmbeddedBroker
+from stream.dead_letters.reader import DeadLetterReader
+from stream.exchange.exchanges import LEARNING, SERVICE, Exchange
+from stream.exchange.message_ids import make_message_id
+from stream.exchange.topics import Topics
+from stream.kafka.offsets import read_ranges
+from stream.kafka.range_reader import read_records
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import create_topics
+from tests.support.broker import kill_broker
+from tests.support.commands import run
+from tests.support.damaged_batches import damage_batch
+from tests.support.probe import Probe
+from tests.support.server import RunningServer, add_trained_classifier, run_server
+from tests.support.topics import send_raw
+
+CLIENT = "radiology-1"
+LABELS = ("chest", "hand", "head")
+BOMB = 110_000_000
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What is done to the second of four batches; ``bomb`` is sent instead of its records."""
+
+    name: str
+    place: int = 0
+    content: bytes = b""
+    compression: str = "none"
+    bomb: bool = False
+
+
+DAMAGES = [
+    Damage("zstd-bomb", compression="zstd", bomb=True),
+    Damage("sum", 90, b"\xff"),
+    Damage("number-of-records", 57, b"\x7f"),
+    Damage("compressed", 90, b"\x00\xff\x12\xff\x99", "lz4"),
+    Damage("codec", 22, b"\x07"),
+    Damage("magic", 16, b"\x07"),
+    Damage("length", 8, b"\0\0\0\x05"),
+]
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBroker]:
+    broker = EmbeddedBroker(tmp_path_factory.mktemp("kafka")).start()
+    yield broker
+    kill_broker(broker)
+
+
+class Questions:
+    """Messages of one exchange, and which of them were answered."""
+
+    def __init__(self, broker: EmbeddedBroker, prefix: str, exchange: Exchange) -> None:
+        self.kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers, prefix=prefix)
+        self.exchange = exchange
+        self.topic = Topics(prefix).of(exchange).name
+        create_topics(self.kafka, Topics(prefix).shared())
+
+    def send(self, *numbers: int, partition: int = 0, compression: str = "none") -> None:
+        """Send one batch; the encoder is the client's default."""
+        bodies = [(self._make_body(number), []) for number in numbers]
+        where = {"partition": partition, "compression": compression}
+        send_raw(self.kafka.bootstrap_servers, self.topic, bodies, **where)
+
+    def _make_body(self, number: int) -> bytes:
+        fields = {
+            "clientID": CLIENT,
+            "label": "hand",
+            "value": [0.125, 1.5, -0.25, 0.5],
+            "mode": self.exchange.name,
+            "timestamp": "2026-11-21 10:00:00",
+            "messageID": make_message_id(number, bytes(10)),
+        }
+        return json.dumps({"message": fields}).encode()
+
+    def read_answered(self) -> list[int]:
+        """Return the numbers of the messages that were answered so far."""
+        replies = Topics(self.kafka.prefix).replies(CLIENT).name
+        ranges = read_ranges(AdminClient(self.kafka.client_config()), replies)
+        ids = {make_message_id(number, bytes(10)): number for number in range(100)}
+        answers = [dict(record.headers) for record in read_records(self.kafka, ranges)]
+        return sorted(ids[answer[names.CORRELATION_ID].decode()] for answer in answers)
+
+    def wait_for(self, *numbers: int, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while (answered := self.read_answered()) != [*numbers]:
+            assert time.monotonic() < end, f"answered are {answered}, not {numbers}"
+            time.sleep(0.1)
+
+
+@contextmanager
+def serving(questions: Questions, folder: Path) -> Iterator[RunningServer]:
+    with run_server(questions.kafka, folder) as server:
+        server.register(CLIENT, default_encoder=server.encoder_id)
+        add_trained_classifier(server, LABELS)
+        yield server
+
+
+def make_unreadable(questions: Questions, damage: Damage, folder: Path) -> None:
+    """Send four batches to partition 0, the second with what ``damage`` says."""
+    questions.send(1)
+    if damage.bomb:
+        bomb = [(b"\0" * BOMB, [])]
+        where = {"largest": 2 * BOMB, "compression": damage.compression}
+        send_raw(questions.kafka.bootstrap_servers, questions.topic, bomb, **where)
+    else:
+        questions.send(2, 3, 4, compression=damage.compression)
+        damage_batch(folder, questions.topic, 1, damage.place, damage.content)
+    questions.send(5)
+
+
+def skip(server: RunningServer, reason: str) -> str:
+    """Type the command that a reason names."""
+    found = re.search(r"`ioa (server skip [^`]*)`", reason)
+    assert found, reason
+    where = ["-b", server.kafka.bootstrap_servers, "--prefix", server.kafka.prefix]
+    result = run(*shlex.split(found[1]), *where, "--database", server.settings.database_url)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+@pytest.mark.parametrize("exchange", [LEARNING, SERVICE], ids=lambda exchange: exchange.name)
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.name)
+def test_one_command_skips_a_batch_that_cannot_be_read(
+    broker: EmbeddedBroker, tmp_path: Path, damage: Damage, exchange: Exchange
+) -> None:
+    questions = Questions(broker, f"{damage.name}-{exchange.name}", exchange)
+    make_unreadable(questions, damage, broker.directory)
+    with serving(questions, tmp_path) as server:
+        probe: Probe = server.ingest if exchange is LEARNING else server.infer
+        fault = probe.wait_for_fault(f"{questions.topic}[0]", 30)
+        assert "cannot be read at offset 1:" in fault["reason"]
+        questions.send(6, partition=1)
+        questions.wait_for(1, 6, seconds=5)
+        printed = skip(server, fault["reason"])
+        skipped = [1] if damage.bomb else [1, 2, 3]
+        if damage.name != "length":
+            assert f"offsets 1 to {skipped[-1]} are skipped" in printed
+            questions.wait_for(1, 5, 6, seconds=5)
+        probe.wait_until_ready(5)
+        (entry,) = DeadLetterReader(questions.kafka).scan().entries
+        assert entry.dead_letter.origin[:3] == (questions.topic, 0, 1)
+        assert f"offsets 1 to {skipped[-1]} " in entry.dead_letter.reason or damage.name == "length"
