@@ -5,14 +5,15 @@ from itertools import chain
 from time import monotonic
 from typing import Any, Literal
 
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
 from stream.errors import KafkaUnavailable, StreamError
-from stream.kafka.connection import ErrorWatch, poll_batch, raise_if_lasting
+from stream.kafka.connection import ErrorWatch, poll_batch
 from stream.kafka.offsets import OffsetRange
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
+from stream.kafka.unreadable import describe_obstacle, find_obstacle
 
 _POLL_SECONDS = 0.5
 _PATIENCE_SECONDS = 30.0
@@ -40,7 +41,7 @@ def read_batches(
 
     Raises:
         KafkaUnavailable: nothing arrives for half a minute.
-        StreamError: the topic cannot be read, or the broker's disk has damaged a record.
+        StreamError: the topic or a batch of it cannot be read; the text names which.
     """
     unread = [wanted for wanted in ranges if wanted.low < wanted.high]
     ends = {wanted.partition: wanted.high for wanted in unread}
@@ -53,11 +54,9 @@ def read_batches(
         "fetch.queue.backoff.ms": 2,  # the default of 1 s leaves the CPU idle
         "queued.max.messages.kbytes": 16_384,  # prefetched into memory beside the batch in hand
         "isolation.level": "read_committed",
-        # A broker checks the sum of a batch when it arrives, not when it reads it from its disk.
-        "check.crcs": True,
         "error_cb": watch,
     }
-    consumer = Consumer(config | settings.client_config())
+    consumer = Consumer(config | settings.consumer_config())
     try:
         consumer.assign([TopicPartition(topic, number, low) for topic, number, _, low, _ in unread])
         heard_at = monotonic()
@@ -68,7 +67,8 @@ def read_batches(
                 heard_at = monotonic()
             elif monotonic() - heard_at > _PATIENCE_SECONDS:
                 raise KafkaUnavailable(
-                    f"the broker at {settings.bootstrap_servers} sends nothing any more "
+                    f"the broker at {settings.bootstrap_servers} sends nothing any more of "
+                    f"{ranges[0].topic}, partition {', '.join(map(str, sorted(ends)))} "
                     f"({watch.last or 'no error was reported'}); run the command again"
                 )
             if batch:
@@ -85,19 +85,22 @@ def _separate(
     messages: Sequence[KafkaMessage], ends: Mapping[int, int]
 ) -> tuple[list[Record], set[int]]:
     """Return the records below ``ends``, and the partitions that were read up to there."""
-    records, finished = [], set()
+    records: list[Record] = []
+    finished: set[int] = set()
     for message in messages:
-        number, offset, error = message.partition() or 0, message.offset() or 0, message.error()
-        end = ends.get(number, -1)
-        if error is not None and error.code() != KafkaError._PARTITION_EOF:
-            raise_if_lasting(error, message.topic() or "")
-            if error.code() == KafkaError._BAD_MSG:
-                # Whoever asks for a range shall not get it with a hole in it.
-                raise StreamError(f"{message.topic()}[{number}] is damaged: {error.str()}")
+        number = message.partition()
+        if number in finished or (number is not None and number not in ends):
             continue
-        if error is None and offset < end:
+        obstacle = find_obstacle(message)
+        if number is None:
+            continue
+        if obstacle is not None and obstacle.offset < ends[number]:
+            # Whoever asks for a range shall not get it with a hole in it.
+            raise StreamError(describe_obstacle(message.topic() or "", number, obstacle))
+        offset, is_record = message.offset() or 0, message.error() is None
+        if is_record and offset < ends[number]:
             records.append(Record.from_kafka(message))
-        # The last record may be one of Kafka's own, which only the end of the partition tells.
-        if number in ends and offset + (error is None) >= end:
+        # The last record may be one of Kafka's own, which only what lies behind it tells.
+        if offset + is_record >= ends[number]:
             finished.add(number)
     return records, finished

@@ -62,6 +62,7 @@ class Standstill:
         self._health = health
         self._clock = clock
         self._standing: dict[int, _Standing] = {}
+        self._asked: dict[int, int] = {}  # where partitions went on, of which nothing has come yet
         self._has_stopped = False  # a partition that is still assigned
         self._asked_at = float("-inf")
         self._log = structlog.get_logger().bind(topic=topic)
@@ -72,11 +73,16 @@ class Standstill:
         What comes while the batch is tried again shows that it can be read now, or is gone.
         """
         number = message.partition() or 0
-        if (standing := self._standing.get(number)) is None:
-            return False
-        if standing.tried and (message.error() is None or tells_end(message)):
-            self._let_go(number)
-        return not standing.tried or is_stray(message, standing.obstacle.offset)
+        standing = self._standing.get(number)
+        if standing is not None and not standing.tried:
+            return True
+        if is_stray(message, self._asked.get(number)):
+            return True
+        if message.error() is None or tells_end(message):
+            self._asked.pop(number, None)
+            if standing is not None:
+                self._let_go(number)
+        return False
 
     def stop(self, partition: int, obstacle: Obstacle) -> None:
         """Take nothing of a partition from this offset on."""
@@ -115,7 +121,7 @@ class Standstill:
 
     def forget(self) -> list[int]:
         """Forget and return the partitions that stand: they were given back, or begin anew."""
-        forgotten, self._standing = [*self._standing], {}
+        forgotten, self._standing, self._asked = [*self._standing], {}, {}
         return forgotten
 
     def _is_due(self, standing: _Standing) -> bool:
@@ -131,6 +137,10 @@ class Standstill:
         starts = {number: self._find_position(number) for number in assigned}
         starts |= {number: held.obstacle.offset for number, held in self._standing.items()}
         standing = {number for number, held in self._standing.items() if not held.tried}
+        self._asked |= passed
+        self._asked |= {
+            number: held.obstacle.offset for number, held in self._standing.items() if held.tried
+        }
         self._consumer.assign(
             [
                 TopicPartition(self._topic, number, offset)

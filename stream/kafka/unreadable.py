@@ -47,14 +47,14 @@ def find_obstacle(message: KafkaMessage) -> Obstacle | None:
     return Obstacle(offset, error.str(), of_broker=error.code() > 0)
 
 
-def is_stray(message: KafkaMessage, asked: int) -> bool:
+def is_stray(message: KafkaMessage, asked: int | None) -> bool:
     """Tell whether an error is about an offset that nobody has asked for.
 
     Behind a wrong sum librdkafka goes on at a wrong place, and may take a next offset from there.
     """
     error = message.error()
     is_outside = error is not None and error.code() == KafkaError._AUTO_OFFSET_RESET
-    return is_outside and message.offset() != asked
+    return is_outside and asked not in (None, message.offset())
 
 
 def describe_obstacle(topic: str, partition: int, obstacle: Obstacle) -> str:

@@ -13,6 +13,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from schemas.messages import headers as names
+from stream.archive.manifest import read_manifest
 from stream.broker.embedded import EmbeddedBroker
 from stream.dead_letters.reader import DeadLetterReader
 from stream.exchange.exchanges import LEARNING, SERVICE, Exchange
@@ -23,11 +24,11 @@ from stream.kafka.range_reader import read_records
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import create_topics
 from tests.support.broker import kill_broker
-from tests.support.commands import run
+from tests.support.commands import Ran, run
 from tests.support.damaged_batches import damage_batch
 from tests.support.probe import Probe
 from tests.support.server import RunningServer, add_trained_classifier, run_server
-from tests.support.topics import send_raw
+from tests.support.topics import Headers, send_raw
 
 CLIENT = "radiology-1"
 LABELS = ("chest", "hand", "head")
@@ -74,9 +75,14 @@ class Questions:
 
     def send(self, *numbers: int, partition: int = 0, compression: str = "none") -> None:
         """Send one batch; the encoder is the client's default."""
-        bodies = [(self._make_body(number), []) for number in numbers]
-        where = {"partition": partition, "compression": compression}
-        send_raw(self.kafka.bootstrap_servers, self.topic, bodies, **where)
+        bodies: list[tuple[bytes, Headers]] = [(self._make_body(number), []) for number in numbers]
+        send_raw(
+            self.kafka.bootstrap_servers,
+            self.topic,
+            bodies,
+            partition=partition,
+            compression=compression,
+        )
 
     def _make_body(self, number: int) -> bytes:
         fields = {
@@ -116,21 +122,53 @@ def make_unreadable(questions: Questions, damage: Damage, folder: Path) -> None:
     """Send four batches to partition 0, the second with what ``damage`` says."""
     questions.send(1)
     if damage.bomb:
-        bomb = [(b"\0" * BOMB, [])]
-        where = {"largest": 2 * BOMB, "compression": damage.compression}
-        send_raw(questions.kafka.bootstrap_servers, questions.topic, bomb, **where)
+        send_raw(
+            questions.kafka.bootstrap_servers,
+            questions.topic,
+            [(b"\0" * BOMB, [])],
+            largest=2 * BOMB,
+            compression=damage.compression,
+        )
     else:
         questions.send(2, 3, 4, compression=damage.compression)
         damage_batch(folder, questions.topic, 1, damage.place, damage.content)
     questions.send(5)
 
 
-def skip(server: RunningServer, reason: str) -> str:
-    """Type the command that a reason names."""
+def find_command(reason: str) -> list[str]:
+    """Return the command that a reason names."""
     found = re.search(r"`ioa (server skip [^`]*)`", reason)
     assert found, reason
+    return shlex.split(found[1])
+
+
+def locate(server: RunningServer) -> list[str]:
     where = ["-b", server.kafka.bootstrap_servers, "--prefix", server.kafka.prefix]
-    result = run(*shlex.split(found[1]), *where, "--database", server.settings.database_url)
+    return [*where, "--database", server.settings.database_url]
+
+
+def archive(server: RunningServer, folder: Path) -> Ran:
+    return run("archive", "write", folder, *locate(server))
+
+
+def check_archive_and_replays(server: RunningServer, folder: Path, printed: str) -> None:
+    """Archive the topic, and replay it from there and from Kafka: all leave out the same."""
+    written = archive(server, folder / "archive")
+    assert written.returncode == 0, written.stderr
+    (skipped,) = read_manifest(folder / "archive").skipped
+    assert f"offsets {skipped.low} to {skipped.high - 1} are skipped" in printed
+    digests = []
+    for name, source in {"kafka": [], "archive": ["--archive", folder / "archive"]}.items():
+        into = f"sqlite:///{folder / name}.db"
+        replayed = run("replay", "run", "--into", into, "--json", *source, *locate(server))
+        assert f"offsets {skipped.low} to {skipped.high - 1}" in replayed.stderr
+        digests.append(json.loads(replayed.stdout)["digest"])
+    assert digests[0] == digests[1]
+
+
+def skip(server: RunningServer, reason: str) -> str:
+    """Type the command that a reason names."""
+    result = run(*find_command(reason), *locate(server))
     assert result.returncode == 0, result.stderr
     return result.stdout
 
@@ -148,12 +186,21 @@ def test_one_command_skips_a_batch_that_cannot_be_read(
         assert "cannot be read at offset 1:" in fault["reason"]
         questions.send(6, partition=1)
         questions.wait_for(1, 6, seconds=5)
+        if exchange is LEARNING:
+            refused = archive(server, tmp_path / "archive")
+            assert (refused.returncode, "cannot be read at offset 1:" in refused.stderr) == (
+                1,
+                True,
+            )
+            assert find_command(refused.stderr) == find_command(fault["reason"])
         printed = skip(server, fault["reason"])
         skipped = [1] if damage.bomb else [1, 2, 3]
         if damage.name != "length":
             assert f"offsets 1 to {skipped[-1]} are skipped" in printed
             questions.wait_for(1, 5, 6, seconds=5)
         probe.wait_until_ready(5)
+        if exchange is LEARNING:
+            check_archive_and_replays(server, tmp_path, printed)
         (entry,) = DeadLetterReader(questions.kafka).scan().entries
         assert entry.dead_letter.origin[:3] == (questions.topic, 0, 1)
         assert f"offsets 1 to {skipped[-1]} " in entry.dead_letter.reason or damage.name == "length"
