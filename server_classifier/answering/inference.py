@@ -56,7 +56,7 @@ def run_infer(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> No
     with closing(context):
         refuse_replay_of(context.engine, context.cluster_id)
         structlog.get_logger().info("ready")
-        consumer.run(context.measure(inference.handle), stop, when_idle=classifiers.refresh)
+        consumer.run(context.measure(inference.handle), stop, each_turn=classifiers.refresh)
 
 
 class Inference:

@@ -71,14 +71,14 @@ def run_ingest(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> N
         now=now,
         registry=context.monitor.registry,
     )
-    watch = DatabaseWatch(context.engine, context.monitor.health, time.monotonic)
+    watch = DatabaseWatch(positions.check, context.monitor.health, time.monotonic)
     topic = context.topics.of(LEARNING)
     consumer = context.make_consumer(
         topic, group="ingest", batch_size=_BATCH_SIZE, find_starts=positions.take
     )
     structlog.get_logger().info("ready")
     with closing(context):
-        consumer.run(context.measure(ingester.handle), stop, when_idle=watch.poll)
+        consumer.run(context.measure(ingester.handle), stop, each_turn=watch.poll)
 
 
 class Ingester:

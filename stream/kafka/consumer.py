@@ -118,7 +118,7 @@ class RecordConsumer:
         )
 
     def run(
-        self, handle: Handle, stop: Event, *, when_idle: Callable[[], None] = lambda: None
+        self, handle: Handle, stop: Event, *, each_turn: Callable[[], None] = lambda: None
     ) -> None:
         """Consume until ``stop`` is set, then commit and leave.
 
@@ -126,7 +126,8 @@ class RecordConsumer:
             handle: takes a batch. After DependencyDown it is called again with the same list;
                 after PartitionLost the batch is dropped.
             stop: ends the loop after the batch in hand.
-            when_idle: called about ten times a second while no records come.
+            each_turn: called after each batch, and about ten times a second while no records
+                come; after PartitionLost the starts are found again.
 
         Raises:
             KafkaRefused: the broker refuses us for good.
@@ -143,11 +144,8 @@ class RecordConsumer:
                 self._health.heartbeat()
                 if self._without_start:
                     self._start_partitions(stop)
-                elif records := self._poll():
-                    self._handle(handle, records, stop)
                 else:
-                    when_idle()
-                self._pass_skipped()
+                    self._take_turn(handle, stop, each_turn)
                 if self._topic_watch is not None and self._topic_watch.was_recreated():
                     self._restart_partitions()
                 if self._uncommitted and monotonic() - self._committed_at > _COMMIT_SECONDS:
@@ -247,6 +245,18 @@ class RecordConsumer:
             self._admin = AdminClient(self._settings.client_config() | {"error_cb": self._watch})
         return self._admin
 
+    def _take_turn(self, handle: Handle, stop: Event, each_turn: Callable[[], None]) -> None:
+        try:
+            if records := self._poll():
+                self._handle(handle, records, stop)
+            self._pass_skipped()
+            each_turn()
+        except PartitionLost as error:
+            self._log.error("partitions begin anew", error=str(error))
+            self._health.finish_batch({})
+            self._restart_partitions()
+            self._wait(_LOST_SECONDS, stop)
+
     def _poll(self) -> list[Record]:
         messages = poll_batch(self._consumer, self._batch_size, _POLL_SECONDS, self._watch)
         return [Record.from_kafka(message) for message in messages if self._is_record(message)]
@@ -281,12 +291,6 @@ class RecordConsumer:
             try:
                 handle(records)
                 break
-            except PartitionLost as error:
-                self._log.error("batch dropped", error=str(error), records=len(records))
-                self._health.finish_batch({})
-                self._restart_partitions()
-                self._wait(_LOST_SECONDS, stop)
-                return
             except DependencyDown as error:
                 self._log.error("waiting for a dependency", error=str(error), seconds=delay)
                 self._health.wait_for(error.dependency, str(error))

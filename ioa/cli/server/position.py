@@ -50,7 +50,7 @@ def reset_positions(
     """Let ingestion go on somewhere else: after a topic was cut, or deleted and made again.
 
     What is stored stays stored, and what is read again is not stored twice. A process that is
-    reading notices at its next batch and follows.
+    reading follows within seconds.
 
     Example: ioa database position reset --topic ioa.learning --to earliest
     """

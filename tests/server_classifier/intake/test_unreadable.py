@@ -3,35 +3,24 @@
 import json
 import re
 import shlex
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from confluent_kafka.admin import AdminClient
 
-from schemas.messages import headers as names
 from stream.archive.manifest import read_manifest
 from stream.broker.embedded import EmbeddedBroker
 from stream.dead_letters.reader import DeadLetterReader
 from stream.exchange.exchanges import LEARNING, SERVICE, Exchange
-from stream.exchange.message_ids import make_message_id
-from stream.exchange.topics import Topics
-from stream.kafka.offsets import read_ranges
-from stream.kafka.range_reader import read_records
-from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import create_topics
 from tests.support.broker import kill_broker
 from tests.support.commands import Ran, run
 from tests.support.damaged_batches import damage_batch
 from tests.support.probe import Probe
-from tests.support.server import RunningServer, add_trained_classifier, run_server
-from tests.support.topics import Headers, send_raw
+from tests.support.questions import Questions, serving
+from tests.support.server import RunningServer
+from tests.support.topics import send_raw
 
-CLIENT = "radiology-1"
-LABELS = ("chest", "hand", "head")
 BOMB = 110_000_000
 
 
@@ -62,60 +51,6 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBroker]
     broker = EmbeddedBroker(tmp_path_factory.mktemp("kafka")).start()
     yield broker
     kill_broker(broker)
-
-
-class Questions:
-    """Messages of one exchange, and which of them were answered."""
-
-    def __init__(self, broker: EmbeddedBroker, prefix: str, exchange: Exchange) -> None:
-        self.kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers, prefix=prefix)
-        self.exchange = exchange
-        self.topic = Topics(prefix).of(exchange).name
-        create_topics(self.kafka, Topics(prefix).shared())
-
-    def send(self, *numbers: int, partition: int = 0, compression: str = "none") -> None:
-        """Send one batch; the encoder is the client's default."""
-        bodies: list[tuple[bytes, Headers]] = [(self._make_body(number), []) for number in numbers]
-        send_raw(
-            self.kafka.bootstrap_servers,
-            self.topic,
-            bodies,
-            partition=partition,
-            compression=compression,
-        )
-
-    def _make_body(self, number: int) -> bytes:
-        fields = {
-            "clientID": CLIENT,
-            "label": "hand",
-            "value": [0.125, 1.5, -0.25, 0.5],
-            "mode": self.exchange.name,
-            "timestamp": "2026-11-21 10:00:00",
-            "messageID": make_message_id(number, bytes(10)),
-        }
-        return json.dumps({"message": fields}).encode()
-
-    def read_answered(self) -> list[int]:
-        """Return the numbers of the messages that were answered so far."""
-        replies = Topics(self.kafka.prefix).replies(CLIENT).name
-        ranges = read_ranges(AdminClient(self.kafka.client_config()), replies)
-        ids = {make_message_id(number, bytes(10)): number for number in range(100)}
-        answers = [dict(record.headers) for record in read_records(self.kafka, ranges)]
-        return sorted(ids[answer[names.CORRELATION_ID].decode()] for answer in answers)
-
-    def wait_for(self, *numbers: int, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        while (answered := self.read_answered()) != [*numbers]:
-            assert time.monotonic() < end, f"answered are {answered}, not {numbers}"
-            time.sleep(0.1)
-
-
-@contextmanager
-def serving(questions: Questions, folder: Path) -> Iterator[RunningServer]:
-    with run_server(questions.kafka, folder) as server:
-        server.register(CLIENT, default_encoder=server.encoder_id)
-        add_trained_classifier(server, LABELS)
-        yield server
 
 
 def make_unreadable(questions: Questions, damage: Damage, folder: Path) -> None:
@@ -178,7 +113,7 @@ def skip(server: RunningServer, reason: str) -> str:
 def test_one_command_skips_a_batch_that_cannot_be_read(
     broker: EmbeddedBroker, tmp_path: Path, damage: Damage, exchange: Exchange
 ) -> None:
-    questions = Questions(broker, f"{damage.name}-{exchange.name}", exchange)
+    questions = Questions(broker.bootstrap_servers, f"{damage.name}-{exchange.name}", exchange)
     make_unreadable(questions, damage, broker.directory)
     with serving(questions, tmp_path) as server:
         probe: Probe = server.ingest if exchange is LEARNING else server.infer
