@@ -40,6 +40,7 @@ from client_autoencoder.privacy.mechanism import NoPrivatizer, Privatizer
 from client_autoencoder.settings import ClientSettings
 from schemas.errors import SchemaError
 from schemas.messages.validation import check_name
+from schemas.vector import Packing
 from schemas.wire import avro_form, json_form
 from stream.exchange.exchanges import LEARNING, SERVICE, Exchange
 from stream.kafka.settings import KafkaSettings
@@ -68,7 +69,7 @@ class Client:
         privatizer: changes latents before they are sent; without one the images can be restored
             from them by whoever has the encoder.
         form: how messages are written; ``json`` is the form of the paper.
-        dtype: of latents without noise; one byte a number, or four.
+        dtype: of latents without noise: one of the packings that the encoder's manifest allows.
         timeout_seconds: how long to wait without an answer.
         outbox: the directory of what waits, in a file ``CLIENT_ID.db``.
         outbox_mib: the most that may wait, in MiB.
@@ -109,7 +110,7 @@ class Client:
     extra: Mapping[str, str | int | float | bool] = field(default_factory=dict, repr=False)
     privatizer: Privatizer | None = None
     form: Literal["avro", "json"] = "avro"
-    dtype: Literal["int8", "float32"] = "int8"
+    dtype: Packing = "int8"
     timeout_seconds: float = 60.0
     outbox: Path | str = "ioa-outbox"
     outbox_mib: int = 1024
@@ -392,7 +393,7 @@ class Client:
 
 def _size_of(maker: MessageMaker) -> Size:
     manifest = maker.encoder.manifest
-    return manifest.height, manifest.width
+    return manifest.images.height, manifest.images.width
 
 
 def _choose(source: ImageSource, limit: int | None) -> list[int]:

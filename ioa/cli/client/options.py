@@ -53,10 +53,13 @@ Form = Annotated[
     ),
 ]
 Dtype = Annotated[
-    Literal["int8", "float32"] | None,
+    Literal["float32", "int8", "int4", "jpeg"] | None,
     typer.Option(
-        help="What a number of a latent travels as, one byte or four; with noise always four. "
-        "Default int8 \\[env: IOA_CLIENT__DTYPE]",
+        "--pack",
+        "--dtype",
+        help="How numbers travel: in four bytes, one, half a byte, or as a picture of the maps. "
+        "The encoder allows some of these. Default int8, with noise float32 "
+        "\\[env: IOA_CLIENT__DTYPE]",
         rich_help_panel=LATENTS,
     ),
 ]
