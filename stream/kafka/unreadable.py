@@ -5,6 +5,8 @@ offset. Such a batch ends where another offset can be read, which is found by tr
 """
 
 from bisect import bisect_left
+from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -16,7 +18,7 @@ from stream.kafka.connection import ErrorWatch, explaining_kafka, raise_if_lasti
 from stream.kafka.offsets import OffsetRange
 from stream.kafka.settings import KafkaSettings
 
-_ANSWER_SECONDS = 10.0
+_ANSWER_SECONDS = 5.0
 _POLL_SECONDS = 0.2
 
 
@@ -82,25 +84,21 @@ def find_unreadable(
         StreamError: this offset can be read.
         KafkaUnavailable: the broker does not answer.
     """
-    reader = _OffsetReader(settings, held)
-    try:
-        first = reader.try_at(offset)
-        if first is None:
-            raise StreamError(f"{held.topic}[{held.partition}] can be read at offset {offset}")
-        end = _find_end(reader, first, held.high)
-        return held._replace(low=first.offset, high=end), first.reason
-    finally:
-        reader.close()
+    try_at = partial(_try_at, settings, held)
+    if (first := try_at(offset)) is None:
+        raise StreamError(f"{held.topic}[{held.partition}] can be read at offset {offset}")
+    end = _find_end(try_at, first, held.high)
+    return held._replace(low=first.offset, high=end), first.reason
 
 
-def _find_end(reader: "_OffsetReader", first: Obstacle, high: int) -> int:
+def _find_end(try_at: Callable[[int], Obstacle | None], first: Obstacle, high: int) -> int:
     """Return the first offset behind a batch: ever longer strides until it can be read, then back.
 
     Most batches are short, and the log behind one may be long and damaged elsewhere, too.
     """
 
     def is_behind(offset: int) -> bool:
-        found = reader.try_at(offset)
+        found = try_at(offset)
         return found is None or (found.offset > first.offset and not found.of_broker)
 
     inside, stride = first.offset, 1
@@ -110,45 +108,37 @@ def _find_end(reader: "_OffsetReader", first: Obstacle, high: int) -> int:
     return between.start + bisect_left(between, True, key=is_behind)
 
 
-class _OffsetReader:
-    """Tries to read single offsets of a partition, as services read it."""
+def _try_at(settings: KafkaSettings, held: OffsetRange, offset: int) -> Obstacle | None:
+    """Return what keeps an offset from being read; None where nothing does.
 
-    def __init__(self, settings: KafkaSettings, held: OffsetRange) -> None:
-        self._held = held
-        self._watch = ErrorWatch(settings.bootstrap_servers)
-        config: dict[str, Any] = {
-            "group.id": f"{settings.prefix}.reader",  # librdkafka wants a name; nobody joins
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "auto.offset.reset": "error",
-            "queued.max.messages.kbytes": 1024,
-            "error_cb": self._watch,
-        }
-        self._consumer = Consumer(config | settings.consumer_config())
-
-    def try_at(self, offset: int) -> Obstacle | None:
-        """Return what keeps this offset from being read; None where nothing does.
-
-        Raises:
-            KafkaUnavailable: the broker does not answer.
-        """
-        self._consumer.assign([TopicPartition(self._held.topic, self._held.partition, offset)])
+    By a consumer of its own: what another has met goes on to bring it errors from elsewhere.
+    """
+    watch = ErrorWatch(settings.bootstrap_servers)
+    config: dict[str, Any] = {
+        "group.id": f"{settings.prefix}.reader",  # librdkafka wants a name; nobody joins
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        "auto.offset.reset": "error",
+        "isolation.level": "read_committed",
+        "queued.max.messages.kbytes": 1024,
+        "error_cb": watch,
+    }
+    consumer = Consumer(config | settings.consumer_config())
+    partition = TopicPartition(held.topic, held.partition, offset)
+    try:
+        consumer.assign([partition])
         end = monotonic() + _ANSWER_SECONDS
         while monotonic() < end:
-            message = self._consumer.poll(_POLL_SECONDS)
-            self._watch.raise_if_hopeless()
-            if message is None or is_stray(message, offset):
+            message = consumer.poll(_POLL_SECONDS)
+            watch.raise_if_hopeless()
+            if message is None:
                 continue
-            if (obstacle := find_obstacle(message)) is not None:
+            obstacle = find_obstacle(message)
+            if obstacle is not None or message.error() is None or tells_end(message):
                 return obstacle
-            if message.error() is None or tells_end(message):
-                return None
         # Some damage librdkafka reports but once, and elsewhere in the batch it says nothing.
         with explaining_kafka():
-            self._consumer.get_watermark_offsets(
-                TopicPartition(self._held.topic, self._held.partition), timeout=_ANSWER_SECONDS
-            )
+            consumer.get_watermark_offsets(partition, timeout=_ANSWER_SECONDS)
         return Obstacle(offset, "nothing arrives, though the broker answers", of_broker=True)
-
-    def close(self) -> None:
-        self._consumer.close()
+    finally:
+        consumer.close()

@@ -34,7 +34,7 @@ class Questions:
 
     def send(self, *numbers: int, partition: int = 0, compression: str = "none") -> None:
         """Send one batch; the encoder is the client's default."""
-        bodies: list[tuple[bytes, Headers]] = [(self._make_body(number), []) for number in numbers]
+        bodies: list[tuple[bytes, Headers]] = [(self.make_body(number), []) for number in numbers]
         send_raw(
             self.kafka.bootstrap_servers,
             self.topic,
@@ -43,7 +43,8 @@ class Questions:
             compression=compression,
         )
 
-    def _make_body(self, number: int) -> bytes:
+    def make_body(self, number: int) -> bytes:
+        """Return a good message."""
         fields = {
             "clientID": CLIENT,
             "label": "hand",

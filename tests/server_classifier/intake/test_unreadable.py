@@ -4,7 +4,6 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,35 +14,10 @@ from stream.dead_letters.reader import DeadLetterReader
 from stream.exchange.exchanges import LEARNING, SERVICE, Exchange
 from tests.support.broker import kill_broker
 from tests.support.commands import Ran, run
-from tests.support.damaged_batches import damage_batch
+from tests.support.damaged_batches import DAMAGES, ENDLESS, Damage, send_unreadable
 from tests.support.probe import Probe
 from tests.support.questions import Questions, serving
 from tests.support.server import RunningServer
-from tests.support.topics import send_raw
-
-BOMB = 110_000_000
-
-
-@dataclass(frozen=True)
-class Damage:
-    """What is done to the second of four batches; ``bomb`` is sent instead of its records."""
-
-    name: str
-    place: int = 0
-    content: bytes = b""
-    compression: str = "none"
-    bomb: bool = False
-
-
-DAMAGES = [
-    Damage("zstd-bomb", compression="zstd", bomb=True),
-    Damage("sum", 90, b"\xff"),
-    Damage("number-of-records", 57, b"\x7f"),
-    Damage("compressed", 90, b"\x00\xff\x12\xff\x99", "lz4"),
-    Damage("codec", 22, b"\x07"),
-    Damage("magic", 16, b"\x07"),
-    Damage("length", 8, b"\0\0\0\x05"),
-]
 
 
 @pytest.fixture(scope="module")
@@ -53,21 +27,14 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBroker]
     kill_broker(broker)
 
 
-def make_unreadable(questions: Questions, damage: Damage, folder: Path) -> None:
-    """Send four batches to partition 0, the second with what ``damage`` says."""
+def make_unreadable(questions: Questions, damage: Damage, folder: Path) -> int:
+    """Send three batches to partition 0, of which the second cannot be read; return its end."""
     questions.send(1)
-    if damage.bomb:
-        send_raw(
-            questions.kafka.bootstrap_servers,
-            questions.topic,
-            [(b"\0" * BOMB, [])],
-            largest=2 * BOMB,
-            compression=damage.compression,
-        )
-    else:
-        questions.send(2, 3, 4, compression=damage.compression)
-        damage_batch(folder, questions.topic, 1, damage.place, damage.content)
+    bodies = [questions.make_body(number) for number in (2, 3, 4)]
+    where = (questions.kafka.bootstrap_servers, folder, questions.topic)
+    size = send_unreadable(*where, bodies, damage)
     questions.send(5)
+    return 1 + size
 
 
 def find_command(reason: str) -> list[str]:
@@ -109,12 +76,15 @@ def skip(server: RunningServer, reason: str) -> str:
 
 
 @pytest.mark.parametrize("exchange", [LEARNING, SERVICE], ids=lambda exchange: exchange.name)
-@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.name)
+@pytest.mark.parametrize("damage", [*DAMAGES, ENDLESS], ids=str)
 def test_one_command_skips_a_batch_that_cannot_be_read(
     broker: EmbeddedBroker, tmp_path: Path, damage: Damage, exchange: Exchange
 ) -> None:
-    questions = Questions(broker.bootstrap_servers, f"{damage.name}-{exchange.name}", exchange)
-    make_unreadable(questions, damage, broker.directory)
+    questions = Questions(broker.bootstrap_servers, f"{damage}-{exchange.name}", exchange)
+    end = make_unreadable(questions, damage, broker.directory)
+    rest = [5]
+    if damage is ENDLESS:
+        end, rest = end + 1, []  # what comes behind it cannot be read either
     with serving(questions, tmp_path) as server:
         probe: Probe = server.ingest if exchange is LEARNING else server.infer
         fault = probe.wait_for_fault(f"{questions.topic}[0]", 30)
@@ -123,19 +93,33 @@ def test_one_command_skips_a_batch_that_cannot_be_read(
         questions.wait_for(1, 6, seconds=5)
         if exchange is LEARNING:
             refused = archive(server, tmp_path / "archive")
-            assert (refused.returncode, "cannot be read at offset 1:" in refused.stderr) == (
-                1,
-                True,
-            )
+            assert refused.returncode == 1
             assert find_command(refused.stderr) == find_command(fault["reason"])
-        printed = skip(server, fault["reason"])
-        skipped = [1] if damage.bomb else [1, 2, 3]
-        if damage.name != "length":
-            assert f"offsets 1 to {skipped[-1]} are skipped" in printed
-            questions.wait_for(1, 5, 6, seconds=5)
+        assert f"offsets 1 to {end - 1} are skipped" in skip(server, fault["reason"])
+        questions.wait_for(1, *rest, 6, seconds=5)
         probe.wait_until_ready(5)
+        again = skip(server, fault["reason"])
+        assert f"offsets 1 to {end - 1} are skipped" in again
         if exchange is LEARNING:
-            check_archive_and_replays(server, tmp_path, printed)
+            check_archive_and_replays(server, tmp_path, again)
         (entry,) = DeadLetterReader(questions.kafka).scan().entries
         assert entry.dead_letter.origin[:3] == (questions.topic, 0, 1)
-        assert f"offsets 1 to {skipped[-1]} " in entry.dead_letter.reason or damage.name == "length"
+        assert f"offsets 1 to {end - 1} were skipped unread: " in entry.dead_letter.reason
+
+
+def test_what_can_be_read_is_not_skipped(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
+    questions = Questions(kafka, topic_prefix, LEARNING)
+    questions.send(1)
+    url = f"sqlite:///{tmp_path / 'ioa.db'}"
+    where = ["-b", kafka, "--prefix", topic_prefix, "--database", url]
+    command = ["server", "skip", "--topic", questions.topic]
+    assert "there is no database" in run(*command, "--partition", 0, "--offset", 0, *where).stderr
+    run("database", "upgrade", "--database", url)
+    for partition, offset, reason in (
+        (0, 0, "can be read at offset 0"),
+        (0, 7, "cannot read"),
+        (9, 0, "has no partition 9, only 0 to 3"),
+    ):
+        ran = run(*command, "--partition", partition, "--offset", offset, *where)
+        assert (ran.returncode, reason in ran.stderr) == (1, True), ran.stderr
+    assert DeadLetterReader(questions.kafka).scan().entries == []
