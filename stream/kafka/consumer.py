@@ -25,7 +25,7 @@ from confluent_kafka.admin import AdminClient
 
 from stream.errors import DependencyDown, KafkaRefused, KafkaUnavailable, PartitionLost
 from stream.health import Health, Partition
-from stream.kafka.connection import ErrorWatch, backoff, poll_batch, tells_end
+from stream.kafka.connection import ErrorWatch, backoff, explaining_kafka, poll_batch, tells_end
 from stream.kafka.offsets import OffsetRange, TopicWatch, read_log_id, read_ranges
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
@@ -43,6 +43,7 @@ the offset at which each partition starts, by number.
 _POLL_SECONDS = 0.1
 _COMMIT_SECONDS = 0.5
 _CLOSE_SECONDS = 5.0  # then a cluster that does not answer is left without leaving the group
+_REQUEST_SECONDS = 10.0
 _LOST_SECONDS = 1.0  # in which the group tells a process that was away who reads what now
 
 
@@ -55,7 +56,8 @@ class RecordConsumer:
 
     Args:
         find_starts: called whenever partitions are assigned, and again after ``PartitionLost``.
-            Without it, reading goes on at the group's offsets in Kafka.
+            Without it, reading goes on at the group's offsets in Kafka, or at the earliest record
+            where it has none that Kafka still holds.
         find_skips: asked about once a second while a batch cannot be read.
         health: receives the loop's progress; optional.
     """
@@ -75,7 +77,7 @@ class RecordConsumer:
         self._settings = settings
         self._topic = topic
         self._batch_size = batch_size
-        self._find_starts = find_starts
+        self._find_starts = find_starts or self._find_committed
         self._health = health or Health(monotonic)
         self._admin: AdminClient | None = None
         self._without_start: list[int] = []  # partitions that are assigned, but not read yet
@@ -93,7 +95,7 @@ class RecordConsumer:
             "group.instance.id": f"{group}-{instance}",
             "enable.auto.commit": False,
             # A position that Kafka does not hold is never replaced by a guess: that would skip.
-            "auto.offset.reset": "earliest" if find_starts is None else "error",
+            "auto.offset.reset": "error",
             "session.timeout.ms": 6000,
             # The default of 1 s leaves the CPU idle while records wait.
             "fetch.queue.backoff.ms": 2,
@@ -157,11 +159,11 @@ class RecordConsumer:
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         numbers = [partition.partition for partition in partitions]
         self._log.info("partitions assigned", partitions=numbers)
-        if self._find_starts is not None and numbers:
+        if numbers:
             # Finding the starts may take long, and must not hold the group up: start later.
             self._hold_back(numbers)
         else:
-            self._health.begin({(self._topic, number): None for number in numbers})
+            self._health.begin()
 
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         """Commit what was handled, so that whoever reads these partitions next goes on there.
@@ -227,17 +229,30 @@ class RecordConsumer:
             self._consumer.assign([TopicPartition(self._topic, *start) for start in starts.items()])
             self._health.mark_recovered()
             started = {(self._topic, number): offset for number, offset in starts.items()}
-            self._uncommitted.update(started)  # a process that was killed may have committed less
+            if self._find_starts != self._find_committed:
+                self._uncommitted.update(started)  # who was killed may have committed less
             self._health.begin(started)
             return
 
     def _read_starts(self, partitions: list[int]) -> dict[int, int]:
-        assert self._find_starts is not None  # noqa: S101 - only then are partitions held back
         admin = self._connect_admin()
         read = partial(read_ranges, admin, self._topic, partitions)
         ranges = read()
         starts = dict(self._find_starts(ranges, read))
         self._topic_watch = TopicWatch(admin, ranges[0], monotonic)
+        return starts
+
+    @explaining_kafka()
+    def _find_committed(
+        self, ranges: Sequence[OffsetRange], _: Callable[[], Sequence[OffsetRange]]
+    ) -> dict[int, int]:
+        asked = [TopicPartition(self._topic, held.partition) for held in ranges]
+        answered = self._consumer.committed(asked, timeout=_REQUEST_SECONDS)
+        committed = {partition.partition: partition.offset for partition in answered}
+        starts = {}
+        for held in ranges:
+            offset = committed[held.partition]
+            starts[held.partition] = offset if held.low <= offset <= held.high else held.low
         return starts
 
     def _connect_admin(self) -> AdminClient:
@@ -266,7 +281,7 @@ class RecordConsumer:
             return False
         if (error := message.error()) is None:
             return True
-        if self._find_starts is not None and error.code() == KafkaError._AUTO_OFFSET_RESET:
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
             self._restart_partitions()  # ``find_starts`` explains why Kafka lacks our position
             return False
         self._watch(error)  # losing the membership is reported here, not to error_cb
