@@ -40,14 +40,19 @@ class MessageMaker:
     random: Callable[[int], bytes]
     dtype: Packing = "int8"
 
-    def make(self, batch: ImageBatch, mode: Mode) -> Iterator[LatentMessage]:
+    def make(
+        self, batch: ImageBatch, mode: Mode, values: NDArray[np.float32] | None = None
+    ) -> Iterator[LatentMessage]:
         """Yield one message per image of the batch, all with the same timestamp.
+
+        Args:
+            values: what the encoder makes of the images, where the caller has it: [N, *shape].
 
         Raises:
             ClientError: the batch holds copies of an image, and the noise covers one release only.
         """
         self._refuse_noised_copies(batch)
-        vectors = self._to_wire(self.encoder.encode(batch.images))
+        vectors = self.pack(self.encoder.encode(batch.images) if values is None else values)
         image_ids: Sequence[str | None] = batch.image_ids or [None] * len(batch)
         now, privacy, aggregate = self.now(), self.privatizer.privacy, Aggregate()
         milliseconds, timestamp = int(now.timestamp() * 1000), now.replace(microsecond=0)
@@ -65,8 +70,8 @@ class MessageMaker:
                 privacy=privacy,
             )
 
-    def _to_wire(self, values: NDArray[np.float32]) -> list[Vector]:
-        """Privatize, then pack, in codes unless noise may have left the network's range."""
+    def pack(self, values: NDArray[np.float32]) -> list[Vector]:
+        """Privatize values [N, *shape], then pack them: in codes, unless noise left their range."""
         released = self.privatizer.privatize(values)
         dtype = "float32" if self._adds_noise else self.dtype
         return pack(released, dtype, self.encoder.manifest.output)

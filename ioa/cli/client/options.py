@@ -100,6 +100,25 @@ Timeout = Annotated[
 InFlight = Annotated[
     int, typer.Option(help="Questions that may be open at a time.", min=1, rich_help_panel=WAITING)
 ]
+Answers = Annotated[
+    bool,
+    typer.Option(
+        "--answers/--no-answers",
+        help="Whether to wait for the server's answers. Without them a message is done when a "
+        "broker has taken it: no right to read is needed, and refusals are not seen.",
+        rich_help_panel=WAITING,
+    ),
+]
+Exit = Annotated[
+    str | None,
+    typer.Option(
+        "--exit",
+        metavar="P|auto",
+        help="Answer at home where the encoder's local exit is at least this sure, as 0.95; auto: "
+        "as sure as held-out images asked for when it was trained.",
+        rich_help_panel=LATENTS,
+    ),
+]
 PrivatizerName = Annotated[
     Literal["none", "gaussian"],
     typer.Option(

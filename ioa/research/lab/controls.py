@@ -79,8 +79,7 @@ def find_hits(
 ) -> Hits:
     """Train the server's classifier on values [N, D]; tell where it is right about others [M]."""
     values, labels = learned
-    names = sorted({str(label) for label in labels})
-    targets = np.array([names.index(str(label)) for label in labels], np.int64)
+    names, targets = np.unique([str(label) for label in labels], return_inverse=True)
     model, _ = fit(values, targets, seed=seed, settings=settings)
     with torch.no_grad():
         chosen = model(torch.from_numpy(asked[0])).argmax(dim=1).tolist()

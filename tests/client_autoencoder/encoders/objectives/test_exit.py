@@ -10,6 +10,7 @@ import torch
 from client_autoencoder.encoders.families.convolution import ConvolutionConfig
 from client_autoencoder.encoders.files import write_encoder
 from client_autoencoder.encoders.fitting import TrainingOptions
+from client_autoencoder.encoders.objectives.exit import choose_threshold
 from client_autoencoder.encoders.runtime import Encoder
 from client_autoencoder.encoders.training import TrainedEncoder, train
 from client_autoencoder.errors import ClientError
@@ -69,3 +70,24 @@ def test_an_unknown_objective_is_refused() -> None:
     images, options = draw_images(30, side=8).images, TrainingOptions(objective="fame")
     with pytest.raises(ClientError, match="'fame' is no objective; known: reconstruction, exit"):
         train(images, CONFIG, options, torch.Generator())
+
+
+@pytest.mark.parametrize(
+    ("confidence", "wrong", "threshold"),
+    [
+        pytest.param([0.9, 0.8, 0.7], [], 0.7, id="all right"),
+        pytest.param([0.9, 0.8, 0.7], [2], 0.8, id="the least sure is wrong"),
+        pytest.param([0.9, 0.8, 0.8, 0.7], [2], 0.9, id="one of two equals is wrong"),
+        pytest.param([0.9, 0.8], [0], 1.0, id="the surest is wrong"),
+        pytest.param([0.5] * 999 + [0.4], [0, 1, 2], 0.4, id="three of a thousand"),
+        pytest.param([0.5] * 999 + [0.4], [0, 1, 2, 3], 1.0, id="four of a thousand"),
+    ],
+)
+def test_the_threshold_costs_three_images_of_a_thousand_at_most(
+    confidence: list[float], wrong: list[int], threshold: float
+) -> None:
+    right = np.ones(len(confidence), bool)
+    right[wrong] = False
+    shuffled = np.random.default_rng(0).permutation(len(right))
+    chosen = choose_threshold(np.array(confidence, np.float32)[shuffled], right[shuffled])
+    assert chosen == pytest.approx(threshold)
