@@ -28,7 +28,6 @@ from client_autoencoder.images.augmentation import augment_batches
 from client_autoencoder.images.batches import (
     ImageBatch,
     ImageSource,
-    Size,
     Skipped,
     join_batches,
     read_batches,
@@ -37,7 +36,7 @@ from client_autoencoder.images.given import check_given_labels, check_images, cu
 from client_autoencoder.images.sets import draw
 from client_autoencoder.images.sources import open_source
 from client_autoencoder.outbox.relay import OutboxRelay
-from client_autoencoder.privacy.mechanism import NoPrivatizer, Privatizer
+from client_autoencoder.privacy.mechanism import Mechanism, NoMechanism
 from client_autoencoder.settings import ClientSettings
 from schemas.errors import SchemaError
 from schemas.messages.validation import check_name
@@ -67,7 +66,7 @@ class Client:
         bootstrap_servers: addresses of the broker, ``host:port`` with commas between.
         prefix: of the topics.
         extra: librdkafka's own settings, such as ``{"security.protocol": "SSL"}``.
-        privatizer: changes latents before they are sent; without one the images can be restored
+        mechanism: changes latents before they are sent; without one the images can be restored
             from them by whoever has the encoder.
         form: how messages are written; ``json`` is the form of the paper.
         dtype: of latents without noise: one of the packings that the encoder's manifest allows.
@@ -109,7 +108,7 @@ class Client:
     bootstrap_servers: str = "127.0.0.1:9092"
     prefix: str = "ioa"
     extra: Mapping[str, str | int | float | bool] = field(default_factory=dict, repr=False)
-    privatizer: Privatizer | None = None
+    mechanism: Mechanism | None = None
     form: Literal["avro", "json"] = "avro"
     dtype: Packing = "int8"
     timeout_seconds: float = 60.0
@@ -173,7 +172,7 @@ class Client:
             StreamError: the broker refuses us or a message, or does not know this client.
         """
         maker = self._require_maker()
-        array = check_images(images, _size_of(maker))
+        array = check_images(images, maker.encoder.manifest.images)
         batches = cut_batches(array, check_given_labels(labels, len(array)))
         changed = self._augment(batches, augment, seed)
         return self._publish(maker, changed, [], on_progress, answers=answers)
@@ -211,7 +210,7 @@ class Client:
         order = _choose(source, limit)
         check_labels(source, order)
         skipped: list[Skipped] = []
-        batches = read_batches(source, skipped, size=_size_of(maker), order=order)
+        batches = read_batches(source, skipped, wanted=maker.encoder.manifest.images, order=order)
         changed = self._augment(batches, augment, seed)
         return self._publish(maker, changed, skipped, on_progress, answers=answers)
 
@@ -237,12 +236,12 @@ class Client:
 
         Raises:
             InputError: the images cannot be used; nothing was sent.
-            ClientError: the privatizer's noise would make every answer useless.
+            ClientError: the mechanism's noise would make every answer useless.
 
         The other errors are those of ``publish``.
         """
         maker = self._require_maker()
-        array = check_images(images, _size_of(maker))
+        array = check_images(images, maker.encoder.manifest.images)
         batches = cut_batches(array, [None] * len(array))
         report = self._ask(maker, batches, [], exit_above, in_flight, on_progress)
         return put_in_order(report, len(array), self.timeout_seconds)
@@ -262,7 +261,7 @@ class Client:
         source = open_source(str(data), split=split)
         skipped: list[Skipped] = []
         order = _choose(source, limit)
-        batches = read_batches(source, skipped, size=_size_of(maker), order=order)
+        batches = read_batches(source, skipped, wanted=maker.encoder.manifest.images, order=order)
         return self._ask(maker, batches, skipped, exit_above, in_flight, on_progress)
 
     def drain(self, *, on_progress: Progress = show_nothing) -> DrainReport:
@@ -397,7 +396,7 @@ class Client:
         return MessageMaker(
             client_id=self.client_id,
             encoder=encoder,
-            privatizer=NoPrivatizer() if self.privatizer is None else self.privatizer,
+            mechanism=NoMechanism() if self.mechanism is None else self.mechanism,
             form=_FORMS[self.form],
             now=lambda: datetime.fromtimestamp(self.clock(), UTC),
             random=self.random,
@@ -420,11 +419,6 @@ class Client:
     def _select(self, section: type[ClientSettings | KafkaSettings]) -> dict[str, object]:
         options = {option.name: getattr(self, option.name) for option in fields(self)}
         return {name: options[name] for name in section.model_fields.keys() & options.keys()}
-
-
-def _size_of(maker: MessageMaker) -> Size:
-    manifest = maker.encoder.manifest
-    return manifest.images.height, manifest.images.width
 
 
 def _choose(source: ImageSource, limit: int | None) -> list[int]:

@@ -16,11 +16,10 @@ from stream.kafka.connection import (
     backoff,
     explain_absence,
     explaining_kafka,
-    poll_batch,
     raise_if_lasting,
 )
 from stream.kafka.offsets import OffsetRange
-from stream.kafka.record import Record
+from stream.kafka.polling import FETCHING, poll_batch
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.unreadable import Obstacle, find_obstacle, find_unreadable, is_stray
 
@@ -44,12 +43,11 @@ class ReplyReader:
         config: dict[str, Any] = {
             "group.id": f"{client_id}.replies",
             "enable.auto.commit": False,
-            "fetch.queue.backoff.ms": 2,
             "auto.offset.reset": "error",
             "error_cb": self._watch,
         }
         self._start = 0
-        self._consumer = Consumer({**config, **settings.consumer_config()})
+        self._consumer = Consumer({**FETCHING, **config, **settings.consumer_config()})
 
     def open(self, timeout: float, *, since: float | None = None) -> str | None:
         """Find the topic, start to read it, and return the cluster's id where it has one.
@@ -93,20 +91,16 @@ class ReplyReader:
             StreamError: the topic cannot be read any more.
         """
         answers = []
-        for message in poll_batch(self._consumer, _BATCH_SIZE, timeout, self._watch):
-            if is_stray(message, self._find_position()):
-                continue
-            if (obstacle := find_obstacle(message)) is not None:
-                self._pass(obstacle)
-                break  # what comes behind it is read again
-            if message.error() is not None:
-                continue
-            record = Record.from_kafka(message)
+        records, errors = poll_batch(self._consumer, _BATCH_SIZE, timeout, self._watch)
+        for message in errors:
+            if not is_stray(message, self._find_position()):
+                self._pass(find_obstacle(message))
+        for record in records:
             try:
                 answers.append(decode_answer(record, self._kinds))
             except SchemaError as unreadable:
-                place = f"{record.topic}[{record.partition}]@{record.offset}"
-                logger.warning("%s is no answer: %s at fault", place, unreadable.field or "body")
+                field = unreadable.field or "body"
+                logger.warning("%s is no answer: %s at fault", record.place, field)
         return answers
 
     def close(self) -> None:
@@ -122,7 +116,9 @@ class ReplyReader:
         (position,) = self._consumer.position([TopicPartition(self._topic, 0)])
         return max(self._start, position.offset)
 
-    def _pass(self, obstacle: Obstacle) -> None:
+    def _pass(self, obstacle: Obstacle | None) -> None:
+        if obstacle is None:
+            return
         partition = TopicPartition(self._topic, 0)
         held = OffsetRange(self._topic, 0, "", 0, self._find_end(partition))
         unread, reason = find_unreadable(self._settings, held, obstacle.offset)

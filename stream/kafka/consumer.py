@@ -25,8 +25,9 @@ from confluent_kafka.admin import AdminClient
 
 from stream.errors import DependencyDown, KafkaRefused, KafkaUnavailable, PartitionLost
 from stream.health import Health, Partition
-from stream.kafka.connection import ErrorWatch, backoff, explaining_kafka, poll_batch, tells_end
+from stream.kafka.connection import ErrorWatch, backoff, explaining_kafka, tells_end
 from stream.kafka.offsets import OffsetRange, TopicWatch, read_log_id, read_ranges
+from stream.kafka.polling import FETCHING, poll_batch
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.standstill import FindSkips, Standstill
@@ -97,11 +98,7 @@ class RecordConsumer:
             # A position that Kafka does not hold is never replaced by a guess: that would skip.
             "auto.offset.reset": "error",
             "session.timeout.ms": 6000,
-            # The default of 1 s leaves the CPU idle while records wait.
-            "fetch.queue.backoff.ms": 2,
-            # What is prefetched into memory, beside the batch in hand.
-            "queued.min.messages": 5_000,  # of each partition
-            "queued.max.messages.kbytes": 4_096,
+            "queued.min.messages": 5_000,  # prefetched of each partition
             "isolation.level": "read_committed",
             "enable.partition.eof": True,  # tells that a batch which is tried again is gone
             "error_cb": self._watch,
@@ -109,7 +106,7 @@ class RecordConsumer:
             "statistics.interval.ms": 1000,
             "stats_cb": self._on_statistics,
         }
-        self._consumer = Consumer({**config, **settings.consumer_config()})
+        self._consumer = Consumer({**FETCHING, **config, **settings.consumer_config()})
         self._standstill = Standstill(
             self._consumer,
             topic,
@@ -262,8 +259,7 @@ class RecordConsumer:
 
     def _take_turn(self, handle: Handle, stop: Event, each_turn: Callable[[], None]) -> None:
         try:
-            if records := self._poll():
-                self._handle(handle, records, stop)
+            self._handle_next(handle, stop)
             self._pass_skipped()
             each_turn()
         except PartitionLost as error:
@@ -272,23 +268,26 @@ class RecordConsumer:
             self._restart_partitions()
             self._wait(_LOST_SECONDS, stop)
 
-    def _poll(self) -> list[Record]:
-        messages = poll_batch(self._consumer, self._batch_size, _POLL_SECONDS, self._watch)
-        return [Record.from_kafka(message) for message in messages if self._is_record(message)]
+    def _handle_next(self, handle: Handle, stop: Event) -> None:
+        """Handle what has arrived, if anything, and keep none of it: it may be large."""
+        polled = poll_batch(self._consumer, self._batch_size, _POLL_SECONDS, self._watch)
+        records = [record for record in polled.records if self._standstill.takes(record.partition)]
+        for message in polled.errors:
+            self._note_error(message)
+        if records:
+            self._handle(handle, records, stop)
 
-    def _is_record(self, message: KafkaMessage) -> bool:
-        if self._standstill.drops(message) or tells_end(message):
-            return False
-        if (error := message.error()) is None:
-            return True
+    def _note_error(self, message: KafkaMessage) -> None:
+        error = message.error()
+        if error is None or self._standstill.drops(message) or tells_end(message):
+            return
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
             self._restart_partitions()  # ``find_starts`` explains why Kafka lacks our position
-            return False
+            return
         self._watch(error)  # losing the membership is reported here, not to error_cb
         self._watch.raise_if_hopeless()
         if (obstacle := find_obstacle(message)) is not None:
             self._standstill.stop(message.partition() or 0, obstacle)
-        return False
 
     def _pass_skipped(self) -> None:
         """Go on where an operator has skipped a batch; nothing of it is handled."""
@@ -335,7 +334,9 @@ class RecordConsumer:
             self._consumer.pause(assigned)
             message = self._consumer.poll(_POLL_SECONDS)
             self._watch.raise_if_hopeless()
-            if message is not None and self._is_record(message):
+            if message is not None and message.error() is not None:
+                self._note_error(message)
+            elif message is not None and self._standstill.takes(message.partition() or 0):
                 record = Record.from_kafka(message)
                 self._consumer.seek(TopicPartition(record.topic, record.partition, record.offset))
         # Also those that were taken away meanwhile: they would stay paused when they come back.

@@ -6,11 +6,11 @@ from time import monotonic
 from typing import Any, Literal
 
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka import Message as KafkaMessage
 
 from stream.errors import KafkaUnavailable, StreamError
-from stream.kafka.connection import ErrorWatch, poll_batch
+from stream.kafka.connection import ErrorWatch, tells_end
 from stream.kafka.offsets import OffsetRange
+from stream.kafka.polling import FETCHING, Polled, poll_batch
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.unreadable import describe_obstacle, find_obstacle
@@ -51,18 +51,16 @@ def read_batches(
         "auto.offset.reset": when_deleted,
         "enable.auto.commit": False,
         "enable.partition.eof": True,
-        "fetch.queue.backoff.ms": 2,  # the default of 1 s leaves the CPU idle
-        "queued.max.messages.kbytes": 16_384,  # prefetched into memory beside the batch in hand
         "isolation.level": "read_committed",
         "error_cb": watch,
     }
-    consumer = Consumer(config | settings.consumer_config())
+    consumer = Consumer(FETCHING | config | settings.consumer_config())
     try:
         consumer.assign([TopicPartition(topic, number, low) for topic, number, _, low, _ in unread])
         heard_at = monotonic()
         while ends:
-            messages = poll_batch(consumer, _BATCH_SIZE, _POLL_SECONDS, watch)
-            batch, finished = _separate(messages, ends)
+            polled = poll_batch(consumer, _BATCH_SIZE, _POLL_SECONDS, watch)
+            batch, finished = _separate(polled, ends)
             if batch or finished:
                 heard_at = monotonic()
             elif monotonic() - heard_at > _PATIENCE_SECONDS:
@@ -81,26 +79,21 @@ def read_batches(
         consumer.close()
 
 
-def _separate(
-    messages: Sequence[KafkaMessage], ends: Mapping[int, int]
-) -> tuple[list[Record], set[int]]:
+def _separate(polled: Polled, ends: Mapping[int, int]) -> tuple[list[Record], set[int]]:
     """Return the records below ``ends``, and the partitions that were read up to there."""
-    records: list[Record] = []
-    finished: set[int] = set()
-    for message in messages:
+    read = {record.partition: record.offset + 1 for record in polled.records}
+    for message in polled.errors:
         number = message.partition()
-        if number in finished or (number is not None and number not in ends):
+        if number is not None and number not in ends:
             continue
         obstacle = find_obstacle(message)
-        if number is None:
-            continue
-        if obstacle is not None and obstacle.offset < ends[number]:
+        if tells_end(message) or (obstacle and obstacle.offset >= ends[number or 0]):
+            # The last record may be one of Kafka's own, which only what lies behind it tells.
+            read[number or 0] = max(read.get(number or 0, 0), message.offset() or 0)
+        elif obstacle is not None:
             # Whoever asks for a range shall not get it with a hole in it.
-            raise StreamError(describe_obstacle(message.topic() or "", number, obstacle))
-        offset, is_record = message.offset() or 0, message.error() is None
-        if is_record and offset < ends[number]:
-            records.append(Record.from_kafka(message))
-        # The last record may be one of Kafka's own, which only what lies behind it tells.
-        if offset + is_record >= ends[number]:
-            finished.add(number)
-    return records, finished
+            raise StreamError(describe_obstacle(message.topic() or "", number or 0, obstacle))
+    records = [
+        record for record in polled.records if record.offset < ends.get(record.partition, -1)
+    ]
+    return records, {number for number, end in ends.items() if read.get(number, 0) >= end}

@@ -67,21 +67,23 @@ class Standstill:
         self._asked_at = float("-inf")
         self._log = structlog.get_logger().bind(topic=topic)
 
-    def drops(self, message: KafkaMessage) -> bool:
-        """Tell whether a message comes from behind a batch that stands.
+    def takes(self, partition: int) -> bool:
+        """Tell whether a record of a partition is to be handled.
 
-        What comes while the batch is tried again shows that it can be read now, or is gone.
+        What comes while a batch is tried again shows that it can be read now.
         """
-        number = message.partition() or 0
-        standing = self._standing.get(number)
-        if standing is not None and not standing.tried:
+        if self._is_untried(partition):
+            return False
+        self._read_on(partition)
+        return True
+
+    def drops(self, message: KafkaMessage) -> bool:
+        """Tell whether an error or event comes from behind a batch that stands."""
+        partition = message.partition() or 0
+        if self._is_untried(partition) or is_stray(message, self._asked.get(partition)):
             return True
-        if is_stray(message, self._asked.get(number)):
-            return True
-        if message.error() is None or tells_end(message):
-            self._asked.pop(number, None)
-            if standing is not None:
-                self._let_go(number)
+        if tells_end(message):
+            self._read_on(partition)  # the batch is gone
         return False
 
     def stop(self, partition: int, obstacle: Obstacle) -> None:
@@ -123,6 +125,15 @@ class Standstill:
         """Forget and return the partitions that stand: they were given back, or begin anew."""
         forgotten, self._standing, self._asked = [*self._standing], {}, {}
         return forgotten
+
+    def _is_untried(self, partition: int) -> bool:
+        standing = self._standing.get(partition)
+        return standing is not None and not standing.tried
+
+    def _read_on(self, partition: int) -> None:
+        self._asked.pop(partition, None)
+        if partition in self._standing:
+            self._let_go(partition)
 
     def _is_due(self, standing: _Standing) -> bool:
         return not standing.tried and self._clock() >= standing.retry_at
