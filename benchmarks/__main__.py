@@ -30,6 +30,7 @@ _ALL = (
     "ingest",
     "ingest_scaling",
     "ingest_growth",
+    "refusals",
     "replay",
     "archive",
     "read_latents",

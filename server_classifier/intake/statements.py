@@ -12,10 +12,9 @@ from schemas.errors import SchemaError
 from schemas.messages.latent import LABELLED, Aggregate, LatentMessage, Privacy
 from schemas.messages.mechanisms import Reach, measure_reach
 from schemas.messages.validation import LEAST_QUERY_EPSILON
-from schemas.models.network_manifest import Output
 from schemas.vector import Vector
 from server_classifier.store.registry.entries import EncoderRow
-from stream.networks.packing import unpack
+from stream.networks.packing import check_packing, unpack
 
 MOST_AVERAGED = 10_000
 """Images in one mean. More images are better sent as several means."""
@@ -34,8 +33,7 @@ def check_statements(message: LatentMessage, encoder: EncoderRow) -> None:
         SchemaError: they contradict the manifest, the mechanism, or each other.
     """
     aggregate, privacy = message.aggregate or _ONE_RECORD, message.privacy or _UNSTATED
-    _check_shape(message.value, encoder)
-    _check_packing(message.value, encoder.manifest.output)
+    _check_form(message.value, encoder)
     _check_aggregate(aggregate)
     reach = measure_reach(privacy, aggregate.count)
     if message.value.dtype == "float32":
@@ -44,31 +42,24 @@ def check_statements(message: LatentMessage, encoder: EncoderRow) -> None:
         _check_question(privacy)
 
 
-def _check_shape(vector: Vector, encoder: EncoderRow) -> None:
-    length, made = math.prod(vector.shape), tuple(encoder.manifest.output.shape)
+def _check_form(vector: Vector, encoder: EncoderRow) -> None:
+    length = math.prod(vector.shape)
     if length != encoder.latent_dim:
         raise SchemaError(
             f"has {length} numbers, and encoder {encoder.encoder_id[:12]} makes "
             f"{encoder.latent_dim}; was it made by another encoder?",
             "value",
         )
-    if vector.shape not in (made, (length,)):  # a row of numbers is how the paper's JSON has it
+    output = encoder.manifest.output
+    if len(output.shape) > 1 and vector.shape not in (output.shape, (length,)):
         raise SchemaError(
-            f"{list(vector.shape)} is not what encoder {encoder.encoder_id[:12]} makes, "
-            f"{list(made)}",
+            f"{list(vector.shape)} are not the maps of encoder {encoder.encoder_id[:12]}, which "
+            f"are {list(output.shape)}",
             "shape",
         )
-
-
-def _check_packing(vector: Vector, output: Output) -> None:
-    if vector.dtype not in output.packings:
-        raise SchemaError(
-            f"latents of this encoder do not travel as {vector.dtype}; send "
-            f"{' or '.join(output.packings)}",
-            "dtype",
-        )
+    check_packing(vector.dtype, output)
     if vector.dtype == "jpeg":
-        unpack([vector.data], vector.dtype, output)  # in the others, all bytes are values
+        unpack([vector.data], vector.dtype, output)  # what cannot be decoded is refused now
 
 
 def _check_aggregate(aggregate: Aggregate) -> None:

@@ -16,11 +16,12 @@ from stream.kafka.connection import (
     backoff,
     explain_absence,
     explaining_kafka,
-    poll_batch,
     raise_if_lasting,
 )
-from stream.kafka.record import Record
+from stream.kafka.offsets import OffsetRange
+from stream.kafka.polling import FETCHING, poll_batch
 from stream.kafka.settings import KafkaSettings
+from stream.kafka.unreadable import Obstacle, find_obstacle, find_unreadable, is_stray
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ class ReplyReader:
     """The answers to one client; making one needs no broker, ``open`` does."""
 
     def __init__(self, settings: KafkaSettings, client_id: str, topics: Topics) -> None:
+        self._settings = settings
         self._client_id = client_id
         self._topic = topics.replies(client_id).name
         self._kinds = name_answers(topics.exchanges)
@@ -41,11 +43,11 @@ class ReplyReader:
         config: dict[str, Any] = {
             "group.id": f"{client_id}.replies",
             "enable.auto.commit": False,
-            "fetch.queue.backoff.ms": 2,
             "auto.offset.reset": "error",
             "error_cb": self._watch,
         }
-        self._consumer = Consumer({**config, **settings.client_config()})
+        self._start = 0
+        self._consumer = Consumer({**FETCHING, **config, **settings.consumer_config()})
 
     def open(self, timeout: float, *, since: float | None = None) -> str | None:
         """Find the topic, start to read it, and return the cluster's id where it has one.
@@ -74,36 +76,57 @@ class ReplyReader:
                 f"Ask the operator to run `ioa client add {self._client_id} --site SITE`"
             )
         with explaining_kafka():
-            start = TopicPartition(self._topic, 0, self._find_start(since))
-            self._consumer.assign([start])
+            self._read_from(self._find_start(since))
         cluster_id: str | None = cluster.cluster_id
         return cluster_id
 
     def read(self, timeout: float) -> list[AnswerMessage]:
         """Return the answers at hand, waiting up to ``timeout`` seconds for the first.
 
-        Records that are no answers are passed over, each with a warning in the log.
+        Records that are no answers are passed over, and batches that cannot be read, each with a
+        warning in the log: what they answered is asked again, or waited for in vain.
 
         Raises:
             KafkaRefused: the broker refuses us for good.
             StreamError: the topic cannot be read any more.
         """
         answers = []
-        for message in poll_batch(self._consumer, _BATCH_SIZE, timeout, self._watch):
-            if (error := message.error()) is not None:
-                raise_if_lasting(error, self._topic)
-                continue
-            record = Record.from_kafka(message)
+        records, errors = poll_batch(self._consumer, _BATCH_SIZE, timeout, self._watch)
+        for message in errors:
+            if not is_stray(message, self._find_position()):
+                self._pass(find_obstacle(message))
+        for record in records:
             try:
                 answers.append(decode_answer(record, self._kinds))
             except SchemaError as unreadable:
-                place = f"{record.topic}[{record.partition}]@{record.offset}"
-                logger.warning("%s is no answer: %s at fault", place, unreadable.field or "body")
+                field = unreadable.field or "body"
+                logger.warning("%s is no answer: %s at fault", record.place, field)
         return answers
 
     def close(self) -> None:
         """Leave the topic."""
         self._consumer.close()
+
+    def _read_from(self, offset: int) -> None:
+        self._start = offset
+        self._consumer.assign([TopicPartition(self._topic, 0, offset)])
+
+    def _find_position(self) -> int:
+        """Return the offset that is read next."""
+        (position,) = self._consumer.position([TopicPartition(self._topic, 0)])
+        return max(self._start, position.offset)
+
+    def _pass(self, obstacle: Obstacle | None) -> None:
+        if obstacle is None:
+            return
+        partition = TopicPartition(self._topic, 0)
+        held = OffsetRange(self._topic, 0, "", 0, self._find_end(partition))
+        unread, reason = find_unreadable(self._settings, held, obstacle.offset)
+        logger.warning(
+            "%s[0] offsets %d to %d cannot be read and are passed over: %s",
+            *(self._topic, unread.low, unread.high - 1, reason),
+        )
+        self._read_from(unread.high)
 
     def _find_start(self, since: float | None) -> int:
         partition = TopicPartition(self._topic, 0)

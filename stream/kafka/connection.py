@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from threading import Event
 from time import monotonic
 
-from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import Message as KafkaMessage
 from confluent_kafka.admin import AdminClient
 
@@ -110,18 +110,10 @@ def raise_if_lasting(error: KafkaError, topic: str) -> None:
         raise StreamError(f"cannot read {topic}: {error.str()}")
 
 
-def poll_batch(
-    consumer: Consumer, size: int, timeout: float, watch: ErrorWatch
-) -> list[KafkaMessage]:
-    """Return up to ``size`` messages, waiting up to ``timeout`` seconds for the first.
-
-    Raises:
-        KafkaRefused: the broker refuses us for good.
-    """
-    # consume(n, t) waits for n messages or all of t; so wait for one, then take what is there.
-    first = consumer.poll(timeout)
-    watch.raise_if_hopeless()
-    return [] if first is None else [first, *consumer.consume(size - 1, 0)]
+def tells_end(message: KafkaMessage) -> bool:
+    """Tell whether a message only says that the end of a partition was reached."""
+    error = message.error()
+    return error is not None and error.code() == KafkaError._PARTITION_EOF
 
 
 @contextmanager
