@@ -21,6 +21,8 @@ _ALL = (
     "round_trip",
     "replies_during_ingest",
     "training",
+    "map_training",
+    "map_memory",
     "encode_publish",
     "encoder_size",
     "outbox",

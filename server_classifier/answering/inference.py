@@ -9,6 +9,7 @@ from threading import Event
 
 import numpy as np
 import structlog
+from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 
 from schemas.messages.answers import Reply
@@ -33,6 +34,7 @@ from stream.exchange.exchanges import SERVICE
 from stream.exchange.responder import Responder
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
+from stream.networks.packed_values import PackedValues
 from stream.repeated_log import RepeatedLog
 
 NO_MODEL = (
@@ -69,7 +71,7 @@ def run_infer(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> No
     with closing(context):
         refuse_replay_of(context.engine, context.cluster_id)
         structlog.get_logger().info("ready")
-        consumer.run(context.measure(inference.handle), stop, when_idle=rest)
+        consumer.run(context.measure(inference.handle), stop, each_turn=rest)
         inference.refusals.report(all_now=True)
 
 
@@ -154,7 +156,7 @@ class Inference:
                 self._reply(request, error=NO_MODEL)
             return 0
         answered = 0
-        probabilities = classifier.predict(np.stack([request.to_floats() for request in requests]))
+        probabilities = classifier.predict(_unpack(requests))
         unusable = set(np.flatnonzero(~np.isfinite(probabilities).all(axis=1)))
         for number, (request, row) in enumerate(zip(requests, probabilities.tolist(), strict=True)):
             if number in unusable:
@@ -201,3 +203,11 @@ class Inference:
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)
+
+
+def _unpack(requests: Sequence[Admitted]) -> NDArray[np.float32]:
+    """Return what questions about one encoder's latents or maps carry, [N, D]."""
+    vectors = [request.received.message.value for request in requests]
+    output = requests[0].encoder.manifest.output
+    packed = PackedValues([v.dtype for v in vectors], [v.data for v in vectors], output)
+    return packed[:].reshape(len(requests), -1)

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from server_classifier.heads.perceptron import LatentClassifier
+from server_classifier.heads.perceptron import Perceptron
 
 LINE = 16
 """A cache line holds 16 float32, and no vector register holds more."""
@@ -32,7 +32,7 @@ class NetworkStack:
         matrices: how many of the first columns belong to matrices.
     """
 
-    def __init__(self, models: Sequence[LatentClassifier]) -> None:
+    def __init__(self, models: Sequence[Perceptron]) -> None:
         """Copy the weights of the models; ``write_back`` copies the learned ones back."""
         self._models = models
         shapes = [
@@ -160,12 +160,12 @@ def widen(width: int) -> int:
     return width + -width % LINE
 
 
-def _list_parameters(model: LatentClassifier) -> list[Tensor]:
+def _list_parameters(model: Perceptron) -> list[Tensor]:
     """Return matrices [in, out], then gain and shift of each normalisation, then the last bias."""
     norms = [tensor for norm in model.norms for tensor in (norm.weight, norm.bias)]
     return [*(layer.weight.T for layer in model.linear), *norms, model.linear[-1].bias]
 
 
-def _list_statistics(model: LatentClassifier) -> list[Tensor]:
+def _list_statistics(model: Perceptron) -> list[Tensor]:
     names = "running_mean", "running_var"
     return [norm.get_buffer(name) for norm in model.norms for name in names]

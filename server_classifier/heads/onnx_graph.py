@@ -1,12 +1,12 @@
 """The classifier as an ONNX file: ``latents`` [N, D] to ``probabilities`` [N, P], float32."""
 
-from server_classifier.heads.perceptron import LatentClassifier
+from server_classifier.heads.network import HeadNetwork
 from stream.networks import layers
 from stream.networks.onnx_file import End, write_onnx
 from stream.networks.torch_layers import read_layers
 
 
-def export_onnx(model: LatentClassifier) -> bytes:
+def export_onnx(model: HeadNetwork) -> bytes:
     """Return the trained model as an ONNX file.
 
     The standardiser stays a subtraction and a division of its own: folded into the first layer it
@@ -21,5 +21,5 @@ def export_onnx(model: LatentClassifier) -> bytes:
             layers.softmax("probabilities"),
         ],
         given=End("latents", tuple(model.mean.shape)),
-        made=End("probabilities", (model.linear[-1].out_features,)),
+        made=End("probabilities", (model.classes,)),
     )

@@ -1,24 +1,18 @@
-"""The classifier of latents: a multilayer perceptron, by default of 256, 128 and 64 units.
+"""A multilayer perceptron, by default of 256, 128 and 64 units.
 
 Batch normalisation and dropout keep it from overfitting a small set.
 """
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
+from server_classifier.heads.network import HeadNetwork
 from server_classifier.heads.settings import TrainingSettings
 
 
-class LatentClassifier(nn.Module):
-    """Latents [N, D] to logits [N, P]; the standardiser is its first layer."""
-
-    mean: Tensor  # [D]
-    scale: Tensor  # [D]
+class Perceptron(HeadNetwork):
+    """Latents [N, D] to logits [N, P], through the hidden layers of the settings."""
 
     def __init__(self, latent_dim: int, classes: int, settings: TrainingSettings) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(latent_dim))
-        self.register_buffer("scale", torch.ones(latent_dim))
         layers: list[nn.Module] = []
         width = latent_dim
         for units in settings.hidden:
@@ -29,7 +23,7 @@ class LatentClassifier(nn.Module):
                 nn.Dropout(settings.dropout),
             ]
             width = units
-        self.layers = nn.Sequential(*layers, nn.Linear(width, classes))
+        super().__init__(latent_dim, nn.Sequential(*layers, nn.Linear(width, classes)))
 
     @property
     def linear(self) -> list[nn.Linear]:
@@ -40,7 +34,3 @@ class LatentClassifier(nn.Module):
     def norms(self) -> list[nn.BatchNorm1d]:
         """The batch normalisation of each hidden layer, in order."""
         return [layer for layer in self.layers if isinstance(layer, nn.BatchNorm1d)]
-
-    def forward(self, latents: Tensor) -> Tensor:
-        logits: Tensor = self.layers((latents - self.mean) / self.scale)
-        return logits

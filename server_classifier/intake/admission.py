@@ -6,8 +6,6 @@ Ingestion, replays and inference ask the same questions, and every refusal names
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from schemas.errors import SchemaError, shorten
@@ -23,7 +21,6 @@ from server_classifier.store.registry.entries import (
     list_encoders,
 )
 from stream.exchange.codec import Received
-from stream.networks.packing import unpack
 
 _MOST_NAMED = 3
 _MOST_LABELS_NAMED = 5
@@ -38,11 +35,6 @@ class Admitted:
     received: Received[LatentMessage]
     client: ClientRow
     encoder: EncoderRow
-
-    def to_floats(self) -> NDArray[np.float32]:
-        """Return the latent as float32 [D], codes mapped back by the encoder's range."""
-        vector, output = self.received.message.value, self.encoder.manifest.output
-        return unpack([vector.data], vector.dtype, output).reshape(-1)
 
 
 class Admission:

@@ -6,6 +6,7 @@ goes on storing, and inference goes on answering with the version before.
 """
 
 import hashlib
+import math
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -19,9 +20,8 @@ from sqlalchemy import Engine
 
 from schemas.models.classifier_manifest import ClassifierManifest
 from server_classifier.errors import ServerError
-from server_classifier.heads.onnx_graph import export_onnx
-from server_classifier.heads.settings import TrainingSettings
-from server_classifier.heads.training import TrainingError, TrainingReport, fit
+from server_classifier.heads.head import TrainingError, TrainingReport
+from server_classifier.heads.latent_classifier import LatentClassifier
 from server_classifier.operations.metrics import TrainingMetrics
 from server_classifier.operations.monitor import Monitor
 from server_classifier.settings import ServerSettings
@@ -155,16 +155,12 @@ class Trainer:
     def _train(self, encoder_id: str, training_set: TrainingSet) -> ClassifierManifest:
         settings = self._settings
         self._told_at = self._clock()
-        model, report = fit(
-            training_set.values,
-            training_set.targets,
-            seed=settings.seed,
-            settings=settings.training,
-            on_epoch=partial(self._note_epoch, training_set),
-        )
-        file = export_onnx(model)
+        note = partial(self._note_epoch, training_set)
+        classifier = LatentClassifier(settings.training, settings.seed)
+        classifier.fit(training_set.values, training_set.targets, on_epoch=note)
+        file = classifier.to_onnx()
         manifest = describe_training(
-            encoder_id, training_set, report, settings.training, settings.seed, file
+            encoder_id, training_set, classifier.report_, settings.seed, file
         )
         with writing(self._engine) as connection:
             version = add_classifier(
@@ -211,20 +207,20 @@ def describe_training(
     encoder_id: str,
     training_set: TrainingSet,
     report: TrainingReport,
-    settings: TrainingSettings,
     seed: int,
     file: bytes,
 ) -> ClassifierManifest:
     """Return the manifest of the classifier in ``file``."""
+    learned = np.unique(training_set.targets)  # a small draw may leave out a label
     return ClassifierManifest(
         encoder_id=encoder_id,
-        labels=training_set.labels,
-        latent_dim=training_set.values.shape[1],
+        labels=tuple(training_set.labels[target] for target in learned),
+        latent_dim=math.prod(training_set.values.shape[1:]),
         rows=report.rows,
         available=training_set.available,
         last_latent_id=training_set.last_id,
         seed=seed,
-        settings=settings.model_dump(mode="json"),
+        settings=report.settings.model_dump(mode="json"),
         versions={"onnx": onnx.__version__, "torch": str(torch.__version__)},
         epochs=report.epochs,
         loss=report.loss,

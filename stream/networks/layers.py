@@ -27,7 +27,7 @@ class Layer:
 
     operator: str
     output: str
-    weights: Mapping[str, Weights] = field(default_factory=dict)
+    weights: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
     other: str | None = None
 
@@ -103,6 +103,11 @@ def global_average_pool(output: str) -> Layer:
 def flatten(output: str) -> Layer:
     """Write the numbers of an image in a row: [N, ...] to [N, D]."""
     return Layer("Flatten", output)
+
+
+def unflatten(output: str, name: str, shape: tuple[int, ...]) -> Layer:
+    """Write the numbers of an image as maps: [N, D] to [N, *shape]."""
+    return Layer("Reshape", output, {f"{name}.shape": np.array([0, *shape], np.int64)})
 
 
 def normalise(output: str) -> Layer:

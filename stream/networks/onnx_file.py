@@ -6,13 +6,14 @@ always give the same bytes.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, ValueInfoProto, checker, helper, numpy_helper
 
 from stream.networks.int8_weights import to_codes
-from stream.networks.layers import Layer, Weights
+from stream.networks.layers import Layer
 
 OPSET = 17
 IR_VERSION = 8  # of the same age as the opset: every ONNX Runtime since 1.12 reads it
@@ -72,7 +73,7 @@ def _describe(end: End) -> ValueInfoProto:
     return helper.make_tensor_value_info(end.name, TensorProto.FLOAT, ["N", *end.shape])
 
 
-def _store(name: str, values: Weights, *, coded: bool) -> list[TensorProto]:
+def _store(name: str, values: NDArray[Any], *, coded: bool) -> list[TensorProto]:
     if not coded:
         return [numpy_helper.from_array(np.asarray(values, order="C"), name)]
     codes, scales = to_codes(values)

@@ -9,15 +9,18 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from schemas.errors import SchemaError
 from schemas.models.network_manifest import Output
 from schemas.quantiser import dequantise, quantise
 from schemas.vector import Dtype, Vector
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
 
 Values = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -122,6 +125,8 @@ def _pack_jpeg(values: Values, output: Output) -> list[bytes]:
 
 def _write_picture(maps: Bytes) -> bytes:
     """Write maps [C, H, W] side by side, as many to a row as there are rows, or one more."""
+    from PIL import Image  # whoever packs no JPEG does without
+
     count, height, width = maps.shape
     columns = _count_columns(count)
     rows = -(-count // columns)
@@ -156,7 +161,9 @@ def _count_columns(maps: int) -> int:
     return math.isqrt(maps - 1) + 1
 
 
-def _open_picture(data: bytes) -> Image.Image:
+def _open_picture(data: bytes) -> "Picture":
+    from PIL import Image
+
     try:
         with warnings.catch_warnings():
             # Pillow warns of large pictures before we can compare their size.

@@ -102,6 +102,12 @@ def _read_flatten(module: Module, name: str) -> Layer:
     return layers.flatten(name)
 
 
+def _read_unflatten(module: Module, name: str) -> Layer:
+    if module.dim != 1:
+        raise UnknownLayer(f"{name} does not unfold the whole image")
+    return layers.unflatten(name, name, tuple(module.unflattened_size))
+
+
 def _read_softmax(module: Module, name: str) -> Layer:
     if module.dim != 1:
         raise UnknownLayer(f"{name} is not over the classes")
@@ -136,5 +142,6 @@ _READERS: dict[str, Read] = {
     "AvgPool2d": lambda module, name: layers.average_pool(name, *_read_pool(module, name)),
     "AdaptiveAvgPool2d": _read_global_pool,
     "Flatten": _read_flatten,
+    "Unflatten": _read_unflatten,
     "Softmax": _read_softmax,
 }

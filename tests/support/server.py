@@ -13,7 +13,6 @@ from sqlalchemy import Engine
 
 from server_classifier.answering.inference import run_infer
 from server_classifier.heads.onnx_graph import export_onnx
-from server_classifier.heads.settings import TrainingSettings
 from server_classifier.heads.training import fit
 from server_classifier.intake.ingest import run_ingest
 from server_classifier.operations.registration import register_client
@@ -146,7 +145,7 @@ def train_and_store(
     training_set = TrainingSet(
         values, targets, tuple(labels), last_id=0, available=len(targets), skipped=0
     )
-    manifest = describe_training(encoder_id, training_set, report, TrainingSettings(), 0, onnx)
+    manifest = describe_training(encoder_id, training_set, report, 0, onnx)
     with writing(engine) as connection:
         return add_classifier(
             connection,

@@ -1,7 +1,7 @@
 """``ioa experiment sites``: what each site adds to the others."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -12,6 +12,7 @@ from ioa.cli.research.selection_options import parse_digits, parse_time
 from ioa.cli.research.study import STUDIES, Jobs, Out, count_jobs
 from ioa.cli.research.study_reports import warn_of_others
 from ioa.cli.server_database import read_server_database
+from server_classifier.heads.registry import check_head
 
 
 def parse_noise(text: str) -> tuple[str, float]:
@@ -54,9 +55,11 @@ def sites(
         ),
     ] = None,
     head: Annotated[
-        Literal["mlp", "linear"],
+        str,
         typer.Option(
-            help="The server's classifier, or without hidden layers: much faster.",
+            help="The server's classifier mlp, linear or ncm, which are much faster, or conv.",
+            parser=check_head,
+            metavar="HEAD",
             rich_help_panel=TRAINING,
         ),
     ] = "mlp",

@@ -15,8 +15,8 @@ from client_autoencoder.encoders.fitting import run
 from client_autoencoder.encoders.runtime import Encoder
 from client_autoencoder.images.batches import ImageBatch
 from schemas.vector import Packing
+from server_classifier.heads.latent_classifier import LatentClassifier
 from server_classifier.heads.settings import TrainingSettings
-from server_classifier.heads.training import fit
 from stream.threads import one_thread
 
 Values = NDArray[np.float32]
@@ -79,11 +79,9 @@ def find_hits(
 ) -> Hits:
     """Train the server's classifier on values [N, D]; tell where it is right about others [M]."""
     values, labels = learned
-    names, targets = np.unique([str(label) for label in labels], return_inverse=True)
-    model, _ = fit(values, targets, seed=seed, settings=settings)
-    with torch.no_grad():
-        chosen = model(torch.from_numpy(asked[0])).argmax(dim=1).tolist()
-    return np.array([names[index] == label for index, label in zip(chosen, asked[1], strict=True)])
+    classifier = LatentClassifier(settings, seed).fit(values, [str(label) for label in labels])
+    hits: Hits = classifier.predict(asked[0]) == np.array(asked[1])
+    return hits
 
 
 def _flatten(images: Values) -> Values:

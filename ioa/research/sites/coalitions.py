@@ -9,12 +9,13 @@ import numpy as np
 from pydantic import BaseModel
 
 from ioa.research.reporting.conditions import Conditions
-from ioa.research.studies.configuration import Head, Split
+from ioa.research.studies.configuration import Split
 from ioa.research.studies.execution import Snapshots
-from ioa.research.studies.learning import Integers, learn, load_latents
+from ioa.research.studies.learning import Integers, load_latents
 from ioa.research.studies.splits import Mask, divide
-from ioa.research.studies.trials import apply_head, compute_id
-from server_classifier.heads.settings import TrainingSettings
+from ioa.research.studies.trials import apply_head, compute_id, describe_settings
+from server_classifier.heads.latent_classifier import LatentClassifier
+from server_classifier.heads.settings import HeadName, TrainingSettings
 from server_classifier.store.datasets.latents import DatasetLatents
 
 
@@ -32,7 +33,7 @@ class Game:
 
     digest: str
     encoder_id: str
-    head: Head
+    head: HeadName
     settings: TrainingSettings
     test_share: float
     before: int | None = None
@@ -41,7 +42,7 @@ class Game:
 
     def describe(self) -> dict[str, Any]:
         """Return all that decides the value of a set of sites, except the set and the seed."""
-        settings = apply_head(self.head, self.settings).model_dump(mode="json")
+        settings = describe_settings(apply_head(self.head, self.settings))
         return asdict(self) | {"settings": settings, "noise": dict(self.noise)}
 
 
@@ -158,6 +159,6 @@ def _measure(
     if (targets == targets[0]).all():
         return float((truth == targets[0]).mean()), False
     settings = apply_head(coalition.game.head, coalition.game.settings)
-    classifier = learn(latents.values[learned], targets, seed=coalition.seed, settings=settings)
-    answers = classifier.predict(latents.values[scene.tested], len(latents.labels)).argmax(axis=1)
+    classifier = LatentClassifier(settings, coalition.seed).fit(latents.values[learned], targets)
+    answers = classifier.predict(latents.values[scene.tested])
     return float((answers == truth).mean()), True

@@ -10,10 +10,8 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_va
 
 from ioa.errors import StudyError
 from ioa.research.reporting.records import describe_faults
-from server_classifier.heads.settings import TrainingSettings
-
-Head = Literal["mlp", "linear"]
-"""``mlp`` is the server's classifier, ``linear`` the same without its hidden layers."""
+from server_classifier.heads.registry import AUTO
+from server_classifier.heads.settings import HeadName, TrainingSettings
 
 Entry = TypeVar("Entry")
 
@@ -66,10 +64,17 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     database: str | None = Field(None, exclude=True)
     datasets: Distinct[str]
     encoders: Distinct[str] | None = None
-    heads: Distinct[Head] = ("mlp",)
+    heads: Distinct[HeadName] = ("mlp",)
     seeds: Distinct[Annotated[int, Field(ge=0, lt=2**32)]] = (0, 1, 2)
     split: Split = Split(folds=5)
     settings: Distinct[TrainingSettings] = (TrainingSettings(),)
+
+    @model_validator(mode="after")
+    def _have_one_place_for_heads(self) -> "StudyConfig":
+        named = [settings.head for settings in self.settings if settings.head != AUTO]
+        if named:
+            raise ValueError(f'settings.head: name it in heads = ["{named[0]}"]')
+        return self
 
 
 def read_config(path: Path) -> StudyConfig:

@@ -12,13 +12,13 @@ from ioa.research.reporting.conditions import Conditions
 from ioa.research.reporting.records import write_record, write_whole
 from ioa.research.studies.configuration import StudyConfig
 from ioa.research.studies.execution import Progress, Snapshots, train_missing
-from ioa.research.studies.learning import learn_stack, load_latents
+from ioa.research.studies.learning import compute_sha256, learn_stack, load_latents, predict
 from ioa.research.studies.plan import PLAN, Study, StudyPlan, refuse_other
 from ioa.research.studies.scoring import score
 from ioa.research.studies.splits import divide
 from ioa.research.studies.table import draw_study, render_study
 from ioa.research.studies.trials import DatasetFacts, Trial, TrialRecord
-from server_classifier.heads.training import Learner, TrainingError
+from server_classifier.heads.head import Learner, TrainingError
 from server_classifier.store.database import reading
 from server_classifier.store.datasets.latents import DatasetLatents, read_dataset
 
@@ -93,14 +93,14 @@ def _measure(trials: Sequence[Trial], latents: DatasetLatents) -> list[dict[str,
             results.append({"failure": str(classifier)})
             continue
         scores = score(
-            classifier.predict(latents.values[tested], len(latents.labels)),
+            predict(classifier, latents.values[tested], len(latents.labels)),
             *(latents.targets[tested], latents.site_of[tested]),
             labels=latents.labels,
             sites=latents.sites,
             majority=int(np.bincount(targets).argmax()),
         )
         counts = {"rows_learned": int(learned.sum()), "rows_tested": int(tested.sum())}
-        weights = {"weights_sha256": classifier.compute_sha256()}
+        weights = {"weights_sha256": compute_sha256(classifier)}
         results.append({"scores": scores, **counts, **weights})
     return results
 

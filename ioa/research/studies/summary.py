@@ -7,7 +7,8 @@ from typing import Any
 
 from ioa.research.reporting.spread import Spread, find_spread
 from ioa.research.studies.plan import Study
-from ioa.research.studies.trials import Trial, Variant
+from ioa.research.studies.trials import Trial, Variant, describe_settings
+from server_classifier.heads.registry import HEADS
 
 MAJORITY = "majority class"
 FIGURES = ("accuracy", "macro_f1", "loss")
@@ -108,9 +109,8 @@ def _name(variants: Sequence[Variant]) -> dict[Variant, dict[str, str]]:
 
 
 def _columns(variant: Variant) -> dict[str, str]:
-    settings = variant.settings.model_dump(mode="json")
-    if variant.head == "linear":
-        settings |= {"hidden": "", "dropout": ""}  # it has neither, whatever the settings say
+    # What a head fixes is the same whatever the settings say.
+    settings = describe_settings(variant.settings) | dict.fromkeys(HEADS[variant.head].fixed, "")
     return {
         "dataset": variant.dataset,
         "encoder": variant.encoder_id[:12],

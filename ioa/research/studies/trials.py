@@ -10,10 +10,10 @@ from pydantic import BaseModel
 
 from ioa.errors import StudyError
 from ioa.research.reporting.conditions import Conditions
-from ioa.research.studies.configuration import Head, Split, StudyConfig
+from ioa.research.studies.configuration import Split, StudyConfig
 from ioa.research.studies.scoring import Scores
 from ioa.research.studies.splits import list_folds
-from server_classifier.heads.settings import TrainingSettings
+from server_classifier.heads.settings import HeadName, TrainingSettings
 
 ID_DIGITS = 16
 RULES = 3
@@ -46,7 +46,7 @@ class Variant:
     dataset: str
     digest: str
     encoder_id: str
-    head: Head
+    head: HeadName
     settings: TrainingSettings
 
 
@@ -65,7 +65,7 @@ class Trial:
             "digest": self.variant.digest,
             "encoder_id": self.variant.encoder_id,
             "head": self.variant.head,
-            "settings": self.variant.settings.model_dump(mode="json"),
+            "settings": describe_settings(self.variant.settings),
             "split": self.split.model_dump(mode="json", exclude_none=True),
             "seed": self.seed,
             "fold": self.fold,
@@ -137,8 +137,11 @@ def list_trials(config: StudyConfig, datasets: tuple[DatasetFacts, ...]) -> list
     ]
 
 
-def apply_head(head: Head, settings: TrainingSettings) -> TrainingSettings:
-    """Return the settings that a head uses: without hidden layers there is no dropout either."""
-    if head == "mlp":
-        return settings
-    return settings.model_copy(update={"hidden": (), "dropout": 0.0})
+def apply_head(head: HeadName, settings: TrainingSettings) -> TrainingSettings:
+    """Return the settings that a head uses, with nothing left open."""
+    return settings.model_copy(update={"head": head}).resolve(maps=False)
+
+
+def describe_settings(settings: TrainingSettings) -> dict[str, Any]:
+    """Return all of them but the head, which descriptions name beside them."""
+    return settings.model_dump(mode="json", exclude={"head"})

@@ -14,9 +14,10 @@ from server_classifier.store.datasets.catalogue import Dataset, get_dataset
 from server_classifier.store.datasets.members import MemberSummary, summarise_members
 from server_classifier.store.errors import DatasetError
 from server_classifier.store.latents.fetching import Columns, fetch_columns
-from server_classifier.store.latents.vectors import decode, learnable
+from server_classifier.store.latents.vectors import learnable
 from server_classifier.store.registry.entries import get_encoder
 from server_classifier.store.tables import dataset_member, latent
+from stream.networks.packed_values import PackedValues
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class DatasetLatents:
     """N latents of one encoder, in the order of the dataset: by messageID.
 
     Attributes:
-        values: [N, D] float32; int8 latents are restored by the encoder's manifest.
+        values: [N, D] float32, or maps [N, C, H, W]; codes are restored by the network's manifest.
         targets: [N] int64, the place of each label in ``labels``.
         labels: the labels that occur, sorted.
         site_of: [N] int64, the place of each site in ``sites``.
@@ -115,14 +116,14 @@ def read_latents(
     connection: Connection, chosen: Dataset, manifest: NetworkManifest, stored: int
 ) -> DatasetLatents:
     """Read a dataset's ``stored`` latents of one encoder, unchecked: as they are now."""
-    values = np.empty((stored, manifest.latent_dim), np.float32)
+    values = np.empty((stored, *manifest.output.shape), np.float32)
     received = np.empty(stored, np.int64)
     labels, sites, groups = _Names(), _Names(), _Groups()
     filled = 0
     for chunk in _fetch(connection, chosen, manifest):
         dtypes, blobs, some_labels, some_sites, subjects, images, times = chunk
         rows = slice(filled, filled + len(blobs))
-        values[rows] = decode(dtypes, blobs, manifest)
+        values[rows] = PackedValues(dtypes, blobs, manifest.output)[:]
         received[rows] = times
         labels.add(some_labels)
         sites.add(some_sites)

@@ -10,9 +10,12 @@ from sqlalchemy import Connection, func, select
 from schemas.models.network_manifest import NetworkManifest
 from server_classifier.store.errors import RegistryError
 from server_classifier.store.latents.fetching import fetch_columns
-from server_classifier.store.latents.vectors import decode, learnable
+from server_classifier.store.latents.vectors import learnable
 from server_classifier.store.registry.entries import get_encoder
 from server_classifier.store.tables import latent
+from stream.networks.packed_values import PackedValues
+
+Values = NDArray[np.float32] | PackedValues
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,8 @@ class TrainingSet:
     """N latents of one encoder, sorted by target and then by bytes, ready for ``fit``.
 
     Attributes:
-        values: [N, D] float32; int8 latents are restored by the encoder's manifest.
+        values: latents [N, D] float32, restored by the network's manifest; maps [N, C, H, W] stay
+            packed as they came, because hundreds of thousands of them have no room otherwise.
         targets: [N] int64, the place of each row's label in ``labels``.
         labels: the labels that occur, sorted.
         last_id: the newest latent there was, drawn or not; 0 when there was none.
@@ -29,7 +33,7 @@ class TrainingSet:
             latents without a label.
     """
 
-    values: NDArray[np.float32]
+    values: Values
     targets: NDArray[np.int64]
     labels: tuple[str, ...]
     last_id: int
@@ -77,7 +81,7 @@ def read_training_set(
     targets = target_of[listing.strata[chosen]]
     order = _canonical_order(values, targets)
     return TrainingSet(
-        values=values[order],
+        values=values.take(order, axis=0),
         targets=targets[order],
         labels=labels,
         last_id=last_id or 0,
@@ -86,14 +90,18 @@ def read_training_set(
     )
 
 
-def _canonical_order(values: NDArray[np.float32], targets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the positions [N] of the rows by target, then by the bytes of values [N, D].
+def _canonical_order(values: Values, targets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the positions [N] of the rows by target, then by the bytes in which they are kept.
 
     Rows that tie are equal, so that it does not matter which of them comes first.
     """
-    rows = values.view(np.dtype((np.void, values.shape[1] * values.itemsize)))[:, 0]
-    by_bytes = np.argsort(rows)
+    by_bytes = values.sort() if isinstance(values, PackedValues) else _sort_by_bytes(values)
     return by_bytes[np.argsort(targets[by_bytes], kind="stable")]
+
+
+def _sort_by_bytes(values: NDArray[np.float32]) -> NDArray[np.int64]:
+    rows = values.view(np.dtype((np.void, values.shape[1] * values.itemsize)))[:, 0]
+    return np.argsort(rows)
 
 
 def draw_stratified(
@@ -145,16 +153,18 @@ def _list_rows(connection: Connection, manifest: NetworkManifest) -> _Listing:
 
 def _read_values(
     connection: Connection, manifest: NetworkManifest, ids: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """Return the vectors [N, D] of the rows with these sorted ids, by one pass over the table."""
-    values = np.empty((len(ids), manifest.latent_dim), np.float32)
+) -> Values:
+    """Return the vectors of the rows with these sorted ids, by one pass over the table."""
+    output = manifest.output
+    values: Values = PackedValues.make_empty(len(ids), output)
+    if len(output.shape) == 1:
+        values = np.empty((len(ids), *output.shape), np.float32)
     query = select(latent.c.id, latent.c.dtype, latent.c.value).where(learnable(manifest))
     filled = 0
     for row_ids, dtypes, blobs in fetch_columns(connection, query, latent.c.id):
         stop = int(np.searchsorted(ids, row_ids[-1], side="right"))
         drawn = np.isin(row_ids, ids[filled:stop], assume_unique=True)
-        values[filled:stop] = decode(
-            list(compress(dtypes, drawn)), list(compress(blobs, drawn)), manifest
-        )
+        packed = PackedValues(list(compress(dtypes, drawn)), list(compress(blobs, drawn)), output)
+        values[filled:stop] = packed
         filled = stop
     return values

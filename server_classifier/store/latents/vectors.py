@@ -1,16 +1,10 @@
-"""The vectors of stored latents: which rows can be learned from, and bytes to arrays."""
+"""Which rows of the table have a vector from which a classifier can learn."""
 
-from collections.abc import Sequence
-from itertools import compress
-
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, and_, func, or_
 
 from schemas.models.network_manifest import NetworkManifest
 from schemas.vector import count_bytes
 from server_classifier.store.tables import latent
-from stream.networks.packing import unpack
 
 
 def learnable(manifest: NetworkManifest) -> ColumnElement[bool]:
@@ -28,15 +22,3 @@ def _is_whole(dtype: str, manifest: NetworkManifest) -> ColumnElement[bool]:
         return latent.c.dtype == dtype
     length = func.length(latent.c.value)
     return and_(latent.c.dtype == dtype, length == count_bytes(dtype, manifest.latent_dim))
-
-
-def decode(
-    dtypes: Sequence[str], blobs: Sequence[bytes], manifest: NetworkManifest
-) -> NDArray[np.float32]:
-    """Return stored vectors as float32 [len(blobs), D]; codes are restored by the manifest."""
-    values = np.empty((len(blobs), manifest.latent_dim), np.float32)
-    for dtype in set(dtypes):
-        rows = [stored == dtype for stored in dtypes]
-        unpacked = unpack(list(compress(blobs, rows)), dtype, manifest.output)
-        values[rows] = unpacked.reshape(-1, manifest.latent_dim)
-    return values

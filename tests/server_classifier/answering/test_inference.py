@@ -14,6 +14,7 @@ from schemas.vector import Vector
 from schemas.wire import avro_form
 from server_classifier.answering.inference import OUT_OF_REACH
 from server_classifier.heads.onnx_graph import export_onnx
+from server_classifier.heads.perceptron import Perceptron
 from server_classifier.heads.settings import TrainingSettings
 from server_classifier.heads.training import fit
 from server_classifier.store.classifiers import add_classifier
@@ -66,13 +67,14 @@ def store_classifier_of_zero(server: RunningServer) -> str:
     targets = np.arange(40) % 2
     training = TrainingSettings(min_steps=1, epochs=1)
     model, report = fit(values, targets, seed=0, settings=training)
+    assert isinstance(model, Perceptron)
     model.mean.zero_()
     model.scale.fill_(1e-38)
     with torch.no_grad():
         model.linear[0].weight.mul_(1e10)
     file = export_onnx(model)
     training_set = TrainingSet(values, targets, ("cat", "dog"), last_id=0, available=40, skipped=0)
-    manifest = describe_training(server.encoder_id, training_set, report, training, 0, file)
+    manifest = describe_training(server.encoder_id, training_set, report, 0, file)
     with writing(server.engine) as connection:
         return add_classifier(
             connection,

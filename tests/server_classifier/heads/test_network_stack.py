@@ -9,16 +9,16 @@ from torch.nn.functional import cross_entropy, pad
 
 from server_classifier.heads.dropout import Dropout
 from server_classifier.heads.network_stack import NetworkStack, widen
-from server_classifier.heads.perceptron import LatentClassifier
+from server_classifier.heads.perceptron import Perceptron
 from server_classifier.heads.settings import TrainingSettings
 
 ROWS, LATENT_DIM, CLASSES = 50, 7, 3
 SETTINGS = TrainingSettings(hidden=(20, 9), dropout=0.0)
 
 
-def make_models(count: int) -> list[LatentClassifier]:
+def make_models(count: int) -> list[Perceptron]:
     torch.manual_seed(0)
-    models = [LatentClassifier(LATENT_DIM, CLASSES, SETTINGS) for _ in range(count)]
+    models = [Perceptron(LATENT_DIM, CLASSES, SETTINGS) for _ in range(count)]
     for norm in (norm for model in models for norm in model.norms):
         torch.nn.init.normal_(norm.weight, 1, 0.2)
         torch.nn.init.normal_(norm.bias, 0, 0.2)
@@ -31,7 +31,7 @@ def draw_factors(networks: int) -> tuple[Tensor, ...]:
 
 
 def differentiate(
-    model: LatentClassifier, latents: Tensor, targets: Tensor, factors: Sequence[Tensor]
+    model: Perceptron, latents: Tensor, targets: Tensor, factors: Sequence[Tensor]
 ) -> Tensor:
     """Let torch fill the gradients of a model with the given dropout; return the loss."""
     hidden = latents

@@ -5,8 +5,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from server_classifier.heads.network import HeadNetwork
 from server_classifier.heads.onnx_graph import export_onnx
-from server_classifier.heads.perceptron import LatentClassifier
 from server_classifier.heads.settings import TrainingSettings
 from server_classifier.heads.training import fit
 from tests.server_classifier.stored import make_clusters
@@ -14,7 +14,7 @@ from tests.server_classifier.stored import make_clusters
 QUICK = TrainingSettings(epochs=3, min_steps=30)
 
 
-def run_torch(model: LatentClassifier, latents: NDArray[np.float32]) -> NDArray[np.float32]:
+def run_torch(model: HeadNetwork, latents: NDArray[np.float32]) -> NDArray[np.float32]:
     with torch.no_grad():
         probabilities: NDArray[np.float32] = model(torch.from_numpy(latents)).softmax(dim=1).numpy()
     return probabilities

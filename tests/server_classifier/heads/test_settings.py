@@ -69,6 +69,7 @@ def test_no_step_has_a_single_latent(rows: int, batch_size: int, steps: int) -> 
         ("weight_decay", -1e-9),
         ("weight_decay", float("nan")),
         ("momentum", 0.9),
+        ("head", "svm"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(field: str, wrong: Any) -> None:

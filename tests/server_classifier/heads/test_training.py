@@ -4,7 +4,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from server_classifier.heads.perceptron import LatentClassifier
+from server_classifier.heads.network import HeadNetwork
 from server_classifier.heads.settings import TrainingSettings
 from server_classifier.heads.training import Learner, Trained, TrainingError, fit, fit_stack
 from tests.server_classifier.stored import make_clusters
@@ -12,13 +12,13 @@ from tests.server_classifier.stored import make_clusters
 QUICK = TrainingSettings(epochs=2, min_steps=1)
 
 
-def predict(model: LatentClassifier, latents: NDArray[np.float32]) -> NDArray[np.int64]:
+def predict(model: HeadNetwork, latents: NDArray[np.float32]) -> NDArray[np.int64]:
     with torch.no_grad():
         classes: NDArray[np.int64] = model(torch.from_numpy(latents)).argmax(dim=1).numpy()
     return classes
 
 
-def read_weights(model: LatentClassifier) -> list[Tensor]:
+def read_weights(model: HeadNetwork) -> list[Tensor]:
     return list(model.state_dict().values())
 
 

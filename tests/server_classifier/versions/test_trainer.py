@@ -163,7 +163,7 @@ def test_the_settings_decide_how_it_is_trained(bench: Bench) -> None:
     manifest = bench.load().manifest
     assert manifest.epochs == 3
     assert manifest.settings["hidden"] == [5]
-    assert TrainingSettings.model_validate(manifest.settings) == training
+    assert TrainingSettings.model_validate(manifest.settings) == training.resolve(maps=False)
     with reading(bench.engine) as connection:
         row = latest_classifier(connection, ENCODER.network_id)
     assert row is not None

@@ -64,6 +64,7 @@ def compare(listed: list[Layer], expected: Callable[[torch.Tensor], torch.Tensor
         ([nn.AvgPool2d(2)], MAPS),
         ([nn.AdaptiveAvgPool2d(1)], MAPS),
         ([nn.Flatten()], MAPS),
+        ([nn.Unflatten(1, (5, 2, 2)), nn.Conv2d(5, 3, 2)], ROW),
         ([nn.Linear(20, 3), nn.Softmax(dim=1)], ROW),
         ([nn.Conv2d(6, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()], MAPS),
     ],
@@ -113,6 +114,7 @@ def test_layers_that_are_no_modules(listed, expected, shape) -> None:
         ([nn.AdaptiveAvgPool2d(2)], "0 makes maps of more than one number"),
         ([nn.LocalResponseNorm(4)], "no middle"),
         ([nn.Flatten(2)], "0 does not flatten the whole image"),
+        ([nn.Unflatten(2, (3, 2))], "0 does not unfold the whole image"),
         ([nn.Softmax(dim=2)], "0 is not over the classes"),
     ],
 )  # fmt: skip

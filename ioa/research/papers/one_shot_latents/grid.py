@@ -18,9 +18,9 @@ from ioa.research.papers.one_shot_latents.plan import Plan
 from ioa.research.studies.configuration import Split, combine
 from ioa.research.studies.execution import Progress, train_missing
 from ioa.research.studies.run import run_trials
-from ioa.research.studies.trials import Trial, TrialRecord, Variant
+from ioa.research.studies.trials import Trial, TrialRecord, Variant, apply_head
+from server_classifier.heads.head import TrainingError
 from server_classifier.heads.settings import TrainingSettings
-from server_classifier.heads.training import TrainingError
 from server_classifier.store.datasets.latents import DatasetLatents
 
 VALIDATION = """\
@@ -50,7 +50,7 @@ def search_grid(
     choices = [choose(plan.training, choice) for choice in combine(GRID)]
     trials = [
         Trial(
-            Variant("grid", latents.digest, latents.encoder_id, "mlp", settings),
+            Variant("grid", latents.digest, latents.encoder_id, "mlp", apply_head("mlp", settings)),
             *(Split(hold_out="site"), _SEED, "validation"),
         )
         for settings in choices

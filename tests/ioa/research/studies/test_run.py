@@ -113,7 +113,10 @@ def test_a_trial_that_fails_is_recorded_and_stops_no_other(tmp_path: Path) -> No
     engine = fill_database(f"sqlite:///{tmp_path / 'ioa.db'}", kept)
     study, _ = run(make_config(split=Split(hold_out="site"), seeds=(0,)), engine, tmp_path)
     by_fold = {record.trial["fold"]: record for record in study.records.values()}
-    assert by_fold["north"].failure == "a classifier needs latents of at least two labels"
+    assert (
+        by_fold["north"].failure
+        == "1 class found; a classifier needs latents of at least two labels"
+    )
     assert by_fold["north"].scores is None
     assert by_fold["east"].scores is not None
     assert "1 failed" in render_study(study)

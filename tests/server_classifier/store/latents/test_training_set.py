@@ -1,12 +1,15 @@
 from collections import Counter
+from dataclasses import replace
 from uuid import UUID
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Engine
+from numpy.typing import NDArray
+from sqlalchemy import Engine, select
 
+from schemas.models.network_manifest import Output
 from schemas.quantiser import dequantise
 from server_classifier.store.database import reading, writing
 from server_classifier.store.errors import RegistryError
@@ -18,8 +21,11 @@ from server_classifier.store.latents.training_set import (
     draw_stratified,
     read_training_set,
 )
+from server_classifier.store.registry.entries import add_encoder
 from server_classifier.store.tables import latent
-from tests.server_classifier.stored import ENCODER, make_row
+from stream.networks.packed_values import PackedValues
+from stream.networks.packing import pack
+from tests.server_classifier.stored import ENCODER, NOW, make_row
 
 
 def insert(engine: Engine, rows: list[LatentRow]) -> None:
@@ -31,6 +37,12 @@ def read(engine: Engine, max_rows: int = 1000, seed: int = 0) -> TrainingSet:
     with reading(engine) as connection:
         rng = np.random.default_rng(seed)
         return read_training_set(connection, ENCODER.network_id, max_rows=max_rows, rng=rng)
+
+
+def list_values(found: TrainingSet) -> NDArray[np.float32]:
+    """Return the latents, which are not packed."""
+    assert isinstance(found.values, np.ndarray)
+    return found.values
 
 
 def test_both_dtypes_become_one_array_by_target_and_then_by_bytes(engine: Engine) -> None:
@@ -48,7 +60,7 @@ def test_both_dtypes_become_one_array_by_target_and_then_by_bytes(engine: Engine
     restored = dequantise(codes, ENCODER.output.low, ENCODER.output.high)
     dogs = sorted(restored, key=lambda row: row.tobytes())
     np.testing.assert_array_equal(found.values, np.stack([floats, *dogs]))
-    assert found.values.dtype == np.float32
+    assert list_values(found).dtype == np.float32
     assert found.labels == ("cat", "dog")
     assert found.targets.tolist() == [0, 1, 1]
     assert (found.available, found.skipped, found.last_id) == (3, 0, 3)
@@ -88,6 +100,52 @@ def test_an_unknown_encoder_is_an_error(engine: Engine) -> None:
         read_training_set(connection, "c" * 64, max_rows=9, rng=np.random.default_rng(0))
 
 
+MAPS = replace(ENCODER, output=Output((4, 2, 2), -3.0, 3.0, ("float32", "int8", "int4", "jpeg")))
+
+
+def insert_maps(engine: Engine, order: list[int]) -> None:
+    """Store maps in all packings, in this order."""
+    values = np.random.default_rng(0).normal(0, 1, (len(order), 4, 2, 2)).astype(np.float32)
+    rows = []
+    for number, one in enumerate(values):
+        dtype = MAPS.output.packings[number % 4]
+        (vector,) = pack(one[None], dtype, MAPS.output)
+        label = f"label {number % 3}"
+        row = make_row(number, label=label, dtype=dtype, value=vector.data)
+        rows.append(row._replace(encoder_id=MAPS.network_id))
+    insert(engine, [make_copy(rows[old], number) for number, old in enumerate(order)])
+
+
+def read_maps(engine: Engine) -> TrainingSet:
+    with reading(engine) as connection:
+        rng = np.random.default_rng(0)
+        return read_training_set(connection, MAPS.network_id, max_rows=1000, rng=rng)
+
+
+def test_maps_stay_packed_as_they_came_in_an_order_of_their_own(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "CHUNK", 7)
+    with writing(engine) as connection:
+        add_encoder(connection, MAPS, now=NOW)
+    insert_maps(engine, list(range(24)))
+    first = read_maps(engine).values
+    assert isinstance(first, PackedValues)
+    assert first.shape == (24, 4, 2, 2)
+    assert Counter(first.dtypes) == dict.fromkeys(MAPS.output.packings, 6)
+    with reading(engine) as connection:
+        stored = connection.scalars(select(latent.c.value)).all()
+    assert sorted(first.blobs) == sorted(stored)
+    for seed in range(3):
+        with writing(engine) as connection:
+            connection.execute(latent.delete())
+        insert_maps(engine, np.random.default_rng(seed).permutation(24).tolist())
+        again = read_maps(engine)
+        assert isinstance(again.values, PackedValues)
+        assert (again.values.blobs, again.values.dtypes) == (first.blobs, first.dtypes)
+        assert again.targets.tolist() == sorted(again.targets.tolist())
+
+
 def numbered_rows(count: int) -> list[LatentRow]:
     """Rows whose first number is their own, of two sites and three labels."""
     return [
@@ -115,11 +173,11 @@ def test_every_order_of_storage_gives_the_same_set(
             connection.execute(latent.delete())
         insert(engine, [make_copy(stored[old], number) for number, old in enumerate(order)])
         again = read(engine)
-        assert again.values.tobytes() == first.values.tobytes()
+        assert list_values(again).tobytes() == list_values(first).tobytes()
         assert again.targets.tolist() == first.targets.tolist()
-        numbers = again.values[:, 0].astype(int)
+        numbers = list_values(again)[:, 0].astype(int)
         assert [again.labels[t] for t in again.targets] == [f"label {n % 3}" for n in numbers]
-        assert again.values.flags.c_contiguous
+        assert list_values(again).flags.c_contiguous
 
 
 def make_copy(row: LatentRow, number: int) -> LatentRow:
@@ -141,7 +199,7 @@ def test_a_draw_keeps_values_and_labels_together_over_chunks(
     monkeypatch.setattr(fetching, "CHUNK", 7)
     insert(engine, numbered_rows(100))
     found = read(engine, max_rows=40)
-    numbers = found.values[:, 0].astype(int)
+    numbers = list_values(found)[:, 0].astype(int)
     assert len(numbers) == len(set(numbers)) == 40
     assert [found.labels[t] for t in found.targets] == [f"label {n % 3}" for n in numbers]
     assert (found.available, found.last_id) == (100, 100)
@@ -154,7 +212,7 @@ STRATA = Counter((n % 4 == 0, n % 3) for n in range(100))
 
 def test_the_seed_decides_the_draw(engine: Engine) -> None:
     insert(engine, numbered_rows(100))
-    first, again, other = (read(engine, max_rows=30, seed=s).values[:, 0] for s in (1, 1, 2))
+    first, again, other = (list_values(read(engine, max_rows=30, seed=s))[:, 0] for s in (1, 1, 2))
     assert first.tolist() == again.tolist()
     assert first.tolist() != other.tolist()
 
