@@ -12,8 +12,8 @@ from torch.nn.functional import cross_entropy
 
 from client_autoencoder.encoders.edge import draw_weights
 from client_autoencoder.encoders.families.convolution import ConvolutionConfig
-
-_WIDTHS = (32, 64, 64)
+from server_classifier.heads.convolution import ConvolutionNetwork
+from server_classifier.heads.settings import TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -33,27 +33,23 @@ class Networks:
         parts = cls(
             config.build(),
             nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), classes)),
-            build_main(shape, classes),
+            Main(shape, classes),
         )
         for part in (parts.edge, parts.exit, parts.main):
             draw_weights(part, generator)
         return parts
 
 
-def build_main(shape: tuple[int, int, int], classes: int) -> nn.Module:
-    """Return a network from maps [N, C, H, W] to logits [N, P]."""
-    layers: list[nn.Module] = []
-    channels = shape[0]
-    for width in _WIDTHS:
-        layers += [
-            nn.Conv2d(channels, width, 3, padding=1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(),
-        ]
-        channels = width
-    return nn.Sequential(
-        *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes)
-    )
+class Main(nn.Module):
+    """The network of the server's head ``conv`` on maps [N, C, H, W], without its standardiser."""
+
+    def __init__(self, shape: tuple[int, int, int], classes: int) -> None:
+        super().__init__()
+        self.layers = ConvolutionNetwork(shape, classes, TrainingSettings().dropout).layers
+
+    def forward(self, maps: Tensor) -> Tensor:
+        logits: Tensor = self.layers(maps.flatten(1))
+        return logits
 
 
 def split_backward(edge: nn.Module, main: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
