@@ -20,6 +20,7 @@ from benchmarks.summary import summarise
 _ALL = (
     "round_trip",
     "replies_during_ingest",
+    "hostile_client",
     "training",
     "encode_publish",
     "encoder_size",
@@ -32,6 +33,7 @@ _ALL = (
     "archive",
     "read_latents",
     "federated",
+    "membership",
 )
 
 
