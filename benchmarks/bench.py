@@ -20,8 +20,9 @@ from stream.broker.embedded import EmbeddedBroker
 from stream.exchange.topics import Topics
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import create_topics
+from tests.support.manifests import make_manifest
 from tests.support.postgres import Postgres, run_postgres
-from tests.support.server import NOW, add_clients, make_manifest
+from tests.support.server import NOW, add_clients
 
 ROOT = Path(__file__).parent.parent
 

@@ -54,7 +54,7 @@ from client_autoencoder.exchanges.messages import MessageMaker
 from client_autoencoder.images.batches import ImageBatch, join_batches
 from client_autoencoder.privacy.mechanism import NoPrivatizer
 from client_autoencoder.settings import ClientSettings
-from schemas.models.encoder_manifest import TrainingData
+from schemas.models.manifest_fields import TrainingData
 from schemas.wire import avro_form
 from stream.artefacts.encoder_files import read_encoder
 from stream.broker.embedded import EmbeddedBroker

@@ -25,7 +25,6 @@ from benchmarks.measurement import Aim, Column, Measurement, make_parser, print_
 from client_autoencoder.audit.released_latents import released_latents
 from client_autoencoder.encoders.autoencoder import AutoencoderConfig
 from client_autoencoder.encoders.files import write_encoder
-from client_autoencoder.encoders.int8_weights import WeightType
 from client_autoencoder.encoders.runtime import Encoder
 from client_autoencoder.encoders.training import TrainingOptions, train
 from client_autoencoder.images.sets import digest
@@ -33,8 +32,10 @@ from ioa.research.lab.controls import find_hits
 from ioa.research.lab.parts import Parts
 from ioa.research.papers.one_shot_latents.division import divide
 from ioa.research.papers.one_shot_latents.plan import Plan
-from schemas.models.encoder_manifest import TrainingData
-from stream.artefacts.encoder_files import MANIFEST, ONNX
+from schemas.models.manifest_fields import TrainingData
+from schemas.models.network_manifest import ONNX
+from stream.artefacts.encoder_files import MANIFEST
+from stream.networks.int8_weights import WeightType
 
 COLUMNS = {
     "bytes": Column("bytes", better="less"),

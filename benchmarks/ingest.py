@@ -26,7 +26,7 @@ from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from benchmarks.peers import find_python
 from benchmarks.watching import count, measure_cpu_seconds
 from stream.kafka.settings import KafkaSettings
-from tests.support.server import make_manifest
+from tests.support.manifests import make_manifest
 
 OURS, HAND = "ioa server ingest", "hand loop"
 ACKNOWLEDGING, QUIX = "FastStream batch, acknowledging", "Quix Streams, its sink"
@@ -112,7 +112,7 @@ def compare(
     """Let every subject read the same topic in turn."""
     messages = shape.scale(options.messages)
     kafka = bench.make_topics()
-    encoder_id = make_manifest(shape.latent_dim).encoder_id
+    encoder_id = make_manifest(shape.latent_dim).network_id
     load = fill_topic(kafka, shape, encoder_id, count=messages, repeated=repeated)
     condition = {"database": database, "message": shape.name, "repeated": f"{repeated:.0%}"}
     chosen = [subject for subject in SUBJECTS if _is_chosen(subject, database, options.subjects)]

@@ -30,7 +30,7 @@ from benchmarks.watching import Check, await_all, count, measure_mb, run_command
 from client_autoencoder.encoders.autoencoder import AutoencoderConfig
 from client_autoencoder.encoders.files import write_encoder
 from client_autoencoder.encoders.training import TrainingOptions, train
-from schemas.models.encoder_manifest import TrainingData
+from schemas.models.manifest_fields import TrainingData
 from server_classifier.store.database import writing
 from server_classifier.store.registry.entries import add_encoder
 from stream.artefacts.encoder_files import read_encoder
@@ -38,8 +38,9 @@ from stream.broker.daemon import read_status, stop_daemon
 from stream.exchange.reply_client import ReplyClient
 from stream.kafka.settings import KafkaSettings
 from tests.support.images import CLASSES, draw_images
+from tests.support.manifests import make_manifest
 from tests.support.probe import Probe, find_free_address
-from tests.support.server import NOW, make_manifest, store_classifier
+from tests.support.server import NOW, store_classifier
 
 COLUMNS = {
     "ready_seconds": Column("ready after s", "{:.2f}", better="less"),
@@ -57,7 +58,7 @@ AIMS = [
     *(Aim(subject, "worked_mb", 150) for subject in (PUBLISH, ASK, INGEST, INFER)),
 ]
 _SHAPE = SHAPES["int8x64"]
-_MADE_UP = make_manifest(_SHAPE.latent_dim).encoder_id
+_MADE_UP = make_manifest(_SHAPE.latent_dim).network_id
 _SIDE = 28
 Result = dict[str, float]
 
@@ -190,7 +191,7 @@ class Site:
         encoder = self.bench.folder / "encoder"
         with writing(self.engine) as connection:
             add_encoder(connection, manifest := read_encoder(encoder).manifest, now=NOW)
-        store_classifier(self.engine, manifest.encoder_id, CLASSES, manifest.latent_dim)
+        store_classifier(self.engine, manifest.network_id, CLASSES, manifest.latent_dim)
         probe = Probe(find_free_address(ports=4))
         server = {"IOA_SERVER__HEALTH": probe.address}
         with self.bench.start(self.kafka, self.engine, "ioa", "server", "run", environment=server):

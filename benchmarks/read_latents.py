@@ -37,8 +37,8 @@ from server_classifier.store.latents.rows import insert_latents
 from server_classifier.store.latents.selection import Selection
 from server_classifier.store.latents.training_set import read_training_set
 from server_classifier.store.registry.entries import add_encoder
+from tests.support.manifests import make_manifest
 from tests.support.postgres import DATABASES, run_postgres
-from tests.support.server import make_manifest
 
 LATENT_DIM = 16
 MANIFEST = make_manifest(LATENT_DIM)
@@ -125,7 +125,7 @@ def fill(engine: Engine, count: int) -> None:
 def make_rows(rng: np.random.Generator, start: int, count: int) -> list[LatentRow]:
     """Return latents of five sites and ten labels, one per millisecond."""
     values = rng.normal(size=(count, LATENT_DIM)).astype(np.float32)
-    encoder_id = MANIFEST.encoder_id
+    encoder_id = MANIFEST.network_id
     rows = []
     for number, value in enumerate(values, start):
         site, moment = f"site-{number % 5}", FIRST_MS + number
@@ -168,7 +168,7 @@ def compare(kind: str, engine: Engine, count: int, runs: int) -> list[Measuremen
         ),
         "read_training_set": within(
             lambda connection: read_training_set(
-                connection, MANIFEST.encoder_id, max_rows=count, rng=rng
+                connection, MANIFEST.network_id, max_rows=count, rng=rng
             )
         ),
         "values by hand": within(by_hand),

@@ -27,7 +27,8 @@ from server_classifier.store.database import reading
 from server_classifier.store.latents.rows import count_latents
 from stream.exchange.reply_client import ReplyClient
 from stream.kafka.settings import KafkaSettings
-from tests.support.server import make_manifest, store_classifier
+from tests.support.manifests import make_manifest
+from tests.support.server import store_classifier
 
 COLUMNS = {
     "answers": Column("answers"),
@@ -73,7 +74,7 @@ def read_options() -> argparse.Namespace:
 
 def compare(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Measure all subjects on the same server."""
-    encoder_id = make_manifest(SHAPE.latent_dim).encoder_id
+    encoder_id = make_manifest(SHAPE.latent_dim).network_id
     results: dict[str, dict[str, float]] = {}
     with open_bench() as bench, bench.make_database(options.database, SHAPE) as engine:
         kafka = bench.make_topics()

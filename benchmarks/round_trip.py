@@ -41,8 +41,9 @@ from server_classifier.store.classifiers import latest_classifier
 from server_classifier.store.database import reading
 from stream.exchange.outgoing_record import OutgoingRecord
 from stream.kafka.settings import KafkaSettings
+from tests.support.manifests import make_manifest
 from tests.support.probe import find_free_address
-from tests.support.server import make_manifest, store_classifier
+from tests.support.server import store_classifier
 
 OURS, OUR_CLIENT = "ioa server infer", "ioa server infer, our own client"
 ECHO, PATIENT_ECHO, HTTP = "Kafka echo", "Kafka echo, linger 1 ms", "FastAPI and uvicorn"
@@ -141,11 +142,11 @@ def read_options() -> argparse.Namespace:
 def store_model(bench: Bench, engine: Engine) -> Path:
     """Store a classifier in the database and, for peers without one, in a folder."""
     manifest = make_manifest(SHAPE.latent_dim)
-    store_classifier(engine, manifest.encoder_id, LABELS, SHAPE.latent_dim)
+    store_classifier(engine, manifest.network_id, LABELS, SHAPE.latent_dim)
     with reading(engine) as connection:
-        row = latest_classifier(connection, manifest.encoder_id)
+        row = latest_classifier(connection, manifest.network_id)
     assert row is not None
-    low, high = manifest.quantiser.low, manifest.quantiser.high
+    low, high = manifest.output.low, manifest.output.high
     about = {"labels": LABELS, "version": row.version, "low": low, "high": high}
     folder = bench.folder / "model"
     folder.mkdir()
@@ -161,7 +162,7 @@ def measure(
     python = find_python(subject.peer, options.peers) if subject.peer else sys.executable
     kafka, address = bench.make_topics(), find_free_address()
     questions = make_questions(
-        kafka, make_manifest(SHAPE.latent_dim).encoder_id, _QUESTIONS, seed=0
+        kafka, make_manifest(SHAPE.latent_dim).network_id, _QUESTIONS, seed=0
     )
     environment = {"BENCH_ADDRESS": address, "BENCH_MODEL": str(model), **subject.environment}
     figures = {}
@@ -197,7 +198,7 @@ def check(asked: Asked, questions: Iterable[OutgoingRecord], engine: Engine) -> 
     """Fail unless every answer is the label of the classifier, or the question itself."""
     manifest = make_manifest(SHAPE.latent_dim)
     with reading(engine) as connection:
-        row = latest_classifier(connection, manifest.encoder_id)
+        row = latest_classifier(connection, manifest.network_id)
     assert row is not None
     classifier = Classifier.load(row)
     for question in questions:
@@ -205,7 +206,7 @@ def check(asked: Asked, questions: Iterable[OutgoingRecord], engine: Engine) -> 
         if body is None or body == question.value:
             continue
         codes = decode_latent_avro(question.value).value.to_numpy().reshape(1, -1)
-        latent = dequantise(codes, manifest.quantiser.low, manifest.quantiser.high)
+        latent = dequantise(codes, manifest.output.low, manifest.output.high)
         best = classifier.labels[int(classifier.predict(latent).argmax())]
         assert decode_answer_avro(body, Reply).label == best, question.message_id
 

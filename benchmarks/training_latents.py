@@ -19,7 +19,7 @@ from client_autoencoder.encoders.files import write_encoder
 from client_autoencoder.encoders.runtime import Encoder
 from client_autoencoder.encoders.training import TrainingOptions, train
 from client_autoencoder.images.sets import digest
-from schemas.models.encoder_manifest import TrainingData
+from schemas.models.manifest_fields import TrainingData
 
 LATENT_DIM = 64
 

@@ -392,7 +392,7 @@ class Client:
 
 def _size_of(maker: MessageMaker) -> Size:
     manifest = maker.encoder.manifest
-    return manifest.height, manifest.width
+    return manifest.images.height, manifest.images.width
 
 
 def _choose(source: ImageSource, limit: int | None) -> list[int]:

@@ -10,17 +10,17 @@ from schemas.lazy_names import load_lazily
 if TYPE_CHECKING:
     from schemas.errors import SchemaError
     from schemas.messages.latent import LatentMessage
-    from schemas.models.encoder_manifest import EncoderManifest
+    from schemas.models.network_manifest import NetworkManifest
 
 __all__ = [
-    "EncoderManifest",
     "LatentMessage",
+    "NetworkManifest",
     "SchemaError",
 ]
 
 _ROOMS = {
-    "EncoderManifest": "models.encoder_manifest",
     "LatentMessage": "messages.latent",
+    "NetworkManifest": "models.network_manifest",
     "SchemaError": "errors",
 }
 

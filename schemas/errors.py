@@ -17,9 +17,9 @@ class SchemaError(ValueError):
         field: the wire name of the field at fault, as ``value[3]``, or None for the whole.
 
     Example:
-        >>> from schemas import EncoderManifest, SchemaError
+        >>> from schemas import NetworkManifest, SchemaError
         >>> try:
-        ...     EncoderManifest.from_json(b"{}")
+        ...     NetworkManifest.from_json(b"{}")
         ... except SchemaError as error:
         ...     print(type(error.reason).__name__)
         str

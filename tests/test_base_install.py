@@ -59,7 +59,7 @@ def test_a_client_publishes_and_asks(
     manifest = read_encoder(encoder).manifest
     with writing(server.engine) as connection:
         add_encoder(connection, manifest, now=NOW)
-    store_classifier(server.engine, manifest.encoder_id, LABELS, manifest.latent_dim)
+    store_classifier(server.engine, manifest.network_id, LABELS, manifest.latent_dim)
     variables = {
         "IOA_KAFKA__BOOTSTRAP_SERVERS": server.kafka.bootstrap_servers,
         "IOA_KAFKA__PREFIX": server.kafka.prefix,

@@ -30,10 +30,11 @@ from ioa.research.lab.controls import find_hits
 from ioa.research.lab.parts import Parts, name_clients
 from schemas.messages.answers import Acknowledgement
 from schemas.messages.latent import LatentMessage
-from schemas.models.encoder_manifest import TrainingData
+from schemas.models.manifest_fields import TrainingData
+from schemas.models.network_manifest import ONNX
 from schemas.quantiser import dequantise
 from schemas.wire import avro_form
-from stream.artefacts.encoder_files import MANIFEST, ONNX
+from stream.artefacts.encoder_files import MANIFEST
 from stream.exchange.exchanges import ACKNOWLEDGEMENT
 from stream.exchange.forms import encode
 from stream.exchange.message_ids import make_message_id
@@ -121,9 +122,9 @@ def _make_messages(
 
 
 def _receive(messages: Sequence[LatentMessage], encoder: Encoder) -> NDArray[np.float32]:
-    quantiser = encoder.manifest.quantiser
+    output = encoder.manifest.output
     codes = np.stack([message.value.to_numpy() for message in messages])
-    return dequantise(codes, quantiser.low, quantiser.high)
+    return dequantise(codes, output.low, output.high)
 
 
 def _acknowledge(message: LatentMessage, topics: Topics) -> OutgoingRecord:

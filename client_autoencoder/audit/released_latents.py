@@ -17,5 +17,5 @@ def released_latents(encoder: Encoder, images: Pixels, dtype: str = "int8") -> N
     latents = encoder.encode(images)
     if dtype == "float32":
         return latents
-    quantiser = encoder.manifest.quantiser
-    return dequantise(encoder.quantise(latents), quantiser.low, quantiser.high)
+    output = encoder.manifest.output
+    return dequantise(encoder.quantise(latents), output.low, output.high)

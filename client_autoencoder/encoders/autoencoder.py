@@ -42,6 +42,16 @@ class AutoencoderConfig:
             raise ClientError("latent_dim, maps, hidden and pool must be 1 or more")
 
     @property
+    def sizes(self) -> dict[str, int | float | str]:
+        """The sizes of the layers, for a manifest."""
+        return {
+            "maps": self.maps,
+            "kernel": self.kernel,
+            "pool": self.pool,
+            "hidden": self.hidden,
+        }
+
+    @property
     def pooled(self) -> tuple[int, int, int]:
         """Shape of the pooled feature maps: (maps, rows, columns)."""
         return self.maps, self.height // self.pool, self.width // self.pool

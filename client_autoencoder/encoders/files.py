@@ -1,6 +1,6 @@
 """A trained autoencoder as files: manifest, safetensors, ONNX, and a report of the training.
 
-A client needs ``manifest.json`` and ``encoder.onnx``; ``encoder.safetensors`` is for PyTorch.
+A client needs ``manifest.json`` and ``network.onnx``; ``network.safetensors`` is for PyTorch.
 ``decoder.safetensors`` restores images from latents: it stays where it was trained. The manifest
 does not name it, and it is never published.
 """
@@ -17,19 +17,14 @@ from client_autoencoder.encoders.autoencoder import Autoencoder, AutoencoderConf
 from client_autoencoder.encoders.onnx_graph import build_onnx
 from client_autoencoder.encoders.training import TrainedAutoencoder
 from client_autoencoder.errors import ClientError
-from schemas.models.encoder_manifest import (
-    Architecture,
-    EncoderManifest,
-    Preprocessing,
-    QuantiserRange,
-    TrainingData,
-)
+from schemas.models.manifest_fields import TrainingData
+from schemas.models.network_manifest import ONNX, Family, ImageInput, NetworkManifest, Output
 from stream.artefacts.atomic_file import replace_atomically
 from stream.artefacts.checksums import sha256_of
-from stream.artefacts.encoder_files import MANIFEST, ONNX, read_encoder
+from stream.artefacts.encoder_files import MANIFEST, read_encoder
 
-ARCHITECTURE = "conv-autoencoder"
-ENCODER_WEIGHTS = "encoder.safetensors"
+FAMILY = "conv-autoencoder"
+WEIGHTS = "network.safetensors"
 DECODER_WEIGHTS = "decoder.safetensors"
 REPORT = "training.json"
 
@@ -51,7 +46,7 @@ def write_encoder(directory: Path, trained: TrainedAutoencoder, data: TrainingDa
             manifest = _write_files(draft, trained, data)
     except OSError as error:
         raise ClientError(f"{directory} cannot be written: {error.strerror or error}") from error
-    return manifest.encoder_id
+    return manifest.network_id
 
 
 def check_new_directory(directory: Path) -> None:
@@ -72,13 +67,14 @@ def load_autoencoder(directory: Path) -> Autoencoder:
         ClientError: the weights are not of this architecture, or the decoder is missing.
     """
     manifest = read_encoder(directory).manifest
+    (weights,) = (name for name in manifest.files if name.endswith(".safetensors"))
     model = Autoencoder(config_of(manifest), torch.Generator())
     try:
-        model.encoder.load_state_dict(load_file(directory / ENCODER_WEIGHTS))
+        model.encoder.load_state_dict(load_file(directory / weights))
         model.decoder.load_state_dict(load_file(directory / DECODER_WEIGHTS))
     except FileNotFoundError as error:
         raise ClientError(
-            f"{directory} has no {ENCODER_WEIGHTS} or no {DECODER_WEIGHTS}; decoders stay where "
+            f"{directory} has no {weights} or no {DECODER_WEIGHTS}; decoders stay where "
             "they were trained"
         ) from error
     except RuntimeError as error:
@@ -86,54 +82,49 @@ def load_autoencoder(directory: Path) -> Autoencoder:
     return model.eval()
 
 
-def config_of(manifest: EncoderManifest) -> AutoencoderConfig:
+def config_of(manifest: NetworkManifest) -> AutoencoderConfig:
     """Return the layer sizes that a manifest names.
 
     Raises:
         ClientError: the manifest names another architecture.
     """
-    architecture = manifest.architecture
-    if architecture.name != ARCHITECTURE:
-        raise ClientError(f"architecture {architecture.name!r} is not {ARCHITECTURE!r}")
+    family, images = manifest.family, manifest.images
+    if family.name != FAMILY:
+        raise ClientError(f"the network is of the family {family.name!r}, not {FAMILY!r}")
+    sizes = {name: int(size) for name, size in family.parameters.items()}
     return AutoencoderConfig(
-        height=manifest.height,
-        width=manifest.width,
-        latent_dim=manifest.latent_dim,
-        maps=architecture.maps,
-        kernel=architecture.kernel,
-        pool=architecture.pool,
-        hidden=architecture.hidden,
+        height=images.height, width=images.width, latent_dim=manifest.latent_dim, **sizes
     )
 
 
 def _write_files(
     directory: Path, trained: TrainedAutoencoder, data: TrainingData
-) -> EncoderManifest:
+) -> NetworkManifest:
     model, config = trained.model, trained.model.config
-    save_file(model.encoder.state_dict(), directory / ENCODER_WEIGHTS)
+    save_file(model.encoder.state_dict(), directory / WEIGHTS)
     save_file(model.decoder.state_dict(), directory / DECODER_WEIGHTS)
     (directory / ONNX).write_bytes(build_onnx(model.encoder, config, trained.weights))
     (directory / REPORT).write_text(json.dumps(_report(trained), indent=2) + "\n")
-    manifest = EncoderManifest(
-        architecture=Architecture(
-            ARCHITECTURE, config.maps, config.kernel, config.pool, config.hidden
-        ),
-        preprocessing=Preprocessing(1, config.height, config.width, "bilinear", "0..1"),
-        latent_dim=config.latent_dim,
-        quantiser=_quantiser_range(trained),
+    manifest = NetworkManifest(
+        role="edge",
+        family=Family(FAMILY, config.sizes),
+        input=ImageInput(1, config.height, config.width),
+        output=Output((config.latent_dim,), *_find_range(trained), ("float32", "int8")),
+        objective="reconstruction",
         training_data=data,
-        files={name: sha256_of(directory / name) for name in (ONNX, ENCODER_WEIGHTS)},
+        files={name: sha256_of(directory / name) for name in (ONNX, WEIGHTS)},
+        scores=asdict(trained.scores),
     )
     (directory / MANIFEST).write_text(manifest.to_json())
     return manifest
 
 
-def _quantiser_range(trained: TrainedAutoencoder) -> QuantiserRange:
+def _find_range(trained: TrainedAutoencoder) -> tuple[float, float]:
     """Return the 0.1 and 99.9 % quantiles of all training latents; outliers do not widen it."""
     low, high = np.quantile(trained.latents.astype(np.float64), _QUANTILES)
     if not low < high:
         raise ClientError("all images give the same latent; train on images that differ")
-    return QuantiserRange(float(low), float(high), "int8")
+    return float(low), float(high)
 
 
 def _report(trained: TrainedAutoencoder) -> dict[str, object]:

@@ -7,7 +7,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from client_autoencoder.errors import ClientError
-from schemas.models.encoder_manifest import EncoderManifest
+from schemas.models.network_manifest import NetworkManifest
 from schemas.quantiser import quantise
 from stream.artefacts.encoder_files import EncoderFiles, read_encoder
 
@@ -22,8 +22,8 @@ class Encoder:
     """
 
     def __init__(self, files: EncoderFiles, threads: int = 1) -> None:
-        self.manifest: EncoderManifest = files.manifest
-        self.encoder_id = files.manifest.encoder_id
+        self.manifest: NetworkManifest = files.manifest
+        self.encoder_id = files.manifest.network_id
         self._session = _open_session(files.onnx, threads)
 
     @classmethod
@@ -37,17 +37,17 @@ class Encoder:
         return cls(read_encoder(directory), threads)
 
     def encode(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Encode images [N, 1, H, W] with pixels in 0..1 to latents [N, D].
+        """Encode images [N, C, H, W] with pixels in 0..1 to values [N, *shape], such as [N, D].
 
         Raises:
             ClientError: the images are not of the encoder's size.
         """
         self._check_shape(images)
-        latents = np.empty((len(images), self.manifest.latent_dim), np.float32)
+        values = np.empty((len(images), *self.manifest.output.shape), np.float32)
         for start in range(0, len(images), BATCH):
             batch = images[start : start + BATCH]
-            latents[start : start + BATCH] = self._session.run(None, {"images": batch})[0]
-        return latents
+            values[start : start + BATCH] = self._session.run(None, {"images": batch})[0]
+        return values
 
     def quantise(self, latents: NDArray[np.float32]) -> NDArray[np.int8]:
         """Round latents [N, D] to one byte per number, in the manifest's range.
@@ -55,10 +55,10 @@ class Encoder:
         Raises:
             SchemaError: a latent is NaN or infinite.
         """
-        return quantise(latents, self.manifest.quantiser.low, self.manifest.quantiser.high)
+        return quantise(latents, self.manifest.output.low, self.manifest.output.high)
 
     def _check_shape(self, images: NDArray[np.float32]) -> None:
-        expected = (1, self.manifest.height, self.manifest.width)
+        expected = self.manifest.images.shape
         if images.ndim != 4 or images.shape[1:] != expected or images.dtype != np.float32:
             raise ClientError(
                 f"the encoder takes float32 images of shape [N, {', '.join(map(str, expected))}], "

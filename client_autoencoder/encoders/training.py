@@ -16,10 +16,11 @@ from torch.optim import Adam
 from torch.optim.lr_scheduler import OneCycleLR
 
 from client_autoencoder.encoders.autoencoder import Autoencoder, AutoencoderConfig
-from client_autoencoder.encoders.int8_weights import WeightType, round_weights
+from client_autoencoder.encoders.int8_weights import round_encoder
 from client_autoencoder.encoders.reconstruction import Scores, score
 from client_autoencoder.errors import ClientError
 from client_autoencoder.images.batches import Pixels
+from stream.networks.int8_weights import WeightType
 from stream.threads import one_thread
 
 _MIN_EPOCHS, _MAX_EPOCHS = 5, 200
@@ -104,7 +105,7 @@ def train(
             model = Autoencoder(config, generator)
             fit(model, (training, training), options, generator, on_epoch)
             if options.weights == "int8":
-                round_weights(model.encoder)
+                round_encoder(model.encoder)
             restored = run(model, held_out).numpy()
             scores = score(held_out.numpy(), restored, training.mean(dim=0).numpy())
             candidates.append((model, scores))

@@ -24,7 +24,7 @@ def add_encoder(
     manifest = read_encoder(directory).manifest
     with open_server_database(config, database) as engine, writing(engine) as connection:
         add_encoder(connection, manifest, now=datetime.now(UTC))
-    typer.echo(f"registered encoder {manifest.encoder_id} ({manifest.latent_dim} numbers)")
+    typer.echo(f"registered encoder {manifest.network_id} ({manifest.latent_dim} numbers)")
 
 
 def list_encoders(config: Config = None, database: Database = None, as_json: Json = False) -> None:
@@ -36,7 +36,7 @@ def list_encoders(config: Config = None, database: Database = None, as_json: Jso
             {
                 "encoder_id": row.encoder_id,
                 "latent_dim": row.latent_dim,
-                "images": f"{row.manifest.height}x{row.manifest.width}",
+                "images": f"{row.manifest.images.height}x{row.manifest.images.width}",
                 "trained_on": row.manifest.training_data.name,
                 "origin": row.manifest.training_data.origin,
                 "added_at": row.added_at.isoformat(timespec="seconds"),

@@ -28,6 +28,15 @@ def write_manifest(fields: dict[str, Any], format_name: str) -> str:
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
+def read_format(text: str | bytes) -> str | None:
+    """Return the format that a manifest states, or None where it is no JSON object with one."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return document.get("format") if isinstance(document, dict) else None
+
+
 def read_manifest(
     text: str | bytes, adapter: TypeAdapter[ManifestT], format_name: str
 ) -> ManifestT:

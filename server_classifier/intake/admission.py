@@ -47,8 +47,8 @@ class Admitted:
         """Return the latent as float32 [D], int8 codes mapped back by the encoder's range."""
         values = self.received.message.value.to_numpy().reshape(-1)
         if values.dtype == np.int8:
-            quantiser = self.encoder.manifest.quantiser
-            return dequantise(values, quantiser.low, quantiser.high)
+            output = self.encoder.manifest.output
+            return dequantise(values, output.low, output.high)
         return values.astype(np.float32)
 
 
@@ -190,13 +190,13 @@ def _check_noise(message: LatentMessage) -> None:
 
 
 def _check_magnitude(vector: Vector, encoder: EncoderRow, *, noised: bool) -> None:
-    quantiser = encoder.manifest.quantiser
+    output = encoder.manifest.output
     ranges = _MOST_RANGES_NOISED if noised else _MOST_RANGES
-    limit = ranges * max(abs(quantiser.low), abs(quantiser.high))
+    limit = ranges * max(abs(output.low), abs(output.high))
     sizes = np.abs(vector.to_numpy().reshape(-1))
     if sizes.max() > limit:
         raise SchemaError(
             f"is of size {sizes.max():.3g}, and the encoder's latents lie between "
-            f"{quantiser.low:.3g} and {quantiser.high:.3g}",
+            f"{output.low:.3g} and {output.high:.3g}",
             f"value[{int(sizes.argmax())}]",
         )

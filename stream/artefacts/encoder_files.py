@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.errors import SchemaError
-from schemas.models.encoder_manifest import EncoderManifest
+from schemas.models.network_manifest import NetworkManifest
 from stream.artefacts.checksums import ArtefactError, check_sum
 
 MANIFEST = "manifest.json"
-ONNX = "encoder.onnx"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +18,12 @@ class EncoderFiles:
     """
 
     directory: Path
-    manifest: EncoderManifest
+    manifest: NetworkManifest
 
     @property
     def onnx(self) -> Path:
-        """The encoder as ONNX Runtime loads it: images [N, 1, H, W] to latents [N, D]."""
-        return self.directory / ONNX
+        """The encoder as ONNX Runtime loads it: images [N, C, H, W] to values [N, *shape]."""
+        return self.directory / self.manifest.onnx
 
 
 def read_encoder(directory: Path) -> EncoderFiles:
@@ -37,14 +36,14 @@ def read_encoder(directory: Path) -> EncoderFiles:
     """
     manifest = _read_manifest(directory / MANIFEST)
     for name, expected in manifest.files.items():
-        if name == ONNX or (directory / name).exists():
+        if name == manifest.onnx or (directory / name).exists():
             check_sum(directory / name, expected)
     return EncoderFiles(directory, manifest)
 
 
-def _read_manifest(path: Path) -> EncoderManifest:
+def _read_manifest(path: Path) -> NetworkManifest:
     try:
-        return EncoderManifest.from_json(path.read_bytes())
+        return NetworkManifest.from_json(path.read_bytes())
     except OSError as error:
         raise ArtefactError(
             f"{path.parent} is not an encoder: {path.name} cannot be read ({error.strerror}); "

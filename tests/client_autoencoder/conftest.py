@@ -10,7 +10,7 @@ from client_autoencoder.encoders.files import write_encoder
 from client_autoencoder.encoders.training import TrainedAutoencoder, TrainingOptions, train
 from client_autoencoder.images.batches import ImageBatch
 from client_autoencoder.images.sets import digest
-from schemas.models.encoder_manifest import TrainingData
+from schemas.models.manifest_fields import TrainingData
 from tests.support.images import draw_images
 
 

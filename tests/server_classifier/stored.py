@@ -7,28 +7,10 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.models.encoder_manifest import (
-    Architecture,
-    EncoderManifest,
-    Preprocessing,
-    QuantiserRange,
-    TrainingData,
-)
 from server_classifier.store.latents.latent_row import LatentRow
+from tests.support.manifests import make_manifest
 
 NOW = datetime(2026, 11, 21, 9, 30, 0, 125_000, tzinfo=UTC)
-
-
-def make_manifest(latent_dim: int = 4) -> EncoderManifest:
-    """Return the manifest of an encoder; another ``latent_dim`` is another encoder."""
-    return EncoderManifest(
-        Architecture("conv-autoencoder", maps=8, kernel=5, pool=2, hidden=512),
-        Preprocessing(channels=1, height=8, width=8, resize="bilinear", pixels="0..1"),
-        latent_dim,
-        QuantiserRange(low=-3.0, high=3.0, dtype="int8"),
-        TrainingData("digits", "a" * 64, images=600, origin="public"),
-        {"encoder.onnx": "b" * 64},
-    )
 
 
 ENCODER = make_manifest()
@@ -40,7 +22,7 @@ def make_row(number: int, **changes: Any) -> LatentRow:
         message_id=str(UUID(int=number)),
         site="north",
         client_id="north-1",
-        encoder_id=ENCODER.encoder_id,
+        encoder_id=ENCODER.network_id,
         label="cat",
         dtype="int8",
         value=bytes(ENCODER.latent_dim),

@@ -95,5 +95,8 @@ def install_base(wheel: Path, folder: Path) -> Path:
             if not (packages / part).exists():
                 (packages / part).symlink_to(str(installed.locate_file(part)))
     pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python")]
-    subprocess.run([*pip, "install", "--quiet", "--no-deps", "--no-index", wheel], check=True)
+    # In a checkout on PYTHONPATH pip would find the project itself, installed already.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [*pip, "install", "--quiet", "--no-deps", "--no-index", str(wheel)]
+    subprocess.run(command, env=environment, check=True)
     return folder / "bin"

@@ -8,7 +8,7 @@ from client_autoencoder.encoders.autoencoder import AutoencoderConfig
 from client_autoencoder.encoders.files import write_encoder
 from client_autoencoder.encoders.training import TrainingOptions, train
 from client_autoencoder.images.sets import digest
-from schemas.models.encoder_manifest import TrainingData
+from schemas.models.manifest_fields import TrainingData
 from tests.support.images import draw_images
 
 

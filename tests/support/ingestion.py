@@ -17,8 +17,9 @@ from stream.exchange.topics import Topics
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import create_topics
 from tests.support.load import Load
+from tests.support.manifests import make_manifest
 from tests.support.processes import IoaProcess
-from tests.support.server import NOW, add_clients, make_manifest
+from tests.support.server import NOW, add_clients
 
 CLIENT = "radiology-1"
 
@@ -34,7 +35,7 @@ class Ingestion:
 
     def make_load(self) -> Load:
         """Return a load of messages from the one registered client."""
-        topic, encoder_id = Topics(self.kafka.prefix).of(LEARNING).name, make_manifest().encoder_id
+        topic, encoder_id = Topics(self.kafka.prefix).of(LEARNING).name, make_manifest().network_id
         return Load(self.kafka.bootstrap_servers, topic, CLIENT, encoder_id, seed=5)
 
     def start(self, name: str, *, instance: str = "0", module: str = "ioa") -> IoaProcess:

@@ -32,7 +32,8 @@ from stream.replay.window import Window
 from tests.server_classifier.stored import make_clusters
 from tests.support.ingestion import CLIENT, Ingestion
 from tests.support.load import AVRO, encode_message
-from tests.support.server import LATENT_DIM, NOW, make_manifest
+from tests.support.manifests import make_manifest
+from tests.support.server import LATENT_DIM, NOW
 from tests.support.topics import send_raw
 
 
@@ -91,7 +92,7 @@ def encode(
     mode: Mode = "learning",
 ) -> bytes:
     """Return a message for the registered encoder in Avro."""
-    return encode_message(message_id, label, latent, client, make_manifest().encoder_id, NOW, mode)
+    return encode_message(message_id, label, latent, client, make_manifest().network_id, NOW, mode)
 
 
 @dataclass

@@ -11,13 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Engine
 
-from schemas.models.encoder_manifest import (
-    Architecture,
-    EncoderManifest,
-    Preprocessing,
-    QuantiserRange,
-    TrainingData,
-)
 from server_classifier.answering.inference import run_infer
 from server_classifier.heads.onnx_graph import export_onnx
 from server_classifier.heads.settings import TrainingSettings
@@ -34,6 +27,7 @@ from server_classifier.versions.trainer import describe_training
 from stream.exchange.topics import Topics
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import create_topics
+from tests.support.manifests import make_manifest
 from tests.support.probe import Probe, find_free_address
 
 LATENT_DIM = 4
@@ -79,18 +73,6 @@ def add_clients(engine: Engine, *client_ids: str) -> None:
     with writing(engine) as connection:
         for client_id in client_ids:
             add_client(connection, client_id=client_id, site=SITE, default_encoder=None, now=NOW)
-
-
-def make_manifest(latent_dim: int = LATENT_DIM) -> EncoderManifest:
-    """Return the manifest of an encoder that has no files."""
-    return EncoderManifest(
-        Architecture("conv-autoencoder", 8, 5, 2, 32),
-        Preprocessing(1, 8, 8, "bilinear", "0..1"),
-        latent_dim,
-        QuantiserRange(-2.0, 2.0, "int8"),
-        TrainingData("made up", "0" * 64, 1, "public"),
-        {"encoder.onnx": "1" * 64},
-    )
 
 
 @contextmanager

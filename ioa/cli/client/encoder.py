@@ -19,9 +19,9 @@ from ioa.cli.printing import print_json
 from ioa.errors import IoaError
 
 if TYPE_CHECKING:
-    from client_autoencoder.encoders.int8_weights import WeightType
     from client_autoencoder.encoders.training import OnEpoch, TrainedAutoencoder
     from client_autoencoder.images.batches import ImageBatch, ImageSource, Skipped
+    from stream.networks.int8_weights import WeightType
 
 app = typer.Typer(
     help="Train the encoder that all clients share, look at it, and register it.",
@@ -135,7 +135,7 @@ def show(
 
     manifest = read_encoder(directory).manifest
     if as_json:
-        print_json({"encoder_id": manifest.encoder_id, **json.loads(manifest.to_json())})
+        print_json({"encoder_id": manifest.network_id, **json.loads(manifest.to_json())})
     else:
         print_manifest(manifest)
 
@@ -195,7 +195,7 @@ def _write(
 ) -> str:
     from client_autoencoder.encoders.files import write_encoder
     from client_autoencoder.images.sets import digest
-    from schemas.models.encoder_manifest import Origin, TrainingData
+    from schemas.models.manifest_fields import Origin, TrainingData
 
     origin: Origin = "public" if public else "private"
     data = TrainingData(name, digest(images.images), len(images), origin)

@@ -11,7 +11,7 @@ from ioa.cli.printing import print_json
 
 if TYPE_CHECKING:
     from client_autoencoder.encoders.training import TrainedAutoencoder
-    from schemas.models.encoder_manifest import EncoderManifest
+    from schemas.models.network_manifest import NetworkManifest
 
 
 def print_trained(
@@ -45,20 +45,23 @@ def print_trained(
         )
 
 
-def print_manifest(manifest: "EncoderManifest") -> None:
+def print_manifest(manifest: "NetworkManifest") -> None:
     """Print what an encoder is, one fact a line."""
     for name, value in _describe(manifest):
         typer.echo(f"{name:<20} {value}")
 
 
-def _describe(manifest: "EncoderManifest") -> Iterator[tuple[str, str]]:
-    layers, data = manifest.architecture, manifest.training_data
-    shape = f"{layers.maps} maps of {layers.kernel}x{layers.kernel}"
-    yield "encoder", manifest.encoder_id
-    yield "images", f"{manifest.height}x{manifest.width} pixels, grey"
-    yield "latent", f"{manifest.latent_dim} numbers"
-    yield "layers", f"{layers.name}: {shape}, pooling {layers.pool}, hidden {layers.hidden}"
-    yield "int8 range", f"{manifest.quantiser.low:.3f} to {manifest.quantiser.high:.3f}"
+def _describe(manifest: "NetworkManifest") -> Iterator[tuple[str, str]]:
+    images, output, data = manifest.images, manifest.output, manifest.training_data
+    sizes = ", ".join(f"{name} {size}" for name, size in manifest.family.parameters.items())
+    yield "encoder", manifest.network_id
+    colour = "grey" if images.channels == 1 else "colour"
+    yield "images", f"{images.height}x{images.width} pixels, {colour}"
+    yield "latent", f"{'x'.join(map(str, output.shape))} numbers"
+    yield "layers", f"{manifest.family.name}: {sizes}"
+    yield "trained for", manifest.objective
+    yield "range of codes", f"{output.low:.3f} to {output.high:.3f}"
+    yield "may travel as", ", ".join(output.packings)
     yield "trained on", f"{data.images} {data.origin} images of {data.name}"
     yield "their sha256", data.sha256
     for file, checked in manifest.files.items():

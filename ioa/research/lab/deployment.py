@@ -123,7 +123,7 @@ class Deployment:
         for client in clients:
             site = client.replace("client", "hospital")
             register_client(self._engine, self.settings.kafka, client_id=client, site=site, now=now)
-        return [manifest.encoder_id for manifest in manifests]
+        return [manifest.network_id for manifest in manifests]
 
     def count_stored(self) -> int:
         """Return how many latents the database holds; cheap to ask often."""

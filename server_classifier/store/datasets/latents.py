@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
-from schemas.models.encoder_manifest import EncoderManifest
+from schemas.models.network_manifest import NetworkManifest
 from server_classifier.store.database import lift_limits
 from server_classifier.store.datasets.catalogue import Dataset, get_dataset
 from server_classifier.store.datasets.members import MemberSummary, summarise_members
@@ -75,9 +75,9 @@ def read_dataset(
     for stated, count in summary.counts.items():
         counts[stated.encoder_id] += count
     manifest = _get_manifest(connection, _choose_encoder(chosen, counts, encoder_id))
-    latents = read_latents(connection, chosen, manifest, counts[manifest.encoder_id])
+    latents = read_latents(connection, chosen, manifest, counts[manifest.network_id])
     if not len(latents.values):
-        raise DatasetError(f"dataset {name} has no latent of {manifest.encoder_id} to learn from")
+        raise DatasetError(f"dataset {name} has no latent of {manifest.network_id} to learn from")
     return latents
 
 
@@ -104,7 +104,7 @@ def _choose_encoder(chosen: Dataset, counts: Counter[str], wanted: str | None) -
     raise DatasetError(f"dataset {chosen.name} has {reason}; name one of: {known}")
 
 
-def _get_manifest(connection: Connection, encoder_id: str) -> EncoderManifest:
+def _get_manifest(connection: Connection, encoder_id: str) -> NetworkManifest:
     encoder = get_encoder(connection, encoder_id)
     if encoder is None:
         raise DatasetError(f"encoder {encoder_id} is not registered; add it first")
@@ -112,7 +112,7 @@ def _get_manifest(connection: Connection, encoder_id: str) -> EncoderManifest:
 
 
 def read_latents(
-    connection: Connection, chosen: Dataset, manifest: EncoderManifest, stored: int
+    connection: Connection, chosen: Dataset, manifest: NetworkManifest, stored: int
 ) -> DatasetLatents:
     """Read a dataset's ``stored`` latents of one encoder, unchecked: as they are now."""
     values = np.empty((stored, manifest.latent_dim), np.float32)
@@ -139,14 +139,14 @@ def read_latents(
         groups=groups.number(),
         received_at=received[:filled],
         digest=chosen.digest,
-        encoder_id=manifest.encoder_id,
+        encoder_id=manifest.network_id,
         skipped=stored - filled,
         with_subject=groups.with_subject,
         with_image=groups.with_image,
     )
 
 
-def _fetch(connection: Connection, chosen: Dataset, manifest: EncoderManifest) -> Iterator[Columns]:
+def _fetch(connection: Connection, chosen: Dataset, manifest: NetworkManifest) -> Iterator[Columns]:
     query = (
         select(
             *(latent.c.dtype, latent.c.value, latent.c.label, latent.c.site),

@@ -39,7 +39,7 @@ def refuse_unregistered(registry: RegistryCopy, selection: Selection) -> None:
             raise RegistryError(
                 f"no {kind} {min(unknown)} is registered, but {', '.join(sorted(known)) or 'none'}"
             )
-    ids = [encoder.encoder_id for encoder in registry.encoders]
+    ids = [encoder.network_id for encoder in registry.encoders]
     for digits in selection.encoders:
         if not any(encoder_id.startswith(digits) for encoder_id in ids):
             named = ", ".join(ids) or "none"

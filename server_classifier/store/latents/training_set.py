@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 
-from schemas.models.encoder_manifest import EncoderManifest
+from schemas.models.network_manifest import NetworkManifest
 from server_classifier.store.errors import RegistryError
 from server_classifier.store.latents.fetching import fetch_columns
 from server_classifier.store.latents.vectors import decode, learnable
@@ -128,7 +128,7 @@ def _share(counts: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     return shares
 
 
-def _list_rows(connection: Connection, manifest: EncoderManifest) -> _Listing:
+def _list_rows(connection: Connection, manifest: NetworkManifest) -> _Listing:
     """List the rows without their values, and number their strata."""
     query = select(latent.c.id, latent.c.site, latent.c.label).where(learnable(manifest))
     ids: list[int] = []
@@ -143,7 +143,7 @@ def _list_rows(connection: Connection, manifest: EncoderManifest) -> _Listing:
 
 
 def _read_values(
-    connection: Connection, manifest: EncoderManifest, ids: NDArray[np.int64]
+    connection: Connection, manifest: NetworkManifest, ids: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     """Return the vectors [N, D] of the rows with these sorted ids, by one pass over the table."""
     values = np.empty((len(ids), manifest.latent_dim), np.float32)

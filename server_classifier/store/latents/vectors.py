@@ -7,17 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, and_, func, or_
 
-from schemas.models.encoder_manifest import EncoderManifest
+from schemas.models.network_manifest import NetworkManifest
 from schemas.quantiser import dequantise
 from schemas.vector import DTYPES
 from server_classifier.store.tables import latent
 
 
-def learnable(manifest: EncoderManifest) -> ColumnElement[bool]:
+def learnable(manifest: NetworkManifest) -> ColumnElement[bool]:
     """Return the condition of rows with one vector from which a classifier can learn."""
     length = func.length(latent.c.value)
     return and_(
-        latent.c.encoder_id == manifest.encoder_id,
+        latent.c.encoder_id == manifest.network_id,
         latent.c.aggregate_kind != "sum",
         latent.c.label != "",  # of a question, which only a replay of the service topic stores
         or_(
@@ -28,7 +28,7 @@ def learnable(manifest: EncoderManifest) -> ColumnElement[bool]:
 
 
 def decode(
-    dtypes: Sequence[str], blobs: Sequence[bytes], manifest: EncoderManifest
+    dtypes: Sequence[str], blobs: Sequence[bytes], manifest: NetworkManifest
 ) -> NDArray[np.float32]:
     """Return stored vectors as float32 [len(blobs), D]; int8 is restored by the manifest."""
     kinds = set(dtypes)
@@ -42,9 +42,9 @@ def decode(
 
 
 def _decode_alike(
-    dtype: str, blobs: Iterable[bytes], manifest: EncoderManifest
+    dtype: str, blobs: Iterable[bytes], manifest: NetworkManifest
 ) -> NDArray[np.float32]:
     numbers = np.frombuffer(b"".join(blobs), DTYPES[dtype]).reshape(-1, manifest.latent_dim)
     if dtype == "int8":
-        return dequantise(numbers, manifest.quantiser.low, manifest.quantiser.high)
+        return dequantise(numbers, manifest.output.low, manifest.output.high)
     return numbers

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Self
 from sqlalchemy import Connection
 
 from schemas.errors import SchemaError
-from schemas.models.encoder_manifest import EncoderManifest
+from schemas.models.network_manifest import NetworkManifest
 from server_classifier.store.database import (
     current_revision,
     describe,
@@ -35,7 +35,7 @@ class ClientEntry(NamedTuple):
 class RegistryCopy(NamedTuple):
     """Encoders and clients, without latents and classifiers."""
 
-    encoders: Sequence[EncoderManifest]
+    encoders: Sequence[NetworkManifest]
     clients: Sequence[ClientEntry]
 
     def to_json(self) -> dict[str, Any]:
@@ -54,7 +54,7 @@ class RegistryCopy(NamedTuple):
         """
         try:
             return cls(
-                [EncoderManifest.from_json(encoder) for encoder in content["encoders"]],
+                [NetworkManifest.from_json(encoder) for encoder in content["encoders"]],
                 [ClientEntry(**client) for client in content["clients"]],
             )
         except (KeyError, TypeError, SchemaError) as error:
@@ -62,7 +62,7 @@ class RegistryCopy(NamedTuple):
 
     def keep(self, older: Self) -> Self:
         """Return this copy together with the entries that only an older copy has."""
-        encoders = {entry.encoder_id: entry for entry in [*older.encoders, *self.encoders]}
+        encoders = {entry.network_id: entry for entry in [*older.encoders, *self.encoders]}
         clients = {entry.client_id: entry for entry in [*older.clients, *self.clients]}
         return type(self)([*encoders.values()], [*clients.values()])
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from schemas.errors import SchemaError
 from schemas.messages.validation import check_name
-from schemas.models.encoder_manifest import EncoderManifest
+from schemas.models.network_manifest import NetworkManifest
 from server_classifier.store.errors import RegistryError
 from server_classifier.store.tables import client, encoder, site
 
@@ -29,17 +29,17 @@ class EncoderRow(NamedTuple):
     """An encoder whose latents are accepted."""
 
     encoder_id: str
-    manifest: EncoderManifest
+    manifest: NetworkManifest
     latent_dim: int
     added_at: datetime
 
 
-def add_encoder(connection: Connection, manifest: EncoderManifest, *, now: datetime) -> EncoderRow:
+def add_encoder(connection: Connection, manifest: NetworkManifest, *, now: datetime) -> EncoderRow:
     """Accept latents of an encoder from now on; a registered encoder stays as it is."""
-    known = get_encoder(connection, manifest.encoder_id)
+    known = get_encoder(connection, manifest.network_id)
     if known is not None:
         return known
-    row = EncoderRow(manifest.encoder_id, manifest, manifest.latent_dim, now)
+    row = EncoderRow(manifest.network_id, manifest, manifest.latent_dim, now)
     connection.execute(
         insert(encoder).values(row._asdict() | {"manifest": manifest.to_json()}),
     )
@@ -59,7 +59,7 @@ def list_encoders(connection: Connection) -> list[EncoderRow]:
 
 
 def _encoder_row(row: Row[Any]) -> EncoderRow:
-    manifest = EncoderManifest.from_json(row.manifest)
+    manifest = NetworkManifest.from_json(row.manifest)
     return EncoderRow(row.encoder_id, manifest, row.latent_dim, row.added_at)
 
 

@@ -34,6 +34,6 @@ def test_they_are_the_vectors_of_the_messages(
     batch = draw_images(5, side=9)
     vectors = np.stack([message.value.to_numpy() for message in maker.make(batch, "learning")])
     if dtype == "int8":
-        quantiser = encoder.manifest.quantiser
-        vectors = dequantise(vectors, quantiser.low, quantiser.high)
+        output = encoder.manifest.output
+        vectors = dequantise(vectors, output.low, output.high)
     assert np.array_equal(released_latents(encoder, batch.images, dtype), vectors)

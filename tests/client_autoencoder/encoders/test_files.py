@@ -12,15 +12,16 @@ from onnx import numpy_helper
 
 from client_autoencoder.encoders.autoencoder import Autoencoder, AutoencoderConfig
 from client_autoencoder.encoders.files import load_autoencoder, write_encoder
-from client_autoencoder.encoders.int8_weights import WeightType, round_weights
+from client_autoencoder.encoders.int8_weights import round_encoder
 from client_autoencoder.encoders.onnx_graph import build_onnx
 from client_autoencoder.encoders.runtime import Encoder
 from client_autoencoder.encoders.training import TrainedAutoencoder
 from client_autoencoder.errors import ClientError
 from client_autoencoder.images.batches import ImageBatch
-from schemas.models.encoder_manifest import TrainingData
+from schemas.models.manifest_fields import TrainingData
 from stream.artefacts.checksums import ArtefactError
 from stream.artefacts.encoder_files import read_encoder
+from stream.networks.int8_weights import WeightType
 
 DATA = TrainingData("made", "a" * 64, images=150, origin="private")
 # The sum of the file that this made before there were int8 weights.
@@ -31,10 +32,10 @@ def test_the_manifest_says_what_was_trained(
     encoder_directory: Path, trained: TrainedAutoencoder
 ) -> None:
     manifest = read_encoder(encoder_directory).manifest
-    assert (manifest.height, manifest.width, manifest.latent_dim) == (9, 9, 6)
-    assert manifest.architecture.hidden == 64
+    assert (manifest.images.height, manifest.images.width, manifest.latent_dim) == (9, 9, 6)
+    assert manifest.family.parameters["hidden"] == 64
     inside = trained.latents[
-        (trained.latents >= manifest.quantiser.low) & (trained.latents <= manifest.quantiser.high)
+        (trained.latents >= manifest.output.low) & (trained.latents <= manifest.output.high)
     ]
     assert inside.size / trained.latents.size == pytest.approx(0.998, abs=0.002)
 
@@ -43,7 +44,7 @@ def test_the_decoder_is_written_but_not_named(encoder_directory: Path) -> None:
     assert (encoder_directory / "decoder.safetensors").is_file()
     manifest = (encoder_directory / "manifest.json").read_text()
     assert "decoder" not in manifest
-    assert set(json.loads(manifest)["files"]) == {"encoder.onnx", "encoder.safetensors"}
+    assert set(json.loads(manifest)["files"]) == {"network.onnx", "network.safetensors"}
 
 
 def test_the_report_holds_the_scores(encoder_directory: Path, trained: TrainedAutoencoder) -> None:
@@ -60,7 +61,7 @@ def test_onnx_gives_what_torch_gives(
     config = AutoencoderConfig(height, width, 16, pool=2)
     model = Autoencoder(config, torch.Generator().manual_seed(height))
     if weights == "int8":
-        round_weights(model.encoder)
+        round_encoder(model.encoder)
     trained = fake_training(model, weights)
     write_encoder(tmp_path / "encoder", trained, DATA)
     images = torch.rand(130, 1, height, width, generator=torch.Generator().manual_seed(1))
@@ -82,7 +83,7 @@ def test_int8_codes_stand_for_the_weights_that_are_computed_with(
 ) -> None:
     stored = {
         tensor.name: numpy_helper.to_array(tensor)
-        for tensor in onnx.load(encoder_directory / "encoder.onnx").graph.initializer
+        for tensor in onnx.load(encoder_directory / "network.onnx").graph.initializer
     }
     assert stored["hidden.weight.codes"].dtype == stored["latent.weight.codes"].dtype == np.int8
     pixels = public_images.images[:20]
@@ -116,14 +117,14 @@ def test_training_keeps_what_the_rounded_weights_give(
 @pytest.mark.parametrize(("latent", "most"), [(64, 0.85e6), (784, 1.22e6)])
 def test_what_a_client_downloads_is_small(tmp_path: Path, latent: int, most: float) -> None:
     model = Autoencoder(AutoencoderConfig(28, 28, latent), torch.Generator().manual_seed(0))
-    round_weights(model.encoder)
+    round_encoder(model.encoder)
     write_encoder(tmp_path / "encoder", fake_training(model, "int8"), DATA)
-    files = [tmp_path / "encoder" / name for name in ("manifest.json", "encoder.onnx")]
+    files = [tmp_path / "encoder" / name for name in ("manifest.json", "network.onnx")]
     assert sum(file.stat().st_size for file in files) < most
 
 
 def test_a_client_needs_manifest_and_onnx_only(encoder_directory: Path, tmp_path: Path) -> None:
-    for name in ("manifest.json", "encoder.onnx"):
+    for name in ("manifest.json", "network.onnx"):
         (tmp_path / name).write_bytes((encoder_directory / name).read_bytes())
     whole, copy = (Encoder.load(directory) for directory in (encoder_directory, tmp_path))
     images = np.random.default_rng(0).random((3, 1, 9, 9), np.float32)
@@ -176,7 +177,7 @@ def test_without_its_decoder_it_cannot_restore(trained: TrainedAutoencoder, tmp_
 
 def test_changed_weights_are_not_loaded(trained: TrainedAutoencoder, tmp_path: Path) -> None:
     write_encoder(tmp_path / "encoder", trained, DATA)
-    path = tmp_path / "encoder" / "encoder.safetensors"
+    path = tmp_path / "encoder" / "network.safetensors"
     path.write_bytes(path.read_bytes()[:-4] + b"\0\0\0\0")
     with pytest.raises(ArtefactError, match="expected sha256"):
         load_autoencoder(tmp_path / "encoder")

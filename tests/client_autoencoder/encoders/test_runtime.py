@@ -67,9 +67,9 @@ def test_latents_fit_into_a_byte_each(encoder: Encoder, public_images: ImageBatc
     latents = encoder.encode(public_images.images)
     codes = encoder.quantise(latents)
     assert codes.dtype == np.int8
-    quantiser = encoder.manifest.quantiser
-    step = (quantiser.high - quantiser.low) / 255
-    error = np.abs(dequantise(codes, quantiser.low, quantiser.high) - latents)
+    output = encoder.manifest.output
+    step = (output.high - output.low) / 255
+    error = np.abs(dequantise(codes, output.low, output.high) - latents)
     assert np.quantile(error, 0.99) <= step / 2 + 1e-6
 
 
@@ -87,14 +87,14 @@ def test_images_of_another_shape_are_refused(encoder: Encoder, images: np.ndarra
 
 
 def test_the_id_is_that_of_the_manifest(encoder: Encoder, encoder_directory: Path) -> None:
-    assert encoder.encoder_id == read_encoder(encoder_directory).manifest.encoder_id
+    assert encoder.encoder_id == read_encoder(encoder_directory).manifest.network_id
 
 
 def test_a_graph_of_another_sum_is_never_loaded(encoder_directory: Path, tmp_path: Path) -> None:
     for path in encoder_directory.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    (tmp_path / "encoder.onnx").write_bytes(b"something else")
-    with pytest.raises(ArtefactError, match=r"encoder\.onnx is not the file"):
+    (tmp_path / "network.onnx").write_bytes(b"something else")
+    with pytest.raises(ArtefactError, match=r"network\.onnx is not the file"):
         Encoder.load(tmp_path)
 
 
@@ -102,6 +102,6 @@ def test_a_graph_that_onnx_runtime_cannot_read_is_named(
     encoder_directory: Path, tmp_path: Path
 ) -> None:
     files = read_encoder(encoder_directory)
-    (tmp_path / "encoder.onnx").write_bytes(b"no graph")
-    with pytest.raises(ClientError, match=r"encoder\.onnx cannot be loaded by ONNX Runtime"):
+    (tmp_path / "network.onnx").write_bytes(b"no graph")
+    with pytest.raises(ClientError, match=r"network\.onnx cannot be loaded by ONNX Runtime"):
         Encoder(type(files)(tmp_path, files.manifest))

@@ -1,4 +1,4 @@
-"""The manifest is read strictly, and its id changes with everything it says."""
+"""A manifest of ``ioa-encoder/1`` is read strictly, and keeps its id."""
 
 import copy
 import json
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import SchemaError
-from schemas.models.encoder_manifest import EncoderManifest
+from schemas.models.network_manifest import NetworkManifest
 
 DOCUMENT: dict[str, Any] = {
     "format": "ioa-encoder/1",
@@ -51,17 +51,17 @@ def without(path: str) -> dict[str, Any]:
 
 
 def test_reads_what_it_writes() -> None:
-    manifest = EncoderManifest.from_json(json.dumps(DOCUMENT, indent=4))
+    manifest = NetworkManifest.from_json(json.dumps(DOCUMENT, indent=4))
     assert json.loads(manifest.to_json()) == DOCUMENT
-    assert EncoderManifest.from_json(manifest.to_json().encode()) == manifest
-    assert (manifest.height, manifest.width, manifest.latent_dim) == (8, 9, 16)
+    assert NetworkManifest.from_json(manifest.to_json().encode()) == manifest
+    assert (manifest.images.height, manifest.images.width, manifest.latent_dim) == (8, 9, 16)
 
 
 def test_the_id_is_that_of_the_canonical_json_whatever_the_spacing() -> None:
-    indented = EncoderManifest.from_json(json.dumps(DOCUMENT, indent=4))
-    whole = EncoderManifest.from_json(json.dumps(changed("quantiser/low", -3)))
-    assert indented.encoder_id == ENCODER_ID
-    assert EncoderManifest.from_json(whole.to_json()).encoder_id == whole.encoder_id
+    indented = NetworkManifest.from_json(json.dumps(DOCUMENT, indent=4))
+    whole = NetworkManifest.from_json(json.dumps(changed("quantiser/low", -3)))
+    assert indented.network_id == ENCODER_ID
+    assert NetworkManifest.from_json(whole.to_json()).network_id == whole.network_id
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_the_id_is_that_of_the_canonical_json_whatever_the_spacing() -> None:
     ],
 )
 def test_any_change_is_another_encoder(path: str, value: object) -> None:
-    assert EncoderManifest.from_json(json.dumps(changed(path, value))).encoder_id != ENCODER_ID
+    assert NetworkManifest.from_json(json.dumps(changed(path, value))).network_id != ENCODER_ID
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_any_change_is_another_encoder(path: str, value: object) -> None:
 )
 def test_says_which_field_is_wrong(document: dict[str, Any], field: str) -> None:
     with pytest.raises(SchemaError) as caught:
-        EncoderManifest.from_json(json.dumps(document))
+        NetworkManifest.from_json(json.dumps(document))
     assert caught.value.field == field
 
 
@@ -120,26 +120,26 @@ def test_a_file_outside_the_directory_is_refused(name: str) -> None:
     document = copy.deepcopy(DOCUMENT)
     document["files"][name] = "b" * 64
     with pytest.raises(SchemaError, match="plain file name"):
-        EncoderManifest.from_json(json.dumps(document))
+        NetworkManifest.from_json(json.dumps(document))
 
 
 def test_a_decoder_is_never_published() -> None:
     document = copy.deepcopy(DOCUMENT)
     document["files"]["decoder.safetensors"] = "b" * 64
     with pytest.raises(SchemaError, match="never published"):
-        EncoderManifest.from_json(json.dumps(document))
+        NetworkManifest.from_json(json.dumps(document))
 
 
 def test_a_field_that_stands_twice_is_refused() -> None:
     text = json.dumps(DOCUMENT)[:-1] + ', "latentDim": 32}'
     with pytest.raises(SchemaError, match="'latentDim' stands twice"):
-        EncoderManifest.from_json(text)
+        NetworkManifest.from_json(text)
 
 
 @given(st.binary() | st.text().map(str.encode))
 def test_arbitrary_bytes_raise_only_a_schema_error(junk: bytes) -> None:
     with pytest.raises(SchemaError):
-        EncoderManifest.from_json(junk)
+        NetworkManifest.from_json(junk)
 
 
 _JSON = st.recursive(
@@ -153,12 +153,12 @@ _JSON = st.recursive(
 def test_any_value_in_place_of_a_field_is_read_or_refused(field: str, value: object) -> None:
     text = json.dumps(changed(field, value))
     try:
-        manifest = EncoderManifest.from_json(text)
+        manifest = NetworkManifest.from_json(text)
     except SchemaError:
         return
-    assert EncoderManifest.from_json(manifest.to_json()) == manifest
+    assert NetworkManifest.from_json(manifest.to_json()) == manifest
 
 
 def test_deep_nesting_is_a_schema_error() -> None:
     with pytest.raises(SchemaError, match="not JSON"):
-        EncoderManifest.from_json("[" * 200_000)
+        NetworkManifest.from_json("[" * 200_000)

@@ -26,8 +26,8 @@ def row() -> ClassifierRow:
     model, report = fit(latents, targets, seed=0, settings=settings)
     file = export_onnx(model)
     training_set = TrainingSet(latents, targets, LABELS, 90, 90, 0)
-    manifest = describe_training(ENCODER.encoder_id, training_set, report, settings, 0, file)
-    return ClassifierRow("v1-0123", ENCODER.encoder_id, manifest.to_json(), NOW, file)
+    manifest = describe_training(ENCODER.network_id, training_set, report, settings, 0, file)
+    return ClassifierRow("v1-0123", ENCODER.network_id, manifest.to_json(), NOW, file)
 
 
 def test_predictions_are_probabilities_of_the_labels(row: ClassifierRow) -> None:

@@ -38,9 +38,10 @@ from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import create_topics
 from tests.support.load import Load, wait_for_rows
+from tests.support.manifests import make_manifest
 from tests.support.message_counts import MessageCounts
 from tests.support.postgres import Postgres
-from tests.support.server import NOW, make_manifest
+from tests.support.server import NOW
 from tests.support.topics import delete_topics, read_new, send_raw
 from tests.support.waiting import wait_until
 
@@ -65,7 +66,7 @@ class Deployment:
         return Topics(self.kafka.prefix)
 
     def load(self) -> Load:
-        topic, encoder_id = self.topics.of(LEARNING).name, make_manifest().encoder_id
+        topic, encoder_id = self.topics.of(LEARNING).name, make_manifest().network_id
         return Load(self.kafka.bootstrap_servers, topic, CLIENT, encoder_id, seed=3)
 
     def make_responder(self, kind: type[Responder] = Responder) -> Any:

@@ -34,6 +34,7 @@ from stream.replay.pacing import read_paced
 from tests.support.deployment import QUICK_TRAINING
 from tests.support.ingestion import Ingestion
 from tests.support.load import wait_for_rows
+from tests.support.manifests import make_manifest
 from tests.support.replays import (
     Killed,
     Publisher,
@@ -44,7 +45,7 @@ from tests.support.replays import (
     read_backwards,
     read_in_pieces,
 )
-from tests.support.server import LATENT_DIM, make_manifest, run_server
+from tests.support.server import LATENT_DIM, run_server
 from tests.support.topics import send_raw
 from tests.support.waiting import wait_until
 
@@ -162,7 +163,7 @@ def read_all_latents(engine: Engine) -> TrainingSet:
     with reading(engine) as connection:
         return read_training_set(
             connection,
-            make_manifest().encoder_id,
+            make_manifest().network_id,
             max_rows=1000,
             rng=np.random.default_rng(0),
         )

@@ -17,7 +17,8 @@ from stream.exchange.codec import Received
 from stream.exchange.exchanges import LEARNING
 from stream.kafka.record import Record
 from tests.server_classifier.intake.test_bad_input import nest
-from tests.support.server import NOW, add_clients, make_manifest
+from tests.support.manifests import make_manifest
+from tests.support.server import NOW, add_clients
 
 CLIENT = "radiology-1"
 
@@ -31,7 +32,7 @@ def make_record(offset: int, label: bytes = b'"hand"') -> Record:
                 "value": [0.1, 0.2, 0.3, 0.4],
                 "mode": "learning",
                 "timestamp": "2026-01-01 00:00:00",
-                "encoderID": make_manifest().encoder_id,
+                "encoderID": make_manifest().network_id,
             }
         }
     )

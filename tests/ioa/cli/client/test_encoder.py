@@ -57,7 +57,7 @@ def test_weights_take_one_byte_unless_somebody_wants_four(folder: Path, tmp_path
     for name, flags in (("a", ()), ("b", ("--weights", "float32"))):
         invoke("train", "--data", folder, "--out", tmp_path / name, *QUICK, *flags)
         assert Encoder.load(tmp_path / name).encode(draw_images(2, side=10).images).shape == (2, 3)
-        sizes[name] = (tmp_path / name / "encoder.onnx").stat().st_size
+        sizes[name] = (tmp_path / name / "network.onnx").stat().st_size
     assert 3.5 < sizes["b"] / sizes["a"] < 4
 
 
@@ -81,7 +81,7 @@ def test_size_limit_and_name(folder: Path, tmp_path: Path) -> None:
         invoke("train", "--data", folder, "--out", tmp_path / "out", *QUICK, *options)
     )
     manifest = Encoder.load(tmp_path / "out").manifest
-    assert (manifest.height, manifest.width) == (6, 6)
+    assert (manifest.images.height, manifest.images.width) == (6, 6)
     assert (manifest.training_data.name, manifest.training_data.images) == ("made", 30)
     assert report["training_images"] + report["held_out_images"] == 30
 
@@ -114,7 +114,7 @@ def test_show_prints_what_the_encoder_is(folder: Path, tmp_path: Path) -> None:
         "encoder_id"
     ]
     shown = last_line(invoke("show", out, "--json"))
-    assert (shown["encoder_id"], shown["latentDim"]) == (encoder_id, 3)
+    assert (shown["encoder_id"], shown["output"]["shape"]) == (encoder_id, [3])
     text = invoke("show", out).stdout
     for part in (encoder_id, "10x10 pixels", "3 numbers", "60 private images of images"):
         assert part in text

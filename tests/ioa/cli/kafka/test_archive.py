@@ -13,8 +13,8 @@ from stream.kafka.settings import KafkaSettings
 from tests.support.archives import number_bodies, send
 from tests.support.commands import run
 from tests.support.ingestion import open_ingestion
+from tests.support.manifests import make_manifest
 from tests.support.replays import Publisher
-from tests.support.server import make_manifest
 from tests.support.topics import make_topics
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)

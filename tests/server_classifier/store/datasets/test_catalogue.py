@@ -36,7 +36,7 @@ ROWS = [
         site="north" if number % 2 else "south",
         client_id=f"client-{number % 3}",
         label="cat" if number < 5 else "Lungenödem",
-        encoder_id=ENCODER.encoder_id if number < 8 else "c" * 64,
+        encoder_id=ENCODER.network_id if number < 8 else "c" * 64,
         received_at=FIRST + number * DAY // timedelta(milliseconds=1),
     )
     for number in range(10)
@@ -111,7 +111,7 @@ def test_the_digest_is_the_same_on_every_database_and_in_every_order(
         pytest.param({"labels": ("Lungenödem",)}, [5, 6, 7, 8, 9], id="label that is not ASCII"),
         pytest.param({"clients": ("client-0", "client-2")}, [0, 2, 3, 5, 6, 8, 9], id="client"),
         pytest.param({"encoders": ("cccc",)}, [8, 9], id="encoder"),
-        pytest.param({"encoders": ("cccc", ENCODER.encoder_id)}, [*range(10)], id="encoders"),
+        pytest.param({"encoders": ("cccc", ENCODER.network_id)}, [*range(10)], id="encoders"),
         pytest.param({"since": datetime.fromtimestamp(FIRST / 1000, UTC) + 6 * DAY}, [6, 7, 8, 9]),
         pytest.param({"until": datetime.fromtimestamp(FIRST / 1000, UTC) + 2 * DAY}, [0, 1]),
         pytest.param({"sites": ("south",), "encoders": ("c",)}, [8], id="two fields"),

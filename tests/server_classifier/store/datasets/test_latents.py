@@ -17,7 +17,8 @@ from server_classifier.store.latents.rows import insert_latents
 from server_classifier.store.latents.selection import Selection
 from server_classifier.store.registry.entries import add_encoder
 from server_classifier.store.tables import dataset_member, latent
-from tests.server_classifier.stored import ENCODER, NOW, make_manifest, make_row
+from tests.server_classifier.stored import ENCODER, NOW, make_row
+from tests.support.manifests import make_manifest
 from tests.support.postgres import DATABASES
 
 OTHER = make_manifest(3)
@@ -65,14 +66,14 @@ def test_a_dataset_becomes_arrays_in_the_order_of_its_ids(engine: Engine) -> Non
     found = read(engine)
     codes = np.array([list(row.value) for row in ROWS[::2]], np.uint8).view(np.int8)
     np.testing.assert_array_equal(found.values[1::2], FLOATS[1::2])
-    low, high = ENCODER.quantiser.low, ENCODER.quantiser.high
+    low, high = ENCODER.output.low, ENCODER.output.high
     np.testing.assert_array_equal(found.values[::2], dequantise(codes, low, high))
     assert [found.labels[target] for target in found.targets] == [row.label for row in ROWS]
     assert [found.sites[site] for site in found.site_of] == [row.site for row in ROWS]
     assert found.groups.tolist() == GROUPS
     assert found.received_at.tolist() == [row.received_at for row in ROWS]
     assert (found.labels, found.sites) == (("cat", "dog"), ("north", "south"))
-    assert (found.encoder_id, found.skipped) == (ENCODER.encoder_id, 0)
+    assert (found.encoder_id, found.skipped) == (ENCODER.network_id, 0)
     assert (found.with_subject, found.with_image) == (3, 4)
 
 
@@ -157,14 +158,14 @@ def test_a_damaged_list_is_refused(engine: Engine, damage: str) -> None:
 def test_of_several_encoders_one_must_be_named(engine: Engine) -> None:
     with writing(engine) as connection:
         add_encoder(connection, OTHER, now=NOW)
-    others = [make_row(n, encoder_id=OTHER.encoder_id, value=b"\1\2\3") for n in (20, 21)]
+    others = [make_row(n, encoder_id=OTHER.network_id, value=b"\1\2\3") for n in (20, 21)]
     store(engine, ROWS + others)
     with pytest.raises(DatasetError, match="several encoders") as error:
         read(engine)
-    assert f"{OTHER.encoder_id[:12]} (2 latents)" in str(error.value)
-    assert f"{ENCODER.encoder_id[:12]} (10 latents)" in str(error.value)
-    assert read(engine, "all", OTHER.encoder_id[:12]).values.shape == (2, 3)
-    assert read(engine, "all", ENCODER.encoder_id).values.shape == (10, 4)
+    assert f"{OTHER.network_id[:12]} (2 latents)" in str(error.value)
+    assert f"{ENCODER.network_id[:12]} (10 latents)" in str(error.value)
+    assert read(engine, "all", OTHER.network_id[:12]).values.shape == (2, 3)
+    assert read(engine, "all", ENCODER.network_id).values.shape == (10, 4)
     with pytest.raises(DatasetError, match="no latent of encoder 00ff"):
         read(engine, "all", "00ff")
 

@@ -30,7 +30,7 @@ def insert(engine: Engine, rows: list[LatentRow]) -> None:
 def read(engine: Engine, max_rows: int = 1000, seed: int = 0) -> TrainingSet:
     with reading(engine) as connection:
         rng = np.random.default_rng(seed)
-        return read_training_set(connection, ENCODER.encoder_id, max_rows=max_rows, rng=rng)
+        return read_training_set(connection, ENCODER.network_id, max_rows=max_rows, rng=rng)
 
 
 def test_both_dtypes_become_one_array_by_target_and_then_by_bytes(engine: Engine) -> None:
@@ -45,7 +45,7 @@ def test_both_dtypes_become_one_array_by_target_and_then_by_bytes(engine: Engine
         ],
     )
     found = read(engine)
-    restored = dequantise(codes, ENCODER.quantiser.low, ENCODER.quantiser.high)
+    restored = dequantise(codes, ENCODER.output.low, ENCODER.output.high)
     dogs = sorted(restored, key=lambda row: row.tobytes())
     np.testing.assert_array_equal(found.values, np.stack([floats, *dogs]))
     assert found.values.dtype == np.float32

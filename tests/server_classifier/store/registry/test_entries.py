@@ -14,7 +14,8 @@ from server_classifier.store.registry.entries import (
     list_clients,
     list_encoders,
 )
-from tests.server_classifier.stored import ENCODER, NOW, make_manifest
+from tests.server_classifier.stored import ENCODER, NOW
+from tests.support.manifests import make_manifest
 
 LATER = NOW + timedelta(days=1)
 
@@ -29,8 +30,8 @@ def register(
 
 
 def test_a_client_reads_back_as_it_was_registered(engine: Engine) -> None:
-    added = register(engine, "north-1", "north", ENCODER.encoder_id)
-    assert added == ClientRow("north-1", "north", ENCODER.encoder_id, NOW)
+    added = register(engine, "north-1", "north", ENCODER.network_id)
+    assert added == ClientRow("north-1", "north", ENCODER.network_id, NOW)
     with reading(engine) as connection:
         assert get_client(connection, "north-1") == added
         assert get_client(connection, "north-2") is None
@@ -56,8 +57,8 @@ def test_a_client_belongs_to_one_site(engine: Engine) -> None:
 def test_registering_again_changes_nothing_but_a_given_default(engine: Engine) -> None:
     first = register(engine, "north-1", "north")
     assert register(engine, "north-1", "north") == first
-    changed = register(engine, "north-1", "north", ENCODER.encoder_id)
-    assert changed == first._replace(default_encoder=ENCODER.encoder_id)
+    changed = register(engine, "north-1", "north", ENCODER.network_id)
+    assert changed == first._replace(default_encoder=ENCODER.network_id)
     assert register(engine, "north-1", "north") == changed
     with reading(engine) as connection:
         assert list_clients(connection) == [changed]
@@ -94,7 +95,7 @@ def test_an_encoder_reads_back_and_stays_as_first_added(engine: Engine) -> None:
     assert again.added_at == NOW
     with reading(engine) as connection:
         assert list_encoders(connection) == [again, other]
-        assert get_encoder(connection, ENCODER.encoder_id) == again
+        assert get_encoder(connection, ENCODER.network_id) == again
         assert get_encoder(connection, "c" * 64) is None
     assert again.manifest == ENCODER
     assert other.latent_dim == 16
