@@ -30,7 +30,7 @@ from stream.exchange.exchanges import LEARNING
 from stream.exchange.topics import Topics
 from stream.kafka.offsets import read_ranges
 from stream.kafka.settings import KafkaSettings
-from tests.support.server import make_manifest
+from tests.support.manifests import make_manifest
 
 COLUMNS = {
     "p50_ms": Column("p50 ms", "{:,.1f}", better="less"),
@@ -85,7 +85,7 @@ class HonestClient:
 
     def __init__(self, kafka: KafkaSettings) -> None:
         topics = Topics(kafka.prefix)
-        encoder_id = make_manifest(_SHAPE.latent_dim).encoder_id
+        encoder_id = make_manifest(_SHAPE.latent_dim).network_id
         self._records = make_records(
             topics, _SHAPE, encoder_id, count=1_000_000, seed=0, client_id=ASKER
         )

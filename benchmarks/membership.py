@@ -37,7 +37,7 @@ from client_autoencoder.images.sets import digest
 from ioa.research.lab.parts import join
 from ioa.research.papers.one_shot_latents.division import divide
 from ioa.research.papers.one_shot_latents.plan import Plan
-from schemas.models.encoder_manifest import TrainingData
+from schemas.models.manifest_fields import TrainingData
 from server_classifier.heads.training import fit
 
 COLUMNS = {

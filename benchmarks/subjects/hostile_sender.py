@@ -16,7 +16,7 @@ from confluent_kafka import Producer
 
 from benchmarks.learning_load import CLIENT, SHAPES
 from stream.exchange.message_ids import make_message_id
-from tests.support.server import make_manifest
+from tests.support.manifests import make_manifest
 
 _LATENT_DIM = SHAPES["int8x64"].latent_dim
 _BLANKS = 10_000_000
@@ -87,7 +87,7 @@ _TEMPLATE = json.dumps(
             "dtype": "int8",
             "mode": "learning",
             "timestamp": "2026-01-01 00:00:00",
-            "encoderID": make_manifest(_LATENT_DIM).encoder_id,
+            "encoderID": make_manifest(_LATENT_DIM).network_id,
         }
     }
 ).encode()

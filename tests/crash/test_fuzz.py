@@ -36,7 +36,7 @@ def deployment(
     settings = KafkaSettings(bootstrap_servers=kafka, prefix=topic_prefix)
     with Deployment(settings, database_url, encoder_directory, tmp_path, CLIENTS) as opened:
         encoder = opened.manifest
-        store_classifier(opened.engine, encoder.encoder_id, LABELS, encoder.latent_dim)
+        store_classifier(opened.engine, encoder.network_id, LABELS, encoder.latent_dim)
         yield opened
 
 
@@ -62,7 +62,7 @@ def fuzz(deployment: Deployment, producer: str, count: int) -> None:
     """Send ``count`` records while both services run, and check what became of each."""
     kafka, probes = deployment.kafka, [Probe(find_free_address()) for _ in range(2)]
     encoder = deployment.manifest
-    fuzzer = Fuzzer(Random(5), CLIENTS, encoder.encoder_id, encoder.latent_dim)  # noqa: S311
+    fuzzer = Fuzzer(Random(5), CLIENTS, encoder.network_id, encoder.latent_dim)  # noqa: S311
     with (
         deployment.start("server", "ingest", "--health", probes[0].address) as ingest,
         deployment.start("server", "infer", "--health", probes[1].address) as infer,

@@ -7,7 +7,7 @@ from typing import Self
 
 from client_autoencoder.settings import ClientSettings
 from ioa.settings import Settings
-from schemas.models.encoder_manifest import EncoderManifest
+from schemas.models.network_manifest import NetworkManifest
 from server_classifier.heads.settings import TrainingSettings
 from server_classifier.operations.registration import register_client
 from server_classifier.settings import ServerSettings
@@ -47,7 +47,7 @@ class Deployment:
         return Topics(self.kafka.prefix)
 
     @property
-    def manifest(self) -> EncoderManifest:
+    def manifest(self) -> NetworkManifest:
         """The manifest of the encoder."""
         return read_encoder(self.encoder).manifest
 
