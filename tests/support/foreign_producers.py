@@ -14,6 +14,7 @@ from confluent_kafka import Message as KafkaMessage
 
 from stream.broker.class_path import verified_class_path
 from stream.broker.download import fetch_jars
+from stream.broker.errors import BrokerError
 from stream.broker.jars import Jar, default_repository
 from stream.broker.jvm import find_java
 from stream.exchange.exchanges import find_exchange
@@ -114,15 +115,23 @@ def _find_topic(topics: Topics, record: FuzzRecord) -> str:
 
 
 def _compile(folder: Path) -> str:
-    """Compile the producer into ``folder`` and return the class path that runs it."""
+    """Compile the producer into ``folder`` and return the class path that runs it.
+
+    Skips the test if the compiler is not here and cannot be fetched.
+    """
     repository = default_repository()
+    compiler = _COMPILER.path_in(repository)
     with exclusive():
-        jars = [*verified_class_path(repository), folder]
-        if not _COMPILER.path_in(repository).exists():
-            fetch_jars([_COMPILER], repository)
-    class_path = ":".join(map(str, jars))
-    compiler = [find_java(), "-jar", _COMPILER.path_in(repository), "-proc:none", "-17"]
-    _run(*compiler, "-cp", class_path, "-d", folder, _SOURCE)
+        class_path = ":".join(map(str, [*verified_class_path(repository), folder]))
+        if not compiler.exists():
+            try:
+                fetch_jars([_COMPILER], repository)
+            except BrokerError as error:
+                pytest.skip(f"needs {_COMPILER.name}, the compiler of Eclipse: {error}")
+    _run(
+        *(find_java(), "-jar", compiler, "-proc:none", "-17"),
+        *("-cp", class_path, "-d", folder, _SOURCE),
+    )
     return class_path
 
 
