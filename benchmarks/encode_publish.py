@@ -45,10 +45,11 @@ from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from benchmarks.subjects.publishers import EncodedBefore, TorchEncoder, publish_by_hand
 from client_autoencoder import Client as LibraryClient
 from client_autoencoder.connection import open_relay
-from client_autoencoder.encoders.autoencoder import AutoencoderConfig
+from client_autoencoder.encoders.families.autoencoder import AutoencoderConfig
 from client_autoencoder.encoders.files import write_encoder
+from client_autoencoder.encoders.fitting import TrainingOptions
 from client_autoencoder.encoders.runtime import Encoder
-from client_autoencoder.encoders.training import TrainingOptions, train
+from client_autoencoder.encoders.training import train
 from client_autoencoder.exchanges.learning import publish
 from client_autoencoder.exchanges.messages import MessageMaker
 from client_autoencoder.images.batches import ImageBatch, join_batches
@@ -212,7 +213,7 @@ def make_encoders(directory: Path, latent: int, batch: ImageBatch) -> dict[str, 
     ours = Encoder(files)
     return {
         OURS: ours,
-        TORCH: TorchEncoder(files, trained.model.encoder),
+        TORCH: TorchEncoder(files, trained.edge),
         PUBLISH: EncodedBefore(files, np.resize(ours.encode(batch.images), (512, latent))),
     }
 

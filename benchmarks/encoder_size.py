@@ -23,10 +23,11 @@ import torch
 
 from benchmarks.measurement import Aim, Column, Measurement, make_parser, print_spread, report
 from client_autoencoder.audit.released_latents import released_latents
-from client_autoencoder.encoders.autoencoder import AutoencoderConfig
+from client_autoencoder.encoders.families.autoencoder import AutoencoderConfig
 from client_autoencoder.encoders.files import write_encoder
+from client_autoencoder.encoders.fitting import TrainingOptions
 from client_autoencoder.encoders.runtime import Encoder
-from client_autoencoder.encoders.training import TrainingOptions, train
+from client_autoencoder.encoders.training import train
 from client_autoencoder.images.sets import digest
 from ioa.research.lab.controls import find_hits
 from ioa.research.lab.parts import Parts
@@ -110,7 +111,7 @@ def run(
     return {
         "bytes": sum((directory / name).stat().st_size for name in (MANIFEST, ONNX)),
         "accuracy": measure_accuracy(encoder, parts, seed),
-        "psnr_db": trained.scores.psnr_db,
+        "psnr_db": trained.fitted.scores["psnr_db"],
         "load_ms": load_seconds * 1000,
         "rate": len(public) / seconds,
     }

@@ -29,10 +29,11 @@ from client_autoencoder.audit.membership_attack import (
     score_likelihood,
 )
 from client_autoencoder.audit.released_latents import released_latents
-from client_autoencoder.encoders.autoencoder import AutoencoderConfig
+from client_autoencoder.encoders.families.autoencoder import AutoencoderConfig
 from client_autoencoder.encoders.files import write_encoder
+from client_autoencoder.encoders.fitting import TrainingOptions
 from client_autoencoder.encoders.runtime import Encoder
-from client_autoencoder.encoders.training import TrainingOptions, train
+from client_autoencoder.encoders.training import train
 from client_autoencoder.images.sets import digest
 from ioa.research.lab.parts import join
 from ioa.research.papers.one_shot_latents.division import divide

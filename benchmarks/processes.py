@@ -27,9 +27,10 @@ from benchmarks.learning_load import ASKER, CLIENT, SHAPES, fill_topic
 from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from benchmarks.service_load import make_questions
 from benchmarks.watching import Check, await_all, count, measure_mb, run_command
-from client_autoencoder.encoders.autoencoder import AutoencoderConfig
+from client_autoencoder.encoders.families.autoencoder import AutoencoderConfig
 from client_autoencoder.encoders.files import write_encoder
-from client_autoencoder.encoders.training import TrainingOptions, train
+from client_autoencoder.encoders.fitting import TrainingOptions
+from client_autoencoder.encoders.training import train
 from schemas.models.manifest_fields import TrainingData
 from server_classifier.store.database import writing
 from server_classifier.store.registry.entries import add_encoder

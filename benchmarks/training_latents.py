@@ -14,10 +14,11 @@ import torch
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
-from client_autoencoder.encoders.autoencoder import AutoencoderConfig
+from client_autoencoder.encoders.families.autoencoder import AutoencoderConfig
 from client_autoencoder.encoders.files import write_encoder
+from client_autoencoder.encoders.fitting import TrainingOptions
 from client_autoencoder.encoders.runtime import Encoder
-from client_autoencoder.encoders.training import TrainingOptions, train
+from client_autoencoder.encoders.training import train
 from client_autoencoder.images.sets import digest
 from schemas.models.manifest_fields import TrainingData
 

@@ -21,6 +21,7 @@ from client_autoencoder.errors import ClientClosed, ClientError, InputError
 from client_autoencoder.exchanges.answers import Answers, put_in_order
 from client_autoencoder.exchanges.draining import DrainReport, drain
 from client_autoencoder.exchanges.learning import LearningReport, check_labels, publish
+from client_autoencoder.exchanges.local_exit import LocalExit, Threshold
 from client_autoencoder.exchanges.messages import MessageMaker, Progress, show_nothing
 from client_autoencoder.exchanges.service import ServiceReport, ask
 from client_autoencoder.images.augmentation import augment_batches
@@ -40,6 +41,7 @@ from client_autoencoder.privacy.mechanism import NoPrivatizer, Privatizer
 from client_autoencoder.settings import ClientSettings
 from schemas.errors import SchemaError
 from schemas.messages.validation import check_name
+from schemas.vector import Packing
 from schemas.wire import avro_form, json_form
 from stream.exchange.exchanges import LEARNING, SERVICE, Exchange
 from stream.kafka.settings import KafkaSettings
@@ -68,7 +70,7 @@ class Client:
         privatizer: changes latents before they are sent; without one the images can be restored
             from them by whoever has the encoder.
         form: how messages are written; ``json`` is the form of the paper.
-        dtype: of latents without noise; one byte a number, or four.
+        dtype: of latents without noise: one of the packings that the encoder's manifest allows.
         timeout_seconds: how long to wait without an answer.
         outbox: the directory of what waits, in a file ``CLIENT_ID.db``.
         outbox_mib: the most that may wait, in MiB.
@@ -109,7 +111,7 @@ class Client:
     extra: Mapping[str, str | int | float | bool] = field(default_factory=dict, repr=False)
     privatizer: Privatizer | None = None
     form: Literal["avro", "json"] = "avro"
-    dtype: Literal["int8", "float32"] = "int8"
+    dtype: Packing = "int8"
     timeout_seconds: float = 60.0
     outbox: Path | str = "ioa-outbox"
     outbox_mib: int = 1024
@@ -147,6 +149,7 @@ class Client:
         *,
         augment: int = 0,
         seed: int | None = None,
+        answers: bool = True,
         on_progress: Progress = show_nothing,
     ) -> LearningReport:
         """Send labelled images to be learned from, and wait until the server has stored them.
@@ -159,6 +162,8 @@ class Client:
             labels: [N].
             augment: changed copies of each image to send with it.
             seed: of the copies; without it from the system's generator.
+            answers: whether to wait for the server's. Without them a message is done when a broker
+                has taken it: this client needs no right to read, and sees no refusal.
             on_progress: called with the numbers of messages that were sent and answered so far.
 
         Raises:
@@ -170,7 +175,8 @@ class Client:
         maker = self._require_maker()
         array = check_images(images, _size_of(maker))
         batches = cut_batches(array, check_given_labels(labels, len(array)))
-        return self._publish(maker, self._augment(batches, augment, seed), [], on_progress)
+        changed = self._augment(batches, augment, seed)
+        return self._publish(maker, changed, [], on_progress, answers=answers)
 
     def publish_source(
         self,
@@ -181,6 +187,7 @@ class Client:
         limit: int | None = None,
         augment: int = 0,
         seed: int | None = None,
+        answers: bool = True,
         on_progress: Progress = show_nothing,
     ) -> LearningReport:
         """Send the labelled images of a source, as ``publish``, resized to what the encoder takes.
@@ -205,10 +212,16 @@ class Client:
         check_labels(source, order)
         skipped: list[Skipped] = []
         batches = read_batches(source, skipped, size=_size_of(maker), order=order)
-        return self._publish(maker, self._augment(batches, augment, seed), skipped, on_progress)
+        changed = self._augment(batches, augment, seed)
+        return self._publish(maker, changed, skipped, on_progress, answers=answers)
 
     def ask(
-        self, images: ArrayLike, *, in_flight: int = 16, on_progress: Progress = show_nothing
+        self,
+        images: ArrayLike,
+        *,
+        exit_above: Threshold | None = None,
+        in_flight: int = 16,
+        on_progress: Progress = show_nothing,
     ) -> Answers:
         """Ask the server what images show, and wait for the answers.
 
@@ -217,6 +230,8 @@ class Client:
 
         Args:
             images: as in ``publish``.
+            exit_above: probability above which the encoder's local exit answers at home; ``auto``
+                for the one that was chosen when it was trained. Default: the server answers all.
             in_flight: the most questions without an answer at a time.
             on_progress: called with the numbers of questions that were sent and answered so far.
 
@@ -229,7 +244,7 @@ class Client:
         maker = self._require_maker()
         array = check_images(images, _size_of(maker))
         batches = cut_batches(array, [None] * len(array))
-        report = self._ask(maker, batches, [], in_flight, on_progress)
+        report = self._ask(maker, batches, [], exit_above, in_flight, on_progress)
         return put_in_order(report, len(array), self.timeout_seconds)
 
     def ask_source(
@@ -238,6 +253,7 @@ class Client:
         *,
         split: str | None = None,
         limit: int | None = None,
+        exit_above: Threshold | None = None,
         in_flight: int = 16,
         on_progress: Progress = show_nothing,
     ) -> ServiceReport:
@@ -247,7 +263,7 @@ class Client:
         skipped: list[Skipped] = []
         order = _choose(source, limit)
         batches = read_batches(source, skipped, size=_size_of(maker), order=order)
-        return self._ask(maker, batches, skipped, in_flight, on_progress)
+        return self._ask(maker, batches, skipped, exit_above, in_flight, on_progress)
 
     def drain(self, *, on_progress: Progress = show_nothing) -> DrainReport:
         """Send what waits in the outboxes and wait for the answers; encode nothing new.
@@ -269,8 +285,10 @@ class Client:
         batches: Iterable[ImageBatch],
         skipped: list[Skipped],
         on_progress: Progress,
+        *,
+        answers: bool,
     ) -> LearningReport:
-        with self._connect(LEARNING) as relay:
+        with self._connect(LEARNING, answers=answers) as relay:
             report = publish(
                 join_batches(batches),
                 maker,
@@ -287,11 +305,13 @@ class Client:
         maker: MessageMaker,
         batches: Iterable[ImageBatch],
         skipped: list[Skipped],
+        exit_above: Threshold | None,
         in_flight: int,
         on_progress: Progress,
     ) -> ServiceReport:
         if in_flight < 1:
             raise InputError(f"in_flight is {in_flight}, it must be 1 or more")
+        local_exit = None if exit_above is None else LocalExit(maker.encoder, exit_above)
         with self._connect(SERVICE) as relay:
             report = ask(
                 batches,
@@ -300,6 +320,7 @@ class Client:
                 timeout=self.timeout_seconds,
                 in_flight=in_flight,
                 on_progress=on_progress,
+                local_exit=local_exit,
             )
         report.skipped = skipped
         return report
@@ -317,15 +338,17 @@ class Client:
         return augment_batches(batches, copies, rng, lambda: self.random(16).hex())
 
     @contextmanager
-    def _connect(self, exchange: Exchange[Any]) -> Iterator[OutboxRelay]:
+    def _connect(self, exchange: Exchange[Any], *, answers: bool = True) -> Iterator[OutboxRelay]:
         """Yield the relay of an exchange, which stays open until an error or ``close``.
 
         After an error, or an interrupt, the next call starts again from what is on the disk.
         """
         self._refuse_closed()
         self._refuse_other_thread()
+        if exchange in self._relays and self._reads_answers(exchange) != answers:
+            self._disconnect(exchange)
         if exchange not in self._relays:
-            self._relays[exchange] = self._open(exchange)
+            self._relays[exchange] = self._open(exchange, answers=answers)
             self._thread = get_ident()
         try:
             yield self._relays[exchange][0]
@@ -333,10 +356,19 @@ class Client:
             self._disconnect(exchange)
             raise
 
-    def _open(self, exchange: Exchange[Any]) -> tuple[OutboxRelay, ExitStack]:
+    def _reads_answers(self, exchange: Exchange[Any]) -> bool:
+        relay, _ = self._relays[exchange]
+        return relay.reply_client.reads_answers
+
+    def _open(self, exchange: Exchange[Any], *, answers: bool) -> tuple[OutboxRelay, ExitStack]:
         with ExitStack() as opened:
             relay = open_relay(
-                self._settings, self._kafka, exchange, clock=self.clock, on_notice=self.on_notice
+                self._settings,
+                self._kafka,
+                exchange,
+                clock=self.clock,
+                on_notice=self.on_notice,
+                answers=answers,
             )
             return opened.enter_context(relay), opened.pop_all()
 

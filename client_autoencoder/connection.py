@@ -89,12 +89,14 @@ def open_relay(
     *,
     clock: Clock,
     on_notice: OnNotice,
+    answers: bool = True,
 ) -> Iterator[OutboxRelay]:
     """Open an outbox of the client and connect it; a broker that is away may come back later.
 
     Args:
         clock: seconds since the Unix epoch.
         on_notice: told where no broker answers.
+        answers: whether the server's answers are waited for.
 
     Raises:
         OutboxError: the outbox cannot be used.
@@ -103,7 +105,7 @@ def open_relay(
     linger_ms = 0 if _has_deadline(exchange) else _LINGER_MS
     with (
         open_outbox(client, kafka, exchange, clock=clock) as outbox,
-        ReplyClient(kafka, client.client_id, linger_ms=linger_ms) as reply_client,
+        ReplyClient(kafka, client.client_id, linger_ms=linger_ms, answers=answers) as reply_client,
     ):
         relay = OutboxRelay(outbox, reply_client, time.monotonic)
         try:

@@ -5,6 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.vector import Packing
+
 
 class ClientSettings(BaseModel):
     """One client: who it is, its encoder, and how it sends."""
@@ -14,7 +16,7 @@ class ClientSettings(BaseModel):
     client_id: str = ""
     encoder: Path | None = None
     form: Literal["avro", "json"] = "avro"
-    dtype: Literal["int8", "float32"] = Field("int8", description="of latents without noise")
+    dtype: Packing = Field("int8", description="of latents without noise")
     max_skip: float = Field(0.02, ge=0, le=1, description="share of images that may be skipped")
     timeout_seconds: float = Field(60.0, gt=0, description="how long to wait for an answer")
     outbox: Path = Field(Path("ioa-outbox"), description="directory; a file <client-id>.db in it")

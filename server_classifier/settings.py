@@ -1,10 +1,17 @@
 """The settings of the server's services."""
 
 import socket
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from schemas.messages.labels import check_label
 from server_classifier.heads.settings import TrainingSettings
+
+
+def _keep_label(label: str) -> str:
+    check_label(label)
+    return label
 
 
 class ServerSettings(BaseModel):
@@ -22,8 +29,14 @@ class ServerSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     database_url: str = "sqlite:///ioa.db"
-    labels: list[str] | None = Field(
+    labels: list[Annotated[str, AfterValidator(_keep_label)]] | None = Field(
         None, description="the declared label space; without it any label may be learned"
+    )
+    max_labels: int = Field(
+        1000,
+        ge=1,
+        description="how many labels may be learned where none are declared; a message with one "
+        "more becomes a dead letter",
     )
     train_interval_seconds: float = Field(
         30.0, gt=0, description="retrain so long after the last time when anything is new"

@@ -56,6 +56,7 @@ def test_the_wheel_holds_every_file_of_the_packages_and_no_other(wheel: list[str
     "name",
     [
         "schemas/latent.v1.avsc",
+        "schemas/latent.v2.avsc",
         *(f"{name}/py.typed" for name in PACKAGES),
         "stream/broker/kafka-jars.lock.json",
         "server_classifier/store/migrations/env.py",

@@ -23,7 +23,8 @@ import psycopg
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from psycopg.errors import UniqueViolation
 
-from schemas.messages.validation import check_label, check_name
+from schemas.messages.labels import check_label
+from schemas.messages.validation import check_name
 from schemas.strict_json import parse_object
 from schemas.wire.registry import load_schema
 from stream.exchange.message_ids import make_message_id

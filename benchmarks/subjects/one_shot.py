@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from benchmarks.wire import Wire
 from client_autoencoder.audit.released_latents import released_latents
-from client_autoencoder.encoders.autoencoder import AutoencoderConfig
+from client_autoencoder.encoders.families.autoencoder import AutoencoderConfig
 from client_autoencoder.encoders.files import write_encoder
+from client_autoencoder.encoders.fitting import TrainingOptions
 from client_autoencoder.encoders.runtime import Encoder
-from client_autoencoder.encoders.training import TrainingOptions, train
+from client_autoencoder.encoders.training import train
 from client_autoencoder.exchanges.messages import MessageMaker
 from client_autoencoder.images.augmentation import augment_batches
 from client_autoencoder.images.batches import ImageBatch

@@ -11,7 +11,7 @@ import torch
 from confluent_kafka import KafkaError, Message, Producer
 from numpy.typing import NDArray
 
-from client_autoencoder.encoders.autoencoder import Encoder as TorchModel
+from client_autoencoder.encoders.edge import Edge
 from client_autoencoder.encoders.runtime import BATCH, Encoder
 from client_autoencoder.images.batches import ImageBatch
 from schemas.wire.registry import load_schema
@@ -39,7 +39,7 @@ class EncodedBefore(Encoder):
 class TorchEncoder(Encoder):
     """Encodes in PyTorch, in batches as large as ours."""
 
-    def __init__(self, files: EncoderFiles, model: TorchModel) -> None:
+    def __init__(self, files: EncoderFiles, model: Edge) -> None:
         super().__init__(files)
         self._model = model
 

@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from client_autoencoder.encoders.autoencoder import AutoencoderConfig, Decoder, draw_weights
+from client_autoencoder.encoders.edge import draw_weights
+from client_autoencoder.encoders.families.autoencoder import AutoencoderConfig, Decoder
+from client_autoencoder.encoders.fitting import TrainingOptions, fit, run
 from client_autoencoder.encoders.reconstruction import Scores, score
-from client_autoencoder.encoders.training import TrainingOptions, fit, run
 from client_autoencoder.images.batches import Pixels
 from stream.threads import one_thread
 

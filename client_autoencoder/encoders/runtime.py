@@ -25,6 +25,7 @@ class Encoder:
         self.manifest: NetworkManifest = files.manifest
         self.encoder_id = files.manifest.network_id
         self._session = _open_session(files.onnx, threads)
+        self._exit = None if files.exit is None else _open_session(files.exit, threads)
 
     @classmethod
     def load(cls, directory: Path, threads: int = 1) -> "Encoder":
@@ -56,6 +57,17 @@ class Encoder:
             SchemaError: a latent is NaN or infinite.
         """
         return quantise(latents, self.manifest.output.low, self.manifest.output.high)
+
+    def exit(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what the local exit thinks of values [N, *shape]: probabilities [N, P].
+
+        Raises:
+            ClientError: the encoder has no local exit.
+        """
+        if self._exit is None:
+            raise ClientError(f"encoder {self.encoder_id[:12]} has no local exit")
+        probabilities: NDArray[np.float32] = self._exit.run(None, {"values": values})[0]
+        return probabilities
 
     def _check_shape(self, images: NDArray[np.float32]) -> None:
         expected = self.manifest.images.shape

@@ -12,17 +12,19 @@ from client_autoencoder.images.batches import ImageBatch, ImageSource, Skipped
 from client_autoencoder.outbox.entries import Settled
 from client_autoencoder.outbox.relay import OutboxRelay
 from schemas.errors import SchemaError
-from schemas.messages.validation import check_label
+from schemas.messages.labels import check_label
 from stream.exchange.outgoing_record import make_record
 
 
 @dataclass
 class LearningReport:
-    """What became of learning messages: sent = acknowledged + refused_messages + unanswered.
+    """What became of messages: sent = acknowledged + refused_messages + delivered + unanswered.
 
     Attributes:
         images: how many images the messages are of; an image and its copies count once.
         sent: messages put into the outbox, whether or not a broker was there.
+        delivered: messages that a broker took, where nobody waits for answers: whether the server
+            stored or refused them is not known.
         refused: maps the name of an image to the reason, once for all its copies.
         unanswered: the image's name, for each message; they wait in the outbox.
         earlier: messages of previous runs that were answered in this one.
@@ -38,6 +40,7 @@ class LearningReport:
     images: int = 0
     sent: int = 0
     acknowledged: int = 0
+    delivered: int = 0
     refused_messages: int = 0
     value_bytes: int = 0
     message_bytes: int = 0
@@ -46,6 +49,11 @@ class LearningReport:
     earlier: int = 0
     waiting: int = 0
     skipped: list[Skipped] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all messages are where they were to go: stored, or taken by a broker."""
+        return self.acknowledged + self.delivered == self.sent
 
 
 def check_labels(source: ImageSource, order: Iterable[int]) -> None:
@@ -154,6 +162,8 @@ class _Run:
             elif record.outcome.kind == "refused":
                 self.report.refused_messages += 1
                 self.report.refused[record.name] = record.outcome.reason
+            elif record.outcome.kind == "sent":
+                self.report.delivered += 1
             else:
                 self.report.acknowledged += 1
         self.show_progress()

@@ -7,7 +7,6 @@ images [N, 1, H, W] -> encoder -> latents [N, D] -> privatizer -> vectors -> mes
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +16,9 @@ from client_autoencoder.errors import ClientError
 from client_autoencoder.images.batches import ImageBatch
 from client_autoencoder.privacy.mechanism import Privatizer
 from schemas.messages.latent import LABELLED, Aggregate, LatentMessage, Mode
-from schemas.vector import Vector
+from schemas.vector import Packing, Vector
 from stream.exchange.message_ids import make_message_id
+from stream.networks.packing import pack
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class MessageMaker:
         form: content type, JSON or Avro.
         now: the client's clock, UTC.
         random: returns that many random bytes, for message ids.
-        dtype: of latents without noise; latents with noise always travel as float32.
+        dtype: the packing of values without noise; with noise they always travel as float32.
     """
 
     client_id: str
@@ -38,20 +38,24 @@ class MessageMaker:
     form: str
     now: Callable[[], datetime]
     random: Callable[[int], bytes]
-    dtype: Literal["int8", "float32"] = "int8"
+    dtype: Packing = "int8"
 
-    def make(self, batch: ImageBatch, mode: Mode) -> Iterator[LatentMessage]:
+    def make(
+        self, batch: ImageBatch, mode: Mode, values: NDArray[np.float32] | None = None
+    ) -> Iterator[LatentMessage]:
         """Yield one message per image of the batch, all with the same timestamp.
+
+        Args:
+            values: what the encoder makes of the images, where the caller has it: [N, *shape].
 
         Raises:
             ClientError: the batch holds copies of an image, and the noise covers one release only.
         """
         self._refuse_noised_copies(batch)
-        values = self._to_wire(self.encoder.encode(batch.images))
+        vectors = self.pack(self.encoder.encode(batch.images) if values is None else values)
         image_ids: Sequence[str | None] = batch.image_ids or [None] * len(batch)
         now, privacy, aggregate = self.now(), self.privatizer.privacy, Aggregate()
         milliseconds, timestamp = int(now.timestamp() * 1000), now.replace(microsecond=0)
-        vectors = Vector.from_rows(values)
         for vector, label, image_id in zip(vectors, batch.labels, image_ids, strict=True):
             yield LatentMessage(
                 client_id=self.client_id,
@@ -66,12 +70,11 @@ class MessageMaker:
                 privacy=privacy,
             )
 
-    def _to_wire(self, latents: NDArray[np.float32]) -> NDArray[np.float32] | NDArray[np.int8]:
-        """Privatize, then quantise, unless noise may have left the encoder's range."""
-        released = self.privatizer.privatize(latents)
-        if self._adds_noise or self.dtype == "float32":
-            return released
-        return self.encoder.quantise(released)
+    def pack(self, values: NDArray[np.float32]) -> list[Vector]:
+        """Privatize values [N, *shape], then pack them: in codes, unless noise left their range."""
+        released = self.privatizer.privatize(values)
+        dtype = "float32" if self._adds_noise else self.dtype
+        return pack(released, dtype, self.encoder.manifest.output)
 
     def _refuse_noised_copies(self, batch: ImageBatch) -> None:
         if self._adds_noise and batch.distinct < len(batch):

@@ -9,7 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
 
+import numpy as np
+from numpy.typing import NDArray
+
 from client_autoencoder.errors import ClientError
+from client_autoencoder.exchanges.local_exit import LocalExit
 from client_autoencoder.exchanges.messages import MessageMaker, Progress
 from client_autoencoder.images.batches import ImageBatch, Skipped
 from client_autoencoder.outbox.entries import Settled
@@ -30,7 +34,8 @@ Question = tuple[LatentMessage, str, str | None]
 class Prediction:
     """The reply about one image; ``label`` and ``probabilities`` are empty where ``error`` is set.
 
-    ``seconds`` and ``true_label`` are known for the questions of this run only.
+    ``seconds`` and ``true_label`` are known for the questions of this run only. Where the encoder's
+    local exit was sure, the answer was made at home and no question was sent.
     """
 
     name: str
@@ -41,13 +46,17 @@ class Prediction:
     model_version: str | None
     error: str | None
     seconds: float | None
+    at_home: bool = False
 
 
 @dataclass
 class ServiceReport:
-    """What became of questions, in the order of the answers: sent = predictions + expired.
+    """What became of images: sent + at_home = predictions + expired.
 
     Attributes:
+        sent: questions to the server.
+        at_home: images that the local exit answered; the predictions say which.
+        saved_bytes: of the values that were not sent for that reason.
         expired: the images about which no reply came in time.
         earlier: the answers to questions of previous runs.
         earlier_expired: the images of previous runs about which no reply came in time.
@@ -64,6 +73,8 @@ class ServiceReport:
     """
 
     sent: int = 0
+    at_home: int = 0
+    saved_bytes: int = 0
     predictions: list[Prediction] = field(default_factory=list)
     expired: list[str] = field(default_factory=list)
     earlier: list[Prediction] = field(default_factory=list)
@@ -77,6 +88,11 @@ class ServiceReport:
         """The predictions that carry a label."""
         return [prediction for prediction in self.predictions if prediction.error is None]
 
+    @property
+    def complete(self) -> bool:
+        """Whether every image has an answer."""
+        return len(self.answered) == self.sent + self.at_home
+
 
 def ask(
     batches: Iterable[ImageBatch],
@@ -86,10 +102,12 @@ def ask(
     timeout: float,
     in_flight: int,
     on_progress: Progress,
+    local_exit: LocalExit | None = None,
 ) -> ServiceReport:
     """Send images to be classified and wait for the replies.
 
     Args:
+        local_exit: answers at home where it is sure.
         timeout: seconds until a question expires.
         in_flight: most questions that may be without a reply at a time.
 
@@ -99,7 +117,7 @@ def ask(
         StreamError: the broker refuses us or a message, or a message is too large.
     """
     _refuse_useless_noise(maker.privatizer)
-    run = _Run(maker, relay, timeout, in_flight, on_progress)
+    run = _Run(maker, relay, timeout, in_flight, on_progress, local_exit)
     for batch in batches:
         run.ask(batch)
         if run.report.stopped:
@@ -139,6 +157,7 @@ class _Run:
     timeout: float
     in_flight: int
     on_progress: Progress
+    local_exit: LocalExit | None = None
     report: ServiceReport = field(default_factory=ServiceReport)
 
     def __post_init__(self) -> None:
@@ -148,7 +167,10 @@ class _Run:
 
     def ask(self, batch: ImageBatch) -> None:
         """Ask about each image, as soon as fewer than ``in_flight`` questions are open."""
-        messages = self.maker.make(batch, "service")
+        values = self.maker.encoder.encode(batch.images)
+        if self.local_exit is not None:
+            batch, values = self._answer_at_home(self.local_exit, batch, values)
+        messages = self.maker.make(batch, "service", values)
         questions = zip(messages, batch.names, batch.labels, strict=True)
         while not self.report.stopped:
             room = self.in_flight - len(self._open)
@@ -158,6 +180,24 @@ class _Run:
             self._put(chosen)
             self.relay.poll(0 if chosen else POLL_SECONDS)
             self._expire_overdue()
+
+    def _answer_at_home(
+        self, local_exit: LocalExit, batch: ImageBatch, values: NDArray[np.float32]
+    ) -> tuple[ImageBatch, NDArray[np.float32]]:
+        """Answer the images that the exit is sure of; return the others and their values."""
+        answers = local_exit.answer(values)
+        unsure = [number for number, answer in enumerate(answers) if answer is None]
+        for answer, name, label in zip(answers, batch.names, batch.labels, strict=True):
+            if answer is not None:
+                best, *_ = answer
+                self.report.predictions.append(
+                    Prediction(name, label, best, answer[best], answer, None, None, None, True)
+                )
+        sure = np.delete(values, unsure, axis=0)
+        self.report.at_home += len(sure)
+        self.report.saved_bytes += sum(len(vector.data) for vector in self.maker.pack(sure))
+        self._show_progress()
+        return batch.select(unsure), values[unsure]
 
     def finish(self) -> ServiceReport:
         """Wait until every question is answered or has expired, and return what became of all."""
@@ -202,7 +242,11 @@ class _Run:
                 seconds = self.relay.clock() - asked_at
                 self.report.predictions.append(read_prediction(record, label, seconds))
                 self._newest_answered = max(record.number, self._newest_answered)
-        self.on_progress(self.report.sent, self.report.sent - len(self._open))
+        self._show_progress()
+
+    def _show_progress(self) -> None:
+        known = self.report.sent + self.report.at_home
+        self.on_progress(known, known - len(self._open))
 
     def _add_earlier(self, record: Settled) -> None:
         if record.outcome.kind == "expired":

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from client_autoencoder.errors import InputError
 from client_autoencoder.images.batches import BATCH, ImageBatch, Size
 from schemas.errors import SchemaError, shorten
-from schemas.messages.validation import check_label
+from schemas.messages.labels import check_label
 
 _WHITE = np.float32(255)
 

@@ -18,8 +18,11 @@ def stratified_order(labels: Sequence[str | None], rng: np.random.Generator) -> 
     Each class is shuffled and spread evenly over the whole length.
     """
     ranks = np.empty(len(labels))
-    for label in sorted(set(labels), key=str):
-        members = np.array([i for i, other in enumerate(labels) if other == label])
+    places: dict[str | None, list[int]] = {}
+    for place, label in enumerate(labels):
+        places.setdefault(label, []).append(place)
+    for label in sorted(places, key=str):
+        members = places[label]
         steps = rng.permutation(len(members)) + rng.random()
         ranks[members] = steps / len(members)
     return np.argsort(ranks, kind="stable")

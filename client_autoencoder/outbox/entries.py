@@ -13,7 +13,7 @@ from schemas.messages.dead_letter import Headers
 from stream.exchange.exchanges import AnswerMessage, Ending
 from stream.exchange.outgoing_record import OutgoingRecord
 
-Kind = Ending | Literal["expired", "discarded"]
+Kind = Ending | Literal["sent", "expired", "discarded"]
 
 _DAY = 86400.0
 
@@ -31,6 +31,7 @@ class Outcome:
     """How a record ended.
 
     Attributes:
+        kind: ``sent`` where a broker took it and nobody waits for the answer.
         reason: in words why it was refused, or what was answered.
         answer: the whole answer, where there is one.
         by: the kind of the answer, as the table of exchanges names it; it ends only records of

@@ -16,7 +16,10 @@ from client_autoencoder.outbox.database import explaining_sqlite, open_for_readi
 from client_autoencoder.outbox.entries import unpack_headers
 from stream.artefacts.private import open_private
 
-_COUNTS = ("queued", "delivered", "acknowledged", "refused", "answered", "expired", "discarded")
+_COUNTS = (
+    *("queued", "delivered", "acknowledged", "refused", "answered"),
+    *("sent", "expired", "discarded"),
+)
 _COUNT_STATES = "SELECT state, count(*) FROM letter GROUP BY state"
 _FIND_OLDEST = "SELECT made_at FROM letter ORDER BY number LIMIT 1"
 _LIST_WAITING = """
@@ -46,11 +49,12 @@ class Remark:
 class OutboxStatus:
     """What outboxes have seen since they were made, and what they hold now.
 
-    encoded = queued + delivered + acknowledged + refused + answered + expired + discarded.
+    encoded = queued + delivered + acknowledged + refused + answered + sent + expired + discarded.
 
     Attributes:
         queued: messages that no broker has taken yet.
         delivered: messages that a broker has taken and the server has not answered.
+        sent: messages that a broker has taken and whose answer nobody waits for.
         resent: deliveries beyond the first of each message.
         skipped: images that could not be read, counted at each attempt.
         oldest: when the oldest message without an answer was made (UTC).
@@ -63,6 +67,7 @@ class OutboxStatus:
     acknowledged: int
     refused: int
     answered: int
+    sent: int
     expired: int
     discarded: int
     resent: int

@@ -4,6 +4,8 @@ For each record the order is fixed: it is stored on the disk, sent, taken by a b
 removed from the disk. A process that is killed between two steps sends the same bytes again, or
 reads the answer again, when it is next started. The server stores a message id once, and answers it
 as often as it comes.
+
+A relay whose client reads no answers removes a record as soon as a broker has taken it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -140,7 +142,10 @@ class OutboxRelay:
             self._bytes_in_flight -= self._in_flight.pop(message_id, 0)
         if arrivals.undelivered:
             self._last_sent = 0
-        self._delivered += arrivals.delivered
+        if self.reply_client.reads_answers:
+            self._delivered += arrivals.delivered
+        else:
+            self._outcomes += (Outcome(message_id, "sent") for message_id in arrivals.delivered)
         self._outcomes += map(self._to_outcome, arrivals.answers)
         progress = self._store()
         if arrivals.failure is not None:

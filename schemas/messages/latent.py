@@ -14,7 +14,7 @@ from schemas.messages.fields import Field, FieldTable
 from schemas.vector import Vector
 
 Mode = Literal["learning", "service"]
-AggregateKind = Literal["record", "mean", "sum"]
+AggregateKind = Literal["record", "mean", "sum", "moments"]
 
 LABELLED: dict[Mode, bool] = {"learning": True, "service": False}
 """Whether a message of a mode carries a label: one is learned from, the other asks for it."""

@@ -2,17 +2,16 @@
 
 import math
 import re
-import unicodedata
 from datetime import UTC, datetime
 from functools import lru_cache
 
 from schemas.errors import SchemaError, shorten
 from schemas.messages.answers import Answer, Refusal, Reply
+from schemas.messages.labels import check_label
 from schemas.messages.latent import LABELLED, Aggregate, LatentMessage, Privacy
 
 Message = LatentMessage | Answer
 
-LABEL_MAX = 256
 LARGEST_COUNT = 2**31 - 1
 LEAST_QUERY_EPSILON = 8.0
 """With noise of this epsilon or less, the answer about one image is hardly better than chance."""
@@ -50,24 +49,6 @@ def check_name(field: str, value: str) -> None:
 
 # Most messages repeat the same few names and labels. The cache keeps no errors.
 _check_frequent_name = lru_cache(maxsize=1024)(check_name)
-
-
-@lru_cache(maxsize=1024)
-def check_label(label: str) -> None:
-    """Check a label.
-
-    Raises:
-        SchemaError: it is too long, has blanks at its ends, control characters, or is not in NFC.
-    """
-    if len(label) > LABEL_MAX:
-        raise SchemaError(f"has {len(label)} characters, {LABEL_MAX} are allowed", "label")
-    if not label.isprintable():
-        raise SchemaError(f"{shorten(label)} holds control characters or odd spaces", "label")
-    if not unicodedata.is_normalized("NFC", label):
-        # Otherwise two labels that look the same would be two classes.
-        raise SchemaError(f"{shorten(label)} is not in Unicode normal form C (NFC)", "label")
-    if label != label.strip():
-        raise SchemaError(f"{shorten(label)} begins or ends with a blank", "label")
 
 
 def parse_timestamp(text: str) -> datetime:

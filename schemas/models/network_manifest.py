@@ -22,6 +22,7 @@ from schemas.models import encoder_manifest
 from schemas.models.encoder_manifest import EncoderManifest
 from schemas.models.manifest_fields import FileName, Number, Side, Sum, Text, TrainingData
 from schemas.models.manifest_json import name_on_wire, read_format, read_manifest, write_manifest
+from schemas.vector import Packing
 
 FORMAT: Final = "ioa-network/1"
 ONNX = "network.onnx"
@@ -29,7 +30,6 @@ EXIT = "exit.onnx"
 MOST_VALUES = 1 << 20
 
 Role = Literal["edge", "main", "finish"]
-Packing = Literal["float32", "int8", "int4", "jpeg"]
 Parameter = int | float | str
 Size = Annotated[int, Field(ge=1, le=MOST_VALUES)]
 Shape = Annotated[tuple[Size, ...], Field(min_length=1, max_length=3)]

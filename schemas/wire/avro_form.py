@@ -3,6 +3,7 @@
 Each message is ``C3 01``, the 8-byte fingerprint of its schema, and the record.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from io import BytesIO
 from typing import Any
@@ -15,7 +16,7 @@ from schemas.messages.dead_letter import DeadLetter
 from schemas.messages.fields import FieldTable
 from schemas.messages.latent import Aggregate, LatentMessage, Privacy
 from schemas.messages.validation import Message, validate
-from schemas.vector import Vector
+from schemas.vector import DTYPES, Vector
 from schemas.wire.registry import DECLARATION, load_fingerprints, load_latent_halves, load_schema
 
 CONTENT_TYPE = "avro/binary"
@@ -24,8 +25,8 @@ _MARKER = b"\xc3\x01"
 _HEADER_SIZE = 10
 _LONGEST_CACHED = 512
 _NO_PRIVACY = Privacy("none", parameters={})
+_LATENTS = ("latent.v1", "latent.v2")
 _SCHEMA_NAMES: dict[type[Message], str] = {
-    LatentMessage: "latent.v1",
     Reply: "reply.v1",
     Acknowledgement: "acknowledgement.v1",
     Refusal: "refusal.v1",
@@ -77,12 +78,12 @@ def decode_latent_avro(raw: bytes) -> LatentMessage:
     Raises:
         SchemaError: not Avro, another schema, truncated, or a field breaks the contract.
     """
-    body = _open(raw, "latent.v1")
-    record = _parse(body, load_latent_halves()[0], "latent.v1")
+    name, body = _open(raw, _LATENTS)
+    record = _parse(body, load_latent_halves(name)[0], name)
     rest = raw[body.tell() :]
     # Nearly always the same bytes as in the message before, and half of the time to decode one.
     read = _read_frequent_declaration if len(rest) <= _LONGEST_CACHED else _read_declaration
-    record |= read(rest)
+    record |= read(rest, name)
     record["value"] = Vector(record["dtype"], tuple(record["shape"]), record["value"])
     message = LatentMessage(*LatentMessage.FIELDS.to_arguments(record))
     validate(message)
@@ -118,11 +119,11 @@ def decode_dead_letter(raw: bytes) -> DeadLetter:
     return DeadLetter(*DeadLetter.FIELDS.to_arguments(record))
 
 
-def _read_declaration(raw: bytes) -> dict[str, Any]:
-    """Read what a site states about its latents: the second half of a ``latent.v1``."""
+def _read_declaration(raw: bytes, schema: str) -> dict[str, Any]:
+    """Read what a site states about its latents: the second half of a latent message."""
     body = BytesIO(raw)
-    record = _parse(body, load_latent_halves()[1], "latent.v1")
-    _refuse_rest(body, raw, "latent.v1")
+    record = _parse(body, load_latent_halves(schema)[1], schema)
+    _refuse_rest(body, raw, schema)
     for name, kind in (("aggregate", Aggregate), ("privacy", Privacy)):
         record[name] = kind(*kind.FIELDS.to_arguments(record[name]))
     return record
@@ -138,21 +139,32 @@ def _write_latent(message: LatentMessage) -> bytes:
     record = _OWN_FIELDS.to_record(message)
     vector = message.value
     record |= {"dtype": vector.dtype, "shape": vector.shape, "value": vector.data}
-    own = _dump(record, load_latent_halves()[0], "latent.v1")
+    name = _choose_schema(message)
+    own = _dump(record, load_latent_halves(name)[0], name)
     aggregate, privacy = message.aggregate or Aggregate(), message.privacy or _NO_PRIVACY
-    declaration = _write_declaration(aggregate, privacy, message.policy)
-    return _MARKER + load_schema("latent.v1").fingerprint + own + declaration
+    declaration = _write_declaration(aggregate, privacy, message.policy, name)
+    return _MARKER + load_schema(name).fingerprint + own + declaration
+
+
+def _choose_schema(message: LatentMessage) -> str:
+    """Return the oldest schema that can say it, for readers of the release before."""
+    newer = message.value.dtype not in DTYPES or (
+        message.aggregate is not None and message.aggregate.kind == "moments"
+    )
+    return _LATENTS[newer]
 
 
 @lru_cache(maxsize=256)
-def _write_declaration(aggregate: Aggregate, privacy: Privacy, policy: str | None) -> bytes:
-    """Write the second half of a ``latent.v1``, cached as in reading."""
+def _write_declaration(
+    aggregate: Aggregate, privacy: Privacy, policy: str | None, schema: str
+) -> bytes:
+    """Write the second half of a latent message, cached as in reading."""
     record = {
         "aggregate": Aggregate.FIELDS.to_record(aggregate),
         "privacy": Privacy.FIELDS.to_record(privacy) | {"parameters": privacy.parameters or {}},
         "policy": policy,
     }
-    return _dump(record, load_latent_halves()[1], "latent.v1")
+    return _dump(record, load_latent_halves(schema)[1], schema)
 
 
 def _write(name: str, record: dict[str, Any]) -> bytes:
@@ -170,14 +182,14 @@ def _dump(record: dict[str, Any], schema: Any, name: str) -> bytes:
 
 
 def _read(raw: bytes, name: str) -> dict[str, Any]:
-    body = _open(raw, name)
+    _, body = _open(raw, (name,))
     record = _parse(body, load_schema(name).parsed, name)
     _refuse_rest(body, raw, name)
     return record
 
 
-def _open(raw: bytes, name: str) -> BytesIO:
-    """Check the header and return the message, to be read from the first byte after it."""
+def _open(raw: bytes, names: Sequence[str]) -> tuple[str, BytesIO]:
+    """Check the header; return the schema's name, and the message from the first byte after it."""
     if raw[:2] != _MARKER:
         raise SchemaError("is not Avro in single-object encoding: it must begin with C3 01")
     schema = load_fingerprints().get(raw[2:_HEADER_SIZE])
@@ -187,11 +199,11 @@ def _open(raw: bytes, name: str) -> BytesIO:
             f"schema fingerprint {raw[2:_HEADER_SIZE].hex()} is unknown here; known are {known}. "
             "Was it written by a newer release, or computed in another way than CRC-64-AVRO?"
         )
-    if schema.name != name:
-        raise SchemaError(f"holds a {schema.name}, where a {name} is expected")
+    if schema.name not in names:
+        raise SchemaError(f"holds a {schema.name}, where a {names[0]} is expected")
     body = BytesIO(raw)
     body.seek(_HEADER_SIZE)
-    return body
+    return schema.name, body
 
 
 def _parse(body: BytesIO, schema: Any, name: str) -> dict[str, Any]:

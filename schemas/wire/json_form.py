@@ -26,6 +26,7 @@ from schemas.vector import DTYPES, MOST_DIMENSIONS, Vector, read_dtype
 
 CONTENT_TYPE = "application/json"
 
+_KINDS = ("record", "mean", "sum")  # in Avro there are more
 # The largest float32, 2**128 - 2**104, has a shortest text slightly above it that rounds back.
 _FLOAT32_MAX = 2.0**128 - 2.0**104 + 2.0**102
 
@@ -41,6 +42,7 @@ def encode_json(message: Message) -> bytes:
     fields["timestamp"] = format_timestamp(message.timestamp)
     if isinstance(message, LatentMessage):
         vector = message.value
+        read_dtype(vector.dtype)  # refuses what only Avro carries
         # A native float32 array: orjson then writes the shortest text that reads back the same.
         numbers = vector.to_numpy().reshape(-1).astype(vector.dtype)
         fields |= {"value": numbers, "dtype": vector.dtype, "shape": vector.shape}
@@ -49,6 +51,7 @@ def encode_json(message: Message) -> bytes:
         if len(vector.shape) == 1:
             del fields["shape"]
         if message.aggregate is not None:
+            _check_kind(message.aggregate.kind)
             fields["aggregate"] = Aggregate.FIELDS.to_object(message.aggregate)
         if message.privacy is not None:
             fields["privacy"] = Privacy.FIELDS.to_object(message.privacy)
@@ -172,9 +175,13 @@ def _read_shape(shape: list[Any] | None, count: int) -> tuple[int, ...]:
 
 def _read_aggregate(body: dict[str, Any]) -> Aggregate:
     _check_types(body, Aggregate.FIELDS, "aggregate.")
-    if body["kind"] not in ("record", "mean", "sum"):
-        raise SchemaError(f"{shorten(body['kind'])} is none of record, mean, sum", "aggregate.kind")
+    _check_kind(body["kind"])
     return Aggregate(*Aggregate.FIELDS.to_arguments(body))
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in _KINDS:
+        raise SchemaError(f"{shorten(kind)} is none of {', '.join(_KINDS)}", "aggregate.kind")
 
 
 def _read_privacy(body: dict[str, Any]) -> Privacy:

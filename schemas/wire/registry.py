@@ -12,13 +12,14 @@ import orjson
 
 SCHEMA_NAMES = (
     "latent.v1",
+    "latent.v2",
     "reply.v1",
     "acknowledgement.v1",
     "refusal.v1",
     "dead_letter.v1",
 )
 DECLARATION = ("aggregate", "privacy", "policy")
-"""The last fields of ``latent.v1``: what a site states about its latents, the same in most."""
+"""The last fields of a latent message: what a site states about its latents, the same in most."""
 
 
 class AvroSchema(NamedTuple):
@@ -40,9 +41,9 @@ def load_schema(name: str) -> AvroSchema:
 
 
 @cache
-def load_latent_halves() -> tuple[Any, Any]:
-    """Return ``latent.v1`` cut in two: the fields before the declaration, and the declaration."""
-    source = orjson.loads(files("schemas").joinpath("latent.v1.avsc").read_bytes())
+def load_latent_halves(name: str) -> tuple[Any, Any]:
+    """Return a latent schema cut in two: the fields before the declaration, and the declaration."""
+    source = orjson.loads(files("schemas").joinpath(f"{name}.avsc").read_bytes())
     fields = source["fields"]
     cut = [field["name"] for field in fields].index(DECLARATION[0])
     first, second = ({**source, "fields": part} for part in (fields[:cut], fields[cut:]))

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
+from heapq import nlargest
 from threading import Event
 
 import numpy as np
@@ -144,8 +145,9 @@ class Inference:
             if number in unusable:
                 self._reply(request, error=OUT_OF_REACH)
                 continue
-            ranked = sorted(zip(row, classifier.labels, strict=True), reverse=True)
-            likeliest = {label: value for value, label in ranked[:_MOST_PROBABILITIES]}
+            pairs = [*zip(row, classifier.labels, strict=True)]
+            ranked = nlargest(_MOST_PROBABILITIES, pairs)
+            likeliest = {label: value for value, label in ranked}
             self._reply(request, likeliest, classifier.version)
             answered += 1
         return answered

@@ -17,6 +17,7 @@ from schemas.messages.latent import LABELLED, LatentMessage
 from schemas.messages.validation import LEAST_QUERY_EPSILON
 from schemas.quantiser import dequantise
 from schemas.vector import Vector
+from server_classifier.intake.taken_labels import TakenLabels
 from server_classifier.store.database import reading
 from server_classifier.store.errors import StoreUnavailable
 from server_classifier.store.registry.entries import (
@@ -62,15 +63,21 @@ class Admission:
         engine: the server's database.
         labels: the declared label space, or None where any label may be learned.
         clock: seconds that never go back.
+        max_labels: how many labels may be learned where none are declared.
     """
 
     def __init__(
-        self, engine: Engine, labels: Sequence[str] | None, clock: Callable[[], float]
+        self,
+        engine: Engine,
+        labels: Sequence[str] | None,
+        clock: Callable[[], float],
+        max_labels: int | None = None,
     ) -> None:
         self._engine = engine
         self._clock = clock
         self._read_at = float("-inf")
         self._labels = None if labels is None else dict.fromkeys(labels)
+        self.labels = TakenLabels(engine, max_labels if labels is None else None)
         self._clients: dict[str, ClientRow] = {}
         self._encoders: dict[str, EncoderRow] = {}
         self._fresh = False

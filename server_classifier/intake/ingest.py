@@ -26,7 +26,7 @@ from schemas.messages.validation import cut_text
 from server_classifier.intake.admission import Admission
 from server_classifier.intake.positions import HeldPositions
 from server_classifier.intake.screening import Screened, find_senders, screen_records, to_row
-from server_classifier.operations.metrics import count_learning
+from server_classifier.operations.metrics import LabelMetrics, count_learning
 from server_classifier.operations.service import DatabaseWatch, open_service_context, prepare_live
 from server_classifier.settings import ServerSettings
 from server_classifier.store.database import writing
@@ -64,7 +64,7 @@ def run_ingest(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> N
     positions = HeldPositions(context.engine, owner=owner, now=now)
     ingester = Ingester(
         context.engine,
-        Admission(context.engine, settings.labels, time.monotonic),
+        Admission(context.engine, settings.labels, time.monotonic, settings.max_labels),
         context.make_responder(linger_ms=_LINGER_MS),
         positions,
         cluster_id=context.cluster_id,
@@ -107,6 +107,7 @@ class Ingester:
         self._cluster_id = cluster_id
         self._now = now
         self._outcomes = count_learning(registry)
+        self._labels = LabelMetrics(registry, admission.labels.maximum)
         self._batch: _Batch | None = None
         self._log = structlog.get_logger()
 
@@ -146,6 +147,7 @@ class Ingester:
         stored, refused = batch.stored or 0, len(batch.screened.refused)
         known = len(batch.screened.admitted) - stored
         self._outcomes.count(stored=stored, known=known, refused=refused)
+        self._labels.show(len(self._admission.labels.taken))
         self._log.info(
             "batch ingested",
             records=len(batch.records),

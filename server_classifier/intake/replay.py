@@ -47,7 +47,8 @@ class Replay:
 
     Args:
         target: the database to fill.
-        registry: encoders and clients; a replay that goes on keeps those with which it began.
+        registry: encoders, clients and labels that were taken; a replay that goes on keeps those
+            with which it began.
         now: the time of day.
         clock: seconds that never go back.
     """
@@ -65,7 +66,7 @@ class Replay:
         self._request = request
         self._registry = registry
         self._now = now
-        self._admission = Admission(target, request.labels, clock)
+        self._admission = Admission(target, request.labels, clock, request.max_labels)
         owner = f"replay ({socket.gethostname()}, process {os.getpid()})"
         self._positions = HeldPositions(target, owner=owner, now=now)
         self._report = ReplayReport(())

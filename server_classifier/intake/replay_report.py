@@ -20,6 +20,7 @@ class ReplayRequest:
     Attributes:
         window: in words, as ``Window`` states it.
         labels: the declared label space, or None where any label may be learned.
+        max_labels: how many labels are stored where none are declared; None: all.
     """
 
     cluster_id: str
@@ -28,6 +29,7 @@ class ReplayRequest:
     window: str
     selection: Selection
     labels: Sequence[str] | None
+    max_labels: int | None = None
 
     def to_json(self) -> str:
         """Return it for the database."""
@@ -36,7 +38,8 @@ class ReplayRequest:
     def refuse_other(self, stored: str, name: str) -> None:
         """Raise ReplayRefused where the database ``name`` is that of another request."""
         ours, theirs = orjson.loads(self.to_json()), orjson.loads(stored)
-        if differing := [key for key in ours if ours[key] != theirs.get(key)]:
+        # A request of an older version says less; what it leaves out is no difference.
+        if differing := [key for key in ours if ours[key] != theirs.get(key, ours[key])]:
             listed = ", ".join(f"{key}: {theirs.get(key)}, not {ours[key]}" for key in differing)
             raise ReplayRefused(
                 f"{name} is that of another replay ({listed}); name a new database for this one"

@@ -8,6 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from schemas.errors import SchemaError, explain_failure
 from schemas.messages.latent import LatentMessage
 from server_classifier.intake.admission import Admission, Admitted
+from server_classifier.intake.taken_labels import TakenLabels
 from server_classifier.store.errors import StoreError
 from server_classifier.store.latents.latent_row import LatentRow
 from stream.exchange.codec import Sender, decode_request, identify_sender, read_deadline
@@ -72,7 +73,24 @@ def screen_records(
             raise
         except Exception as error:  # whatever it is, the next record must not suffer from it
             batch.refused.append(Refused(record, explain_failure(error)))
+    _refuse_surplus_labels(batch, admission.labels)
     return batch
+
+
+def _refuse_surplus_labels(batch: Screened, labels: TakenLabels) -> None:
+    """Refuse the messages whose label is new and has no room."""
+    # The label of a question is empty and takes no room.
+    surplus = labels.find_surplus(filter(None, map(_label_of, batch.admitted)))
+    if not surplus:
+        return
+    for admitted in batch.admitted:
+        if (label := _label_of(admitted)) in surplus:
+            batch.refused.append(Refused(admitted.received.record, labels.refuse(label)))
+    batch.admitted = [admitted for admitted in batch.admitted if _label_of(admitted) not in surplus]
+
+
+def _label_of(admitted: Admitted) -> str:
+    return admitted.received.message.label
 
 
 def find_senders(

@@ -4,6 +4,7 @@ They are counted once for each batch, never for each record. Labels take few val
 names a client, a label or anything else from a message.
 """
 
+import math
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -76,6 +77,31 @@ def count_learning(registry: CollectorRegistry | None) -> Outcomes:
     return Outcomes("ioa_learning_messages", text, ("stored", "known", "refused"), registry)
 
 
+class LabelMetrics:
+    """How many labels the deployment has taken, and how many it may take.
+
+    Args:
+        maximum: None where there is no limit.
+    """
+
+    def __init__(self, registry: CollectorRegistry | None, maximum: int | None) -> None:
+        self._taken = Gauge(
+            "ioa_labels",
+            "Labels that were taken, since the first message after a start.",
+            registry=registry,
+        )
+        limit = Gauge(
+            "ioa_labels_maximum",
+            "Labels that may be taken; a message with one more becomes a dead letter.",
+            registry=registry,
+        )
+        limit.set(math.inf if maximum is None else maximum)
+
+    def show(self, taken: int) -> None:
+        """Show how many labels are taken."""
+        self._taken.set(taken)
+
+
 def count_service(registry: CollectorRegistry | None) -> Outcomes:
     """Return the counters of service messages; ``unanswerable`` ones found no fitting model."""
     text = "Service messages by what became of them."
@@ -99,6 +125,9 @@ class TrainingMetrics:
             buckets=_TRAINING_BUCKETS,
             registry=registry,
         )
+        self._labels = Gauge(
+            "ioa_trained_labels", "Labels of the classifier trained last.", registry=registry
+        )
         self._rows = Gauge(
             "ioa_trained_rows",
             "Latents that the newest classifiers learned, one classifier for each encoder.",
@@ -108,8 +137,9 @@ class TrainingMetrics:
             "ioa_untrained_rows", "Latents stored since the last training.", registry=registry
         )
 
-    def count_training(self, seconds: float) -> None:
-        """Count a training that gave a classifier."""
+    def count_training(self, seconds: float, labels: int) -> None:
+        """Count a training that gave a classifier of so many labels."""
+        self._labels.set(labels)
         self.outcomes.count(trained=1)
         self._seconds.observe(seconds)
 

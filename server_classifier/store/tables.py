@@ -103,6 +103,9 @@ latent = Table(
     sqlite_autoincrement=True,
 )
 
+# Every label that was ever admitted, so that their number is known without a look at the latents.
+label = Table("label", metadata, Column("label", Text, primary_key=True))
+
 classifier = Table(
     "classifier",
     metadata,

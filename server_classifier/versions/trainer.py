@@ -8,6 +8,7 @@ goes on storing, and inference goes on answering with the version before.
 import hashlib
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from threading import Event
 
 import numpy as np
@@ -32,6 +33,8 @@ from server_classifier.versions.schedule import Schedule
 from stream.kafka.connection import backoff
 
 POLL_SECONDS = 0.25
+TELL_SECONDS = 60.0
+"""How often a long training says how far it is."""
 
 
 class TrainingStopped(ServerError):
@@ -66,6 +69,7 @@ class Trainer:
         self._health = monitor.health
         self._metrics = TrainingMetrics(monitor.registry)
         self._schedule = Schedule(settings, clock)
+        self._told_at = clock()
         self._waiting: set[str] = set()  # encoders with one label so far, which was logged
         self._log = structlog.get_logger()
 
@@ -150,12 +154,13 @@ class Trainer:
 
     def _train(self, encoder_id: str, training_set: TrainingSet) -> ClassifierManifest:
         settings = self._settings
+        self._told_at = self._clock()
         model, report = fit(
             training_set.values,
             training_set.targets,
             seed=settings.seed,
             settings=settings.training,
-            on_epoch=self._note_epoch,
+            on_epoch=partial(self._note_epoch, training_set),
         )
         file = export_onnx(model)
         manifest = describe_training(
@@ -170,7 +175,7 @@ class Trainer:
                 now=self._now(),
             )
         self._waiting.discard(encoder_id)
-        self._metrics.count_training(manifest.seconds)
+        self._metrics.count_training(manifest.seconds, len(manifest.labels))
         self._log_training(version, manifest, skipped=training_set.skipped)
         return manifest
 
@@ -187,10 +192,19 @@ class Trainer:
             seconds=round(manifest.seconds, 2),
         )
 
-    def _note_epoch(self, _done: int, _epochs: int) -> None:
+    def _note_epoch(self, training_set: TrainingSet, done: int, epochs: int) -> None:
         self._health.heartbeat()
         if self._stop.is_set():
             raise TrainingStopped("asked to stop; this training is dropped")
+        if self._clock() - self._told_at >= TELL_SECONDS:
+            self._told_at = self._clock()
+            self._log.info(
+                "still training",
+                epoch=done,
+                epochs=epochs,
+                rows=len(training_set.values),
+                labels=len(training_set.labels),
+            )
 
 
 def describe_training(

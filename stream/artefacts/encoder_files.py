@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.errors import SchemaError
-from schemas.models.network_manifest import NetworkManifest
+from schemas.models.network_manifest import EXIT, NetworkManifest
 from stream.artefacts.checksums import ArtefactError, check_sum
 
 MANIFEST = "manifest.json"
@@ -14,7 +14,7 @@ MANIFEST = "manifest.json"
 class EncoderFiles:
     """A checked encoder directory. Only the files that the manifest names have been checked.
 
-    Of those, only the ONNX file is sure to be there: clients need no other.
+    Of those, only the ONNX files are sure to be there: clients need no other.
     """
 
     directory: Path
@@ -25,18 +25,23 @@ class EncoderFiles:
         """The encoder as ONNX Runtime loads it: images [N, C, H, W] to values [N, *shape]."""
         return self.directory / self.manifest.onnx
 
+    @property
+    def exit(self) -> Path | None:
+        """The local exit as ONNX Runtime loads it: values [N, *shape] to probabilities [N, P]."""
+        return None if self.manifest.labels is None else self.directory / EXIT
+
 
 def read_encoder(directory: Path) -> EncoderFiles:
     """Read the manifest in ``directory`` and check the sha256 of every file it names.
 
-    Of these only the ONNX file must be there.
+    Of these only the ONNX files must be there.
 
     Raises:
         ArtefactError: names the file and, where they differ, the expected and the actual sum.
     """
     manifest = _read_manifest(directory / MANIFEST)
     for name, expected in manifest.files.items():
-        if name == manifest.onnx or (directory / name).exists():
+        if name in (manifest.onnx, EXIT) or (directory / name).exists():
             check_sum(directory / name, expected)
     return EncoderFiles(directory, manifest)
 

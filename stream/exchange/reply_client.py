@@ -36,12 +36,15 @@ class Arrivals:
 class ReplyClient:
     """Sends one client's messages and reads its answers; making one needs no broker.
 
+    Without answers it only sends, and needs no right to read any topic.
+
     After the first ``connect`` a broker that goes away is found again without help. Records sent
     meanwhile are reported as undelivered after ``delivery_timeout`` seconds, to be sent again.
 
     Args:
         linger_ms: see ``Publisher``; a learning message may wait, a question should not.
         exchanges: whose answers are read.
+        answers: whether any are read.
     """
 
     def __init__(
@@ -52,9 +55,10 @@ class ReplyClient:
         delivery_timeout: float = 120.0,
         linger_ms: int = 0,
         exchanges: Sequence[Exchange[Any]] = EXCHANGES,
+        answers: bool = True,
     ) -> None:
         self.topics = Topics(settings.prefix, exchanges=exchanges)
-        self._replies = ReplyReader(settings, client_id, self.topics)
+        self._replies = ReplyReader(settings, client_id, self.topics) if answers else None
         self._publisher = Publisher(
             settings, delivery_timeout=delivery_timeout, linger_ms=linger_ms
         )
@@ -64,10 +68,18 @@ class ReplyClient:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._replies.close()
+        if self._replies is not None:
+            self._replies.close()
+
+    @property
+    def reads_answers(self) -> bool:
+        """Whether answers are read."""
+        return self._replies is not None
 
     def connect(self, timeout: float, *, since: float | None = None) -> str | None:
         """Start to read answers; see ``ReplyReader.open`` for arguments, result and errors."""
+        if self._replies is None:
+            return self._publisher.connect(timeout)
         return self._replies.open(timeout, since=since)
 
     def send(self, records: Iterable[OutgoingRecord]) -> None:
@@ -82,13 +94,13 @@ class ReplyClient:
             )
 
     def poll(self, timeout: float) -> Arrivals:
-        """Return what arrived since the last poll, waiting up to ``timeout`` seconds for answers.
+        """Return what arrived since the last poll, waiting up to ``timeout`` seconds for more.
 
         Raises:
             KafkaRefused: the broker refuses us for good.
         """
-        answers = self._replies.read(timeout)
-        self._publisher.poll()
+        answers = [] if self._replies is None else self._replies.read(timeout)
+        self._publisher.poll(timeout if self._replies is None else 0)
         arrivals, self._arrivals = self._arrivals, Arrivals()
         arrivals.answers = answers
         return arrivals

@@ -10,7 +10,7 @@ from confluent_kafka import Message as KafkaMessage
 from schemas.messages import headers as names
 from schemas.messages.dead_letter import Headers
 from stream.errors import DeliveryFailed, RecordTooLarge
-from stream.kafka.connection import ErrorWatch
+from stream.kafka.connection import ErrorWatch, explain_absence
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import Topic
 
@@ -42,6 +42,7 @@ class Publisher:
         linger_ms: int = 0,
         only_failures: bool = False,
     ) -> None:
+        self._where = settings.bootstrap_servers
         self._watch = ErrorWatch(settings.bootstrap_servers)
         config: dict[str, Any] = {
             "enable.idempotence": True,
@@ -60,6 +61,20 @@ class Publisher:
         }
         self._producer = Producer({**config, **settings.client_config()})
         self._failed: list[str] = []
+
+    def connect(self, timeout: float) -> str | None:
+        """Reach a broker, and return the cluster's id where it has one.
+
+        Raises:
+            KafkaUnavailable: no broker answers in time.
+            KafkaRefused: the broker refuses us.
+        """
+        try:
+            cluster_id: str | None = self._producer.list_topics(timeout=timeout).cluster_id
+        except KafkaException as error:
+            self._producer.poll(0)  # calls the watch
+            raise explain_absence(self._where, self._watch, error) from error
+        return cluster_id
 
     def publish(
         self,

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from client_autoencoder.encoders.autoencoder import AutoencoderConfig
+from client_autoencoder.encoders.families.autoencoder import AutoencoderConfig
 from client_autoencoder.encoders.files import write_encoder
-from client_autoencoder.encoders.training import TrainedAutoencoder, TrainingOptions, train
+from client_autoencoder.encoders.fitting import TrainingOptions
+from client_autoencoder.encoders.training import TrainedEncoder, train
 from client_autoencoder.images.batches import ImageBatch
 from client_autoencoder.images.sets import digest
 from schemas.models.manifest_fields import TrainingData
@@ -20,7 +21,7 @@ def public_images() -> ImageBatch:
 
 
 @pytest.fixture(scope="session")
-def trained(public_images: ImageBatch) -> TrainedAutoencoder:
+def trained(public_images: ImageBatch) -> TrainedEncoder:
     config = AutoencoderConfig(9, 9, 6, hidden=64)
     generator = torch.Generator().manual_seed(3)
     return train(public_images.images, config, TrainingOptions(epochs=60), generator)
@@ -28,7 +29,7 @@ def trained(public_images: ImageBatch) -> TrainedAutoencoder:
 
 @pytest.fixture(scope="session")
 def encoder_directory(
-    trained: TrainedAutoencoder,
+    trained: TrainedEncoder,
     public_images: ImageBatch,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:

@@ -17,7 +17,7 @@ from client_autoencoder.images.batches import ImageBatch
 from client_autoencoder.outbox.reading import list_waiting
 from client_autoencoder.privacy.mechanism import GaussianPrivatizer, system_noise
 from client_autoencoder.settings import ClientSettings
-from schemas.messages.validation import LABEL_MAX
+from schemas.messages.labels import LABEL_MAX
 from stream.errors import StreamError, TopicMissing
 from stream.exchange.topics import Topics
 from stream.kafka.settings import KafkaSettings
@@ -196,7 +196,7 @@ def test_what_cannot_be_sent_is_named_and_nothing_is_sent(
         ({"client_id": None}, "client_id: Input should be a valid string"),
         ({"encoder": 7}, "encoder: "),
         ({"extra": "SSL"}, "extra: "),
-        ({"dtype": "int4"}, "dtype: "),
+        ({"dtype": "int2"}, "dtype: "),
         ({"form": "xml"}, "form: "),
         ({"timeout_seconds": 0}, "timeout_seconds: "),
         ({"prefix": "Ioa!"}, "prefix: "),

@@ -30,7 +30,7 @@ COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")
 _LATENT = load_schema("latent.v1")
 _AT = 1_796_047_200_000
 _UNWRITABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
-_SMALL, _STRONG = 600_000, ("gzip", "lz4", "zstd")
+_SMALL, _LARGE = 600_000, 30_000_000
 _LETTERS = "abcdefgh"
 _OPTIONAL = ("imageID", "subject", "policy", "epsilon", "delta", "unit", "ledgerSequence")
 _LABELS = ("chest", "hand", "head")
@@ -213,8 +213,13 @@ class Fuzzer:
             headers.insert(self.random.choice((0, len(headers))), odd)
 
     def _choose_compression(self, size: int) -> str:
-        """Return one under which the broker takes a body of ``size`` bytes."""
-        return self.random.choice(COMPRESSIONS if size < _SMALL else _STRONG)
+        """Return one under which the broker takes a body of that size, and librdkafka reads it.
+
+        librdkafka triples its guess of what a zstd batch holds until that exceeds 100 MB: some
+        batches of a third of it cannot be read. These are another test's.
+        """
+        strong = ("gzip", "lz4") if size > _LARGE else ("gzip", "lz4", "zstd")
+        return self.random.choice(COMPRESSIONS if size < _SMALL else strong)
 
 
 def _write_avro(fields: Fields) -> bytes:

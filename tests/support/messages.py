@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from schemas.messages.answers import Acknowledgement, Refusal, Reply
 from schemas.messages.dead_letter import DeadLetter
+from schemas.messages.labels import check_label
 from schemas.messages.latent import Aggregate, LatentMessage, Mode, Privacy
-from schemas.messages.validation import Message, check_label
+from schemas.messages.validation import Message
 from schemas.vector import Vector
 from stream.exchange.message_ids import make_message_id
 

@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 from schemas.messages.latent import Mode
 from server_classifier.intake.replay import Read, Replay
 from server_classifier.intake.replay_report import ReplayReport, ReplayRequest
+from server_classifier.settings import ServerSettings
 from server_classifier.store.database import open_database, reading
 from server_classifier.store.latents.rows import count_latents
 from server_classifier.store.latents.selection import Selection
@@ -123,7 +124,11 @@ class Replayer:
         source = source or self.open(mode=mode)
         with reading(self.live.engine) as connection:
             registry = copy_registry(connection)
-        request = ReplayRequest(source.cluster_id, source.topic, mode, "all", selection, None)
+        request = ReplayRequest(
+            *(source.cluster_id, source.topic, mode, "all", selection),
+            labels=None,
+            max_labels=ServerSettings().max_labels,
+        )
         now = lambda: datetime.now(UTC)  # noqa: E731
         replay = Replay(target, request, registry, now=now, clock=time.monotonic)
         row = replay.run(source, read)

@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 
-from client_autoencoder.encoders.autoencoder import AutoencoderConfig
+from client_autoencoder.encoders.families.autoencoder import AutoencoderConfig
 from client_autoencoder.encoders.files import write_encoder
-from client_autoencoder.encoders.training import TrainingOptions, train
+from client_autoencoder.encoders.fitting import TrainingOptions
+from client_autoencoder.encoders.training import train
 from client_autoencoder.images.sets import digest
 from schemas.models.manifest_fields import TrainingData
 from server_classifier.heads.training import fit
@@ -57,7 +58,7 @@ def train_golden_encoder(weights: WeightType) -> dict[str, Any]:
     with TemporaryDirectory() as directory:
         write_encoder(Path(directory) / "encoder", trained, data)
         onnx = read_encoder(Path(directory) / "encoder").onnx.read_bytes()
-    scores = {"mse": trained.scores.mse, "skill": trained.scores.skill}
+    scores = {name: trained.fitted.scores[name] for name in ("mse", "skill")}
     return {"onnx": hashlib.sha256(onnx).hexdigest(), "scores": scores}
 
 

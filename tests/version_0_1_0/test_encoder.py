@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from client_autoencoder.encoders.files import load_autoencoder
+from client_autoencoder.encoders.files import load_decoder, load_edge
 from client_autoencoder.encoders.runtime import Encoder
 from tests.support.commands import run
 from tests.support.images import draw_images
@@ -23,9 +23,9 @@ def test_it_has_the_same_id_and_gives_the_same_numbers(folder: Path) -> None:
 
 
 def test_it_comes_back_into_torch_with_its_decoder(folder: Path) -> None:
-    model = load_autoencoder(folder / "encoder")
+    edge, decoder = load_edge(folder / "encoder"), load_decoder(folder / "encoder")
     with torch.no_grad():
-        latents = model.encoder(torch.from_numpy(IMAGES))
-        restored = model.decoder(latents)
+        latents = edge(torch.from_numpy(IMAGES))
+        restored = decoder(latents)
     np.testing.assert_allclose(latents, EXPECTED["latents"], atol=1e-4)
     np.testing.assert_allclose(restored[0, 0], EXPECTED["restored"], atol=1e-4)

@@ -6,6 +6,7 @@ from ioa.cli import registry
 from ioa.cli.client.client_reports import print_learning, print_service
 from ioa.cli.client.images import TOO_MANY_SKIPPED
 from ioa.cli.client.options import (
+    Answers,
     Augment,
     ClientId,
     Clip,
@@ -14,6 +15,7 @@ from ioa.cli.client.options import (
     Dtype,
     EncoderDirectory,
     Epsilon,
+    Exit,
     Form,
     InFlight,
     Label,
@@ -26,7 +28,13 @@ from ioa.cli.client.options import (
     Timeout,
 )
 from ioa.cli.client.outbox_reports import print_status
-from ioa.cli.client.setup import find_outboxes, make_privatizer, open_client, show_sent
+from ioa.cli.client.setup import (
+    find_outboxes,
+    make_privatizer,
+    open_client,
+    read_threshold,
+    show_sent,
+)
 from ioa.cli.options import Bootstrap, Config, Json, Prefix, load
 
 app = typer.Typer(
@@ -54,6 +62,7 @@ def publish(
     form: Form = None,
     dtype: Dtype = None,
     max_skip: MaxSkip = None,
+    answers: Answers = True,
     timeout: Timeout = None,
     outbox: OutboxDirectory = None,
     config: Config = None,
@@ -82,7 +91,10 @@ def publish(
     }
     settings = load(config, bootstrap, prefix, client=options)
     chosen = make_privatizer(privatizer, epsilon, delta, clip)
-    with open_client(settings, chosen) as client, show_sent("stored", as_json) as on_progress:
+    with (
+        open_client(settings, chosen) as client,
+        show_sent("stored" if answers else "delivered", as_json) as on_progress,
+    ):
         report = client.publish_source(
             data,
             split=split,
@@ -90,11 +102,11 @@ def publish(
             limit=limit,
             augment=augment,
             seed=seed,
+            answers=answers,
             on_progress=on_progress,
         )
     print_learning(report, outbox_path(settings.client), as_json)
-    complete = report.acknowledged == report.sent
-    _exit(complete, len(report.skipped), report.images, settings.client.max_skip)
+    _exit(report.complete, len(report.skipped), report.images, settings.client.max_skip)
 
 
 @app.command()
@@ -104,6 +116,7 @@ def ask(
     encoder: EncoderDirectory = None,
     split: Split = None,
     limit: Limit = None,
+    exit_above: Exit = None,
     in_flight: InFlight = 16,
     form: Form = None,
     dtype: Dtype = None,
@@ -120,6 +133,8 @@ def ask(
     A question that nobody answers within --timeout expires. Until then it is on the disk: the
     questions of a killed `ask` are followed up by the next one, or by `ioa outbox drain`.
 
+    With --exit the encoder's own exit answers what it is sure of, and only the rest is asked.
+
     Example: ioa client ask --data new.png --client-id radiology-1 --encoder encoder/
     """
     options = {
@@ -134,11 +149,16 @@ def ask(
     settings = load(config, bootstrap, prefix, client=options)
     with open_client(settings) as client, show_sent("answered", as_json) as on_progress:
         report = client.ask_source(
-            data, split=split, limit=limit, in_flight=in_flight, on_progress=on_progress
+            data,
+            split=split,
+            limit=limit,
+            exit_above=read_threshold(exit_above),
+            in_flight=in_flight,
+            on_progress=on_progress,
         )
     print_service(report, as_json)
-    complete = len(report.answered) == report.sent
-    _exit(complete, len(report.skipped), report.sent, settings.client.max_skip)
+    asked = report.sent + report.at_home
+    _exit(report.complete, len(report.skipped), asked, settings.client.max_skip)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """What ``ioa client publish`` and ``ask`` print: lines for people, or one JSON object."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from ioa.cli.printing import print_json
 
 if TYPE_CHECKING:
     from client_autoencoder.exchanges.learning import LearningReport
-    from client_autoencoder.exchanges.service import ServiceReport
+    from client_autoencoder.exchanges.service import Prediction, ServiceReport
 
 
 def print_learning(report: "LearningReport", outbox: Path, as_json: bool) -> None:
@@ -30,6 +31,11 @@ def print_learning(report: "LearningReport", outbox: Path, as_json: bool) -> Non
         f"refused {report.refused_messages}, unanswered {len(report.unanswered)}, "
         f"skipped {len(report.skipped)}; {size} bytes a latent"
     )
+    if report.delivered:
+        typer.echo(
+            f"{report.delivered} messages were taken by a broker; whether the server stored or "
+            "refused them is not seen without answers"
+        )
     if report.earlier:
         typer.echo(f"{report.earlier} messages of former runs were answered")
     if report.waiting:
@@ -43,6 +49,8 @@ def print_service(report: "ServiceReport", as_json: bool) -> None:
         print_json(asdict(report))
         return
     print_predictions(report.predictions, report.expired)
+    if report.at_home:
+        typer.echo(_describe_exit(report))
     if report.earlier or report.earlier_expired:
         typer.echo("questions of former runs:")
         print_predictions(report.earlier, report.earlier_expired)
@@ -54,6 +62,27 @@ def print_service(report: "ServiceReport", as_json: bool) -> None:
             + (" The images after them were not asked about" if report.stopped else ""),
             err=True,
         )
+
+
+def _describe_exit(report: "ServiceReport") -> str:
+    """Say how much the local exit answered, and how often it was right where that is known."""
+    share = report.at_home / (report.sent + report.at_home)
+    lines = [
+        f"{report.at_home} images ({share:.0%}) answered at home, {report.sent} asked; "
+        f"{report.saved_bytes:,} bytes of values not sent"
+    ]
+    at_home = [answer for answer in report.answered if answer.at_home]
+    rates = [_rate(answers) for answers in (at_home, report.answered)]
+    if None not in rates:
+        lines.append(f"right at home: {rates[0]:.1%}, of all answers: {rates[1]:.1%}")
+    return "\n".join(lines)
+
+
+def _rate(answers: "Sequence[Prediction]") -> float | None:
+    """Return the share of right answers; None where a true label is unknown."""
+    if not answers or any(answer.true_label is None for answer in answers):
+        return None
+    return sum(answer.label == answer.true_label for answer in answers) / len(answers)
 
 
 def _count_sent(report: "LearningReport") -> str:

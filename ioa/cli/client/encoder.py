@@ -19,9 +19,10 @@ from ioa.cli.printing import print_json
 from ioa.errors import IoaError
 
 if TYPE_CHECKING:
-    from client_autoencoder.encoders.training import OnEpoch, TrainedAutoencoder
+    from client_autoencoder.encoders.edge import EdgeConfig
+    from client_autoencoder.encoders.fitting import OnEpoch
+    from client_autoencoder.encoders.training import TrainedEncoder
     from client_autoencoder.images.batches import ImageBatch, ImageSource, Skipped
-    from stream.networks.int8_weights import WeightType
 
 app = typer.Typer(
     help="Train the encoder that all clients share, look at it, and register it.",
@@ -44,9 +45,31 @@ def train(
             help="New directory for the encoder.", file_okay=False, rich_help_panel=OUTPUT
         ),
     ],
+    objective: Annotated[
+        str,
+        typer.Option(
+            help="What to train for: reconstruction restores the image, exit names its label at "
+            "once; a wrong name lists all.",
+            rich_help_panel=ENCODER,
+        ),
+    ] = "reconstruction",
+    family: Annotated[
+        str | None,
+        typer.Option(
+            help="Of networks: conv-autoencoder makes latents, conv makes feature maps, or latents "
+            "with --latent. Default: what suits the objective.",
+            rich_help_panel=ENCODER,
+        ),
+    ] = None,
     latent: Annotated[
-        int, typer.Option(help="Numbers per image.", min=1, max=65536, rich_help_panel=ENCODER)
-    ] = 16,
+        int | None,
+        typer.Option(
+            help="Numbers per image. Default: 16, or feature maps.",
+            min=1,
+            max=65536,
+            rich_help_panel=ENCODER,
+        ),
+    ] = None,
     size: Annotated[
         int | None,
         typer.Option(
@@ -106,7 +129,12 @@ def train(
     Example: ioa encoder train --data images/ --size 28 --latent 64 --public --out encoder/
     """
     _require_training()
+    import torch
+
     from client_autoencoder.encoders.files import check_new_directory
+    from client_autoencoder.encoders.fitting import TrainingOptions
+    from client_autoencoder.encoders.objectives.registry import find_objective
+    from client_autoencoder.encoders.training import train as train_encoder
     from client_autoencoder.images.sources import open_source
 
     check_new_directory(out)
@@ -115,8 +143,13 @@ def train(
     images = _read(source, skipped, size, limit, seed)
     print_skipped(skipped)
     _check_skipped(len(skipped), len(images), max_skip)
-    with _show_epochs(quiet=as_json) as on_epoch:
-        trained = _train(images, latent, epochs, weights, seed, on_epoch)
+    with _show_epochs(find_objective(objective).loss, quiet=as_json) as on_epoch:
+        config = _choose_config(images, objective, family, latent)
+        options = TrainingOptions(objective=objective, epochs=epochs, weights=weights)
+        generator = torch.Generator().manual_seed(seed)
+        trained = train_encoder(
+            images.images, config, options, generator, on_epoch, labels=images.labels
+        )
     encoder_id = _write(out, trained, images, name or source.name, public)
     print_trained(out, encoder_id, trained, len(skipped), as_json)
 
@@ -170,28 +203,20 @@ def _check_skipped(skipped: int, read: int, max_skip: float) -> None:
         raise typer.Exit(TOO_MANY_SKIPPED)
 
 
-def _train(
-    images: "ImageBatch",
-    latent: int,
-    epochs: int | None,
-    weights: "WeightType",
-    seed: int,
-    on_epoch: "OnEpoch",
-) -> "TrainedAutoencoder":
-    import torch
+def _choose_config(
+    images: "ImageBatch", objective: str, family: str | None, latent: int | None
+) -> "EdgeConfig":
+    from client_autoencoder.encoders.families.registry import find_family
+    from client_autoencoder.encoders.objectives.registry import find_objective
 
-    from client_autoencoder.encoders.autoencoder import AutoencoderConfig
-    from client_autoencoder.encoders.training import TrainingOptions, train
-
-    height, width = images.images.shape[2:]
-    config = AutoencoderConfig(height, width, latent)
-    generator = torch.Generator().manual_seed(seed)
-    options = TrainingOptions(epochs=epochs, weights=weights)
-    return train(images.images, config, options, generator, on_epoch)
+    channels, height, width = images.images.shape[1:]
+    trained_for = find_objective(objective)
+    chosen = find_family(family or trained_for.family)
+    return chosen.choose((channels, height, width), latent or trained_for.numbers)
 
 
 def _write(
-    out: Path, trained: "TrainedAutoencoder", images: "ImageBatch", name: str, public: bool
+    out: Path, trained: "TrainedEncoder", images: "ImageBatch", name: str, public: bool
 ) -> str:
     from client_autoencoder.encoders.files import write_encoder
     from client_autoencoder.images.sets import digest
@@ -203,12 +228,12 @@ def _write(
 
 
 @contextmanager
-def _show_epochs(quiet: bool) -> Iterator["OnEpoch"]:
+def _show_epochs(loss_name: str, quiet: bool) -> Iterator["OnEpoch"]:
     from ioa.run.progress import show_progress
 
     with show_progress("training", quiet=quiet) as show:
 
         def show_epoch(done: int, total: int, loss: float) -> None:
-            show(completed=done, total=total, description=f"mse {loss:.4f}")
+            show(completed=done, total=total, description=f"{loss_name} {loss:.4f}")
 
         yield show_epoch

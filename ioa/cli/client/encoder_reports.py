@@ -1,7 +1,6 @@
 """What ``ioa encoder`` prints about a training and about an encoder."""
 
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,16 +8,18 @@ import typer
 
 from ioa.cli.printing import print_json
 
+_SHARES = ("accuracy", "skill")
+
 if TYPE_CHECKING:
-    from client_autoencoder.encoders.training import TrainedAutoencoder
+    from client_autoencoder.encoders.training import TrainedEncoder
     from schemas.models.network_manifest import NetworkManifest
 
 
 def print_trained(
-    out: Path, encoder_id: str, trained: "TrainedAutoencoder", skipped: int, as_json: bool
+    out: Path, encoder_id: str, trained: "TrainedEncoder", skipped: int, as_json: bool
 ) -> None:
     """Print how well a new encoder does, and on how many images it was trained."""
-    scores = trained.scores
+    scores = trained.fitted.scores
     if as_json:
         counts = {
             "training_images": trained.training_images,
@@ -28,21 +29,28 @@ def print_trained(
             "attempts": trained.attempts,
             "seconds": round(trained.seconds, 2),
         }
-        print_json({"encoder_id": encoder_id, **asdict(scores), **counts})
+        print_json({"encoder_id": encoder_id, **scores, **counts})
         return
     typer.echo(
         f"{out}: encoder {encoder_id}\n"
         f"trained on {trained.training_images} images in {trained.seconds:.1f} s "
         f"({trained.epochs} epochs); {skipped} skipped\n"
-        f"{trained.held_out_images} held-out images: mse {scores.mse:.4f}, "
-        f"psnr {scores.psnr_db:.1f} dB, ssim {scores.ssim:.2f}, skill {scores.skill:.0%} "
-        "(0 % = a constant picture)"
+        f"{trained.held_out_images} held-out images: {_describe_scores(scores)}"
     )
     if trained.attempts > 1:
         typer.echo(
             f"the best of {trained.attempts} attempts: a training that ends at little skill has "
             "often got stuck. If this one is not good enough, try another --seed or more --latent"
         )
+
+
+def _describe_scores(scores: Mapping[str, float]) -> str:
+    """Return the scores in words. The skill is 0 for a constant picture, 1 for a copy."""
+    written = (
+        f"{name} {value:.0%}" if name in _SHARES else f"{name} {value:.4g}"
+        for name, value in scores.items()
+    )
+    return ", ".join(written)
 
 
 def print_manifest(manifest: "NetworkManifest") -> None:

@@ -53,10 +53,13 @@ Form = Annotated[
     ),
 ]
 Dtype = Annotated[
-    Literal["int8", "float32"] | None,
+    Literal["float32", "int8", "int4", "jpeg"] | None,
     typer.Option(
-        help="What a number of a latent travels as, one byte or four; with noise always four. "
-        "Default int8 \\[env: IOA_CLIENT__DTYPE]",
+        "--pack",
+        "--dtype",
+        help="How numbers travel: in four bytes, one, half a byte, or as a picture of the maps. "
+        "The encoder allows some of these. Default int8, with noise float32 "
+        "\\[env: IOA_CLIENT__DTYPE]",
         rich_help_panel=LATENTS,
     ),
 ]
@@ -96,6 +99,25 @@ Timeout = Annotated[
 ]
 InFlight = Annotated[
     int, typer.Option(help="Questions that may be open at a time.", min=1, rich_help_panel=WAITING)
+]
+Answers = Annotated[
+    bool,
+    typer.Option(
+        "--answers/--no-answers",
+        help="Whether to wait for the server's answers. Without them a message is done when a "
+        "broker has taken it: no right to read is needed, and refusals are not seen.",
+        rich_help_panel=WAITING,
+    ),
+]
+Exit = Annotated[
+    str | None,
+    typer.Option(
+        "--exit",
+        metavar="P|auto",
+        help="Answer at home where the encoder's local exit is at least this sure, as 0.95; auto: "
+        "as sure as held-out images asked for when it was trained.",
+        rich_help_panel=LATENTS,
+    ),
 ]
 PrivatizerName = Annotated[
     Literal["none", "gaussian"],

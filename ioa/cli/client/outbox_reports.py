@@ -22,6 +22,7 @@ _MEANINGS = {
     "delivered": "wait for the server's answer",
     "acknowledged": "stored by the server",
     "answered": "questions with a reply",
+    "sent": "taken by a broker; sent without waiting for answers, refusals are not seen",
     "expired": "questions without a reply in time",
     "discarded": "dropped by `ioa outbox discard`",
     "resent": "sent once more because no answer came",

@@ -11,6 +11,7 @@ from ioa.errors import UsageError
 
 if TYPE_CHECKING:
     from client_autoencoder.client import Client
+    from client_autoencoder.exchanges.local_exit import Threshold
     from client_autoencoder.exchanges.messages import Progress as OnProgress
     from client_autoencoder.privacy.mechanism import Privatizer
     from ioa.settings import Settings
@@ -51,6 +52,18 @@ def make_privatizer(
     if epsilon is None or delta is None or clip is None:
         raise UsageError("--privatizer gaussian needs --epsilon, --delta and --clip")
     return GaussianPrivatizer(epsilon=epsilon, delta=delta, clip=clip, noise=system_noise)
+
+
+def read_threshold(text: str | None) -> "Threshold | None":
+    """Return what ``--exit`` says.
+
+    Raises:
+        UsageError: it is neither a number nor ``auto``.
+    """
+    try:
+        return None if text is None else "auto" if text == "auto" else float(text)
+    except ValueError as error:
+        raise UsageError(f"--exit is {text!r}; it must be a probability or auto") from error
 
 
 def open_client(

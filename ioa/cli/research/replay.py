@@ -120,7 +120,9 @@ def run(
         selection = make_selection(site, client, label, encoder)
         refuse_unregistered(registry, selection)
         request = ReplayRequest(
-            source.cluster_id, source.topic, mode, str(window), selection, settings.server.labels
+            *(source.cluster_id, source.topic, mode, str(window), selection),
+            labels=settings.server.labels,
+            max_labels=settings.server.max_labels,
         )
         relieve_collector()
         row = _run(target, source, request, registry, speed=speed, quiet=as_json)

@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from client_autoencoder.audit.released_latents import released_latents
-from client_autoencoder.encoders.files import load_autoencoder
+from client_autoencoder.encoders.files import load_decoder
+from client_autoencoder.encoders.fitting import run
 from client_autoencoder.encoders.runtime import Encoder
-from client_autoencoder.encoders.training import run
 from client_autoencoder.images.batches import ImageBatch
+from schemas.vector import Packing
 from server_classifier.heads.settings import TrainingSettings
 from server_classifier.heads.training import fit
 from stream.threads import one_thread
@@ -36,7 +37,7 @@ class Controls:
     unseen: ImageBatch
     seed: int
     settings: TrainingSettings | None = None
-    dtype: str = "int8"
+    dtype: Packing = "int8"
 
     def classify_pixels(self) -> Hits:
         """Learn from all clients' raw pixels."""
@@ -64,7 +65,7 @@ def await_encoder(directory: Path) -> Encoder:
 
 def reconstruct(directory: Path, latents: Values) -> Values:
     """Return what an encoder's own decoder makes of latents [N, D]: [N, 1, H, W] in 0..1."""
-    decoder = load_autoencoder(directory).decoder
+    decoder = load_decoder(directory)
     with one_thread(torch):
         images: Values = run(decoder, torch.from_numpy(latents)).numpy().clip(0.0, 1.0)
     return images
@@ -78,8 +79,7 @@ def find_hits(
 ) -> Hits:
     """Train the server's classifier on values [N, D]; tell where it is right about others [M]."""
     values, labels = learned
-    names = sorted({str(label) for label in labels})
-    targets = np.array([names.index(str(label)) for label in labels], np.int64)
+    names, targets = np.unique([str(label) for label in labels], return_inverse=True)
     model, _ = fit(values, targets, seed=seed, settings=settings)
     with torch.no_grad():
         chosen = model(torch.from_numpy(asked[0])).argmax(dim=1).tolist()

@@ -71,7 +71,8 @@ def read_training_set(
     listing = _list_rows(connection, encoder.manifest)
     chosen = draw_stratified(listing.strata, max_rows, rng)
     labels = tuple(sorted({label for _, label in listing.names}))
-    target_of = np.array([labels.index(label) for _, label in listing.names], np.int64)
+    places = {label: place for place, label in enumerate(labels)}
+    target_of = np.array([places[label] for _, label in listing.names], np.int64)
     values = _read_values(connection, encoder.manifest, listing.ids[chosen])
     targets = target_of[listing.strata[chosen]]
     order = _canonical_order(values, targets)

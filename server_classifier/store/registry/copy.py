@@ -21,6 +21,7 @@ from server_classifier.store.registry.entries import (
     list_clients,
     list_encoders,
 )
+from server_classifier.store.registry.labels import list_labels, take_labels
 from server_classifier.store.tables import EPOCH
 
 
@@ -33,16 +34,18 @@ class ClientEntry(NamedTuple):
 
 
 class RegistryCopy(NamedTuple):
-    """Encoders and clients, without latents and classifiers."""
+    """Encoders, clients and the labels that were taken, without latents and classifiers."""
 
     encoders: Sequence[NetworkManifest]
     clients: Sequence[ClientEntry]
+    labels: Sequence[str] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return it for a file; ``from_json`` reads it."""
         return {
             "encoders": [encoder.to_json() for encoder in self.encoders],
             "clients": [client._asdict() for client in self.clients],
+            "labels": list(self.labels),
         }
 
     @classmethod
@@ -56,6 +59,7 @@ class RegistryCopy(NamedTuple):
             return cls(
                 [NetworkManifest.from_json(encoder) for encoder in content["encoders"]],
                 [ClientEntry(**client) for client in content["clients"]],
+                content.get("labels", []),  # version 0.1.0 kept none
             )
         except (KeyError, TypeError, SchemaError) as error:
             raise RegistryError(f"the list of encoders and clients is damaged: {error}") from error
@@ -64,7 +68,8 @@ class RegistryCopy(NamedTuple):
         """Return this copy together with the entries that only an older copy has."""
         encoders = {entry.network_id: entry for entry in [*older.encoders, *self.encoders]}
         clients = {entry.client_id: entry for entry in [*older.clients, *self.clients]}
-        return type(self)([*encoders.values()], [*clients.values()])
+        labels = dict.fromkeys([*older.labels, *self.labels])
+        return type(self)([*encoders.values()], [*clients.values()], [*labels])
 
 
 def copy_registry(connection: Connection) -> RegistryCopy:
@@ -75,6 +80,7 @@ def copy_registry(connection: Connection) -> RegistryCopy:
             ClientEntry(client.client_id, client.site, client.default_encoder)
             for client in list_clients(connection)
         ],
+        list_labels(connection),
     )
 
 
@@ -107,3 +113,4 @@ def add_registry(connection: Connection, registry: RegistryCopy) -> None:
         add_encoder(connection, manifest, now=EPOCH)
     for client in registry.clients:
         add_client(connection, **client._asdict(), now=EPOCH)
+    take_labels(connection, registry.labels, maximum=None)

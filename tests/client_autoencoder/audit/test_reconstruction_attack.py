@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from client_autoencoder.audit.reconstruction_attack import ReconstructionAttack
+from client_autoencoder.encoders.fitting import TrainingOptions, run
 from client_autoencoder.encoders.reconstruction import score
-from client_autoencoder.encoders.training import TrainedAutoencoder, TrainingOptions, run
+from client_autoencoder.encoders.training import TrainedEncoder
 from client_autoencoder.images.batches import ImageBatch
 from client_autoencoder.privacy.mechanism import GaussianPrivatizer
 from tests.support.images import draw_images
@@ -15,8 +16,8 @@ VICTIMS = draw_images(60, side=9, seed=99).images
 OPTIONS = TrainingOptions(epochs=60)
 
 
-def encode(trained: TrainedAutoencoder, images: np.ndarray) -> np.ndarray:
-    return run(trained.model.encoder, torch.from_numpy(images)).numpy()
+def encode(trained: TrainedEncoder, images: np.ndarray) -> np.ndarray:
+    return run(trained.edge, torch.from_numpy(images)).numpy()
 
 
 def attack_with(public: ImageBatch, latents: np.ndarray) -> ReconstructionAttack:
@@ -25,12 +26,13 @@ def attack_with(public: ImageBatch, latents: np.ndarray) -> ReconstructionAttack
 
 
 def test_plain_latents_are_restored_about_as_well_as_by_the_owner(
-    trained: TrainedAutoencoder, public_images: ImageBatch
+    trained: TrainedEncoder, public_images: ImageBatch
 ) -> None:
     attack = attack_with(public_images, encode(trained, public_images.images))
     report = attack.report(VICTIMS, encode(trained, VICTIMS))
+    owner_network = torch.nn.Sequential(trained.edge, trained.fitted.decoder)
     owner = score(
-        VICTIMS, run(trained.model, torch.from_numpy(VICTIMS)).numpy(), VICTIMS.mean(axis=0)
+        VICTIMS, run(owner_network, torch.from_numpy(VICTIMS)).numpy(), VICTIMS.mean(axis=0)
     )
     assert report.attack.psnr_db > report.floor.psnr_db + 4
     assert report.attack.psnr_db > owner.psnr_db - 1.5
@@ -39,7 +41,7 @@ def test_plain_latents_are_restored_about_as_well_as_by_the_owner(
 
 
 def test_noised_latents_give_no_more_than_the_floor(
-    trained: TrainedAutoencoder, public_images: ImageBatch
+    trained: TrainedEncoder, public_images: ImageBatch
 ) -> None:
     noise = np.random.default_rng(0).standard_normal
     privatizer = GaussianPrivatizer(epsilon=1.0, delta=1e-5, clip=1.0, noise=noise)
@@ -50,7 +52,7 @@ def test_noised_latents_give_no_more_than_the_floor(
 
 
 def test_it_learns_even_where_the_caller_has_switched_gradients_off(
-    trained: TrainedAutoencoder, public_images: ImageBatch
+    trained: TrainedEncoder, public_images: ImageBatch
 ) -> None:
     latents = encode(trained, public_images.images)
     with torch.no_grad():
@@ -58,7 +60,7 @@ def test_it_learns_even_where_the_caller_has_switched_gradients_off(
     assert attack.report(VICTIMS, encode(trained, VICTIMS)).attack.skill > 0.5
 
 
-def test_restored_images_are_images(trained: TrainedAutoencoder, public_images: ImageBatch) -> None:
+def test_restored_images_are_images(trained: TrainedEncoder, public_images: ImageBatch) -> None:
     attack = attack_with(public_images, encode(trained, public_images.images))
     restored = attack.restore(np.full((4, 6), 50, np.float32))
     assert restored.shape == (4, 1, 9, 9)

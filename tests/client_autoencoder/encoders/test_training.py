@@ -4,12 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from client_autoencoder.encoders.autoencoder import AutoencoderConfig
-from client_autoencoder.encoders.training import (
-    TrainedAutoencoder,
-    TrainingOptions,
-    train,
-)
+from client_autoencoder.encoders.families.autoencoder import AutoencoderConfig
+from client_autoencoder.encoders.fitting import TrainingOptions
+from client_autoencoder.encoders.training import TrainedEncoder, train
 from client_autoencoder.errors import ClientError
 from client_autoencoder.images.batches import ImageBatch
 from stream.threads import one_thread
@@ -17,43 +14,45 @@ from stream.threads import one_thread
 SMALL = AutoencoderConfig(9, 9, 4, hidden=16)
 
 
-def run_briefly(images: ImageBatch, seed: int) -> TrainedAutoencoder:
+def run_briefly(images: ImageBatch, seed: int) -> TrainedEncoder:
     options = TrainingOptions(epochs=2)
     return train(images.images, SMALL, options, torch.Generator().manual_seed(seed))
 
 
-def weights(trained: TrainedAutoencoder) -> torch.Tensor:
-    return torch.nn.utils.parameters_to_vector(trained.model.parameters())
+def weights(trained: TrainedEncoder) -> torch.Tensor:
+    return torch.nn.utils.parameters_to_vector(
+        [*trained.edge.parameters(), *trained.fitted.decoder.parameters()]
+    )
 
 
-def test_held_out_images_are_restored(trained: TrainedAutoencoder) -> None:
+def test_held_out_images_are_restored(trained: TrainedEncoder) -> None:
     assert (trained.training_images, trained.held_out_images) == (135, 15)
-    assert trained.scores.skill > 0.7
-    assert trained.scores.psnr_db > 13
-    assert trained.latents.shape == (135, 6)
+    assert trained.fitted.quality > 0.7
+    assert trained.fitted.scores["psnr_db"] > 13
+    assert trained.values.shape == (135, 6)
 
 
 def test_the_same_seed_gives_the_same_bits(public_images: ImageBatch) -> None:
     first, again, other = (run_briefly(public_images, seed) for seed in (5, 5, 6))
     assert torch.equal(weights(first), weights(again))
-    assert first.scores == again.scores
+    assert first.fitted.scores == again.fitted.scores
     assert not torch.equal(weights(first), weights(other))
 
 
 def test_a_training_without_skill_is_begun_again_and_the_best_is_kept(
     public_images: ImageBatch,
 ) -> None:
-    def train_briefly(attempts: int) -> TrainedAutoencoder:
+    def train_briefly(attempts: int) -> TrainedEncoder:
         options = TrainingOptions(epochs=2, enough_skill=1.0, attempts=attempts)
         generator = torch.Generator().manual_seed(3)
         return train(public_images.images, SMALL, options, generator)
 
     single, many = train_briefly(1), train_briefly(6)
     assert (single.attempts, many.attempts) == (1, 6)
-    assert many.scores.skill > single.scores.skill
+    assert many.fitted.quality > single.fitted.quality
 
 
-def test_a_training_with_skill_is_done_once(trained: TrainedAutoencoder) -> None:
+def test_a_training_with_skill_is_done_once(trained: TrainedEncoder) -> None:
     assert trained.attempts == 1
 
 

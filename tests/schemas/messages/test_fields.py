@@ -60,7 +60,9 @@ def test_the_parts_of_a_latent_have_the_names_of_the_avro_schema() -> None:
     published = load_schema("latent.v1").parsed["fields"]
     assert set(Aggregate.FIELDS.kinds) == name_parts(published, "aggregate")
     assert set(Privacy.FIELDS.kinds) == name_parts(published, "privacy")
-    assert [field["name"] for field in load_latent_halves()[1]["fields"]] == [*DECLARATION]
+    assert [field["name"] for field in load_latent_halves("latent.v1")[1]["fields"]] == [
+        *DECLARATION
+    ]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from tests.support import messages
 GOLDEN = Path(__file__).parent / "golden"
 FINGERPRINTS = {
     "latent.v1": "ec6d3ed78313763b",
+    "latent.v2": "c5787d1db63f41b5",
     "reply.v1": "ec8ca0ff70848378",
     "acknowledgement.v1": "8f68c3bcabbcc8cb",
     "refusal.v1": "334cf872914481a5",

@@ -125,7 +125,7 @@ def test_metrics_are_there_from_the_start_and_show_what_was_noted() -> None:
 
         learning.count(stored=5, known=2, refused=0)
         learning.count(stored=1, known=0, refused=1)
-        training.count_training(seconds=1.5)
+        training.count_training(seconds=1.5, labels=3)
         training.show_rows(trained=40, new=3)
         monitor.health.begin({("ioa.learning", 3): 20})
         monitor.health.see_ends({("ioa.learning", 3): 50})

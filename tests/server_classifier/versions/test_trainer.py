@@ -1,4 +1,5 @@
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from threading import Event, Thread
 from time import monotonic
@@ -23,7 +24,7 @@ from server_classifier.store.registry.entries import add_encoder
 from server_classifier.store.tables import classifier as classifier_table
 from server_classifier.store.tables import latent as latent_table
 from server_classifier.versions.schedule import Backlog
-from server_classifier.versions.trainer import Trainer, TrainingStopped
+from server_classifier.versions.trainer import TELL_SECONDS, Trainer, TrainingStopped
 from stream.health import Health
 from tests.server_classifier.stored import ENCODER, NOW, make_clusters, make_labelled_rows, make_row
 from tests.support.manifests import make_manifest
@@ -295,3 +296,24 @@ def test_a_database_that_is_away_is_waited_for(bench: Bench, tmp_path: Path) -> 
     assert bench.versions() == ["v1"]
     assert metric("ioa_trainings_total", {"outcome": "trained"}) == 1
     assert (metric("ioa_trained_rows"), metric("ioa_training_seconds_count")) == (40, 1)
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_a_long_training_says_how_far_it_is(bench: Bench) -> None:
+    bench.insert(make_labelled_rows(60, classes=30))
+    monitor = make_monitor()
+    trainer = Trainer(
+        bench.engine,
+        SETTINGS,
+        clock=count(0, TELL_SECONDS / 2).__next__,  # half a minute between any two looks
+        now=lambda: NOW,
+        stop=bench.stop,
+        monitor=monitor,
+    )
+    with capture_logs() as logs:
+        assert trainer.step()
+    told = [log for log in logs if log["event"] == "still training"]
+    assert len(told) >= 5
+    assert (told[0]["rows"], told[0]["labels"]) == (60, 30)
+    assert 1 <= told[0]["epoch"] < told[1]["epoch"] <= told[1]["epochs"]
+    assert monitor.registry.get_sample_value("ioa_trained_labels") == 30

@@ -17,8 +17,9 @@ import numpy as np
 import torch
 
 from client_autoencoder.audit.released_latents import released_latents
-from client_autoencoder.encoders.autoencoder import Autoencoder, AutoencoderConfig
-from client_autoencoder.encoders.training import run
+from client_autoencoder.encoders.edge import draw_weights
+from client_autoencoder.encoders.families.autoencoder import AutoencoderConfig
+from client_autoencoder.encoders.fitting import run
 from client_autoencoder.images.augmentation import augment_batches
 from client_autoencoder.images.batches import ImageBatch, read_batches
 from client_autoencoder.images.sources import open_source
@@ -57,12 +58,12 @@ def _read_learned(directory: Path, plan: Plan, seed: int, client: int) -> ImageB
 def _classify_untrained(controls: Controls, latent: int) -> Hits:
     """Learn from float32 latents of an encoder that keeps its initial weights."""
     height, width = controls.unseen.images.shape[2:]
-    config = AutoencoderConfig(height, width, latent)
-    model = Autoencoder(config, torch.Generator().manual_seed(controls.seed)).eval()
+    encoder = AutoencoderConfig(height, width, latent).build().eval()
+    draw_weights(encoder, torch.Generator().manual_seed(controls.seed))
 
     def encode(images: Values) -> Values:
         with one_thread(torch):
-            latents: Values = run(model.encoder, torch.from_numpy(images)).numpy()
+            latents: Values = run(encoder, torch.from_numpy(images)).numpy()
         return latents
 
     learned = [encode(client.images) for client in controls.learned]

@@ -28,6 +28,7 @@ from server_classifier.store.latents.selection import Selection
 from server_classifier.store.migrate import migrate
 from server_classifier.store.positions import move_position, take_position
 from server_classifier.store.registry.entries import add_client
+from server_classifier.store.registry.labels import take_labels
 from server_classifier.store.tables import latent, metadata
 from stream.kafka.offsets import OffsetRange
 from tests.server_classifier.stored import NOW, make_row
@@ -58,6 +59,7 @@ def fill(engine: Engine) -> Engine:
     with writing(engine) as connection:
         add_client(connection, client_id="north-1", site="north", default_encoder=None, now=NOW)
         insert_latents(connection, [EXTREMES])
+        take_labels(connection, [EXTREMES.label, "cat"], maximum=None)
     store(engine, range(1, 1001))
     create_dataset(engine, "all", Selection(), now=NOW)
     return engine
@@ -96,6 +98,7 @@ def test_every_row_and_position_comes_back_on_either_kind(
     assert copied.rows == {
         **dict.fromkeys(("site", "encoder", "client", "position"), 1),
         **dict.fromkeys(("classifier", "replay"), 0),
+        "label": 2,
         "latent": 1001,
         "dataset": 1,
         "dataset_member": 1001,
@@ -278,7 +281,7 @@ def test_tables_of_an_older_program_are_copied_as_they_are_and_restored_as_today
         assert connection.scalar(select(latent.c.label)) == EXTREMES.label
     assert inventory.revision == HEAD
     newer = ("position", "replay", "dataset", "dataset_member")
-    assert inventory.rows == {**copied.rows, **dict.fromkeys(newer, 0)}
+    assert inventory.rows == {**copied.rows, **dict.fromkeys(newer, 0), "label": 1}
 
 
 def test_tables_of_a_newer_program_are_refused(filled: Engine, tmp_path: Path) -> None:

@@ -6,13 +6,22 @@ are clamped to 0..1 only when a reconstruction is used.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from client_autoencoder.encoders.edge import Edge
 from client_autoencoder.errors import ClientError
+from schemas.models.network_manifest import NetworkManifest, Parameter
+from stream.networks import layers
+from stream.networks.layers import Layer
+
+FAMILY = "conv-autoencoder"
+
+_LATENT_DIM = 16
+_LEAKY_SLOPE = 0.01  # the default of torch's leaky_relu
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +50,48 @@ class AutoencoderConfig:
         if min(self.latent_dim, self.maps, self.hidden, self.pool) < 1:
             raise ClientError("latent_dim, maps, hidden and pool must be 1 or more")
 
+    @classmethod
+    def from_manifest(cls, manifest: NetworkManifest) -> "AutoencoderConfig":
+        """Return the sizes that a manifest of this family names."""
+        images, sizes = manifest.images, manifest.family.parameters
+        named = {name: int(size) for name, size in sizes.items()}
+        return cls(images.height, images.width, manifest.latent_dim, **named)
+
+    @classmethod
+    def choose(cls, images: tuple[int, int, int], numbers: int | None) -> "AutoencoderConfig":
+        """Return the paper's sizes for images [1, H, W]; 16 numbers an image unless said."""
+        channels, height, width = images
+        if channels != 1:
+            raise ClientError(f"{FAMILY} takes grey images, not those of {channels} channels")
+        return cls(height, width, numbers or _LATENT_DIM)
+
     @property
-    def sizes(self) -> dict[str, int | float | str]:
-        """The sizes of the layers, for a manifest."""
-        return {
-            "maps": self.maps,
-            "kernel": self.kernel,
-            "pool": self.pool,
-            "hidden": self.hidden,
-        }
+    def family(self) -> str:
+        """The name in a manifest."""
+        return FAMILY
+
+    @property
+    def parameters(self) -> Mapping[str, Parameter]:
+        """The sizes of the layers, as in a manifest."""
+        return {name: getattr(self, name) for name in ("maps", "kernel", "pool", "hidden")}
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """One channel, height and width."""
+        return 1, self.height, self.width
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Of one latent."""
+        return (self.latent_dim,)
+
+    def build(self) -> "Encoder":
+        """Return an encoder of these sizes."""
+        return Encoder(self)
+
+    def build_decoder(self) -> "Decoder":
+        """Return the decoder that mirrors it."""
+        return Decoder(self)
 
     @property
     def pooled(self) -> tuple[int, int, int]:
@@ -57,11 +99,17 @@ class AutoencoderConfig:
         return self.maps, self.height // self.pool, self.width // self.pool
 
 
-class Encoder(nn.Module):
-    """Images [N, 1, H, W] with pixels in 0..1 to latents [N, D]."""
+class Encoder(Edge):
+    """Images [N, 1, H, W] with pixels in 0..1 to latents [N, D].
+
+    Of its weights the few hundred of the convolution always stay in four bytes.
+    """
+
+    matrices = ("hidden.weight", "latent.weight")
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
+        self.config = config
         self.pool = config.pool
         self.convolution = nn.Conv2d(1, config.maps, config.kernel, padding=config.kernel // 2)
         self.hidden = nn.Linear(math.prod(config.pooled), config.hidden)
@@ -73,6 +121,23 @@ class Encoder(nn.Module):
         x = functional.leaky_relu(self.hidden(x.flatten(1)))  # (3) -> [N, hidden]
         latents: Tensor = self.latent(x)  # -> [N, D]
         return latents
+
+    def list_layers(self) -> list[Layer]:
+        """Return the layers of ``forward``."""
+        stored = {name: values.numpy() for name, values in self.state_dict().items()}
+        convolution, hidden, latent = (
+            (name, stored[f"{name}.weight"], stored[f"{name}.bias"])
+            for name in ("convolution", "hidden", "latent")
+        )
+        return [
+            layers.convolution("maps", *convolution, padding=len(convolution[1][0, 0]) // 2),
+            layers.relu("active_maps"),
+            layers.max_pool("pooled", self.pool),
+            layers.flatten("features"),
+            layers.linear("units", *hidden),
+            layers.leaky_relu("active_units", _LEAKY_SLOPE),
+            layers.linear("latents", *latent),
+        ]
 
 
 class Decoder(nn.Module):
@@ -98,27 +163,3 @@ class Decoder(nn.Module):
         x = functional.relu(self.maps(x)).reshape(-1, *self.pooled)  # -> [N, maps, h, w]
         images: Tensor = self.transposed(x)  # -> [N, 1, H, W]
         return images
-
-
-class Autoencoder(nn.Module):
-    """Encoder and decoder, with weights drawn from ``generator``."""
-
-    def __init__(self, config: AutoencoderConfig, generator: torch.Generator) -> None:
-        super().__init__()
-        self.config = config
-        self.encoder = Encoder(config)
-        self.decoder = Decoder(config)
-        draw_weights(self, generator)
-
-    def forward(self, images: Tensor) -> Tensor:
-        reconstructions: Tensor = self.decoder(self.encoder(images))
-        return reconstructions
-
-
-def draw_weights(model: nn.Module, generator: torch.Generator) -> None:
-    """Draw PyTorch's default uniform weights from the caller's generator; biases become 0."""
-    for weights in model.parameters():
-        if weights.dim() > 1:
-            nn.init.kaiming_uniform_(weights, a=math.sqrt(5), generator=generator)
-        else:
-            nn.init.zeros_(weights)

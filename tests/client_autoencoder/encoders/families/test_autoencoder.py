@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from client_autoencoder.encoders.autoencoder import Autoencoder, AutoencoderConfig
+from client_autoencoder.encoders.edge import draw_weights
+from client_autoencoder.encoders.families.autoencoder import AutoencoderConfig
 from client_autoencoder.errors import ClientError
 
 
@@ -13,16 +14,17 @@ from client_autoencoder.errors import ClientError
 )
 def test_the_reconstruction_has_the_size_of_the_image(height: int, width: int, pool: int) -> None:
     config = AutoencoderConfig(height, width, 5, pool=pool, hidden=12)
-    model = Autoencoder(config, torch.Generator())
     images = torch.rand(3, 1, height, width)
-    assert model.encoder(images).shape == (3, 5)
-    assert model(images).shape == images.shape
+    latents = config.build()(images)
+    assert latents.shape == (3, 5)
+    assert config.build_decoder()(latents).shape == images.shape
 
 
 def test_the_generator_alone_draws_the_weights() -> None:
     def weights(seed: int) -> torch.Tensor:
         torch.manual_seed(torch.initial_seed() + 1)  # what others do must not matter
-        model = Autoencoder(AutoencoderConfig(8, 8, 4), torch.Generator().manual_seed(seed))
+        model = AutoencoderConfig(8, 8, 4).build()
+        draw_weights(model, torch.Generator().manual_seed(seed))
         return torch.nn.utils.parameters_to_vector(model.parameters())
 
     assert torch.equal(weights(1), weights(1))
@@ -30,8 +32,9 @@ def test_the_generator_alone_draws_the_weights() -> None:
 
 
 def test_the_output_is_linear() -> None:
-    model = Autoencoder(AutoencoderConfig(8, 8, 4), torch.Generator().manual_seed(0))
-    restored = model.decoder(torch.randn(50, 4, generator=torch.Generator().manual_seed(0)) * 100)
+    decoder = AutoencoderConfig(8, 8, 4).build_decoder()
+    draw_weights(decoder, torch.Generator().manual_seed(0))
+    restored = decoder(torch.randn(50, 4, generator=torch.Generator().manual_seed(0)) * 100)
     assert restored.min() < 0
     assert restored.max() > 1
 

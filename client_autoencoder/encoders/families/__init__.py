@@ -1,0 +1,1 @@
+"""Families of edge networks: one file for each, and a table."""

@@ -1,0 +1,1 @@
+"""What an edge network is trained for: one file for each objective, and a table."""
