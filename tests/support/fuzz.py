@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass
 from io import BytesIO
 from random import Random
@@ -174,7 +175,7 @@ class Fuzzer:
             return
         like = part.get(name, "")
         odd = _ODD_TEXTS if isinstance(like, str) else _ODD_NUMBERS
-        part[name] = self.random.choice(self.random.choice((odd, _ODD_VALUES)))
+        part[name] = deepcopy(self.random.choice(self.random.choice((odd, _ODD_VALUES))))
 
     def _encode(self, fields: Fields) -> tuple[bytes, str]:
         """Return the message in one of the two forms, in JSON if Avro cannot carry it."""
