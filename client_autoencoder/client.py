@@ -28,7 +28,6 @@ from client_autoencoder.images.augmentation import augment_batches
 from client_autoencoder.images.batches import (
     ImageBatch,
     ImageSource,
-    Size,
     Skipped,
     join_batches,
     read_batches,
@@ -173,7 +172,7 @@ class Client:
             StreamError: the broker refuses us or a message, or does not know this client.
         """
         maker = self._require_maker()
-        array = check_images(images, _size_of(maker))
+        array = check_images(images, maker.encoder.manifest.images)
         batches = cut_batches(array, check_given_labels(labels, len(array)))
         changed = self._augment(batches, augment, seed)
         return self._publish(maker, changed, [], on_progress, answers=answers)
@@ -211,7 +210,7 @@ class Client:
         order = _choose(source, limit)
         check_labels(source, order)
         skipped: list[Skipped] = []
-        batches = read_batches(source, skipped, size=_size_of(maker), order=order)
+        batches = read_batches(source, skipped, wanted=maker.encoder.manifest.images, order=order)
         changed = self._augment(batches, augment, seed)
         return self._publish(maker, changed, skipped, on_progress, answers=answers)
 
@@ -242,7 +241,7 @@ class Client:
         The other errors are those of ``publish``.
         """
         maker = self._require_maker()
-        array = check_images(images, _size_of(maker))
+        array = check_images(images, maker.encoder.manifest.images)
         batches = cut_batches(array, [None] * len(array))
         report = self._ask(maker, batches, [], exit_above, in_flight, on_progress)
         return put_in_order(report, len(array), self.timeout_seconds)
@@ -262,7 +261,7 @@ class Client:
         source = open_source(str(data), split=split)
         skipped: list[Skipped] = []
         order = _choose(source, limit)
-        batches = read_batches(source, skipped, size=_size_of(maker), order=order)
+        batches = read_batches(source, skipped, wanted=maker.encoder.manifest.images, order=order)
         return self._ask(maker, batches, skipped, exit_above, in_flight, on_progress)
 
     def drain(self, *, on_progress: Progress = show_nothing) -> DrainReport:
@@ -420,11 +419,6 @@ class Client:
     def _select(self, section: type[ClientSettings | KafkaSettings]) -> dict[str, object]:
         options = {option.name: getattr(self, option.name) for option in fields(self)}
         return {name: options[name] for name in section.model_fields.keys() & options.keys()}
-
-
-def _size_of(maker: MessageMaker) -> Size:
-    manifest = maker.encoder.manifest
-    return manifest.images.height, manifest.images.width
 
 
 def _choose(source: ImageSource, limit: int | None) -> list[int]:

@@ -43,8 +43,16 @@ REPORT = "training.json"
 _QUANTILES = (0.001, 0.999)
 
 
-def write_encoder(directory: Path, trained: TrainedEncoder, data: TrainingData) -> str:
+def write_encoder(
+    directory: Path,
+    trained: TrainedEncoder,
+    data: TrainingData,
+    images: ImageInput | None = None,
+) -> str:
     """Write all files into a new directory, all or none; return the encoder id.
+
+    Args:
+        images: how images were fitted to the network, where that was done.
 
     Raises:
         ClientError: the directory holds files already, or cannot be written.
@@ -55,7 +63,7 @@ def write_encoder(directory: Path, trained: TrainedEncoder, data: TrainingData) 
         with replace_atomically(directory) as draft:
             draft.mkdir()
             draft.chmod(0o755)  # others may read it, whatever the umask
-            manifest = _write_files(draft, trained, data)
+            manifest = _write_files(draft, trained, data, images)
     except OSError as error:
         raise ClientError(f"{directory} cannot be written: {error.strerror or error}") from error
     return manifest.network_id
@@ -135,7 +143,9 @@ def _build_exit(local_exit: nn.Module, shape: tuple[int, ...], classes: int) -> 
     )
 
 
-def _write_files(directory: Path, trained: TrainedEncoder, data: TrainingData) -> NetworkManifest:
+def _write_files(
+    directory: Path, trained: TrainedEncoder, data: TrainingData, images: ImageInput | None
+) -> NetworkManifest:
     edge, fitted, config = trained.edge, trained.fitted, trained.edge.config
     shape, (channels, height, width) = config.output_shape, config.image_shape
     files = [ONNX, WEIGHTS]
@@ -151,7 +161,7 @@ def _write_files(directory: Path, trained: TrainedEncoder, data: TrainingData) -
     manifest = NetworkManifest(
         role="edge",
         family=Family(config.family, config.parameters),
-        input=ImageInput(3 if channels == 3 else 1, height, width),
+        input=images or ImageInput(3 if channels == 3 else 1, height, width),
         output=Output(shape, *_find_range(trained), _list_packings(shape)),
         objective=trained.options.objective,
         training_data=data,

@@ -46,7 +46,7 @@ class Encoder:
         self._check_shape(images)
         values = np.empty((len(images), *self.manifest.output.shape), np.float32)
         for start in range(0, len(images), BATCH):
-            batch = images[start : start + BATCH]
+            batch = self._normalise(images[start : start + BATCH])
             values[start : start + BATCH] = self._session.run(None, {"images": batch})[0]
         return values
 
@@ -68,6 +68,14 @@ class Encoder:
             raise ClientError(f"encoder {self.encoder_id[:12]} has no local exit")
         probabilities: NDArray[np.float32] = self._exit.run(None, {"values": values})[0]
         return probabilities
+
+    def _normalise(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        wanted = self.manifest.images
+        if wanted.mean is None or wanted.std is None:
+            return images
+        mean, std = (np.array(of, np.float32)[:, None, None] for of in (wanted.mean, wanted.std))
+        normalised: NDArray[np.float32] = (images - mean) / std
+        return normalised
 
     def _check_shape(self, images: NDArray[np.float32]) -> None:
         expected = self.manifest.images.shape

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from client_autoencoder.images.batches import Pixels, UnreadableImage
+from client_autoencoder.images.batches import Channels, Pixels, UnreadableImage
 
 _GREY_WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R 601, as Pillow's "L"
 
@@ -38,19 +38,25 @@ class ArraySource:
         """Return the label, or None in an unlabelled source."""
         return self.labels[index]
 
-    def load(self, index: int) -> Pixels:
-        """Return an image [H, W] in 0..1."""
-        pixels = _to_grey(self.images[index].astype(np.float32) / np.float32(self.white))
+    def load(self, index: int, channels: Channels = 1) -> Pixels:
+        """Return an image [channels, H, W] in 0..1."""
+        pixels = _order(self.images[index].astype(np.float32) / np.float32(self.white))
+        pixels = _to_grey(pixels) if channels == 1 else np.repeat(pixels, 3 // len(pixels), axis=0)
         if not (pixels.min() >= 0.0 and pixels.max() <= 1.0):  # true for NaN as well
             raise UnreadableImage("has pixels outside 0..1 or that are not numbers")
         return pixels
 
 
-def _to_grey(pixels: Pixels) -> Pixels:
-    """Turn [1, H, W], [H, W, 1] or [H, W, 3] into grey [H, W]."""
+def _order(pixels: Pixels) -> Pixels:
+    """Turn [H, W], [1, H, W], [H, W, 1] or [H, W, 3] into [1 or 3, H, W]."""
     if pixels.ndim == 2:
+        return pixels[None]
+    return pixels if pixels.shape[0] == 1 else np.moveaxis(pixels, 2, 0)
+
+
+def _to_grey(pixels: Pixels) -> Pixels:
+    """Turn [1 or 3, H, W] into grey [1, H, W]."""
+    if len(pixels) == 1:
         return pixels
-    if pixels.shape[2] == 3 and pixels.shape[0] != 1:
-        grey: Pixels = pixels @ _GREY_WEIGHTS
-        return grey.clip(0.0, 1.0)
-    return pixels[0] if pixels.shape[0] == 1 else pixels[:, :, 0]
+    grey: Pixels = np.moveaxis(pixels, 0, 2) @ _GREY_WEIGHTS
+    return grey[None].clip(0.0, 1.0)

@@ -40,22 +40,24 @@ MILD = Augmentation()
 def augment(
     images: Pixels, copies: int, rng: np.random.Generator, options: Augmentation = MILD
 ) -> Pixels:
-    """Return ``copies`` changed copies of each image: [N, 1, H, W] in 0..1 -> [N, copies, 1, H, W].
+    """Return ``copies`` changed copies of each image: [N, C, H, W] in 0..1 -> [N, copies, C, H, W].
 
     Rotation, shift and scale are drawn uniformly within their bounds. The elastic distortion is
     that of Simard, Steinkraus & Platt (ICDAR 2003), with the smooth field drawn on a coarse grid.
     One bilinear sampling applies them all; pixels from outside the image are black.
     """
-    count, _, height, width = images.shape
-    padded = np.pad(images[:, 0], ((0, 0), (1, 2), (1, 2)))  # no sample needs a bounds check
+    count, channels, height, width = images.shape
+    # With a rim no sample needs a bounds check.
+    padded = np.pad(images.swapaxes(0, 1), ((0, 0), (0, 0), (1, 2), (1, 2)))
     sources = np.repeat(np.arange(count), copies)
-    changed = np.empty((count * copies, height, width), np.float32)
+    changed = np.empty((count * copies, channels, height, width), np.float32)
     step = max(1, _CHUNK // (height * width))
     for start in range(0, len(sources), step):
         chunk = sources[start : start + step]
         positions = _draw_positions(len(chunk), (height, width), rng, options)
-        changed[start : start + step] = _sample(padded, chunk, positions)
-    return changed.reshape(count, copies, 1, height, width)
+        for channel, planes in enumerate(padded):
+            changed[start : start + step, channel] = _sample(planes, chunk, positions)
+    return changed.reshape(count, copies, channels, height, width)
 
 
 def augment_batches(

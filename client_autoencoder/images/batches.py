@@ -6,19 +6,21 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from client_autoencoder.errors import ClientError
+from client_autoencoder.images.preprocessing import Pixels as Pixels
+from client_autoencoder.images.preprocessing import Size as Size
+from client_autoencoder.images.preprocessing import preprocess
+from schemas.models.network_manifest import ImageInput
 
 BATCH = 64
 _MAX_JOINED_IMAGES = 256
 _MAX_JOINED_BYTES = 2**24
-Pixels = NDArray[np.float32]
-Size = tuple[int, int]  # rows, columns
+Channels = Literal[1, 3]
 
 
 class UnreadableImage(ClientError):
@@ -35,7 +37,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class ImageBatch:
-    """Images in memory: ``images`` [N, 1, H, W] float32 in 0..1, and for each a label and a name.
+    """Images in memory: ``images`` [N, C, H, W] float32 in 0..1, and for each a label and a name.
 
     A label is None where nobody gave one; a name is a file or a position. Copies of an image share
     its id in ``image_ids``; where that is None, the batch holds no copies.
@@ -83,8 +85,11 @@ class ImageSource(Protocol):
         """Return the label of an image, or None; reads no pixels."""
         ...
 
-    def load(self, index: int) -> Pixels:
-        """Read an image [H, W] in 0..1, or raise UnreadableImage."""
+    def load(self, index: int, channels: Channels = 1) -> Pixels:
+        """Read an image [channels, H, W] in 0..1, or raise UnreadableImage.
+
+        Colour becomes grey (ITU-R 601) where one channel is wanted; grey is repeated for three.
+        """
         ...
 
 
@@ -92,7 +97,7 @@ def read_batches(
     source: ImageSource,
     skipped: list[Skipped],
     *,
-    size: Size | None = None,
+    wanted: ImageInput | None = None,
     order: Sequence[int] | None = None,
     batch_size: int = BATCH,
 ) -> Iterator[ImageBatch]:
@@ -101,16 +106,16 @@ def read_batches(
     Args:
         source: where the images are.
         skipped: grows while the batches are read.
-        size: (rows, columns) to which every image is resized; without it all images must be of
-            the size of the first.
+        wanted: what a network takes, to which every image is fitted; without it they are read in
+            grey, and must all be of the size of the first.
         order: positions to read; default: all.
         batch_size: most images per batch.
     """
-    images = _read_each(source, skipped, size, range(len(source)) if order is None else order)
+    images = _read_each(source, skipped, wanted, range(len(source)) if order is None else order)
     while batch := list(islice(images, batch_size)):
         indices = [index for index, _ in batch]
         yield ImageBatch(
-            np.stack([pixels for _, pixels in batch])[:, None],  # -> [n, 1, H, W]
+            np.stack([pixels for _, pixels in batch]),  # -> [n, C, H, W]
             [source.label(index) for index in indices],
             [source.name_of(index) for index in indices],
         )
@@ -120,7 +125,7 @@ def read_all(
     source: ImageSource,
     skipped: list[Skipped],
     *,
-    size: Size | None = None,
+    wanted: ImageInput | None = None,
     order: Sequence[int] | None = None,
 ) -> ImageBatch:
     """Read images into memory, as ``read_batches`` does.
@@ -128,7 +133,7 @@ def read_all(
     Raises:
         ClientError: no image could be read.
     """
-    batches = list(read_batches(source, skipped, size=size, order=order))
+    batches = list(read_batches(source, skipped, wanted=wanted, order=order))
     if not batches:
         raise ClientError(f"no image of {source.name} could be read{_first_reason(skipped)}")
     return _concatenate(batches)
@@ -167,37 +172,30 @@ def too_many_skipped(skipped: int, total: int, max_skip: float = 0.02) -> bool:
     return skipped > max_skip * total
 
 
-def resize(pixels: Pixels, size: Size) -> Pixels:
-    """Resize an image [H, W] to ``size``, bilinear; shrinking averages, as Pillow does."""
-    if pixels.shape == size:
-        return pixels
-    rows, columns = size
-    image = Image.fromarray(pixels).resize((columns, rows), Image.Resampling.BILINEAR)
-    return np.asarray(image, np.float32).clip(0.0, 1.0)
-
-
 def _read_each(
-    source: ImageSource, skipped: list[Skipped], size: Size | None, order: Sequence[int]
+    source: ImageSource, skipped: list[Skipped], wanted: ImageInput | None, order: Sequence[int]
 ) -> Iterator[tuple[int, Pixels]]:
-    expected = size
+    expected: Size | None = None
     for index in order:
         try:
-            pixels = source.load(index)
-            if size is not None:
-                pixels = resize(pixels, size)
-            expected = expected or (pixels.shape[0], pixels.shape[1])
-            _check_size(pixels, expected)
+            if wanted is None:
+                pixels = source.load(index)
+                rows, columns = pixels.shape[1:]
+                expected = expected or (rows, columns)
+                _check_size((rows, columns), expected)
+            else:
+                pixels = preprocess(source.load(index, wanted.channels), wanted)
         except UnreadableImage as error:
             skipped.append(Skipped(source.name_of(index), str(error)))
         else:
             yield index, pixels
 
 
-def _check_size(pixels: Pixels, expected: Size) -> None:
-    if pixels.shape != expected:
+def _check_size(size: Size, expected: Size) -> None:
+    if size != expected:
         raise UnreadableImage(
-            f"is {pixels.shape[0]}x{pixels.shape[1]} pixels, the first image is "
-            f"{expected[0]}x{expected[1]}; name one size with --size to resize all"
+            f"is {size[0]}x{size[1]} pixels, the first image is {expected[0]}x{expected[1]}; name "
+            "one size with --size to resize all"
         )
 
 

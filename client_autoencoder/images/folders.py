@@ -6,7 +6,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 from client_autoencoder.errors import ClientError
-from client_autoencoder.images.batches import Pixels
+from client_autoencoder.images.batches import Channels, Pixels
 from client_autoencoder.images.files import read_image_file
 
 SPLITS = ("train", "test")
@@ -34,9 +34,9 @@ class FileSource:
         """Return the name of the class folder, or the label that was given, or None."""
         return self.labels[index]
 
-    def load(self, index: int) -> Pixels:
-        """Read one file as [H, W] in 0..1."""
-        return read_image_file(self.paths[index])
+    def load(self, index: int, channels: Channels = 1) -> Pixels:
+        """Read one file as [channels, H, W] in 0..1."""
+        return read_image_file(self.paths[index], channels)
 
 
 def open_folder(folder: Path, label: str | None = None, split: str | None = None) -> FileSource:

@@ -10,18 +10,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from client_autoencoder.errors import InputError
-from client_autoencoder.images.batches import BATCH, ImageBatch, Size
+from client_autoencoder.images.batches import BATCH, ImageBatch
 from schemas.errors import SchemaError, shorten
 from schemas.messages.labels import check_label
+from schemas.models.network_manifest import ImageInput
 
 _WHITE = np.float32(255)
 
 
-def check_images(images: ArrayLike, size: Size) -> NDArray[Any]:
-    """Return images [N, H, W] or [N, 1, H, W] as an array [N, 1, H, W], uint8 or float in 0..1.
+def check_images(images: ArrayLike, wanted: ImageInput) -> NDArray[Any]:
+    """Return images [N, H, W] or [N, C, H, W] as an array [N, C, H, W], uint8 or float in 0..1.
 
     Args:
-        size: (rows, columns) that every image must have.
+        wanted: channels and size that every image must have.
 
     Raises:
         InputError: they are not such images; the text names the first image at fault.
@@ -29,16 +30,18 @@ def check_images(images: ArrayLike, size: Size) -> NDArray[Any]:
     array = _to_array(images)
     if array.ndim == 3:
         array = array[:, None]
-    if array.ndim != 4 or array.shape[1] != 1:
+    if array.ndim != 4 or array.shape[1] != wanted.channels:
+        plain = "[N, H, W] or " if wanted.channels == 1 else ""
         raise InputError(
-            f"images are of shape {list(np.shape(array))}, they must be [N, H, W] or [N, 1, H, W]; "
-            "of one image make images[None], of colours one channel of grey"
+            f"images are of shape {list(np.shape(array))}, they must be {plain}[N, "
+            f"{wanted.channels}, H, W]; of one image make images[None]"
+            + (", of colours one channel of grey" if wanted.channels == 1 else "")
         )
-    if array.shape[2:] != size:
-        rows, columns = array.shape[2:]
+    rows, columns = array.shape[2:]
+    if (rows, columns) != (wanted.height, wanted.width):
         raise InputError(
-            f"images are {rows}x{columns} pixels, the encoder takes {size[0]}x{size[1]}: resize "
-            "them first, as publish_source and ask_source do with files"
+            f"images are {rows}x{columns} pixels, the encoder takes {wanted.height}x"
+            f"{wanted.width}: resize them first, as publish_source and ask_source do with files"
         )
     _check_pixels(array)
     return array

@@ -14,16 +14,25 @@ from numpy.typing import NDArray
 from client_autoencoder.errors import ClientError
 from client_autoencoder.images.arrays import ArraySource
 
+LABELS = "labels"
+_SPLITS = "split_names"
+_ATTRIBUTES = "attribute_names"
 # What numpy and zipfile raise on damaged bytes; RuntimeError: encrypted, or unknown compression.
 _DAMAGE = (ValueError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, MemoryError)
 
 
-def open_npz(path: Path, split: str | None = None) -> ArraySource:
+def open_npz(path: Path, split: str | None = None, label_column: str = LABELS) -> ArraySource:
     """Open the arrays ``images`` and ``labels`` of an NPZ file, or ``test_images`` and so on.
 
-    Without ``split`` these are ``images`` or, in a divided file, ``train_images``. The optional
-    array ``class_names`` turns whole-number labels into names; the optional text array ``names`` or
-    ``files``, with the split's prefix, names the images. Pickled objects are never loaded.
+    Without ``split`` these are ``images`` or, in a divided file, ``train_images``; a file may also
+    say in an array ``split`` which split each image is of. The optional array ``class_names`` turns
+    whole-number labels into names, and ``gender_names`` those of another column; the optional text
+    array ``names`` or ``files``, with the split's prefix, names the images. Pickled objects are
+    never loaded.
+
+    Args:
+        label_column: the array that holds the labels, such as ``gender``; or one of the
+            ``attribute_names``, whose labels are its name and ``not`` with its name.
 
     Raises:
         ClientError: the file or an array in it is missing or not understood.
@@ -32,14 +41,13 @@ def open_npz(path: Path, split: str | None = None) -> ArraySource:
         prefix = _find_prefix(path, arrays, split)
         images = _read(arrays, f"{prefix}images")
         _check_images(path, images)
-        return ArraySource(
-            path.stem,
-            images,
-            _read_labels(path, arrays, prefix, len(images)),
-            _white(images),
-            _read_names(path, arrays, prefix, len(images)),
-            f"{prefix}images",
-        )
+        labels = _read_labels(path, arrays, f"{prefix}{label_column}", label_column, len(images))
+        names = _read_names(path, arrays, prefix, len(images))
+        if split and not prefix:
+            rows = _find_rows(path, arrays, split, len(images))
+            images, labels = images[rows], [labels[row] for row in rows]
+            names = [names[row] if names else f"images[{row}]" for row in rows]
+        return ArraySource(path.stem, images, labels, _white(images), names, f"{prefix}images")
 
 
 def read_npz_column(path: Path, name: str) -> NDArray[Any] | None:
@@ -59,7 +67,8 @@ def find_npz_splits(path: Path) -> set[str]:
         ClientError: the file is missing or not understood.
     """
     with _open_arrays(path) as arrays:
-        return {name.removesuffix("_images") for name in arrays if name.endswith("_images")}
+        named = {str(name) for name in _read(arrays, _SPLITS)} if _SPLITS in arrays else set()
+        return named | {name.removesuffix("_images") for name in arrays if name.endswith("_images")}
 
 
 @contextmanager
@@ -89,6 +98,8 @@ def _read(arrays: NpzFile, name: str) -> NDArray[Any]:
 
 def _find_prefix(path: Path, arrays: NpzFile, split: str | None) -> str:
     candidates = [f"{split}_"] if split else ["", "train_"]
+    if split and _SPLITS in arrays and split in _read(arrays, _SPLITS):
+        candidates.append("")
     for prefix in candidates:
         if f"{prefix}images" in arrays:
             return prefix
@@ -111,22 +122,49 @@ def _white(images: NDArray[Any]) -> float:
     return float(np.iinfo(images.dtype).max) if images.dtype.kind == "u" else 1.0
 
 
-def _read_labels(path: Path, arrays: NpzFile, prefix: str, count: int) -> list[str | None]:
-    column = f"{prefix}labels"
+def _find_rows(path: Path, arrays: NpzFile, split: str, count: int) -> NDArray[np.intp]:
+    """Return the positions of the images of a split that an array ``split`` names."""
+    splits = _read(arrays, "split")
+    _check_column(path, "split", splits, count, "iu", "whole numbers")
+    number = list(_read(arrays, _SPLITS)).index(split)
+    return np.flatnonzero(splits == number)
+
+
+def _read_labels(
+    path: Path, arrays: NpzFile, column: str, label_column: str, count: int
+) -> list[str | None]:
     if column not in arrays:
-        return [None] * count
+        attributes = _read(arrays, _ATTRIBUTES).tolist() if _ATTRIBUTES in arrays else []
+        if label_column in attributes:
+            return _read_attribute(path, arrays, attributes.index(label_column), count)
+        if label_column == LABELS:
+            return [None] * count
+        raise ClientError(
+            f"{path} has no column {column}; it has {', '.join([*arrays, *attributes])}"
+        )
     labels = _read(arrays, column)
     _check_column(path, column, labels, count, "iuU", "whole numbers or texts")
-    if "class_names" not in arrays or labels.dtype.kind == "U":
+    names = "class_names" if label_column == LABELS else f"{label_column}_names"
+    if names not in arrays or labels.dtype.kind == "U":
         return [str(label) for label in labels]
-    return _name_classes(path, labels, _read(arrays, "class_names"))
+    return _name_classes(path, labels, names, _read(arrays, names))
 
 
-def _name_classes(path: Path, labels: NDArray[Any], names: NDArray[Any]) -> list[str | None]:
+def _read_attribute(path: Path, arrays: NpzFile, number: int, count: int) -> list[str | None]:
+    """Return for each image the attribute's name, or ``not`` with its name."""
+    name, values = str(_read(arrays, _ATTRIBUTES)[number]), _read(arrays, "attributes")
+    if values.shape[0] != count or values.ndim != 2 or values.shape[1] <= number:
+        raise ClientError(f"{path}: attributes have the shape {list(values.shape)}")
+    return [name if value else f"not {name}" for value in values[:, number]]
+
+
+def _name_classes(
+    path: Path, labels: NDArray[Any], column: str, names: NDArray[Any]
+) -> list[str | None]:
     if names.ndim != 1:
-        raise ClientError(f"{path}: class_names have the shape {list(names.shape)}, not [classes]")
+        raise ClientError(f"{path}: {column} have the shape {list(names.shape)}, not [classes]")
     if labels.min() < 0 or labels.max() >= len(names):
-        raise ClientError(f"{path}: a label is not a position in its {len(names)} class_names")
+        raise ClientError(f"{path}: a label is not a position in its {len(names)} {column}")
     return [str(names[label]) for label in labels]
 
 

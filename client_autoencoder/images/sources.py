@@ -18,12 +18,18 @@ from client_autoencoder.images.idx import (
     open_idx,
     open_idx_folder,
 )
-from client_autoencoder.images.npz import find_npz_splits, open_npz
+from client_autoencoder.images.npz import LABELS, find_npz_splits, open_npz
 
 _DIGITS = "digits"
 
 
-def open_source(data: str, *, split: str | None = None, label: str | None = None) -> ImageSource:
+def open_source(
+    data: str,
+    *,
+    split: str | None = None,
+    label: str | None = None,
+    label_column: str | None = None,
+) -> ImageSource:
     """Open ``digits``, an NPZ or IDX file, a folder, or one PNG or JPEG file.
 
     Args:
@@ -32,18 +38,22 @@ def open_source(data: str, *, split: str | None = None, label: str | None = None
         split: the split of a divided source, as ``test`` for ``test_images`` of an NPZ file,
             ``t10k-images-idx3-ubyte`` or the folder ``test``; default: ``train``.
         label: for images without a label: a single file, or a folder without class folders.
+        label_column: of an NPZ file, the array that holds the labels, or one of its attributes;
+            default: ``labels``.
 
     Raises:
         ClientError: the source is missing, empty or not understood, or has no such split; the
             text names it.
     """
     path = Path(data)
+    if label_column is not None and not _is_npz(path):
+        raise ClientError(f"{data} has no columns; only an NPZ file has: drop --label-column")
     if _is_folder(data):
         return (
             open_idx_folder(path, split) if is_idx_folder(path) else open_folder(path, label, split)
         )
     if _is_npz(path):
-        return open_npz(path, split)
+        return open_npz(path, split, label_column or LABELS)
     source = _open_undivided(data, label)
     if split:
         raise ClientError(f"{data} is not divided and has no split {split}; drop --split")

@@ -1,25 +1,11 @@
-"""The noise a Gaussian mechanism needs, exactly: Balle & Wang, ICML 2018 (arXiv 1805.06530).
-
-The textbook formula sqrt(2 ln(1.25 / delta)) / epsilon is proved only below epsilon 1 and gives
-too little noise above epsilon 9; it is not used here.
-"""
+"""How much noise a Gaussian mechanism needs for a budget, by ``schemas/gaussian.py``."""
 
 import math
 
 from client_autoencoder.errors import ClientError
+from schemas.gaussian import LARGEST_EPSILON, LEAST_DELTA, gaussian_delta
 
-LARGEST_EPSILON = 500.0  # keeps exp(epsilon) finite; nothing is protected long before
-LEAST_DELTA = 1e-12  # below, the difference of two nearly equal probabilities loses its digits
 _HALVINGS = 100
-
-
-def gaussian_delta(*, sigma: float, epsilon: float, sensitivity: float) -> float:
-    """Return the smallest delta for which noise of sd ``sigma`` is (epsilon, delta)-DP.
-
-    Theorem 8: Phi(D / 2s - e s / D) - exp(e) Phi(-D / 2s - e s / D), for sensitivity D.
-    """
-    shift, slope = sensitivity / (2 * sigma), epsilon * sigma / sensitivity
-    return _normal_cdf(shift - slope) - math.exp(epsilon) * _normal_cdf(-shift - slope)
 
 
 def gaussian_sigma(*, epsilon: float, delta: float, sensitivity: float) -> float:
@@ -58,7 +44,3 @@ def _bisect(epsilon: float, delta: float) -> float:
         else:
             high = middle
     return high
-
-
-def _normal_cdf(x: float) -> float:
-    return 0.5 * math.erfc(-x / math.sqrt(2))

@@ -6,7 +6,7 @@ from client_autoencoder.errors import ClientError
 from client_autoencoder.images.batches import Skipped, read_all, too_many_skipped
 from client_autoencoder.images.sets import split
 from client_autoencoder.images.sources import open_source
-from ioa.research.lab.parts import Parts, choose_size
+from ioa.research.lab.parts import Parts, choose_input
 
 CLIENTS = 5
 _MOST_PUBLIC = 2000
@@ -25,7 +25,7 @@ def divide_images(data: str, rng: np.random.Generator, max_skip: float) -> Parts
     skipped: list[Skipped] = []
     limit = _MOST_PUBLIC + CLIENTS * _MOST_PER_CLIENT + _MOST_UNSEEN
     order = [int(index) for index in rng.permutation(len(source))[:limit]]
-    images = read_all(source, skipped, size=choose_size(source, order), order=order)
+    images = read_all(source, skipped, wanted=choose_input(source, order), order=order)
     if too_many_skipped(len(skipped), len(order), max_skip):
         raise ClientError(
             f"{len(skipped)} of {len(order)} images cannot be read, the first: "

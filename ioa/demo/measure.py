@@ -10,13 +10,13 @@ the server, whose answers are being timed.
 import json
 import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from client_autoencoder.audit.reconstruction_attack import ReconstructionAttack
+from client_autoencoder.audit.attack import Known
+from client_autoencoder.audit.reconstruction_attack import fit_reconstruction
 from client_autoencoder.audit.released_latents import released_latents
 from client_autoencoder.encoders.runtime import Encoder
 from ioa.research.lab.controls import Controls, await_encoder, reconstruct
@@ -49,28 +49,28 @@ def _measure_exposure(
     Returns the scores, those of the mean image, and one example: original and restored image,
     [H][W] in 0..1.
     """
-    public = released_latents(encoder, images.public.images)
-    unseen = released_latents(encoder, images.unseen.images)
-    attack = ReconstructionAttack.train(
-        images.public.images, public, torch.Generator().manual_seed(seed)
+    public, unseen = (
+        Known(released_latents(encoder, part.images), part.images)
+        for part in (images.public, images.unseen)
     )
-    report = attack.report(images.unseen.images, unseen)
+    attacker = fit_reconstruction(public, torch.Generator().manual_seed(seed))
+    reached, floor = attacker.score(unseen), attacker.floor(unseen)
     labels = sorted(set(images.unseen.labels), key=str)[:_SHOWN]
     shown = [images.unseen.labels.index(label) for label in labels]
     originals = images.unseen.images[shown, 0]
-    restored = attack.restore(unseen[shown])[:, 0]
-    reconstructed = reconstruct(directory / "encoder", unseen[shown])[:, 0]
+    restored = attacker.restore(unseen.released[shown])[:, 0]
+    reconstructed = reconstruct(directory / "encoder", unseen.released[shown])[:, 0]
     rows = [
         PictureRow("original\nstays in the house", originals),
-        PictureRow("latent\ntravels", as_squares(unseen[shown]), grey=False),
+        PictureRow("latent\ntravels", as_squares(unseen.released[shown]), grey=False),
         PictureRow("reconstruction\nby our own decoder", reconstructed),
-        PictureRow(f"restored\nby an attacker\n({report.attack.psnr_db:.1f} dB)", restored),
+        PictureRow(f"restored\nby an attacker\n({reached['psnr_db']:.1f} dB)", restored),
     ]
     (directory / "demo.png").write_bytes(draw_rows(rows, [str(label) for label in labels]))
     example = int(originals.std(axis=(1, 2)).argmax())  # the clearest one on a terminal
     return {
-        "attack": asdict(report.attack),
-        "floor": asdict(report.floor),
+        "attack": reached,
+        "floor": floor,
         "original": originals[example].tolist(),
         "restored": restored[example].tolist(),
     }

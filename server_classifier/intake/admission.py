@@ -3,7 +3,6 @@
 Ingestion, replays and inference ask the same questions, and every refusal names the remedy.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -14,9 +13,8 @@ from sqlalchemy import Engine
 
 from schemas.errors import SchemaError, shorten
 from schemas.messages.latent import LABELLED, LatentMessage
-from schemas.messages.validation import LEAST_QUERY_EPSILON
 from schemas.quantiser import dequantise
-from schemas.vector import Vector
+from server_classifier.intake.statements import check_statements
 from server_classifier.intake.taken_labels import TakenLabels
 from server_classifier.store.database import reading
 from server_classifier.store.errors import StoreUnavailable
@@ -29,10 +27,6 @@ from server_classifier.store.registry.entries import (
 from stream.exchange.codec import Received
 
 _MOST_NAMED = 3
-# One latent far outside the encoder's range spoils the standardisation of all. Noise may move
-# latents further out; it then does so to all of them.
-_MOST_RANGES = 4.0
-_MOST_RANGES_NOISED = 1000.0
 _REFRESH_SECONDS = 1.0
 
 
@@ -104,7 +98,8 @@ class Admission:
         """Return a valid message with its client and encoder.
 
         Raises:
-            SchemaError: client, encoder, vector or label do not fit what the operator registered.
+            SchemaError: client, encoder, vector, label or what is said of them do not fit what the
+                operator registered.
             StoreUnavailable: the database does not answer.
         """
         message = received.message
@@ -116,11 +111,9 @@ class Admission:
                 "clientID",
             )
         encoder = self._admit_encoder(message, client)
-        _check_vector(message, encoder)
+        check_statements(message, encoder)
         if LABELLED[message.mode]:
             self._check_label(message.label)
-        else:
-            _check_noise(message)
         return Admitted(received, client, encoder)
 
     def _admit_encoder(self, message: LatentMessage, client: ClientRow) -> EncoderRow:
@@ -167,43 +160,3 @@ class Admission:
             self._encoders = {row.encoder_id: row for row in list_encoders(connection)}
         self._fresh = True
         self._read_at = self._clock()
-
-
-def _check_vector(message: LatentMessage, encoder: EncoderRow) -> None:
-    length = math.prod(message.value.shape)
-    if length != encoder.latent_dim:
-        raise SchemaError(
-            f"has {length} numbers, and encoder {encoder.encoder_id[:12]} makes "
-            f"{encoder.latent_dim}; was it made by another encoder?",
-            "value",
-        )
-    if message.value.dtype == "float32":
-        noised = message.privacy is not None and message.privacy.mechanism != "none"
-        _check_magnitude(message.value, encoder, noised=noised)
-    if message.value.dtype == "int32":
-        raise SchemaError("int32 grids are not supported yet; send float32 or int8", "dtype")
-    if message.aggregate is not None and message.aggregate.kind == "sum":
-        raise SchemaError("sums are not supported yet; send records or means", "aggregate.kind")
-
-
-def _check_noise(message: LatentMessage) -> None:
-    epsilon = None if message.privacy is None else message.privacy.epsilon
-    if epsilon is not None and epsilon <= LEAST_QUERY_EPSILON:
-        raise SchemaError(
-            f"{epsilon:g} makes a question useless (its answer is little better than chance); "
-            "learn with noise, and ask without",
-            "privacy.epsilon",
-        )
-
-
-def _check_magnitude(vector: Vector, encoder: EncoderRow, *, noised: bool) -> None:
-    output = encoder.manifest.output
-    ranges = _MOST_RANGES_NOISED if noised else _MOST_RANGES
-    limit = ranges * max(abs(output.low), abs(output.high))
-    sizes = np.abs(vector.to_numpy().reshape(-1))
-    if sizes.max() > limit:
-        raise SchemaError(
-            f"is of size {sizes.max():.3g}, and the encoder's latents lie between "
-            f"{output.low:.3g} and {output.high:.3g}",
-            f"value[{int(sizes.argmax())}]",
-        )

@@ -4,6 +4,9 @@ The order of effects for each batch: dead letters are delivered; rows and the po
 are committed in one transaction; acknowledgements and refusals are delivered. After a crash before
 the commit nothing of the batch is in the database, and it is read again. After a crash behind the
 commit, clients without an answer send again: the unique ``message_id`` keeps rows single.
+
+Under one id the content that was stored first stays. Only the transaction that stores a message
+shows that its id is taken, so it is then given up, and repeated once the dead letter is delivered.
 """
 
 import os
@@ -31,6 +34,8 @@ from server_classifier.operations.service import DatabaseWatch, open_service_con
 from server_classifier.settings import ServerSettings
 from server_classifier.store.database import writing
 from server_classifier.store.errors import PositionLost, StoreUnavailable
+from server_classifier.store.latents.contents import find_conflicts
+from server_classifier.store.latents.latent_row import LatentRow
 from server_classifier.store.latents.rows import insert_latents
 from stream.errors import DeliveryFailed, DependencyDown, PartitionLost
 from stream.exchange.codec import Sender
@@ -41,7 +46,19 @@ from stream.kafka.settings import KafkaSettings
 
 Now = Callable[[], datetime]
 _BATCH_SIZE = 2000
+_ID_TAKEN = SchemaError(
+    "another message is stored under this id, and stays; send this one with an id of its own",
+    "messageID",
+)
 _LINGER_MS = 5  # acknowledgements travel together
+
+
+class _IdsTaken(Exception):
+    """Ends a transaction; ``places``, partition and offset, are of what cannot be stored."""
+
+    def __init__(self, taken: Sequence[LatentRow]) -> None:
+        super().__init__()
+        self.places = {(row.partition, row.kafka_offset) for row in taken}
 
 
 @dataclass(slots=True)
@@ -50,7 +67,7 @@ class _Batch:
 
     records: Sequence[Record]
     screened: Screened
-    dead_lettered: bool = False
+    dead_lettered: int = 0  # of the refused ones, in their order
     stored: int | None = None
 
 
@@ -122,8 +139,9 @@ class Ingester:
         """
         try:
             batch = self._resume(records)
-            self._send_dead_letters(batch)
-            self._store(batch)
+            while batch.stored is None:
+                self._send_dead_letters(batch)
+                self._store(batch)
             self._answer(batch.screened)
         except (StoreUnavailable, DeliveryFailed) as error:
             raise DependencyDown(str(error), error.dependency) from error
@@ -157,23 +175,27 @@ class Ingester:
         )
 
     def _send_dead_letters(self, batch: _Batch) -> None:
-        if batch.dead_lettered:
-            return
-        for refused in batch.screened.refused:
-            self._responder.dead_letter(refused.record, refused.error)
+        refused = batch.screened.refused[batch.dead_lettered :]
+        for one in refused:
+            self._responder.dead_letter(one.record, one.error)
         self._responder.flush()
-        batch.dead_lettered = True
+        batch.dead_lettered += len(refused)
 
     def _store(self, batch: _Batch) -> None:
-        if batch.stored is not None:
-            return
+        """Store the batch; where an id is taken, store nothing and refuse that message."""
         rows = [to_row(admitted) for admitted in batch.screened.admitted]
-        with writing(self._engine) as connection:
-            # Positions first: a process that lost one finds out before it has written anything.
-            moved = self._positions.move(connection, batch.records)
-            stored = insert_latents(connection, rows)
+        try:
+            with writing(self._engine) as connection:
+                # Positions first: a process that lost one finds out before it has written anything.
+                moved = self._positions.move(connection, batch.records)
+                known = insert_latents(connection, rows)
+                if taken := find_conflicts(connection, known):
+                    raise _IdsTaken(taken)
+        except _IdsTaken as error:
+            batch.screened.refuse(error.places, _ID_TAKEN)
+            return
         self._positions.keep(moved)
-        batch.stored = stored
+        batch.stored = len(rows) - len(known)
 
     def _answer(self, screened: Screened) -> None:
         now = self._now()

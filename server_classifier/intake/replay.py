@@ -140,9 +140,9 @@ class Replay:
             rows = [row for row in rows if request.selection.fits(row)]
         with writing(self._target) as connection:
             moved = self._positions.move(connection, records)
-            stored = insert_latents(connection, rows)
-            if stored < len(rows):
-                prefer_earliest(connection, rows)
+            known = insert_latents(connection, rows)
+            prefer_earliest(connection, known)
+            stored = len(rows) - len(known)
             report = self._report.add(batch, selected=len(rows), stored=stored)
             update_report(connection, report.to_json())
         self._positions.keep(moved)

@@ -1,12 +1,13 @@
 """What becomes of each record of a batch, for ingestion, replays and inference alike."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from schemas.errors import SchemaError, explain_failure
 from schemas.messages.latent import LatentMessage
+from schemas.messages.mechanisms import earn_guarantee
 from server_classifier.intake.admission import Admission, Admitted
 from server_classifier.intake.taken_labels import TakenLabels
 from server_classifier.store.errors import StoreError
@@ -39,6 +40,17 @@ class Screened:
     admitted: list[Admitted] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     late: list[float] = field(default_factory=list)
+
+    def refuse(self, places: Collection[tuple[int, int]], error: SchemaError) -> None:
+        """Refuse admitted messages of these partitions and offsets, and tell their senders."""
+        admitted, self.admitted = self.admitted, []
+        for one in admitted:
+            record, message = one.received.record, one.received.message
+            if (record.partition, record.offset) not in places:
+                self.admitted.append(one)
+                continue
+            sender = Sender(message.client_id, message.message_id or "", one.received.paper_only)
+            self.refused.append(Refused(record, error, sender))
 
 
 def screen_records(
@@ -122,7 +134,7 @@ def to_row(admitted: Admitted) -> LatentRow:
         subject=message.subject,
         aggregate_kind=aggregate.kind if aggregate else "record",
         aggregate_count=aggregate.count if aggregate else 1,
-        privacy=message.privacy.to_json() if message.privacy else None,
+        privacy=earn_guarantee(message.privacy).to_json() if message.privacy else None,
         policy=message.policy,
         sent_at=int(message.timestamp.timestamp() * 1000),
         received_at=record.timestamp,

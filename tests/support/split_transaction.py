@@ -24,7 +24,7 @@ def store_apart(self: Ingester, batch: _Batch) -> None:
     time.sleep(1)
     with writing(self._engine) as connection:
         rows = [to_row(admitted) for admitted in batch.screened.admitted]
-        batch.stored = insert_latents(connection, rows)
+        batch.stored = len(rows) - len(insert_latents(connection, rows))
 
 
 if __name__ == "__main__":

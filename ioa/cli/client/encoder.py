@@ -3,26 +3,28 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ioa.cli import registry
+from ioa.cli.client.encoder_audit import audit
 from ioa.cli.client.encoder_reports import print_manifest, print_trained
 from ioa.cli.client.images import TOO_MANY_SKIPPED, choose_images, print_skipped
 from ioa.cli.client.options import Split
+from ioa.cli.client.setup import require_training
 from ioa.cli.options import Json
 from ioa.cli.panels import ENCODER, IMAGES, OUTPUT
 from ioa.cli.printing import print_json
-from ioa.errors import IoaError
+from ioa.errors import UsageError
 
 if TYPE_CHECKING:
     from client_autoencoder.encoders.edge import EdgeConfig
     from client_autoencoder.encoders.fitting import OnEpoch
     from client_autoencoder.encoders.training import TrainedEncoder
-    from client_autoencoder.images.batches import ImageBatch, ImageSource, Skipped
+    from client_autoencoder.images.batches import ImageBatch, Skipped
+    from schemas.models.network_manifest import ImageInput
 
 app = typer.Typer(
     help="Train the encoder that all clients share, look at it, and register it.",
@@ -74,6 +76,28 @@ def train(
         int | None,
         typer.Option(
             help="Resize all images to SIZE x SIZE pixels.", min=2, max=1024, rich_help_panel=IMAGES
+        ),
+    ] = None,
+    resize: Annotated[
+        Literal["bilinear", "area"], typer.Option(help="How to.", rich_help_panel=IMAGES)
+    ] = "bilinear",
+    aspect: Annotated[
+        Literal["stretch", "pad", "crop"],
+        typer.Option(
+            help="What becomes of images that are not square: stretched, padded with black, or "
+            "cropped in the middle.",
+            rich_help_panel=IMAGES,
+        ),
+    ] = "stretch",
+    colour: Annotated[
+        bool, typer.Option("--colour/--grey", help="Of the images.", rich_help_panel=IMAGES)
+    ] = False,
+    label_column: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of an NPZ file that holds the labels, such as gender, or an attribute, "
+            "such as Smiling. Default: labels.",
+            rich_help_panel=IMAGES,
         ),
     ] = None,
     epochs: Annotated[
@@ -128,19 +152,21 @@ def train(
 
     Example: ioa encoder train --data images/ --size 28 --latent 64 --public --out encoder/
     """
-    _require_training()
+    require_training()
     import torch
 
     from client_autoencoder.encoders.files import check_new_directory
     from client_autoencoder.encoders.fitting import TrainingOptions
     from client_autoencoder.encoders.objectives.registry import find_objective
     from client_autoencoder.encoders.training import train as train_encoder
+    from client_autoencoder.images.batches import read_all
     from client_autoencoder.images.sources import open_source
 
     check_new_directory(out)
-    source = open_source(data, split=split)
+    source = open_source(data, split=split, label_column=label_column)
     skipped: list[Skipped] = []
-    images = _read(source, skipped, size, limit, seed)
+    wanted = _choose_input(size, resize, aspect, colour=colour)
+    images = read_all(source, skipped, wanted=wanted, order=choose_images(source, limit, seed))
     print_skipped(skipped)
     _check_skipped(len(skipped), len(images), max_skip)
     with _show_epochs(find_objective(objective).loss, quiet=as_json) as on_epoch:
@@ -150,12 +176,13 @@ def train(
         trained = train_encoder(
             images.images, config, options, generator, on_epoch, labels=images.labels
         )
-    encoder_id = _write(out, trained, images, name or source.name, public)
+    encoder_id = _write(out, trained, images, name or source.name, public, wanted)
     print_trained(out, encoder_id, trained, len(skipped), as_json)
 
 
 app.command("add")(registry.add_encoder)
 app.command("list")(registry.list_encoders)
+app.command()(audit)
 
 
 @app.command()
@@ -173,21 +200,21 @@ def show(
         print_manifest(manifest)
 
 
-def _require_training() -> None:
-    missing = [name for name in ("torch", "onnx", "safetensors") if find_spec(name) is None]
-    if missing:
-        raise IoaError(
-            f"training needs {', '.join(missing)}: pip install '.[train]' in the project's folder"
-        )
+def _choose_input(
+    size: int | None,
+    resize: Literal["bilinear", "area"],
+    aspect: Literal["stretch", "pad", "crop"],
+    *,
+    colour: bool,
+) -> "ImageInput | None":
+    """Return the images to train on; None for grey ones, all of the size of the first."""
+    from schemas.models.network_manifest import ImageInput
 
-
-def _read(
-    source: "ImageSource", skipped: list["Skipped"], size: int | None, limit: int | None, seed: int
-) -> "ImageBatch":
-    from client_autoencoder.images.batches import read_all
-
-    order = choose_images(source, limit, seed)
-    return read_all(source, skipped, size=None if size is None else (size, size), order=order)
+    if size is not None:
+        return ImageInput(3 if colour else 1, size, size, resize, aspect)
+    if colour or (resize, aspect) != ("bilinear", "stretch"):
+        raise UsageError("--colour, --resize and --aspect need a size to fit images to: --size")
+    return None
 
 
 def _check_skipped(skipped: int, read: int, max_skip: float) -> None:
@@ -216,7 +243,12 @@ def _choose_config(
 
 
 def _write(
-    out: Path, trained: "TrainedEncoder", images: "ImageBatch", name: str, public: bool
+    out: Path,
+    trained: "TrainedEncoder",
+    images: "ImageBatch",
+    name: str,
+    public: bool,
+    wanted: "ImageInput | None",
 ) -> str:
     from client_autoencoder.encoders.files import write_encoder
     from client_autoencoder.images.sets import digest
@@ -224,7 +256,7 @@ def _write(
 
     origin: Origin = "public" if public else "private"
     data = TrainingData(name, digest(images.images), len(images), origin)
-    return write_encoder(out, trained, data)
+    return write_encoder(out, trained, data, wanted)
 
 
 @contextmanager

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ioa.errors import UsageError
+from ioa.errors import IoaError, UsageError
 
 if TYPE_CHECKING:
     from client_autoencoder.client import Client
@@ -32,6 +33,19 @@ def read_client_id(settings: "Settings") -> str:
         raise UsageError("--client-id is missing; see `ioa client publish --help`")
     check_name("clientID", client_id)
     return client_id
+
+
+def require_training() -> None:
+    """Check that PyTorch and what goes with it is installed.
+
+    Raises:
+        IoaError: a package is missing; the text says how to install it.
+    """
+    missing = [name for name in ("torch", "onnx", "safetensors") if find_spec(name) is None]
+    if missing:
+        raise IoaError(
+            f"training needs {', '.join(missing)}: pip install '.[train]' in the project's folder"
+        )
 
 
 def make_privatizer(

@@ -10,12 +10,12 @@ import numpy as np
 from client_autoencoder.images.batches import (
     ImageBatch,
     ImageSource,
-    Size,
     Skipped,
     UnreadableImage,
     read_all,
 )
 from client_autoencoder.images.sources import open_source
+from schemas.models.network_manifest import ImageInput
 
 _LARGEST_SIDE = 32
 _SMALL_SIDE = 28
@@ -63,17 +63,17 @@ def join(batches: Sequence[ImageBatch]) -> ImageBatch:
     )
 
 
-def choose_size(source: ImageSource, order: Iterable[int]) -> Size:
-    """Return the size to work with: that of the images, or 28x28 above 32 pixels to save time.
+def choose_input(source: ImageSource, order: Iterable[int]) -> ImageInput:
+    """Return the images to work with: grey, of their size, or 28x28 above 32 pixels to save time.
 
     The first readable image of ``order`` decides.
     """
     for index in order:
         with suppress(UnreadableImage):
-            rows, columns = source.load(int(index)).shape
-            small = max(rows, columns) <= _LARGEST_SIDE
-            return (rows, columns) if small else (_SMALL_SIDE, _SMALL_SIDE)
-    return _SMALL_SIDE, _SMALL_SIDE
+            _, rows, columns = source.load(int(index)).shape
+            if max(rows, columns) <= _LARGEST_SIDE:
+                return ImageInput(1, rows, columns)
+    return ImageInput(1, _SMALL_SIDE, _SMALL_SIDE)
 
 
 def read_part(directory: Path, name: str) -> ImageBatch:

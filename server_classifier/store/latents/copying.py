@@ -15,6 +15,7 @@ from sqlalchemy import BigInteger, Connection, Integer, LargeBinary
 from sqlalchemy.exc import OperationalError
 
 from server_classifier.store.errors import StoreError
+from server_classifier.store.latents.contents import separate_known
 from server_classifier.store.latents.latent_row import COLUMN_NAMES, LATENT_COLUMNS, LatentRow
 from server_classifier.store.tables import UtcTime
 
@@ -30,8 +31,8 @@ _CONSTRAINT = "uq_latent_message_id"
 _FIND_KNOWN = "SELECT message_id FROM latent WHERE message_id = ANY(%s)"
 
 
-def copy_latents(connection: Connection, rows: Sequence[LatentRow]) -> int:
-    """Store latents in the transaction of ``connection``; return how many were new."""
+def copy_latents(connection: Connection, rows: Sequence[LatentRow]) -> list[LatentRow]:
+    """Store latents in the transaction of ``connection``; return those whose ids were known."""
     with _opened_cursor(connection) as cursor:
         return _copy_new(cursor, rows)
 
@@ -55,7 +56,8 @@ def _opened_cursor(connection: Connection) -> Iterator[psycopg.Cursor[Any]]:
         raise OperationalError("COPY", None, error) from error
 
 
-def _copy_new(cursor: psycopg.Cursor[Any], rows: Sequence[LatentRow]) -> int:
+def _copy_new(cursor: psycopg.Cursor[Any], rows: Sequence[LatentRow]) -> list[LatentRow]:
+    known: list[LatentRow] = []
     while True:
         cursor.execute("SAVEPOINT before_copy")
         try:
@@ -65,10 +67,13 @@ def _copy_new(cursor: psycopg.Cursor[Any], rows: Sequence[LatentRow]) -> int:
                 raise StoreError(f"latents cannot be stored: {error}. {_REMEDY}") from error
             # More than once only where another process stores the same message at this moment.
             cursor.execute("ROLLBACK TO before_copy")
-            rows = _leave_known_out(cursor, rows)
+            ids = [row.message_id for row in rows]
+            stored = cursor.execute(_FIND_KNOWN, (ids,)).fetchall()
+            rows, found = separate_known(rows, (message_id for (message_id,) in stored))
+            known += found
         else:
             cursor.execute("RELEASE before_copy")
-            return len(rows)
+            return known
 
 
 def _copy(cursor: psycopg.Cursor[Any], rows: Sequence[LatentRow]) -> None:
@@ -76,11 +81,3 @@ def _copy(cursor: psycopg.Cursor[Any], rows: Sequence[LatentRow]) -> None:
         copy.set_types(_TYPES)
         for row in rows:
             copy.write_row(row)
-
-
-def _leave_known_out(cursor: psycopg.Cursor[Any], rows: Sequence[LatentRow]) -> Sequence[LatentRow]:
-    """Return the rows whose id is not in the table, and of equal ids the first."""
-    new = {row.message_id: row for row in reversed(rows)}
-    for (message_id,) in cursor.execute(_FIND_KNOWN, (list(new),)).fetchall():
-        del new[message_id]
-    return list(reversed(new.values()))

@@ -3,14 +3,20 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import orjson
 from sqlalchemy import Connection, delete, func, select
 
+from server_classifier.store.latents.contents import separate_known
 from server_classifier.store.latents.latent_row import COLUMN_NAMES, LatentRow
 from server_classifier.store.tables import EPOCH, MILLISECOND, latent
 
 _INSERT = (
     f"INSERT INTO latent ({COLUMN_NAMES}) "  # noqa: S608 (names of our own)
     f"VALUES ({', '.join('?' for _ in LatentRow._fields)}) ON CONFLICT (message_id) DO NOTHING"
+)
+
+_FIND_OLDER = (
+    "SELECT message_id FROM latent WHERE message_id IN (SELECT value FROM json_each(?)) AND id <= ?"
 )
 
 
@@ -21,17 +27,30 @@ class NewLatents(NamedTuple):
     by_encoder: dict[str, int]
 
 
-def insert_latents(connection: Connection, rows: Sequence[LatentRow]) -> int:
-    """Store latents and return how many were new; a known ``message_id`` is left as it is."""
+def insert_latents(connection: Connection, rows: Sequence[LatentRow]) -> list[LatentRow]:
+    """Store latents; return those that were left out, since their ``message_id`` was known."""
     if not rows:
-        return 0
+        return []
     if connection.dialect.name == "postgresql":
         from server_classifier.store.latents.copying import copy_latents  # psycopg is an extra
 
         return copy_latents(connection, rows)
+    last_id = connection.exec_driver_sql("SELECT max(id) FROM latent").scalar() or 0
     # The statement goes to the driver as text: SQLAlchemy would make a dict of every row.
     # As plain tuples: sqlite3 takes named ones apart item by item.
-    return connection.exec_driver_sql(_INSERT, [tuple(row) for row in rows]).rowcount
+    stored = connection.exec_driver_sql(_INSERT, [tuple(row) for row in rows]).rowcount
+    return [] if stored == len(rows) else _find_known(connection, rows, last_id)
+
+
+def _find_known(connection: Connection, rows: Sequence[LatentRow], last_id: int) -> list[LatentRow]:
+    """Return the rows that SQLite left out, whose ids were stored up to ``last_id`` or stand twice.
+
+    Only its index is read.
+    """
+    ids = orjson.dumps([row.message_id for row in rows]).decode()
+    stored = connection.exec_driver_sql(_FIND_OLDER, (ids, last_id)).scalars()
+    _, known = separate_known(rows, stored)
+    return known
 
 
 def count_latents(connection: Connection) -> int:
@@ -65,14 +84,16 @@ def count_new_latents(
     return NewLatents(last_id, {encoder: count for encoder, count, _ in rows})
 
 
-def prefer_earliest(connection: Connection, rows: Sequence[LatentRow]) -> None:
+def prefer_earliest(connection: Connection, known: Sequence[LatentRow]) -> None:
     """Keep the message that Kafka took first where several have one id, in any order of storing.
 
-    Only a careless client gives one id to two messages. If they lie in two partitions, the order
-    in which the partitions are read would otherwise decide which message is stored.
+    Only a careless or hostile client gives one id to two messages. If they lie in two partitions,
+    the order in which the partitions are read would otherwise decide which message is stored.
     """
+    if not known:
+        return
     earliest: dict[str, LatentRow] = {}
-    for row in sorted(rows, key=_place_in_kafka):
+    for row in sorted(known, key=_place_in_kafka):
         earliest.setdefault(row.message_id, row)
     place = (latent.c.received_at, latent.c.partition, latent.c.kafka_offset)
     stored = connection.execute(

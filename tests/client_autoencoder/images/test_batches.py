@@ -12,10 +12,10 @@ from client_autoencoder.images.batches import (
     join_batches,
     read_all,
     read_batches,
-    resize,
     too_many_skipped,
 )
 from client_autoencoder.images.folders import FileSource, open_folder
+from schemas.models.network_manifest import ImageInput
 from tests.support.images import draw_images, write_class_folders, write_image
 
 
@@ -61,7 +61,7 @@ def test_images_are_read_only_when_their_batch_is_taken(source: FileSource) -> N
 
 def test_every_image_gets_the_size_asked_for(source: FileSource, tmp_path: Path) -> None:
     write_image(tmp_path / "bar" / "wide.png", np.ones((5, 40), np.float32))
-    images = read_all(open_folder(tmp_path), [], size=(8, 10))
+    images = read_all(open_folder(tmp_path), [], wanted=ImageInput(1, 8, 10))
     assert images.images.shape == (31, 1, 8, 10)
 
 
@@ -101,13 +101,6 @@ def test_no_readable_image_is_an_error_with_the_first_reason(tmp_path: Path) -> 
     path.write_bytes(b"")
     with pytest.raises(ClientError, match=r"no image of pair could be read; .*a\.png: is neither"):
         read_all(FileSource("pair", [path, path], [None, None]), [])
-
-
-def test_resizing_averages_and_stays_in_range() -> None:
-    checks = np.indices((16, 16)).sum(0).astype(np.float32) % 2
-    small = resize(checks, (4, 4))
-    assert small == pytest.approx(0.5, abs=0.05)
-    assert resize(checks, (33, 7)).max() <= 1.0
 
 
 @pytest.mark.parametrize(

@@ -30,13 +30,13 @@ def coloured(*pixel: int, mode: str) -> Image.Image:
 def test_8_bit_grey_is_scaled_by_255(tmp_path: Path) -> None:
     pixels = read_image_file(save(Image.fromarray(GREY), tmp_path / "a.png"))
     assert pixels.dtype == np.float32
-    assert pixels == pytest.approx(WANTED)
+    assert pixels[0] == pytest.approx(WANTED)
 
 
 def test_16_bits_are_kept(tmp_path: Path) -> None:
     wide = np.array([[0, 1, 32768, 65535]], np.uint16)
     pixels = read_image_file(save(Image.fromarray(wide), tmp_path / "a.png"))
-    assert pixels == pytest.approx(wide / 65535, abs=1e-7)
+    assert pixels[0] == pytest.approx(wide / 65535, abs=1e-7)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_16_bits_are_kept(tmp_path: Path) -> None:
 )
 def test_other_modes_become_grey(tmp_path: Path, image: Image.Image, grey: float) -> None:
     pixels = read_image_file(save(image, tmp_path / "a.png"))
-    assert pixels.shape == (1, 2)
+    assert pixels.shape == (1, 1, 2)
     assert pixels == pytest.approx(grey, abs=1.5 / 255)
 
 
@@ -72,9 +72,9 @@ def test_an_exif_orientation_is_undone(tmp_path: Path, suffix: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # shown turned by 90 degrees clockwise
     pixels = read_image_file(save(left_dark, tmp_path / f"a.{suffix}", exif=exif))
-    assert pixels.shape == (8, 4)
-    assert pixels[0] == pytest.approx(0.0, abs=0.1)
-    assert pixels[-1] == pytest.approx(1.0, abs=0.1)
+    assert pixels.shape == (1, 8, 4)
+    assert pixels[0, 0] == pytest.approx(0.0, abs=0.1)
+    assert pixels[0, -1] == pytest.approx(1.0, abs=0.1)
 
 
 def forge_png(width: int, height: int) -> bytes:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from client_autoencoder.errors import ClientError
 from client_autoencoder.images.batches import Skipped, read_all
-from client_autoencoder.images.npz import open_npz, read_npz_column
+from client_autoencoder.images.npz import find_npz_splits, open_npz, read_npz_column
 
 GREY = np.arange(2 * 3 * 4).reshape(2, 3, 4).astype(np.uint8)
 
@@ -249,3 +249,44 @@ def test_medical_mnist_flags_its_near_duplicates_and_names_its_files(
     assert 0 < flags.sum() < len(test)
     # a file lies in the folder of its class
     assert all(test.name_of(i).split("/")[0] == test.label(i) for i in range(len(test)))
+
+
+@pytest.fixture
+def faces(tmp_path: Path) -> Path:
+    return save(
+        tmp_path / "faces.npz",
+        images=np.zeros((4, 2, 2), np.uint8),
+        gender=np.array([0, 1, 1, 0]),
+        gender_names=np.array(["female", "male"]),
+        speaker=np.array([7, 7, 8, 9]),
+        attributes=np.array([[0, 1], [1, 1], [0, 0], [1, 0]]),
+        attribute_names=np.array(["Smiling", "Young"]),
+        split=np.array([0, 0, 1, 0]),
+        split_names=np.array(["train", "test"]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("column", "labels"),
+    [
+        ("gender", ["female", "male", "male", "female"]),
+        ("speaker", ["7", "7", "8", "9"]),
+        ("Young", ["Young", "Young", "not Young", "not Young"]),
+        ("labels", [None] * 4),
+        ("split", ["train", "train", "test", "train"]),
+    ],
+)
+def test_a_column_may_hold_the_labels(faces: Path, column: str, labels: list[str | None]) -> None:
+    assert read_all(open_npz(faces, label_column=column), []).labels == labels
+
+
+def test_a_column_may_name_the_split(faces: Path) -> None:
+    assert find_npz_splits(faces) == {"train", "test"}
+    test = open_npz(faces, "test", "gender")
+    assert (len(test), test.label(0), test.name_of(0)) == (1, "male", "images[2]")
+    assert len(open_npz(faces, "train")) == 3
+
+
+def test_a_column_that_is_missing_is_named_beside_those_that_are_there(faces: Path) -> None:
+    with pytest.raises(ClientError, match=r"no column age; it has images, gender.*Smiling, Young"):
+        open_npz(faces, label_column="age")

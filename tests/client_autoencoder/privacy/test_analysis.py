@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client_autoencoder.errors import ClientError
-from client_autoencoder.privacy.analysis import gaussian_delta, gaussian_sigma
+from client_autoencoder.privacy.analysis import gaussian_sigma
+from schemas.gaussian import gaussian_delta
 
 # sd for clip 1 under replace-one (sensitivity 2), delta 1e-5
 TABLE = [

@@ -10,10 +10,11 @@ from secrets import token_bytes
 from threading import Event, Thread
 from typing import Any
 
+import numpy as np
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
-from sqlalchemy import URL, Engine
+from sqlalchemy import URL, Engine, select
 from typer.testing import CliRunner
 
 from ioa.cli.main import app
@@ -23,12 +24,14 @@ from server_classifier.intake.ingest import Ingester
 from server_classifier.intake.positions import HeldPositions
 from server_classifier.store.database import ensure_current, open_database, reading, writing
 from server_classifier.store.errors import PositionError
-from server_classifier.store.latents.rows import insert_latents
+from server_classifier.store.latents.rows import count_latents, insert_latents
 from server_classifier.store.positions import list_positions
 from server_classifier.store.registry.entries import add_client, add_encoder
+from server_classifier.store.tables import latent
 from stream.dead_letters.writer import DeadLetterWriter
 from stream.errors import DeliveryFailed, PartitionLost
 from stream.exchange.exchanges import LEARNING
+from stream.exchange.message_ids import make_message_id
 from stream.exchange.responder import Responder
 from stream.exchange.topics import Topics
 from stream.kafka.consumer import RecordConsumer
@@ -37,11 +40,11 @@ from stream.kafka.producer import Publisher
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import create_topics
-from tests.support.load import Load, wait_for_rows
+from tests.support.load import AVRO, Load, encode_message, wait_for_rows
 from tests.support.manifests import make_manifest
 from tests.support.message_counts import MessageCounts
 from tests.support.postgres import Postgres
-from tests.support.server import NOW
+from tests.support.server import LATENT_DIM, NOW
 from tests.support.topics import delete_topics, read_new, send_raw
 from tests.support.waiting import wait_until
 
@@ -270,6 +273,51 @@ def test_an_answer_that_fails_is_repeated_without_storing_or_burying_again(
         assert len(read_replies(1)) >= 1
     assert load.count(deployment.engine).exact
     assert responder.flushed > 2
+
+
+class SecondDeadLetterFails(Responder):
+    """Loses the connection once: when an id is found to be taken, and its dead letter is sent."""
+
+    flushed = 0
+    stored_meanwhile: list[int]
+    engine: Engine
+
+    def flush(self) -> None:
+        super().flush()
+        self.flushed += 1
+        if self.flushed in (2, 3):
+            with reading(self.engine) as connection:
+                self.stored_meanwhile.append(count_latents(connection))
+        if self.flushed == 2:
+            raise DeliveryFailed("the broker is away")
+
+
+def test_the_dead_letter_of_a_taken_id_is_delivered_before_anything_is_stored(
+    deployment: Deployment,
+) -> None:
+    bootstrap, topics = deployment.kafka.bootstrap_servers, deployment.topics
+    message_id, encoder_id = make_message_id(1, bytes(10)), make_manifest().network_id
+    zeros = np.zeros(LATENT_DIM, np.float32)
+    bodies = [
+        encode_message(message_id, label, zeros, CLIENT, encoder_id, NOW)
+        for label in ("hand", "chest")
+    ]
+    stop = Event()
+    responder = deployment.make_responder(SecondDeadLetterFails)
+    responder.engine, responder.stored_meanwhile = deployment.engine, []
+    with (
+        read_new(bootstrap, topics.dead_letters.name) as dead_letters,
+        read_new(bootstrap, topics.replies(CLIENT).name) as answers,
+    ):
+        # In one batch of the broker, and so of the ingester.
+        send_raw(bootstrap, topics.of(LEARNING).name, [(body, [*AVRO]) for body in bodies])
+        deployment.ingest(stop, responder=responder, after=stop.set)
+        assert {letter.value() for letter in dead_letters(2)} == {bodies[1]}
+        kinds = [dict(answer.headers())["ioa-kind"] for answer in answers(2)]
+    assert responder.stored_meanwhile == [0, 0]
+    assert kinds == [b"acknowledgement", b"refusal"]
+    with reading(deployment.engine) as connection:
+        assert connection.scalars(select(latent.c.label)).all() == ["hand"]
 
 
 @contextmanager

@@ -178,7 +178,7 @@ def test_a_full_disk_is_named_and_nothing_is_half_written(sqlite_engine: Engine)
     sqlite_engine.dispose()  # the limit belonged to the connection
     with writing(sqlite_engine) as connection:
         assert count_latents(connection) == 0
-        assert insert_latents(connection, [make_row(1)]) == 1
+        assert insert_latents(connection, [make_row(1)]) == []
 
 
 def test_a_damaged_file_is_named(sqlite_engine: Engine) -> None:

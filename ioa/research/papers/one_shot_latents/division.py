@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from client_autoencoder.errors import ClientError
 from client_autoencoder.exchanges.learning import check_labels
-from client_autoencoder.images.batches import ImageBatch, ImageSource, Size, Skipped, read_all
+from client_autoencoder.images.batches import ImageBatch, ImageSource, Skipped, read_all
 from client_autoencoder.images.npz import read_npz_column
 from client_autoencoder.images.sets import stratified_order
 from client_autoencoder.images.sources import list_splits, open_source
-from ioa.research.lab.parts import Parts, choose_size
+from ioa.research.lab.parts import Parts, choose_input
 from ioa.research.papers.one_shot_latents.plan import Plan
+from schemas.models.network_manifest import ImageInput
 
 PUBLIC = 5000  # images of the encoder; the paper does not say on what it trained its own
 PER_CLIENT = 1000
@@ -58,11 +59,11 @@ def divide(plan: Plan, seed: int) -> Division:
     order = order[stratified_order([source.label(int(index)) for index in order], rng)]
     asked = rng.permutation(asked)
     public, clients = _share(plan, source, order)
-    size = (plan.size, plan.size) if plan.size else choose_size(source, order)
+    wanted = ImageInput(1, plan.size, plan.size) if plan.size else choose_input(source, order)
     skipped: list[Skipped] = []
 
     def read(of: ImageSource, positions: Positions) -> ImageBatch:
-        return read_all(of, skipped, size=size, order=positions.tolist())
+        return read_all(of, skipped, wanted=wanted, order=positions.tolist())
 
     unseen = read(tests, asked)
     parts = Parts(
@@ -80,7 +81,7 @@ def divide(plan: Plan, seed: int) -> Division:
     return Division(
         parts,
         _name_subsets(plan, len(unseen), _read_near_duplicates(plan.data, asked)),
-        _describe(plan.data, parts, size),
+        _describe(plan.data, parts, wanted),
     )
 
 
@@ -182,10 +183,10 @@ def _read_column(data: str, name: str) -> NDArray[Any] | None:
     return read_npz_column(Path(data), name) if Path(data).suffix.lower() == ".npz" else None
 
 
-def _describe(data: str, parts: Parts, size: Size) -> dict[str, Any]:
+def _describe(data: str, parts: Parts, wanted: ImageInput) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "name": parts.name,
-        "pixels": f"{size[0]}x{size[1]}",
+        "pixels": f"{wanted.height}x{wanted.width}",
         "classes": sorted({str(label) for label in parts.unseen.labels}),
         "public_images": len(parts.public),
         "images_per_client": [len(client) for client in parts.clients],

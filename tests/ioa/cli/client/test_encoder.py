@@ -126,7 +126,7 @@ def test_help_holds_an_example(command: str) -> None:
 
 
 def test_without_the_extra_it_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ioa.cli.client.encoder.find_spec", lambda _: None)
+    monkeypatch.setattr("ioa.cli.client.setup.find_spec", lambda _: None)
     result = invoke("train", "--data", folder, "--out", "out")
     assert isinstance(result.exception, IoaError)
     assert "pip install '.[train]'" in str(result.exception)

@@ -5,6 +5,7 @@ from sqlalchemy import Engine, select, text
 
 from server_classifier.store.database import ensure_current, open_database, reading, writing
 from server_classifier.store.errors import StoreError
+from server_classifier.store.latents.contents import find_conflicts
 from server_classifier.store.latents.latent_row import LatentRow
 from server_classifier.store.latents.rows import (
     NewLatents,
@@ -14,13 +15,14 @@ from server_classifier.store.latents.rows import (
     insert_latents,
 )
 from server_classifier.store.tables import latent
+from stream.exchange.message_ids import derive_message_id
 from tests.server_classifier.stored import make_row
 from tests.support.postgres import Postgres
 
 
 def insert(engine: Engine, rows: list[LatentRow]) -> int:
     with writing(engine) as connection:
-        return insert_latents(connection, rows)
+        return len(rows) - len(insert_latents(connection, rows))
 
 
 def test_the_row_has_the_columns_of_the_table() -> None:
@@ -67,6 +69,40 @@ def test_only_new_messages_are_stored_and_counted(
     assert insert(engine, [make_row(i) for i in numbers]) == new
     with reading(engine) as connection:
         assert count_latents(connection) == 3 + new
+
+
+@pytest.mark.parametrize(
+    ("messages", "known"),
+    [
+        pytest.param("5a 6a", "", id="all new"),
+        pytest.param("1a 5a", "1a", id="one from before"),
+        pytest.param("5a 1b 6a 1a", "1b 1a", id="one from before, twice"),
+        pytest.param("5a 6a 5b 5a", "5b 5a", id="one three times in a batch"),
+        pytest.param("1b 5a 5b", "1b 5b", id="both"),
+    ],
+)
+def test_what_is_known_already_is_returned_and_compared(
+    engine: Engine, messages: str, known: str
+) -> None:
+    def make(names: str) -> list[LatentRow]:
+        return [make_row(int(name[0]), label=name[1]) for name in names.split()]
+
+    insert(engine, make("1a 2a"))
+    with writing(engine) as connection:
+        left_out = insert_latents(connection, make(messages))
+        conflicts = find_conflicts(connection, left_out)
+    assert left_out == make(known)
+    assert conflicts == [row for row in make(known) if row.label == "b"]
+
+
+def test_an_id_derived_from_a_record_is_never_taken(engine: Engine) -> None:
+    """Its content differs where the default encoder of its client was changed in between."""
+    row = make_row(1, message_id=derive_message_id("c", "t", 0, 1, b"{}"))
+    with writing(engine) as connection:
+        assert insert_latents(connection, [row]) == []
+        again = insert_latents(connection, [row._replace(encoder_id="e" * 64)])
+        assert len(again) == 1
+        assert find_conflicts(connection, again) == []
 
 
 def test_a_known_message_keeps_its_first_content(engine: Engine) -> None:
