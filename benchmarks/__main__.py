@@ -29,6 +29,7 @@ _ALL = (
     "ingest",
     "ingest_scaling",
     "ingest_growth",
+    "refusals",
     "replay",
     "archive",
     "read_latents",

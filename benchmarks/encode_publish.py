@@ -53,7 +53,7 @@ from client_autoencoder.encoders.training import train
 from client_autoencoder.exchanges.learning import publish
 from client_autoencoder.exchanges.messages import MessageMaker
 from client_autoencoder.images.batches import ImageBatch, join_batches
-from client_autoencoder.privacy.mechanism import NoPrivatizer
+from client_autoencoder.privacy.mechanism import NoMechanism
 from client_autoencoder.settings import ClientSettings
 from schemas.models.manifest_fields import TrainingData
 from schemas.wire import avro_form
@@ -108,7 +108,7 @@ class Client:
         maker = MessageMaker(
             client_id=CLIENT,
             encoder=encoder,
-            privatizer=NoPrivatizer(),
+            mechanism=NoMechanism(),
             form=avro_form.CONTENT_TYPE,
             now=lambda: datetime.now(UTC),
             random=secrets.token_bytes,

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from client_autoencoder.exchanges.answers import Answers
     from client_autoencoder.exchanges.learning import LearningReport
     from client_autoencoder.exchanges.service import ServiceReport
-    from client_autoencoder.privacy.mechanism import GaussianPrivatizer, system_noise
+    from client_autoencoder.privacy.mechanism import GaussianMechanism, system_noise
 
 __all__ = [
     "Answers",
     "Client",
     "ClientError",
-    "GaussianPrivatizer",
+    "GaussianMechanism",
     "InputError",
     "LearningReport",
     "OutboxInUse",
@@ -32,7 +32,7 @@ _ROOMS = {
     "Answers": "exchanges.answers",
     "Client": "client",
     "ClientError": "errors",
-    "GaussianPrivatizer": "privacy.mechanism",
+    "GaussianMechanism": "privacy.mechanism",
     "InputError": "errors",
     "LearningReport": "exchanges.learning",
     "OutboxInUse": "errors",

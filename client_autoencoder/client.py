@@ -36,7 +36,7 @@ from client_autoencoder.images.given import check_given_labels, check_images, cu
 from client_autoencoder.images.sets import draw
 from client_autoencoder.images.sources import open_source
 from client_autoencoder.outbox.relay import OutboxRelay
-from client_autoencoder.privacy.mechanism import NoPrivatizer, Privatizer
+from client_autoencoder.privacy.mechanism import Mechanism, NoMechanism
 from client_autoencoder.settings import ClientSettings
 from schemas.errors import SchemaError
 from schemas.messages.validation import check_name
@@ -66,7 +66,7 @@ class Client:
         bootstrap_servers: addresses of the broker, ``host:port`` with commas between.
         prefix: of the topics.
         extra: librdkafka's own settings, such as ``{"security.protocol": "SSL"}``.
-        privatizer: changes latents before they are sent; without one the images can be restored
+        mechanism: changes latents before they are sent; without one the images can be restored
             from them by whoever has the encoder.
         form: how messages are written; ``json`` is the form of the paper.
         dtype: of latents without noise: one of the packings that the encoder's manifest allows.
@@ -108,7 +108,7 @@ class Client:
     bootstrap_servers: str = "127.0.0.1:9092"
     prefix: str = "ioa"
     extra: Mapping[str, str | int | float | bool] = field(default_factory=dict, repr=False)
-    privatizer: Privatizer | None = None
+    mechanism: Mechanism | None = None
     form: Literal["avro", "json"] = "avro"
     dtype: Packing = "int8"
     timeout_seconds: float = 60.0
@@ -236,7 +236,7 @@ class Client:
 
         Raises:
             InputError: the images cannot be used; nothing was sent.
-            ClientError: the privatizer's noise would make every answer useless.
+            ClientError: the mechanism's noise would make every answer useless.
 
         The other errors are those of ``publish``.
         """
@@ -396,7 +396,7 @@ class Client:
         return MessageMaker(
             client_id=self.client_id,
             encoder=encoder,
-            privatizer=NoPrivatizer() if self.privatizer is None else self.privatizer,
+            mechanism=NoMechanism() if self.mechanism is None else self.mechanism,
             form=_FORMS[self.form],
             now=lambda: datetime.fromtimestamp(self.clock(), UTC),
             random=self.random,

@@ -1,6 +1,7 @@
 """JSON read strictly: what two readers could take for different values is an error."""
 
 import json
+from collections import Counter
 from typing import Any
 
 import orjson
@@ -45,11 +46,10 @@ def refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     Raises:
         SchemaError: a key stands twice.
     """
-    values: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in values:
-            raise SchemaError(f"{shorten(key)} stands twice in one JSON object")
-        values[key] = value
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        ((twice, _),) = Counter(key for key, _ in pairs).most_common(1)
+        raise SchemaError(f"{shorten(twice)} stands twice in one JSON object")
     return values
 
 

@@ -17,7 +17,7 @@ from client_autoencoder.exchanges.messages import MessageMaker
 from client_autoencoder.exchanges.service import ask
 from client_autoencoder.images.arrays import ArraySource
 from client_autoencoder.images.batches import ImageBatch
-from client_autoencoder.privacy.mechanism import GaussianPrivatizer
+from client_autoencoder.privacy.mechanism import GaussianMechanism
 from schemas.messages import headers
 from schemas.messages.answers import Reply
 from schemas.messages.latent import LatentMessage
@@ -106,8 +106,8 @@ def test_noised_latents_say_so_and_stay_float32(
     server: RunningServer, encoder: Encoder, tmp_path: Path
 ) -> None:
     noise = np.random.default_rng(0).standard_normal
-    privatizer = GaussianPrivatizer(epsilon=4.0, delta=1e-5, clip=1.0, noise=noise)
-    report = learn(server.kafka, make_maker(encoder, privatizer), draw_images(1), tmp_path)
+    mechanism = GaussianMechanism(epsilon=4.0, delta=1e-5, clip=1.0, noise=noise)
+    report = learn(server.kafka, make_maker(encoder, mechanism), draw_images(1), tmp_path)
     assert report.acknowledged == 1
     with reading(server.engine) as connection:
         row = connection.execute(select(latent).order_by(latent.c.id.desc())).first()
@@ -121,8 +121,8 @@ def test_a_noised_question_is_refused_with_advice(
     server: RunningServer, encoder: Encoder, tmp_path: Path
 ) -> None:
     noise = np.random.default_rng(0).standard_normal
-    privatizer = GaussianPrivatizer(epsilon=8.0, delta=1e-5, clip=1.0, noise=noise)
-    maker = make_maker(encoder, privatizer)
+    mechanism = GaussianMechanism(epsilon=8.0, delta=1e-5, clip=1.0, noise=noise)
+    maker = make_maker(encoder, mechanism)
     with (
         open_relay(server.kafka, CLIENT, tmp_path) as relay,
         pytest.raises(ClientError, match="without a privat"),

@@ -26,7 +26,7 @@ from client_autoencoder.exchanges.messages import MessageMaker
 from client_autoencoder.images.augmentation import augment_batches
 from client_autoencoder.images.batches import ImageBatch
 from client_autoencoder.images.sets import digest
-from client_autoencoder.privacy.mechanism import NoPrivatizer
+from client_autoencoder.privacy.mechanism import NoMechanism
 from ioa.research.lab.controls import find_hits
 from ioa.research.lab.parts import Parts, name_clients
 from schemas.messages.answers import Acknowledgement
@@ -111,7 +111,7 @@ def _make_messages(
     maker = MessageMaker(
         client_id=client_id,
         encoder=encoder,
-        privatizer=NoPrivatizer(),
+        mechanism=NoMechanism(),
         form=_FORM,
         now=lambda: datetime.now(UTC),
         random=secrets.token_bytes,

@@ -15,7 +15,7 @@ from client_autoencoder.encoders.runtime import Encoder
 from client_autoencoder.errors import ClientError
 from client_autoencoder.images.batches import ImageBatch
 from client_autoencoder.images.sets import stratified_order
-from client_autoencoder.privacy.mechanism import Privatizer
+from client_autoencoder.privacy.mechanism import Mechanism
 from schemas.vector import Packing
 
 UNPROTECTED = "float32"
@@ -31,13 +31,13 @@ def audit_encoder(
     encoder: Encoder,
     images: ImageBatch,
     attack: str,
-    privatizer: Privatizer,
+    mechanism: Mechanism,
     *,
     packing: Packing = "int8",
     seeds: int = 1,
     options: TrainingOptions | None = None,
 ) -> list[Row]:
-    """Return a row for each release: unprotected, in its packing, and of a privatizer with noise.
+    """Return a row for each release: unprotected, in its packing, and of a mechanism with noise.
 
     Args:
         images: none that the encoder was trained on; with labels for the attack on labels.
@@ -51,10 +51,10 @@ def audit_encoder(
     if attack not in _TRUTHS:
         raise ClientError(f"an encoder is not audited by {attack!r}; choose {', '.join(_TRUTHS)}")
     encodings = encoder.encode(images.images)
-    output, mechanism = encoder.manifest.output, privatizer.privacy.mechanism
+    output, name = encoder.manifest.output, mechanism.privacy.mechanism
     released = {UNPROTECTED: encodings, packing: travel(encodings, packing, output)}
-    if mechanism != "none":
-        released[mechanism] = privatizer.privatize(encodings)
+    if name != "none":
+        released[name] = mechanism.apply(encodings).values
     truth = _TRUTHS[attack](images, encodings)
     return audit(attack, _halve(released, truth, images, seeds), options)
 

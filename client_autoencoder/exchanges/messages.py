@@ -1,6 +1,6 @@
 """Makes messages of images: encode, privatize, quantise.
 
-images [N, 1, H, W] -> encoder -> latents [N, D] -> privatizer -> vectors -> messages, which
+images [N, 1, H, W] -> encoder -> latents [N, D] -> mechanism -> vectors -> messages, which
 ``learning`` and ``service`` send.
 """
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from client_autoencoder.encoders.runtime import Encoder
 from client_autoencoder.errors import ClientError
 from client_autoencoder.images.batches import ImageBatch
-from client_autoencoder.privacy.mechanism import Privatizer
+from client_autoencoder.privacy.mechanism import Mechanism
 from schemas.messages.latent import LABELLED, Aggregate, LatentMessage, Mode
 from schemas.vector import Packing, Vector
 from stream.exchange.message_ids import make_message_id
@@ -34,7 +34,7 @@ class MessageMaker:
 
     client_id: str
     encoder: Encoder
-    privatizer: Privatizer
+    mechanism: Mechanism
     form: str
     now: Callable[[], datetime]
     random: Callable[[int], bytes]
@@ -54,7 +54,7 @@ class MessageMaker:
         self._refuse_noised_copies(batch)
         vectors = self.pack(self.encoder.encode(batch.images) if values is None else values)
         image_ids: Sequence[str | None] = batch.image_ids or [None] * len(batch)
-        now, privacy, aggregate = self.now(), self.privatizer.privacy, Aggregate()
+        now, privacy, aggregate = self.now(), self.mechanism.privacy, Aggregate()
         milliseconds, timestamp = int(now.timestamp() * 1000), now.replace(microsecond=0)
         for vector, label, image_id in zip(vectors, batch.labels, image_ids, strict=True):
             yield LatentMessage(
@@ -72,21 +72,21 @@ class MessageMaker:
 
     def pack(self, values: NDArray[np.float32]) -> list[Vector]:
         """Privatize values [N, *shape], then pack them: in codes, unless noise left their range."""
-        released = self.privatizer.privatize(values)
+        released = self.mechanism.apply(values).values
         dtype = "float32" if self._adds_noise else self.dtype
         return pack(released, dtype, self.encoder.manifest.output)
 
     def _refuse_noised_copies(self, batch: ImageBatch) -> None:
         if self._adds_noise and batch.distinct < len(batch):
             raise ClientError(
-                f"{len(batch)} releases of {batch.distinct} images: the privatizer's epsilon holds "
+                f"{len(batch)} releases of {batch.distinct} images: the mechanism's epsilon holds "
                 "for one release of an image, each augmented copy is one more, and nothing "
-                "accounts for that yet. Send without copies, or without a privatizer"
+                "accounts for that yet. Send without copies, or without a mechanism"
             )
 
     @property
     def _adds_noise(self) -> bool:
-        return self.privatizer.privacy.mechanism != "none"
+        return self.mechanism.privacy.mechanism != "none"
 
 
 Progress = Callable[[int, int], None]

@@ -18,7 +18,7 @@ from client_autoencoder.exchanges.messages import MessageMaker, Progress
 from client_autoencoder.images.batches import ImageBatch, Skipped
 from client_autoencoder.outbox.entries import Settled
 from client_autoencoder.outbox.relay import POLL_SECONDS, OutboxRelay
-from client_autoencoder.privacy.mechanism import Privatizer
+from client_autoencoder.privacy.mechanism import Mechanism
 from schemas.messages.answers import Reply
 from schemas.messages.latent import LatentMessage
 from schemas.messages.validation import LEAST_QUERY_EPSILON
@@ -116,7 +116,7 @@ def ask(
         OutboxError: the outbox is full or cannot be written; what it took before is safe.
         StreamError: the broker refuses us or a message, or a message is too large.
     """
-    _refuse_useless_noise(maker.privatizer)
+    _refuse_useless_noise(maker.mechanism)
     run = _Run(maker, relay, timeout, in_flight, on_progress, local_exit)
     for batch in batches:
         run.ask(batch)
@@ -255,10 +255,10 @@ class _Run:
             self.report.earlier.append(read_prediction(record))
 
 
-def _refuse_useless_noise(privatizer: Privatizer) -> None:
-    epsilon = privatizer.privacy.epsilon
+def _refuse_useless_noise(mechanism: Mechanism) -> None:
+    epsilon = mechanism.privacy.epsilon
     if epsilon is not None and epsilon <= LEAST_QUERY_EPSILON:
         raise ClientError(
             f"a question with noise of epsilon {epsilon:g} gets answers little better than "
-            "chance. Send noised images in learning mode only, and ask without a privatizer"
+            "chance. Send noised images in learning mode only, and ask without a mechanism"
         )

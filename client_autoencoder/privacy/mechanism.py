@@ -1,10 +1,11 @@
-"""The privatizer between encoder and publisher: it changes latents before they leave.
+"""The mechanism between encoder and publisher: it changes values before they leave.
 
 No mechanism covers labels, counts, timestamps or the client's name.
 """
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -14,39 +15,58 @@ from client_autoencoder.errors import ClientError
 from client_autoencoder.privacy.analysis import gaussian_sigma
 from schemas.messages.latent import Privacy
 
-Latents = NDArray[np.float32]
+Values = NDArray[np.float32]
 NoiseSource = Callable[[tuple[int, ...]], NDArray[np.float64]]
 """Returns independent standard normal numbers of a shape. Clients pass ``system_noise``;
 experiments may pass ``numpy.random.default_rng(seed).standard_normal``."""
 
 
-class Privatizer(Protocol):
-    """Changes latents [N, D] before they are sent, and says how."""
+def keep(values: Values) -> Values:
+    """Return the values as they are."""
+    return values
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What a mechanism made of values [N, *shape].
+
+    Attributes:
+        values: what may be sent, [N, *shape].
+        undo: turns what the server's network made of them back into what it would have made of the
+            values; most mechanisms leave nothing to undo.
+    """
+
+    values: Values
+    undo: Callable[[Values], Values] = keep
+
+
+class Mechanism(Protocol):
+    """Changes values [N, *shape] before they are sent, and says how."""
 
     @property
     def privacy(self) -> Privacy:
         """What the message says about the mechanism."""
         ...
 
-    def privatize(self, latents: Latents) -> Latents:
-        """Return latents [N, D] that may be sent; the argument is left as it is."""
+    def apply(self, values: Values) -> Release:
+        """Return what may be sent of values [N, *shape]; the argument is left as it is."""
         ...
 
 
-class NoPrivatizer:
-    """Leaves latents as they are. Whoever has the encoder can restore the images from them."""
+class NoMechanism:
+    """Leaves values as they are. Whoever has the encoder can restore the images from them."""
 
     @property
     def privacy(self) -> Privacy:
         """The mechanism ``none``, without guarantee."""
         return Privacy(mechanism="none")
 
-    def privatize(self, latents: Latents) -> Latents:
-        """Return the latents unchanged."""
-        return latents
+    def apply(self, values: Values) -> Release:
+        """Return the values unchanged."""
+        return Release(values)
 
 
-class GaussianPrivatizer:
+class GaussianMechanism:
     """Clips each latent to norm ``clip`` and adds Gaussian noise, record by record.
 
     Each row u of [N, D] becomes u / max(1, ||u|| / clip) + N(0, sigma^2 I). Any image may be
@@ -68,11 +88,11 @@ class GaussianPrivatizer:
     Calibration and Optimal Denoising", ICML 2018.
 
     Example:
-        >>> from client_autoencoder import GaussianPrivatizer, system_noise
-        >>> privatizer = GaussianPrivatizer(epsilon=4, delta=1e-5, clip=1, noise=system_noise)
-        >>> round(privatizer.sigma, 2)
+        >>> from client_autoencoder import GaussianMechanism, system_noise
+        >>> mechanism = GaussianMechanism(epsilon=4, delta=1e-5, clip=1, noise=system_noise)
+        >>> round(mechanism.sigma, 2)
         2.16
-        >>> privatizer.privatize(np.zeros((2, 16), np.float32)).shape
+        >>> mechanism.apply(np.zeros((2, 16), np.float32)).values.shape
         (2, 16)
     """
 
@@ -99,19 +119,19 @@ class GaussianPrivatizer:
             adjacency="replace-one",
         )
 
-    def privatize(self, latents: Latents) -> Latents:
-        """Return clipped and noised latents [N, D].
+    def apply(self, values: Values) -> Release:
+        """Return clipped and noised values [N, *shape]; the norm is of all numbers of an image.
 
         Raises:
-            ClientError: a latent is NaN or infinite, which no clipping bounds.
+            ClientError: a value is NaN or infinite, which no clipping bounds.
         """
-        if not np.isfinite(latents).all():
+        if not np.isfinite(values).all():
             raise ClientError("a latent is NaN or infinite and cannot be clipped; check the image")
-        exact = latents.astype(np.float64)
+        exact = values.astype(np.float64).reshape(len(values), -1)
         norms = np.linalg.norm(exact, axis=1, keepdims=True)
         clipped = exact / np.maximum(1.0, norms / self._clip)
-        noised: Latents = (clipped + self.sigma * self._noise(exact.shape)).astype(np.float32)
-        return noised
+        noised = clipped + self.sigma * self._noise(exact.shape)
+        return Release(noised.astype(np.float32).reshape(values.shape))
 
 
 def system_noise(shape: tuple[int, ...]) -> NDArray[np.float64]:

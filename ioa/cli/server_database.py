@@ -1,7 +1,8 @@
 """Opening the server's database."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ from ioa.cli.options import load
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
+
+    from stream.kafka.topics import Topic
 
 
 @contextmanager
@@ -58,3 +61,22 @@ def read_server_database(
         reading(engine) as connection,
     ):
         yield connection
+
+
+def mark_read_topics(
+    config: Path | None, database: str | None, topics: "Iterable[Topic]"
+) -> "list[Topic]":
+    """Return topics with what was read of them, where there is a database that knows.
+
+    There is none before the server's first start, and none without what the server needs.
+    """
+    if find_spec("sqlalchemy") is None:
+        return [*topics]
+    from server_classifier.operations.topics import mark_read
+    from server_classifier.store.database import has_file
+
+    with open_server_database(config, database, upgrade=False, read_only=True) as engine:
+        if not has_file(engine):
+            return [*topics]
+    with open_server_database(config, database) as engine:
+        return mark_read(engine, topics)

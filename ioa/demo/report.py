@@ -75,7 +75,7 @@ def print_report(console: Console, report: DemoReport, picture: Path) -> None:
     console.print(
         "[bold]What a latent gives away:[/] an attacker with the encoder and other images "
         f"restores the unseen ones to {report.attack_psnr_db:.1f} dB (the mean image reaches "
-        f"{report.floor_psnr_db:.1f} dB). Without a privatizer a latent is as personal as the "
+        f"{report.floor_psnr_db:.1f} dB). Without a mechanism a latent is as personal as the "
         "image: protect it as you protect the image."
     )
     console.print(f"Picture: {picture}", soft_wrap=True, highlight=False)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, TypeVar
 
-from schemas.messages.fields import Field, FieldTable
+from schemas.messages.fields import TEXT_MAX, Field, FieldTable
 
 
 @dataclass(slots=True)
@@ -40,9 +40,9 @@ class Reply(Answer):
         *Answer.FIELDS.fields,
         Field("encoder_id", "encoderID", str),
         Field("model_version", "modelVersion", str),
-        Field("probabilities", "probabilities", dict),
+        Field("probabilities", "probabilities", dict, limit=2_000),
         Field("abstained", "abstained", bool),
-        Field("error", "error", str),
+        Field("error", "error", str, limit=TEXT_MAX),
     )
 
 
@@ -59,7 +59,9 @@ class Refusal(Answer):
     field: str | None = None
 
     FIELDS: ClassVar[FieldTable] = FieldTable(
-        *Answer.FIELDS.fields, Field("error", "error", str), Field("field", "field", str)
+        *Answer.FIELDS.fields,
+        Field("error", "error", str, limit=TEXT_MAX),
+        Field("field", "field", str, limit=TEXT_MAX),
     )
 
 

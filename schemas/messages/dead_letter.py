@@ -6,6 +6,9 @@ letters that they were sent again.
 
 Of a record that is too large to be copied a stub stays: the reason, the origin, and the size and
 sum of the body. Two more headers tell it apart.
+
+Headers are lost where the name of one is not UTF-8, since Kafka's Python client neither reads nor
+writes such a name. The reason tells that.
 """
 
 import base64
@@ -22,6 +25,9 @@ from schemas.messages.fields import Field, FieldTable
 from schemas.messages.validation import cut_text
 
 Headers = Sequence[tuple[str, bytes | None]]
+
+LOST_HEADERS = "the name of a header is not UTF-8"
+"""How the reason of a record begins whose headers could not be read."""
 
 _ORIGIN = (
     names.ORIGIN_TOPIC,
@@ -109,6 +115,11 @@ class DeadLetter:
         return Origin(
             self.origin_topic, self.origin_partition, self.origin_offset, self.origin_timestamp
         )
+
+    @property
+    def has_lost_headers(self) -> bool:
+        """Whether the original record had headers that are not here."""
+        return self.reason.startswith(LOST_HEADERS)
 
     def to_headers(self) -> list[tuple[str, bytes | None]]:
         """Return the original headers followed by the reason, the field and the origin.

@@ -3,6 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from schemas.errors import SchemaError
+
+TEXT_MAX = 2_000
+"""Characters of a text for people."""
+
 
 class Field(NamedTuple):
     """A field on the wire.
@@ -13,12 +18,15 @@ class Field(NamedTuple):
         name: on the wire, fixed for ever.
         kind: the type in JSON; a float may be written without a point.
         required: whether the JSON form must have the field. The Avro form follows its schema.
+        limit: most characters of a text, or entries of an object; None where a rule for its form
+            bounds it (``validation``), or its type.
     """
 
     attribute: str
     name: str
     kind: type
     required: bool = False
+    limit: int | None = None
 
 
 class FieldTable:
@@ -34,11 +42,26 @@ class FieldTable:
         self.fields = fields
         self.kinds = {field.name: field.kind for field in fields}
         self.required = [field.name for field in fields if field.required]
+        self._limits = [
+            (field.attribute, field.name, field.limit) for field in fields if field.limit
+        ]
         self._attributes = [(field.name, field.attribute) for field in fields]
         arguments: dict[str, str] = {}
         for field in fields:
             arguments.setdefault(field.attribute, field.name)
         self._arguments = list(arguments.values())
+
+    def check_sizes(self, message: object, prefix: str = "") -> None:
+        """Refuse a message with a text or object beyond the limit of its field.
+
+        Raises:
+            SchemaError: names the field, after ``prefix``.
+        """
+        for attribute, name, limit in self._limits:
+            value = getattr(message, attribute)
+            if value is not None and len(value) > limit:
+                parts = "characters" if isinstance(value, str) else "entries"
+                raise SchemaError(f"has {len(value)} {parts}, {limit} are allowed", prefix + name)
 
     def to_record(self, message: object) -> dict[str, Any]:
         """Return the attributes by their names on the wire, None included."""

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 
 import orjson
 
-from schemas.messages.fields import Field, FieldTable
+from schemas.messages.fields import TEXT_MAX, Field, FieldTable
 from schemas.vector import Vector
 
 Mode = Literal["learning", "service"]
@@ -34,7 +34,7 @@ class Aggregate:
 
 @dataclass(frozen=True, slots=True)
 class Privacy:
-    """What the privatizer did to the vector, in the terms of differential privacy.
+    """What the mechanism did to the vector, in the terms of differential privacy.
 
     ``guarantee`` is true only if ``epsilon`` and ``delta`` hold for ``unit`` under ``adjacency``.
     It is false for a mechanism used for research.
@@ -52,15 +52,15 @@ class Privacy:
     _json: str | None = field(default=None, init=False, repr=False, compare=False)
 
     FIELDS: ClassVar[FieldTable] = FieldTable(
-        Field("mechanism", "mechanism", str, required=True),
+        Field("mechanism", "mechanism", str, required=True, limit=TEXT_MAX),
         Field("guarantee", "guarantee", bool),
-        Field("parameters", "parameters", dict),
+        Field("parameters", "parameters", dict, limit=128),
         Field("epsilon", "epsilon", float),
         Field("delta", "delta", float),
-        Field("unit", "unit", str),
-        Field("adjacency", "adjacency", str),
+        Field("unit", "unit", str, limit=TEXT_MAX),
+        Field("adjacency", "adjacency", str, limit=TEXT_MAX),
         Field("ledger_sequence", "ledgerSequence", int),
-        Field("ledger_head", "ledgerHead", str),
+        Field("ledger_head", "ledgerHead", str, limit=TEXT_MAX),
     )
 
     def __hash__(self) -> int:

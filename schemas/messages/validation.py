@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from schemas.errors import SchemaError, shorten
-from schemas.messages.answers import Answer, Refusal, Reply
+from schemas.messages.answers import Answer, Reply
+from schemas.messages.fields import TEXT_MAX
 from schemas.messages.labels import check_label
 from schemas.messages.latent import LABELLED, Aggregate, LatentMessage, Privacy
 
@@ -15,7 +16,7 @@ Message = LatentMessage | Answer
 LARGEST_COUNT = 2**31 - 1
 LEAST_QUERY_EPSILON = 8.0
 """With noise of this epsilon or less, the answer about one image is hardly better than chance."""
-TEXT_MAX = 2_000
+_PARAMETER_MAX = 128  # characters of its name
 _CLIENT_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}").fullmatch
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
 _UUID7 = re.compile(
@@ -83,6 +84,7 @@ def validate(message: Message) -> None:
     Raises:
         SchemaError: names the first field at fault.
     """
+    message.FIELDS.check_sizes(message)
     _check_frequent_name("clientID", message.client_id)
     check_label(message.label)
     if message.message_id is not None:
@@ -94,9 +96,6 @@ def validate(message: Message) -> None:
             check_name("inReplyTo", message.in_reply_to)
         if isinstance(message, Reply):
             _validate_reply(message)
-        elif isinstance(message, Refusal):
-            _check_text("error", message.error)
-            _check_text("field", message.field)
 
 
 def _validate_latent(message: LatentMessage) -> None:
@@ -130,12 +129,9 @@ def _validate_aggregate(aggregate: Aggregate) -> None:
 
 
 def _validate_privacy(privacy: Privacy) -> None:
+    Privacy.FIELDS.check_sizes(privacy, "privacy.")
     if not privacy.mechanism:
         raise SchemaError("is empty; 'none' says that nothing was done", "privacy.mechanism")
-    _check_text("privacy.mechanism", privacy.mechanism)
-    _check_text("privacy.unit", privacy.unit)
-    _check_text("privacy.adjacency", privacy.adjacency)
-    _check_text("privacy.ledger_head", privacy.ledger_head)
     if privacy.ledger_sequence is not None and abs(privacy.ledger_sequence) >= 2**63:
         raise SchemaError("is no 64-bit number", "privacy.ledgerSequence")
     if privacy.epsilon is not None and not 0 < privacy.epsilon < math.inf:
@@ -145,6 +141,8 @@ def _validate_privacy(privacy: Privacy) -> None:
     if privacy.guarantee and None in (privacy.epsilon, privacy.unit, privacy.adjacency):
         raise SchemaError("needs epsilon, unit and adjacency", "privacy.guarantee")
     for name, value in (privacy.parameters or {}).items():
+        if len(name) > _PARAMETER_MAX:
+            raise SchemaError(f"{shorten(name)} is too long a name", "privacy.parameters")
         if not abs(value) < math.inf:
             raise SchemaError(f"{shorten(name)} is not finite: {value}", "privacy.parameters")
 
@@ -157,9 +155,3 @@ def _validate_reply(reply: Reply) -> None:
     for label, value in (reply.probabilities or {}).items():
         if not 0 <= value <= 1.0001:
             raise SchemaError(f"{value} of {shorten(label)} is none", "probabilities")
-    _check_text("error", reply.error)
-
-
-def _check_text(field: str, text: str | None) -> None:
-    if text is not None and len(text) > TEXT_MAX:
-        raise SchemaError(f"has {len(text)} characters, {TEXT_MAX} are allowed", field)

@@ -10,20 +10,27 @@ from typing import Any
 
 import fastavro
 
-from schemas.errors import SchemaError
+from schemas.errors import SchemaError, explain_failure
 from schemas.messages.answers import Acknowledgement, AnswerT, Refusal, Reply
 from schemas.messages.dead_letter import DeadLetter
 from schemas.messages.fields import FieldTable
 from schemas.messages.latent import Aggregate, LatentMessage, Privacy
 from schemas.messages.validation import Message, validate
 from schemas.vector import DTYPES, Vector
-from schemas.wire.registry import DECLARATION, load_fingerprints, load_latent_halves, load_schema
+from schemas.wire.registry import (
+    DECLARATION,
+    load_fingerprints,
+    load_latent_halves,
+    load_latent_head,
+    load_schema,
+)
 
 CONTENT_TYPE = "avro/binary"
 
 _MARKER = b"\xc3\x01"
 _HEADER_SIZE = 10
 _LONGEST_CACHED = 512
+_LONGEST_HEAD = 4_096
 _NO_PRIVACY = Privacy("none", parameters={})
 _LATENTS = ("latent.v1", "latent.v2")
 _SCHEMA_NAMES: dict[type[Message], str] = {
@@ -39,7 +46,7 @@ _AVRO_TYPES = {str: "string", dict: "map", bool: "boolean"}
 _ANSWER_FIELDS: dict[type[Message], list[tuple[str, str, str | None]]] = {
     answer: [
         (attribute, name, None if required else _AVRO_TYPES[kind])
-        for attribute, name, kind, required in answer.FIELDS.fields
+        for attribute, name, kind, required, _ in answer.FIELDS.fields
     ]
     for answer in (Reply, Acknowledgement, Refusal)
 }
@@ -79,14 +86,19 @@ def decode_latent_avro(raw: bytes) -> LatentMessage:
         SchemaError: not Avro, another schema, truncated, or a field breaks the contract.
     """
     name, body = _open(raw, _LATENTS)
+    if len(raw) > _LONGEST_HEAD:
+        _check_head(raw[:_LONGEST_HEAD], name)
     record = _parse(body, load_latent_halves(name)[0], name)
     rest = raw[body.tell() :]
     # Nearly always the same bytes as in the message before, and half of the time to decode one.
     read = _read_frequent_declaration if len(rest) <= _LONGEST_CACHED else _read_declaration
     record |= read(rest, name)
-    record["value"] = Vector(record["dtype"], tuple(record["shape"]), record["value"])
-    message = LatentMessage(*LatentMessage.FIELDS.to_arguments(record))
-    validate(message)
+    try:
+        record["value"] = Vector(record["dtype"], tuple(record["shape"]), record["value"])
+        message = LatentMessage(*LatentMessage.FIELDS.to_arguments(record))
+        validate(message)
+    except Exception as error:
+        raise explain_failure(error, record) from error
     return message
 
 
@@ -117,6 +129,19 @@ def decode_dead_letter(raw: bytes) -> DeadLetter:
     record = _read(raw, "dead_letter.v1")
     record["headers"] = [(header["name"], header["value"]) for header in record["headers"]]
     return DeadLetter(*DeadLetter.FIELDS.to_arguments(record))
+
+
+def _check_head(raw: bytes, schema: str) -> None:
+    """Refuse a message whose names, label and shape do not end within ``raw``.
+
+    The shape may state any number of sizes, and each would be read.
+    """
+    head = BytesIO(raw)
+    head.seek(_HEADER_SIZE)
+    try:
+        _parse(head, load_latent_head(schema), schema)
+    except SchemaError:
+        raise SchemaError(f"value does not begin within the first {len(raw):,} bytes") from None
 
 
 def _read_declaration(raw: bytes, schema: str) -> dict[str, Any]:

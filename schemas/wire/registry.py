@@ -51,6 +51,15 @@ def load_latent_halves(name: str) -> tuple[Any, Any]:
 
 
 @cache
+def load_latent_head(name: str) -> Any:
+    """Return the fields of a latent schema that stand before ``value``."""
+    source = orjson.loads(files("schemas").joinpath(f"{name}.avsc").read_bytes())
+    fields = source["fields"]
+    cut = [field["name"] for field in fields].index("value")
+    return fastavro.parse_schema({**source, "fields": fields[:cut]})
+
+
+@cache
 def load_fingerprints() -> dict[bytes, AvroSchema]:
     """Return every published schema by its fingerprint."""
     return {schema.fingerprint: schema for schema in map(load_schema, SCHEMA_NAMES)}

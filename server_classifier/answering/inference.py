@@ -16,7 +16,13 @@ from schemas.messages.validation import cut_text
 from server_classifier.answering.classifiers import ClassifierCache
 from server_classifier.answering.prediction import Classifier
 from server_classifier.intake.admission import Admission, Admitted
-from server_classifier.intake.screening import Refused, Screened, find_senders, screen_records
+from server_classifier.intake.screening import (
+    Refused,
+    Screened,
+    find_senders,
+    log_refusals,
+    screen_records,
+)
 from server_classifier.operations.metrics import count_service
 from server_classifier.operations.service import open_service_context
 from server_classifier.settings import ServerSettings
@@ -27,6 +33,7 @@ from stream.exchange.exchanges import SERVICE
 from stream.exchange.responder import Responder
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
+from stream.repeated_log import RepeatedLog
 
 NO_MODEL = (
     "no model yet: the server has not trained on latents of this encoder; "
@@ -54,10 +61,16 @@ def run_infer(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> No
     )
     topic = context.topics.of(SERVICE)
     consumer = context.make_consumer(topic, group="infer", batch_size=_BATCH_SIZE)
+
+    def rest() -> None:
+        classifiers.refresh()
+        inference.refusals.report()
+
     with closing(context):
         refuse_replay_of(context.engine, context.cluster_id)
         structlog.get_logger().info("ready")
-        consumer.run(context.measure(inference.handle), stop, when_idle=classifiers.refresh)
+        consumer.run(context.measure(inference.handle), stop, when_idle=rest)
+        inference.refusals.report(all_now=True)
 
 
 class Inference:
@@ -84,6 +97,7 @@ class Inference:
         self._cluster_id = cluster_id
         self._clock = clock
         self._outcomes = count_service(registry)
+        self.refusals = RepeatedLog("refused")
         self._log = structlog.get_logger()
 
     def handle(self, records: Sequence[Record]) -> None:
@@ -123,6 +137,7 @@ class Inference:
             refused=len(batch.refused),
             expired=len(batch.late),
         )
+        log_refusals(batch.refused, self.refusals)
         if batch.late:
             self._log.warning(
                 "requests expired",

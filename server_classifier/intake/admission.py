@@ -5,7 +5,6 @@ Ingestion, replays and inference ask the same questions, and every refusal names
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,6 @@ from sqlalchemy import Engine
 
 from schemas.errors import SchemaError, shorten
 from schemas.messages.latent import LABELLED, LatentMessage
-from schemas.quantiser import dequantise
 from server_classifier.intake.statements import check_statements
 from server_classifier.intake.taken_labels import TakenLabels
 from server_classifier.store.database import reading
@@ -25,9 +23,12 @@ from server_classifier.store.registry.entries import (
     list_encoders,
 )
 from stream.exchange.codec import Received
+from stream.networks.packing import unpack
 
 _MOST_NAMED = 3
+_MOST_LABELS_NAMED = 5
 _REFRESH_SECONDS = 1.0
+_LEAST_SECONDS = 0.02
 
 
 @dataclass(slots=True)
@@ -39,19 +40,17 @@ class Admitted:
     encoder: EncoderRow
 
     def to_floats(self) -> NDArray[np.float32]:
-        """Return the latent as float32 [D], int8 codes mapped back by the encoder's range."""
-        values = self.received.message.value.to_numpy().reshape(-1)
-        if values.dtype == np.int8:
-            output = self.encoder.manifest.output
-            return dequantise(values, output.low, output.high)
-        return values.astype(np.float32)
+        """Return the latent as float32 [D], codes mapped back by the encoder's range."""
+        vector, output = self.received.message.value, self.encoder.manifest.output
+        return unpack([vector.data], vector.dtype, output).reshape(-1)
 
 
 class Admission:
     """Checks messages against what the operator registered.
 
     Clients and encoders are kept in memory for a second. They are read again when a message names
-    an unknown one, at most once between two calls of ``begin_batch``.
+    an unknown one: at most once between two calls of ``begin_batch``, and 50 times a second. So a
+    name that is registered may be unknown for another fiftieth.
 
     Args:
         engine: the server's database.
@@ -71,6 +70,8 @@ class Admission:
         self._clock = clock
         self._read_at = float("-inf")
         self._labels = None if labels is None else dict.fromkeys(labels)
+        self._folded = {_fold(label): label for label in labels or ()}
+        self._declared = _list_few(labels or ())
         self.labels = TakenLabels(engine, max_labels if labels is None else None)
         self._clients: dict[str, ClientRow] = {}
         self._encoders: dict[str, EncoderRow] = {}
@@ -138,9 +139,9 @@ class Admission:
     def _check_label(self, label: str) -> None:
         if self._labels is None or label in self._labels:
             return
-        nearest = get_close_matches(label, self._labels, n=1, cutoff=0.0)
-        hint = f"; the nearest declared label is {nearest[0]!r}" if nearest else ""
-        raise SchemaError(f"{shorten(label)} is not a declared label{hint}", "label")
+        meant = self._folded.get(_fold(label))
+        hint = f"did you mean {meant!r}?" if meant else self._declared
+        raise SchemaError(f"{shorten(label)} is not a declared label; {hint}", "label")
 
     def _find_client(self, client_id: str) -> ClientRow | None:
         if client_id not in self._clients:
@@ -153,10 +154,22 @@ class Admission:
         return self._encoders.get(encoder_id)
 
     def _refresh(self) -> None:
-        if self._fresh:
+        # Unknown names must not make every batch of one record a look into the database.
+        if self._fresh or self._clock() - self._read_at < _LEAST_SECONDS:
             return
         with reading(self._engine) as connection:
             self._clients = {row.client_id: row for row in list_clients(connection)}
             self._encoders = {row.encoder_id: row for row in list_encoders(connection)}
         self._fresh = True
         self._read_at = self._clock()
+
+
+def _fold(label: str) -> str:
+    """Return a label without case and blanks."""
+    return "".join(label.casefold().split())
+
+
+def _list_few(labels: Sequence[str]) -> str:
+    named = ", ".join(map(repr, labels[:_MOST_LABELS_NAMED]))
+    more = len(labels) - _MOST_LABELS_NAMED
+    return f"declared are {named} and {more} more" if more > 0 else f"declared are {named}"

@@ -28,7 +28,13 @@ from schemas.messages.answers import Refusal
 from schemas.messages.validation import cut_text
 from server_classifier.intake.admission import Admission
 from server_classifier.intake.positions import HeldPositions
-from server_classifier.intake.screening import Screened, find_senders, screen_records, to_row
+from server_classifier.intake.screening import (
+    Screened,
+    find_senders,
+    log_refusals,
+    screen_records,
+    to_row,
+)
 from server_classifier.operations.metrics import LabelMetrics, count_learning
 from server_classifier.operations.service import DatabaseWatch, open_service_context, prepare_live
 from server_classifier.settings import ServerSettings
@@ -43,6 +49,7 @@ from stream.exchange.exchanges import LEARNING
 from stream.exchange.responder import Responder
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
+from stream.repeated_log import RepeatedLog
 
 Now = Callable[[], datetime]
 _BATCH_SIZE = 2000
@@ -93,9 +100,15 @@ def run_ingest(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> N
     consumer = context.make_consumer(
         topic, group="ingest", batch_size=_BATCH_SIZE, find_starts=positions.take
     )
+
+    def rest() -> None:
+        watch.poll()
+        ingester.refusals.report()
+
     structlog.get_logger().info("ready")
     with closing(context):
-        consumer.run(context.measure(ingester.handle), stop, when_idle=watch.poll)
+        consumer.run(context.measure(ingester.handle), stop, when_idle=rest)
+        ingester.refusals.report(all_now=True)
 
 
 class Ingester:
@@ -126,6 +139,7 @@ class Ingester:
         self._outcomes = count_learning(registry)
         self._labels = LabelMetrics(registry, admission.labels.maximum)
         self._batch: _Batch | None = None
+        self.refusals = RepeatedLog("refused")
         self._log = structlog.get_logger()
 
     def handle(self, records: Sequence[Record]) -> None:
@@ -165,6 +179,7 @@ class Ingester:
         stored, refused = batch.stored or 0, len(batch.screened.refused)
         known = len(batch.screened.admitted) - stored
         self._outcomes.count(stored=stored, known=known, refused=refused)
+        log_refusals(batch.screened.refused, self.refusals)
         self._labels.show(len(self._admission.labels.taken))
         self._log.info(
             "batch ingested",

@@ -12,9 +12,10 @@ from server_classifier.intake.admission import Admission, Admitted
 from server_classifier.intake.taken_labels import TakenLabels
 from server_classifier.store.errors import StoreError
 from server_classifier.store.latents.latent_row import LatentRow
-from stream.exchange.codec import Sender, decode_request, identify_sender, read_deadline
+from stream.exchange.codec import Sender, decode_request, find_sender, read_deadline
 from stream.exchange.exchanges import Exchange
 from stream.kafka.record import Record
+from stream.repeated_log import RepeatedLog
 
 # What no record can cause: the database is away, or is not as it should be.
 _NOT_OF_A_RECORD = (StoreError, SQLAlchemyError, OSError)
@@ -74,6 +75,7 @@ def screen_records(
     admission.begin_batch()
     batch = Screened()
     for record in records:
+        received = None
         try:
             received = decode_request(record, exchange, cluster_id=cluster_id)
             deadline = read_deadline(record) if clock else None
@@ -84,7 +86,8 @@ def screen_records(
         except _NOT_OF_A_RECORD:
             raise
         except Exception as error:  # whatever it is, the next record must not suffer from it
-            batch.refused.append(Refused(record, explain_failure(error)))
+            refusal = explain_failure(error, received.sender if received else {})
+            batch.refused.append(Refused(record, refusal))
     _refuse_surplus_labels(batch, admission.labels)
     return batch
 
@@ -97,7 +100,9 @@ def _refuse_surplus_labels(batch: Screened, labels: TakenLabels) -> None:
         return
     for admitted in batch.admitted:
         if (label := _label_of(admitted)) in surplus:
-            batch.refused.append(Refused(admitted.received.record, labels.refuse(label)))
+            received = admitted.received
+            refusal = explain_failure(labels.refuse(label), received.sender)
+            batch.refused.append(Refused(received.record, refusal))
     batch.admitted = [admitted for admitted in batch.admitted if _label_of(admitted) not in surplus]
 
 
@@ -114,8 +119,17 @@ def find_senders(
         StoreUnavailable: the database does not answer.
     """
     for refused in batch.refused if exchange.told == "sender" else ():
-        sender = identify_sender(refused.record, cluster_id)
+        sender = find_sender(refused.record, refused.error.stated, cluster_id)
         refused.sender = sender if admission.knows_client(sender.client_id) else None
+
+
+def log_refusals(refused: Sequence[Refused], log: RepeatedLog) -> None:
+    """Log refusals by client and field, never what was sent."""
+    for refusal in refused:
+        client_id = refusal.sender.client_id if refusal.sender else None
+        field, _, _ = (refusal.error.field or "").partition("[")  # the position would be many
+        log.note(refusal.record.place, client=client_id, field=field or None)
+    log.report()
 
 
 def to_row(admitted: Admitted) -> LatentRow:

@@ -14,6 +14,7 @@ from schemas.messages.mechanisms import Reach, measure_reach
 from schemas.messages.validation import LEAST_QUERY_EPSILON
 from schemas.vector import Vector
 from server_classifier.store.registry.entries import EncoderRow
+from stream.networks.packing import check_packing, unpack
 
 MOST_AVERAGED = 10_000
 """Images in one mean. More images are better sent as several means."""
@@ -49,13 +50,16 @@ def _check_form(vector: Vector, encoder: EncoderRow) -> None:
             f"{encoder.latent_dim}; was it made by another encoder?",
             "value",
         )
-    packings = encoder.manifest.output.packings
-    if vector.dtype not in packings:
+    output = encoder.manifest.output
+    if len(output.shape) > 1 and vector.shape not in (output.shape, (length,)):
         raise SchemaError(
-            f"latents of this encoder do not travel as {vector.dtype}; send "
-            f"{' or '.join(packings)}",
-            "dtype",
+            f"{list(vector.shape)} are not the maps of encoder {encoder.encoder_id[:12]}, which "
+            f"are {list(output.shape)}",
+            "shape",
         )
+    check_packing(vector.dtype, output)
+    if vector.dtype == "jpeg":
+        unpack([vector.data], vector.dtype, output)  # what cannot be decoded is refused now
 
 
 def _check_aggregate(aggregate: Aggregate) -> None:

@@ -51,6 +51,15 @@ def count_dead_letters(registry: CollectorRegistry | None) -> Counter:
     )
 
 
+def show_drift(registry: CollectorRegistry | None) -> Gauge:
+    """Return the gauge of differences between the cluster's topics and the table."""
+    return Gauge(
+        "ioa_topic_drift",
+        "Ways in which topics were not as they should be at the start; the log names them.",
+        registry=registry,
+    )
+
+
 class Outcomes:
     """What became of messages: a counter with the label ``outcome``.
 

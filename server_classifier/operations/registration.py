@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import Engine
 
 from schemas.messages.validation import check_name
+from server_classifier.operations.topics import mark_read
 from server_classifier.store.database import writing
 from server_classifier.store.registry.entries import ClientRow, add_client
 from stream.exchange.topics import Topics
@@ -36,7 +37,7 @@ def register_client(
 
     Raises:
         SchemaError: the client's id is none.
-        StreamError: the cluster is away or refuses a topic.
+        StreamError: the cluster is away, refuses a topic, or has lost one that was read before.
         RegistryError: the client belongs to another site, or the encoder is not registered.
 
     Example:
@@ -51,7 +52,7 @@ def register_client(
     """
     check_name("clientID", client_id)
     topics = Topics(kafka.prefix, kafka.partitions)
-    create_topics(kafka, [*topics.shared(), topics.replies(client_id)])
+    create_topics(kafka, mark_read(engine, [topics.replies(client_id), *topics.shared()]))
     with writing(engine) as connection:
         return add_client(
             connection, client_id=client_id, site=site, default_encoder=default_encoder, now=now

@@ -2,8 +2,8 @@
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from threading import Event
@@ -13,11 +13,13 @@ from sqlalchemy import Engine
 
 from server_classifier.operations.metrics import BatchMetrics, count_dead_letters
 from server_classifier.operations.monitor import Monitor, open_monitor
+from server_classifier.operations.topics import mark_read, warn_of_drift
 from server_classifier.settings import ServerSettings
 from server_classifier.store.database import current_revision, ensure_current, open_database
 from server_classifier.store.errors import StoreError, StoreUnavailable
 from server_classifier.store.replays import refuse_replay
 from stream.dead_letters.writer import DeadLetterWriter
+from stream.errors import TopicMissing
 from stream.exchange.responder import Responder
 from stream.exchange.topics import Topics
 from stream.health import Health
@@ -26,7 +28,7 @@ from stream.kafka.consumer import FindStarts, Handle, RecordConsumer
 from stream.kafka.producer import Publisher
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import Topic, create_topics
+from stream.kafka.topics import Topic, count_partitions, create_topics
 
 # After this time a service that cannot deliver reports what it waits for.
 _DELIVERY_SECONDS = 30.0
@@ -35,12 +37,17 @@ _POLL_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class ServiceContext:
-    """The database, the cluster and the monitor of a service; the first two have answered."""
+    """The database, the cluster and the monitor of a service; the first two have answered.
+
+    Attributes:
+        partitions: how many each topic had then, by its name.
+    """
 
     kafka: KafkaSettings
     settings: ServerSettings
     engine: Engine
     cluster_id: str
+    partitions: Mapping[str, int]
     monitor: Monitor
     stack: ExitStack
 
@@ -75,11 +82,14 @@ class ServiceContext:
         self, topic: Topic, *, group: str, batch_size: int, find_starts: FindStarts | None = None
     ) -> RecordConsumer:
         """Return this process's member of the consumer group ``<prefix>.<group>``."""
+        # Kafka gives a process that comes back under its name the partitions that it had, and
+        # looks for no new ones. Where their number has changed meanwhile, it comes as a new one.
+        partitions = self.partitions.get(topic.name, 0)
         return RecordConsumer(
             self.kafka,
             topic=topic.name,
             group=f"{self.kafka.prefix}.{group}",
-            instance=self.settings.instance,
+            instance=f"{self.settings.instance}-{partitions}",
             batch_size=batch_size,
             find_starts=find_starts,
             health=self.monitor.health,
@@ -103,7 +113,9 @@ def open_service_context(
     stop: Event,
     prepare: Callable[[Engine], None] = ensure_current,
 ) -> ServiceContext | None:
-    """Wait for database and cluster and create what is missing; None when ``stop`` was set first.
+    """Wait for database and cluster and create topics; None when ``stop`` was set first.
+
+    A topic that was read before and is missing is not created: see ``Topic``.
 
     Args:
         prepare: prepares the database for the service, or refuses it.
@@ -119,9 +131,14 @@ def open_service_context(
         if engine is None or admin is None:
             return None
         monitor.health.mark_recovered()
-        create_topics(kafka, Topics(kafka.prefix, kafka.partitions).shared(), admin)
-        cluster_id = read_cluster_id(admin)
-        return ServiceContext(kafka, settings, engine, cluster_id, monitor, stack.pop_all())
+        topics = mark_read(engine, Topics(kafka.prefix, kafka.partitions).shared())
+        with suppress(TopicMissing):  # the warning says so, too; whoever reads the topic fails
+            create_topics(kafka, topics, admin)
+        warn_of_drift(kafka, topics, monitor.registry)
+        cluster_id, partitions = read_cluster_id(admin), count_partitions(admin)
+        return ServiceContext(
+            kafka, settings, engine, cluster_id, partitions, monitor, stack.pop_all()
+        )
 
 
 def _report_absence(health: Health, reason: str) -> None:

@@ -107,9 +107,14 @@ def _choose_mode(file: Path) -> str:
 
 def refuse_missing(engine: Engine) -> None:
     """Raise StoreError where there is no SQLite file; connecting would make an empty one."""
-    file = engine.url.database or ""
-    if engine.dialect.name == "sqlite" and not Path(file).is_file():
+    if not has_file(engine):
+        file = engine.url.database
         raise StoreError(f"there is no database {file}; name the one that the services use")
+
+
+def has_file(engine: Engine) -> bool:
+    """Tell whether an SQLite file is there; PostgreSQL has no file that could be missing."""
+    return engine.dialect.name != "sqlite" or Path(engine.url.database or "").is_file()
 
 
 def _open_postgresql(address: URL) -> Engine:

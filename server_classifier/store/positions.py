@@ -9,7 +9,7 @@ transaction fails.
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, select, text, update
+from sqlalchemy import Connection, and_, delete, func, select, text, update
 from sqlalchemy.sql import ColumnElement
 
 from server_classifier.store.errors import PositionError, PositionLost
@@ -93,6 +93,19 @@ def list_positions(connection: Connection) -> list[Position]:
     """Return all positions by topic and partition."""
     rows = connection.execute(select(position).order_by(position.c.topic, position.c.partition))
     return [Position._make(row) for row in rows]
+
+
+def count_partitions(connection: Connection) -> dict[str, int]:
+    """Return for each topic with positions how many partitions it had when it was read."""
+    highest = func.max(position.c.partition) + 1
+    rows = connection.execute(select(position.c.topic, highest).group_by(position.c.topic))
+    return {topic: partitions for topic, partitions in rows}
+
+
+def drop_positions(connection: Connection, topic: str, partitions: int) -> None:
+    """Forget the positions of partitions that a topic, made again with fewer, has no more."""
+    surplus = and_(position.c.topic == topic, position.c.partition >= partitions)
+    connection.execute(delete(position).where(surplus))
 
 
 def _has_key_of(row: Position) -> ColumnElement[bool]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from schemas.errors import SchemaError
-from schemas.messages.dead_letter import DeadLetter, Origin
+from schemas.messages.dead_letter import LOST_HEADERS, DeadLetter, Origin
 from stream.dead_letters.writer import format_origin
 from stream.errors import StreamError, TopicMissing
 from stream.exchange.codec import identify_sender
@@ -158,7 +158,7 @@ class DeadLetterReader:
 
     def _decode(self, record: Record) -> Entry:
         if record.headers_damaged:
-            raise SchemaError("the name of a header is not UTF-8")
+            raise SchemaError(LOST_HEADERS)
         dead_letter = DeadLetter.from_headers(record.key, record.value, record.headers)
         stub = dead_letter.stub
         sender = identify_sender(to_record(dead_letter), self._cluster_id)

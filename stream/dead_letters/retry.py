@@ -1,44 +1,26 @@
 """Sending dead letters again, each once, whatever crashes and however many operators do it.
 
-The record and the note that it was sent go out in one Kafka transaction (KIP-98): readers see both
-or neither. All retries share a transactional id. A retry that begins ends the transactions of those
-before it, and reads the notes only then. So no two can send the same dead letter.
-
-The record goes to the partition it came from with its bytes, key and headers, and one header more:
-the offset at which it stood first, from which a message without an id gets the same id again.
+A retry that begins ends those before it, and reads the notes of what was sent only then. So no two
+can send the same dead letter (``sender.py``).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Producer
-
 from schemas.errors import SchemaError
-from schemas.messages import headers as names
-from schemas.messages.dead_letter import Headers
+from schemas.messages.dead_letter import LOST_HEADERS
 from stream.dead_letters.reader import DeadLetterReader, Entry, Position, to_record
+from stream.dead_letters.sender import DeadLetterSender
 from stream.dead_letters.writer import format_origin
-from stream.errors import DeliveryFailed, RecordTooLarge
-from stream.exchange.codec import find_first_offset, read_deadline
-from stream.exchange.exchanges import EXCHANGES, Exchange
+from stream.exchange.codec import read_deadline
+from stream.exchange.exchanges import EXCHANGES, MESSAGE_LIMIT, Exchange
 from stream.exchange.topics import Topics
-from stream.kafka.connection import ErrorWatch, connect_admin
-from stream.kafka.producer import measure_record, refuse_too_large
-from stream.kafka.record import Record
+from stream.kafka.connection import connect_admin
 from stream.kafka.settings import KafkaSettings
 
 _BATCH_SIZE = 100
-_TRANSACTION_SECONDS = 30.0
-
-# The answers of the broker to a retry that a later one has ended.
-_FENCED = (
-    KafkaError._FENCED,  # noqa: SLF001
-    KafkaError.PRODUCER_FENCED,
-    KafkaError.INVALID_PRODUCER_EPOCH,
-)
+_BATCH_BYTES = MESSAGE_LIMIT  # so that what may be too large goes alone
 
 
 @dataclass(slots=True)
@@ -71,23 +53,12 @@ class DeadLetterRetry:
         self._clock = clock
         topics = Topics(settings.prefix, exchanges=exchanges)
         # A forged dead letter must not make us write anywhere else.
-        self._targets = {topic.name: topic for topic in map(topics.of, topics.exchanges)}
-        self._own_topic = topics.dead_letters
+        self._targets = [topics.of(exchange).name for exchange in topics.exchanges]
         present = connect_admin(settings).list_topics(timeout=10).topics
         self._partitions = {
             name: len(present[name].partitions) for name in self._targets if name in present
         }
-        self._watch = ErrorWatch(settings.bootstrap_servers)
-        config: dict[str, Any] = {
-            "transactional.id": f"{settings.prefix}.dead-letters.retry",
-            # Readers of the topics wait as long as this if we are killed half way.
-            "transaction.timeout.ms": 10_000,
-            "message.max.bytes": 80 * 2**20,
-            "error_cb": self._watch,
-        }
-        self._producer = Producer(config | settings.client_config())
-        with self._explaining("sending did not begin"):
-            self._producer.init_transactions(_TRANSACTION_SECONDS)
+        self._sender = DeadLetterSender(settings)
         self._reader = DeadLetterReader(settings)
         self._scan = self._reader.scan()
         self._sent_again = self._scan.sent_again
@@ -114,10 +85,13 @@ class DeadLetterRetry:
             if position not in known:
                 report.refused[position] = self._reader.explain_absence(position, self._scan)
         entries = self._reader.read([position for position in positions if position in known])
-        sendable = self._select(entries, force, report)
-        while batch := list(islice(sendable, _BATCH_SIZE)):
-            self._send_batch(batch)
-            report.sent += [entry.position for entry in batch]
+        for batch in _split(self._select(entries, force, report)):
+            refused = self._sender.send(batch)
+            report.refused |= refused
+            self._sent_again -= {
+                entry.dead_letter.origin for entry in batch if entry.position in refused
+            }
+            report.sent += [entry.position for entry in batch if entry.position not in refused]
         for position in known.intersection(positions) - {*report.sent, *report.refused}:
             report.refused[position] = "was deleted just now, as it was old"
         return report
@@ -137,81 +111,31 @@ class DeadLetterRetry:
         origin = entry.dead_letter.origin
         if (stub := entry.dead_letter.stub) is not None:
             return f"is a stub: the record's {stub.size:,} bytes were too large to be kept here"
-        target = self._targets.get(origin.topic)
-        if target is None:
+        if entry.dead_letter.has_lost_headers:
+            return f"has lost its headers ({LOST_HEADERS}); its sender alone can send it unchanged"
+        if origin.topic not in self._targets:
             return f"came from {origin.topic!r}; only {' and '.join(self._targets)} are written to"
         if not 0 <= origin.partition < self._partitions.get(origin.topic, 0):
             return f"came from {format_origin(origin)}, a partition that is not there any more"
         if origin in self._sent_again and not force:
             return "was sent again already"
-        record = to_record(entry.dead_letter)
         try:
-            size = measure_record(record.key, record.value, _add_first_offset(record))
-            refuse_too_large(target, size)
-            deadline = read_deadline(record)
-        except RecordTooLarge as error:
-            return str(error)
+            deadline = read_deadline(to_record(entry.dead_letter))
         except SchemaError:
             return None  # the service that reads it will refuse it
         if deadline is not None and deadline < self._clock():
             return "is a question for whose answer nobody waits any more"
         return None
 
-    def _send_batch(self, batch: Sequence[Entry]) -> None:
-        with self._explaining(f"sending stopped before {batch[0].position}"):
-            self._producer.begin_transaction()
-            for entry in batch:
-                self._produce(entry)
-            self._producer.commit_transaction(_TRANSACTION_SECONDS)
 
-    def _produce(self, entry: Entry) -> None:
-        """Queue the record and the note that it was sent."""
-        record = to_record(entry.dead_letter)
-        self._producer.produce(
-            record.topic,
-            record.value,
-            record.key,
-            partition=record.partition,
-            headers=list(_add_first_offset(record)),
-        )
-        self._producer.produce(
-            self._own_topic.name,
-            None,
-            record.key,
-            partition=entry.position.partition,
-            headers=list(entry.dead_letter.origin.to_note()),
-        )
-
-    @contextmanager
-    def _explaining(self, consequence: str) -> Iterator[None]:
-        """Turn what librdkafka raises in a transaction into DeliveryFailed, and undo it.
-
-        Raises:
-            KafkaRefused: the broker refuses us altogether.
-        """
-        try:
-            yield
-        except KafkaException as error:
-            with suppress(KafkaException):  # where nothing was begun, or another retry began
-                self._producer.abort_transaction(_TRANSACTION_SECONDS)
-            question = "Does somebody else send dead letters again at this moment? "
-            if error.args[0].code() not in _FENCED:
-                question = ""
-                with suppress(KafkaException):  # the same error again
-                    self._producer.poll(0)  # calls the watch
-                self._watch.raise_if_hopeless()
-            raise DeliveryFailed(
-                f"{consequence} ({error.args[0].str()}). {question}"
-                "`ioa dead-letter list` shows what was sent again"
-            ) from error
-
-
-def _add_first_offset(record: Record) -> Headers:
-    """Return the record's headers and, before them, the one with the offset where it stood first.
-
-    Of two such headers the first counts. A record that was sent again before has one already.
-    """
-    first = str(find_first_offset(record))
-    if record.header(names.FIRST_OFFSET) == first:
-        return record.headers
-    return [(names.FIRST_OFFSET, first.encode()), *record.headers]
+def _split(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    """Yield batches that are limited in their number and, but for one large entry, their bytes."""
+    batch: list[Entry] = []
+    for entry in entries:
+        size = sum(kept.size for kept in batch) + entry.size
+        if batch and (len(batch) == _BATCH_SIZE or size > _BATCH_BYTES):
+            yield batch
+            batch = []
+        batch.append(entry)
+    if batch:
+        yield batch

@@ -1,18 +1,18 @@
 """Writing dead letters: the record unchanged, the reason and where it stood as headers.
 
-A broker's limit counts compressed bytes, and a dead letter is measured without compression. So a
-record may arrive that cannot be copied; a stub takes its place.
+A broker's limit counts compressed bytes. So a record may arrive that is larger than any exchange
+reads, and that no retry could mend; a stub takes its place.
 """
 
 from collections.abc import Callable
 
-import structlog
-
 from schemas.errors import SchemaError
-from schemas.messages.dead_letter import DeadLetter, Origin
+from schemas.messages.dead_letter import LOST_HEADERS, DeadLetter, Origin
 from stream.exchange.topics import Topics
 from stream.kafka.producer import Publisher, measure_record
 from stream.kafka.record import Record
+
+_ADDED_BYTES = 2**16  # of a dead letter, beside the record: the reason, the origin, overhead
 
 
 class DeadLetterWriter:
@@ -27,16 +27,18 @@ class DeadLetterWriter:
     ) -> None:
         self._publisher = publisher
         self._topic = topics.dead_letters
+        largest = max(exchange.uncompressed_limit for exchange in topics.exchanges)
+        self._limit = min(self._topic.limit, largest + _ADDED_BYTES)
         self._on_written = on_written
-        self._log = structlog.get_logger()
 
     def write(self, record: Record, error: SchemaError) -> None:
-        """Queue a dead letter; the log names its origin and field only.
+        """Queue a dead letter.
 
-        The reason quotes what was sent, which may be a patient's data and belongs into no log.
+        Its reason quotes what was sent, which may be a patient's data and belongs into no log.
         """
+        lost = record.headers_damaged and not error.reason.startswith(LOST_HEADERS)
         letter = DeadLetter(
-            error.reason,
+            f"{LOST_HEADERS}; {error.reason}" if lost else error.reason,
             error.field,
             record.topic,
             record.partition,
@@ -46,9 +48,8 @@ class DeadLetterWriter:
             record.value,
             record.headers,
         )
-        if measure_record(letter.key, letter.value, letter.to_headers()) > self._topic.limit:
+        if measure_record(letter.key, letter.value, letter.to_headers()) > self._limit:
             letter = letter.to_stub()
-        self._log.warning("dead letter", origin=format_origin(letter.origin), field=error.field)
         self._on_written()
         self._publisher.publish(
             self._topic, letter.value, key=letter.key, headers=letter.to_headers()

@@ -8,11 +8,12 @@ from typing import Generic
 from schemas.errors import SchemaError, explain_failure, shorten
 from schemas.messages import headers
 from schemas.messages.answers import Answer, Refusal, Reply
+from schemas.messages.dead_letter import LOST_HEADERS
 from schemas.messages.validation import check_name
-from schemas.strict_json import parse_object
-from schemas.wire import avro_form
 from stream.exchange.exchanges import (
     EXCHANGES,
+    LEARNING,
+    UNCOMPRESSED_LIMIT,
     AnswerKind,
     AnswerMessage,
     Exchange,
@@ -39,6 +40,11 @@ class Received(Generic[RequestT]):
     message: RequestT
     paper_only: bool
 
+    @property
+    def sender(self) -> dict[str, object]:
+        """What the message says of its sender, as ``SchemaError.stated``."""
+        return {"clientID": self.message.client_id, "messageID": self.message.message_id}
+
 
 @dataclass(slots=True)
 class Sender:
@@ -58,29 +64,32 @@ def decode_request(
         SchemaError: names the field or header at fault. Nothing else is raised, whatever the bytes.
     """
     try:
-        return _decode_request(record, exchange, cluster_id)
+        _check_record(record, exchange)
+        message = exchange.decode(record.value or b"", record.content_type)
     except Exception as error:
         raise explain_failure(error) from error
-
-
-def _decode_request(
-    record: Record, exchange: Exchange[RequestT], cluster_id: str
-) -> Received[RequestT]:
-    if record.headers_damaged:
-        raise SchemaError("the name of a header is not UTF-8")
-    value = record.value or b""
-    if len(value) > exchange.uncompressed_limit:
-        raise SchemaError(
-            f"has {len(value):,} bytes uncompressed, {exchange.uncompressed_limit:,} are permitted"
-        )
-    message = exchange.decode(value, record.content_type)
-    if message.kind != exchange.name:
-        raise SchemaError(f"{message.kind!r} does not belong on {record.topic}", "mode")
-    _check_envelope(record, message)
-    paper_only = message.message_id is None
-    if paper_only:
+    received = Received(record, message, paper_only=message.message_id is None)
+    try:
+        _check_envelope(record, message, exchange)
+    except SchemaError as error:
+        raise explain_failure(error, received.sender) from error
+    if received.paper_only:
         message.message_id = _position_id(record, cluster_id)
-    return Received(record, message, paper_only)
+    return received
+
+
+def _check_record(record: Record, exchange: Exchange[RequestT]) -> None:
+    if record.headers_damaged:
+        raise SchemaError(f"{LOST_HEADERS}, so that none of its headers can be read")
+    _check_size(record, exchange.uncompressed_limit)
+
+
+def _check_size(record: Record, limit: int) -> None:
+    if record.size <= limit:
+        return
+    body = len(record.value or b"")
+    size = f"{body:,} bytes" if body > limit else f"{record.size:,} bytes with key and headers"
+    raise SchemaError(f"has {size} uncompressed, {limit:,} are permitted")
 
 
 def read_deadline(record: Record) -> float | None:
@@ -106,8 +115,9 @@ def decode_answer(record: Record, kinds: Mapping[str, AnswerKind] = ANSWER_KINDS
         kinds: of answers, by their names.
 
     Raises:
-        SchemaError: the kind is unknown or the body damaged. Nothing else is raised.
+        SchemaError: the kind is unknown, or the body damaged or too large. Nothing else is raised.
     """
+    _check_size(record, UNCOMPRESSED_LIMIT)
     kind = kinds.get(record.header(headers.KIND) or "")
     if kind is None:
         raise SchemaError(f"is none of {', '.join(kinds)}", headers.KIND)
@@ -119,14 +129,22 @@ def decode_answer(record: Record, kinds: Mapping[str, AnswerKind] = ANSWER_KINDS
 
 
 def identify_sender(record: Record, cluster_id: str) -> Sender:
-    """Find who sent a refused record, from its headers and its body.
+    """Find who sent a record that was refused elsewhere; see ``find_sender``."""
+    try:
+        received = decode_request(record, LEARNING, cluster_id=cluster_id)
+    except SchemaError as error:  # it was refused already, and may be a question
+        return find_sender(record, error.stated, cluster_id)
+    return find_sender(record, received.sender, cluster_id)
+
+
+def find_sender(record: Record, stated: Mapping[str, object], cluster_id: str) -> Sender:
+    """Find who sent a refused record, from its headers and what its body has ``stated``.
 
     Where the two name different clients the sender is not certain: otherwise a client could make
     the server write to another one. What is in a body that cannot be read is not certain either.
     """
-    body = _read_body(record)
-    client_id = _agree("clientID", record.header(headers.CLIENT), body.get("clientID"))
-    message_id = _agree("messageID", record.header(headers.MESSAGE_ID), body.get("messageID"))
+    client_id = _agree("clientID", record.header(headers.CLIENT), stated.get("clientID"))
+    message_id = _agree("messageID", record.header(headers.MESSAGE_ID), stated.get("messageID"))
     return Sender(client_id, message_id or _position_id(record, cluster_id), message_id is None)
 
 
@@ -160,7 +178,9 @@ def _position_id(record: Record, cluster_id: str) -> str:
     return derive_message_id(cluster_id, record.topic, record.partition, first, record.value or b"")
 
 
-def _check_envelope(record: Record, message: Request) -> None:
+def _check_envelope(record: Record, message: Request, exchange: Exchange[RequestT]) -> None:
+    if message.kind != exchange.name:
+        raise SchemaError(f"{message.kind!r} does not belong on {record.topic}", "mode")
     for name, stated in (
         (headers.KIND, message.kind),
         (headers.CLIENT, message.client_id),
@@ -180,16 +200,3 @@ def _agree(field: str, *stated: object) -> str | None:
                 check_name(field, value)
                 valid.add(value)
     return valid.pop() if len(valid) == 1 else None
-
-
-def _read_body(record: Record) -> dict[str, object]:
-    """Return the fields of a message without validating them; none where that is not possible."""
-    raw = record.value or b""
-    try:
-        if record.content_type == avro_form.CONTENT_TYPE:
-            message = avro_form.decode_latent_avro(raw)
-            return {"clientID": message.client_id, "messageID": message.message_id}
-        body = parse_object(raw).get("message")
-    except Exception:  # it was refused already, and may be anything
-        return {}
-    return body if isinstance(body, dict) else {}

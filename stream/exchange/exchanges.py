@@ -18,6 +18,13 @@ from stream.exchange.forms import decode_answer, decode_latent, encode
 
 MESSAGE_LIMIT = 2**20
 """Largest request or reply record in bytes, batch overhead included."""
+UNCOMPRESSED_LIMIT = 2 * MESSAGE_LIMIT
+"""Largest record that is read, in bytes, however well it was compressed.
+
+No producer with its usual settings sends one above half of that: Java's, librdkafka and ours
+measure before they compress. Numbers as text that take more do not fit into ``MESSAGE_LIMIT``
+compressed.
+"""
 
 Ending = Literal["acknowledged", "refused", "answered"]
 Kept = Literal["until answered", "until deadline"]
@@ -84,7 +91,7 @@ class Exchange(Generic[RequestT]):
         outbox: the end of the name of that outbox, after the client's id.
         retention_hours: of the topic; None is for ever.
         limit: largest record on the wire in bytes, compressed: the topic's ``max.message.bytes``.
-        uncompressed_limit: largest body that a server reads, in bytes.
+        uncompressed_limit: largest record that a server reads, in bytes of key, body and headers.
         key: of the record, as the table of topics prints it; ``read_key`` returns it.
     """
 
@@ -100,7 +107,7 @@ class Exchange(Generic[RequestT]):
     told: Told = "sender"
     partitions: int = 4
     limit: int = MESSAGE_LIMIT
-    uncompressed_limit: int = 64 * MESSAGE_LIMIT
+    uncompressed_limit: int = UNCOMPRESSED_LIMIT
     key: str = "messageID"
     read_key: Callable[[RequestT], str] = attrgetter("message_id")
 

@@ -1,6 +1,8 @@
 """Messages to bytes and back; the ``content-type`` header chooses the form, JSON without it."""
 
-from schemas.errors import SchemaError, shorten
+from contextlib import suppress
+
+from schemas.errors import SchemaError, explain_failure, shorten
 from schemas.messages import headers
 from schemas.messages.answers import AnswerT
 from schemas.messages.latent import LatentMessage
@@ -29,10 +31,14 @@ def decode_latent(value: bytes, content_type: str | None) -> LatentMessage:
         return avro_form.decode_latent_avro(value)
     if content_type in (None, json_form.CONTENT_TYPE):
         return json_form.decode_latent_json(value)
-    raise SchemaError(
+    error = SchemaError(
         f"{shorten(content_type)} is neither {json_form.CONTENT_TYPE} nor {avro_form.CONTENT_TYPE}",
         headers.CONTENT_TYPE,
     )
+    fields: dict[str, object] = {}
+    with suppress(SchemaError):  # often it is JSON all the same, and its sender can be told
+        fields = json_form.parse_message(value)
+    raise explain_failure(error, fields)
 
 
 def decode_answer(kind: type[AnswerT], value: bytes, content_type: str | None) -> AnswerT:

@@ -16,10 +16,9 @@ from stream.kafka.connection import (
     backoff,
     explain_absence,
     explaining_kafka,
-    poll_batch,
     raise_if_lasting,
 )
-from stream.kafka.record import Record
+from stream.kafka.polling import FETCHING, poll_batch
 from stream.kafka.settings import KafkaSettings
 
 logger = logging.getLogger(__name__)
@@ -41,11 +40,10 @@ class ReplyReader:
         config: dict[str, Any] = {
             "group.id": f"{client_id}.replies",
             "enable.auto.commit": False,
-            "fetch.queue.backoff.ms": 2,
             "auto.offset.reset": "error",
             "error_cb": self._watch,
         }
-        self._consumer = Consumer({**config, **settings.client_config()})
+        self._consumer = Consumer({**FETCHING, **config, **settings.client_config()})
 
     def open(self, timeout: float, *, since: float | None = None) -> str | None:
         """Find the topic, start to read it, and return the cluster's id where it has one.
@@ -89,16 +87,16 @@ class ReplyReader:
             StreamError: the topic cannot be read any more.
         """
         answers = []
-        for message in poll_batch(self._consumer, _BATCH_SIZE, timeout, self._watch):
+        records, errors = poll_batch(self._consumer, _BATCH_SIZE, timeout, self._watch)
+        for message in errors:
             if (error := message.error()) is not None:
                 raise_if_lasting(error, self._topic)
-                continue
-            record = Record.from_kafka(message)
+        for record in records:
             try:
                 answers.append(decode_answer(record, self._kinds))
             except SchemaError as unreadable:
-                place = f"{record.topic}[{record.partition}]@{record.offset}"
-                logger.warning("%s is no answer: %s at fault", place, unreadable.field or "body")
+                field = unreadable.field or "body"
+                logger.warning("%s is no answer: %s at fault", record.place, field)
         return answers
 
     def close(self) -> None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-import structlog
 from confluent_kafka import KafkaError
 from confluent_kafka import Message as KafkaMessage
 
@@ -23,6 +22,7 @@ from stream.exchange.topics import Topics
 from stream.kafka.producer import Publisher, make_headers, measure_record, refuse_too_large
 from stream.kafka.record import Record
 from stream.kafka.topics import Topic
+from stream.repeated_log import RepeatedLog
 
 # One client cannot be answered; that is no reason to let the others wait.
 _UNREACHABLE = (
@@ -79,7 +79,7 @@ class Responder:
         self._id_placeholder, self._reply_to_placeholder = self._make_id(), self._make_id()
         self._failed: list[str] = []
         self._unanswerable: list[tuple[Record, SchemaError]] = []
-        self._log = structlog.get_logger()
+        self._unreachable = RepeatedLog("a client cannot be answered")
 
     def answer(self, record: Record, answer: AnswerMessage, *, paper_only: bool = False) -> None:
         """Queue an answer to ``record`` on the reply topic of the client that it names.
@@ -171,6 +171,7 @@ class Responder:
                 on_delivered=partial(self._note_delivery, answer),
             )
         self._publisher.flush()
+        self._unreachable.report()
         for record, error in self._unanswerable:
             self.dead_letter(record, error)
         if self._unanswerable:
@@ -191,7 +192,7 @@ class Responder:
             self._failed.append(f"{topic}: {error.str()}")
             return
         reason = f"{topic} cannot be written ({error.str()}); register the client again"
-        self._log.error("a client cannot be answered", topic=topic, error=error.str())
+        self._unreachable.note(topic, topic=topic, error=error.str())
         if answer.request is not None:
             self._unanswerable.append((answer.request, SchemaError(reason, "clientID")))
 

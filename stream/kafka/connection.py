@@ -5,11 +5,10 @@ from contextlib import contextmanager
 from threading import Event
 from time import monotonic
 
-from confluent_kafka import Consumer, KafkaError, KafkaException
-from confluent_kafka import Message as KafkaMessage
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from stream.errors import KafkaRefused, KafkaUnavailable, StreamError
+from stream.errors import KafkaRefused, KafkaUnavailable, StreamError, TopicMissing
 from stream.kafka.settings import KafkaSettings
 
 # Errors that no retry mends: librdkafka itself would go on for minutes.
@@ -26,7 +25,6 @@ _HOPELESS = {
 
 # Errors of a consumer that last. librdkafka marks no consumer error as retriable; all others pass.
 _LASTING = (
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError._AUTO_OFFSET_RESET,
@@ -34,9 +32,14 @@ _LASTING = (
 
 _REPORT_SECONDS = 10.0
 
+NO_TOPIC = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
+"""Codes of a topic that is missing, as the broker and as the library says it."""
+
+TOPIC_REMEDY = "`ioa topic check` says what makes it"
+"""What an operator does about a topic that is missing."""
+
 UNDELIVERABLE = (
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError._UNKNOWN_TOPIC,
+    *NO_TOPIC,
     KafkaError._UNKNOWN_PARTITION,
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
@@ -94,23 +97,16 @@ def _find_cause(error: KafkaError) -> int:
 
 
 def raise_if_lasting(error: KafkaError, topic: str) -> None:
-    """Raise StreamError for an error of a consumer that does not pass by itself."""
-    if error.fatal() or error.code() in _LASTING:
-        raise StreamError(f"cannot read {topic}: {error.str()}")
-
-
-def poll_batch(
-    consumer: Consumer, size: int, timeout: float, watch: ErrorWatch
-) -> list[KafkaMessage]:
-    """Return up to ``size`` messages, waiting up to ``timeout`` seconds for the first.
+    """Raise StreamError for an error of a consumer that does not pass by itself.
 
     Raises:
-        KafkaRefused: the broker refuses us for good.
+        TopicMissing: there is no such topic.
+        StreamError: another one.
     """
-    # consume(n, t) waits for n messages or all of t; so wait for one, then take what is there.
-    first = consumer.poll(timeout)
-    watch.raise_if_hopeless()
-    return [] if first is None else [first, *consumer.consume(size - 1, 0)]
+    if error.code() in NO_TOPIC:
+        raise TopicMissing(f"cannot read {topic}: it is missing; {TOPIC_REMEDY}")
+    if error.fatal() or error.code() in _LASTING:
+        raise StreamError(f"cannot read {topic}: {error.str()}")
 
 
 @contextmanager

@@ -20,13 +20,13 @@ from typing import Any
 import orjson
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-from confluent_kafka import Message as KafkaMessage
 from confluent_kafka.admin import AdminClient
 
 from stream.errors import DependencyDown, KafkaRefused, KafkaUnavailable, PartitionLost
 from stream.health import Health, Partition
-from stream.kafka.connection import ErrorWatch, backoff, poll_batch, raise_if_lasting
+from stream.kafka.connection import ErrorWatch, backoff, raise_if_lasting
 from stream.kafka.offsets import OffsetRange, TopicWatch, read_ranges
+from stream.kafka.polling import FETCHING, poll_batch
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
 
@@ -91,18 +91,14 @@ class RecordConsumer:
             # A position that Kafka does not hold is never replaced by a guess: that would skip.
             "auto.offset.reset": "earliest" if find_starts is None else "error",
             "session.timeout.ms": 6000,
-            # The default of 1 s leaves the CPU idle while records wait.
-            "fetch.queue.backoff.ms": 2,
-            # What is prefetched into memory, beside the batch in hand.
-            "queued.min.messages": 5_000,  # of each partition
-            "queued.max.messages.kbytes": 4_096,
+            "queued.min.messages": 5_000,  # prefetched of each partition
             "isolation.level": "read_committed",
             "error_cb": self._watch,
             "on_commit": self._on_commit,
             "statistics.interval.ms": 1000,
             "stats_cb": self._on_statistics,
         }
-        self._consumer = Consumer({**config, **settings.client_config()})
+        self._consumer = Consumer({**FETCHING, **config, **settings.client_config()})
 
     def run(
         self, handle: Handle, stop: Event, *, when_idle: Callable[[], None] = lambda: None
@@ -130,9 +126,7 @@ class RecordConsumer:
                 self._health.heartbeat()
                 if self._without_start:
                     self._start_partitions(stop)
-                elif records := self._poll():
-                    self._handle(handle, records, stop)
-                else:
+                elif not self._handle_next(handle, stop):
                     when_idle()
                 if self._topic_watch is not None and self._topic_watch.was_recreated():
                     self._restart_partitions()
@@ -228,21 +222,24 @@ class RecordConsumer:
         self._topic_watch = TopicWatch(self._admin, ranges[0], monotonic)
         return starts
 
-    def _poll(self) -> list[Record]:
-        messages = poll_batch(self._consumer, self._batch_size, _POLL_SECONDS, self._watch)
-        return [Record.from_kafka(message) for message in messages if self._is_record(message)]
+    def _handle_next(self, handle: Handle, stop: Event) -> bool:
+        """Handle what has arrived, if anything, and keep none of it: it may be large."""
+        records, errors = poll_batch(self._consumer, self._batch_size, _POLL_SECONDS, self._watch)
+        for message in errors:
+            self._note_error(message.error())
+        if records:
+            self._handle(handle, records, stop)
+        return bool(records)
 
-    def _is_record(self, message: KafkaMessage) -> bool:
-        error = message.error()
+    def _note_error(self, error: KafkaError | None) -> None:
         if error is None:
-            return True
+            return
         if self._find_starts is not None and error.code() == KafkaError._AUTO_OFFSET_RESET:
             self._restart_partitions()  # ``find_starts`` explains why Kafka lacks our position
-            return False
+            return
         self._watch(error)  # losing the membership is reported here, not to error_cb
         self._watch.raise_if_hopeless()
         raise_if_lasting(error, self._topic)
-        return False
 
     def _handle(self, handle: Handle, records: list[Record], stop: Event) -> None:
         self._health.take_batch()
@@ -286,7 +283,9 @@ class RecordConsumer:
             self._consumer.pause(assigned)
             message = self._consumer.poll(_POLL_SECONDS)
             self._watch.raise_if_hopeless()
-            if message is not None and self._is_record(message):
+            if message is not None and message.error() is not None:
+                self._note_error(message.error())
+            elif message is not None:
                 record = Record.from_kafka(message)
                 self._consumer.seek(TopicPartition(record.topic, record.partition, record.offset))
         # Also those that were taken away meanwhile: they would stay paused when they come back.

@@ -10,7 +10,7 @@ from confluent_kafka import Message as KafkaMessage
 from schemas.messages import headers as names
 from schemas.messages.dead_letter import Headers
 from stream.errors import DeliveryFailed, RecordTooLarge
-from stream.kafka.connection import ErrorWatch, explain_absence
+from stream.kafka.connection import NO_TOPIC, TOPIC_REMEDY, ErrorWatch, explain_absence
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import Topic
 
@@ -150,7 +150,8 @@ class Publisher:
 
     def _note_failure(self, topic: str, error: KafkaError | None, _: KafkaMessage | None) -> None:
         if error is not None:
-            self._failed.append(f"{topic}: {error.str()}")
+            remedy = f"; {TOPIC_REMEDY}" if error.code() in NO_TOPIC else ""
+            self._failed.append(f"{topic}: {error.str()}{remedy}")
 
 
 def refuse_too_large(topic: Topic, size: int) -> None:

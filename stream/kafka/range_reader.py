@@ -6,11 +6,11 @@ from time import monotonic
 from typing import Any, Literal
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
-from confluent_kafka import Message as KafkaMessage
 
 from stream.errors import KafkaUnavailable, StreamError
-from stream.kafka.connection import ErrorWatch, poll_batch, raise_if_lasting
+from stream.kafka.connection import ErrorWatch, raise_if_lasting
 from stream.kafka.offsets import OffsetRange
+from stream.kafka.polling import FETCHING, Polled, poll_batch
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
 
@@ -50,20 +50,18 @@ def read_batches(
         "auto.offset.reset": when_deleted,
         "enable.auto.commit": False,
         "enable.partition.eof": True,
-        "fetch.queue.backoff.ms": 2,  # the default of 1 s leaves the CPU idle
-        "queued.max.messages.kbytes": 16_384,  # prefetched into memory beside the batch in hand
         "isolation.level": "read_committed",
         # A broker checks the sum of a batch when it arrives, not when it reads it from its disk.
         "check.crcs": True,
         "error_cb": watch,
     }
-    consumer = Consumer(config | settings.client_config())
+    consumer = Consumer(FETCHING | config | settings.client_config())
     try:
         consumer.assign([TopicPartition(topic, number, low) for topic, number, _, low, _ in unread])
         heard_at = monotonic()
         while ends:
-            messages = poll_batch(consumer, _BATCH_SIZE, _POLL_SECONDS, watch)
-            batch, finished = _separate(messages, ends)
+            polled = poll_batch(consumer, _BATCH_SIZE, _POLL_SECONDS, watch)
+            batch, finished = _separate(polled, ends)
             if batch or finished:
                 heard_at = monotonic()
             elif monotonic() - heard_at > _PATIENCE_SECONDS:
@@ -81,23 +79,20 @@ def read_batches(
         consumer.close()
 
 
-def _separate(
-    messages: Sequence[KafkaMessage], ends: Mapping[int, int]
-) -> tuple[list[Record], set[int]]:
+def _separate(polled: Polled, ends: Mapping[int, int]) -> tuple[list[Record], set[int]]:
     """Return the records below ``ends``, and the partitions that were read up to there."""
-    records, finished = [], set()
-    for message in messages:
-        number, offset, error = message.partition() or 0, message.offset() or 0, message.error()
-        end = ends.get(number, -1)
-        if error is not None and error.code() != KafkaError._PARTITION_EOF:
-            raise_if_lasting(error, message.topic() or "")
-            if error.code() == KafkaError._BAD_MSG:
-                # Whoever asks for a range shall not get it with a hole in it.
-                raise StreamError(f"{message.topic()}[{number}] is damaged: {error.str()}")
+    read = {record.partition: record.offset + 1 for record in polled.records}
+    for message in polled.errors:
+        number, error = message.partition() or 0, message.error()
+        if error is None or error.code() == KafkaError._PARTITION_EOF:
+            # The last record may be one of Kafka's own, which only the end of the partition tells.
+            read[number] = max(read.get(number, 0), message.offset() or 0)
             continue
-        if error is None and offset < end:
-            records.append(Record.from_kafka(message))
-        # The last record may be one of Kafka's own, which only the end of the partition tells.
-        if number in ends and offset + (error is None) >= end:
-            finished.add(number)
-    return records, finished
+        raise_if_lasting(error, message.topic() or "")
+        if error.code() == KafkaError._BAD_MSG:
+            # Whoever asks for a range shall not get it with a hole in it.
+            raise StreamError(f"{message.topic()}[{number}] is damaged: {error.str()}")
+    records = [
+        record for record in polled.records if record.offset < ends.get(record.partition, -1)
+    ]
+    return records, {number for number, end in ends.items() if read.get(number, 0) >= end}

@@ -43,12 +43,17 @@ class KafkaSettings(BaseModel):
     def client_config(self) -> dict[str, Any]:
         """Return the configuration that all our librdkafka clients share.
 
-        A broker that comes back is found within half a second.
+        A broker that comes back is found within half a second, and an added partition within ten.
         """
         return {
             "bootstrap.servers": self.bootstrap_servers,
             "client.id": self.prefix,
             "reconnect.backoff.max.ms": 500,
+            # Consumers notice added partitions, and topics that are gone, when they ask for
+            # metadata again. The default is 5 minutes.
+            "topic.metadata.refresh.interval.ms": 10_000,
+            # A producer, or a question about one topic, would make it on brokers that permit that.
+            "allow.auto.create.topics": False,
             "log_level": 0,
             **self.extra,
         }

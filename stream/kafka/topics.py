@@ -1,13 +1,13 @@
-"""A topic and its Kafka settings; making topics on a cluster, and comparing them with it."""
+"""A topic and its Kafka settings; making topics on a cluster, on purpose only."""
 
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
-from stream.errors import StreamError
+from stream.errors import StreamError, TopicMissing
 from stream.kafka.connection import connect_admin, explaining_kafka
 from stream.kafka.settings import KafkaSettings
 
@@ -16,7 +16,12 @@ _LEADER_SECONDS = 15.0
 
 @dataclass(frozen=True)
 class Topic:
-    """One topic: who writes it, what its key is, and its Kafka settings."""
+    """One topic: who writes it, what its key is, and its Kafka settings.
+
+    Attributes:
+        was_read: a database has positions in it. Where such a topic is missing, its records are
+            lost; an empty one in its place would hide that, so only an operator makes it again.
+    """
 
     name: str
     key: str
@@ -24,11 +29,29 @@ class Topic:
     kept: str
     partitions: int
     config: dict[str, str]
+    was_read: bool = False
 
     @property
     def limit(self) -> int:
         """Largest record in bytes."""
         return int(self.config["max.message.bytes"])
+
+    def configure(self, settings: KafkaSettings) -> dict[str, str]:
+        """Return the table's settings of this topic and the operator's for every topic."""
+        if settings.min_insync_replicas is None:
+            return self.config
+        return self.config | {"min.insync.replicas": str(settings.min_insync_replicas)}
+
+    def describe_absence(self) -> str:
+        """Say that it is missing, and which command makes it."""
+        if not self.was_read:
+            return f"{self.name} is missing; `ioa topic create` makes it"
+        return (
+            f"{self.name} is missing, though it was read into the database: is this the right "
+            "cluster? Where it was deleted, find out why; what was stored stays stored. `ioa "
+            f"database position reset --topic {self.name} --to earliest` makes it again, empty, "
+            f"with {self.partitions} partitions"
+        )
 
 
 @explaining_kafka()
@@ -41,20 +64,29 @@ def create_topics(
         admin: a connected client, where the caller has one.
 
     Raises:
+        TopicMissing: one that was read before is missing; all others were created.
         StreamError: the cluster is away or refuses a topic, named.
     """
     admin = admin or connect_admin(settings)
     present = admin.list_topics(timeout=10).topics
-    missing = {topic.name: topic for topic in topics if topic.name not in present}
-    if not missing:
+    missing = [topic for topic in topics if topic.name not in present]
+    created = _create(settings, [topic for topic in missing if not topic.was_read], admin)
+    if lost := [topic.describe_absence() for topic in missing if topic.was_read]:
+        raise TopicMissing("; ".join(lost))
+    return created
+
+
+def _create(settings: KafkaSettings, topics: list[Topic], admin: AdminClient) -> list[str]:
+    if not topics:
         return []
+    missing = {topic.name: topic for topic in topics}
     futures = admin.create_topics(
         [
             NewTopic(
                 topic.name,
                 topic.partitions,
                 settings.replication_factor,
-                config=_configure(topic, settings),
+                config=topic.configure(settings),
             )
             for topic in missing.values()
         ]
@@ -73,45 +105,17 @@ def create_topics(
 
 
 @explaining_kafka()
-def find_drift(settings: KafkaSettings, topics: Iterable[Topic]) -> list[str]:
-    """Say in words how the cluster's topics differ from the table."""
-    admin = connect_admin(settings)
-    present = admin.list_topics(timeout=10).topics
-    drift, existing = [], []
-    for topic in topics:
-        if topic.name not in present:
-            drift.append(f"{topic.name} is missing; `ioa topic create` makes it")
-            continue
-        existing.append(topic)
-        partitions = present[topic.name].partitions
-        if len(partitions) < topic.partitions:
-            drift.append(f"{topic.name} has {len(partitions)} partitions, not {topic.partitions}")
-        copies = min((len(partition.replicas) for partition in partitions.values()), default=0)
-        if copies < settings.replication_factor:
-            drift.append(f"{topic.name} has {copies} replicas, not {settings.replication_factor}")
-    stated = {topic.name: _configure(topic, settings) for topic in existing}
-    resources = [ConfigResource(ResourceType.TOPIC, name) for name in stated]
-    described = admin.describe_configs(resources) if resources else {}
-    for resource, future in described.items():
-        actual = future.result()
-        for key, value in stated[resource.name].items():
-            if actual[key].value != value:
-                drift.append(f"{resource.name} has {key}={actual[key].value}, not {value}")
-    return drift
-
-
-@explaining_kafka()
 def list_topic_names(settings: KafkaSettings) -> list[str]:
     """Return the names of this deployment's topics that exist, reply topics included."""
     names = connect_admin(settings).list_topics(timeout=10).topics
     return sorted(name for name in names if name.startswith(f"{settings.prefix}."))
 
 
-def _configure(topic: Topic, settings: KafkaSettings) -> dict[str, str]:
-    """Return the table's settings of a topic and the operator's for every topic."""
-    if settings.min_insync_replicas is None:
-        return topic.config
-    return topic.config | {"min.insync.replicas": str(settings.min_insync_replicas)}
+@explaining_kafka()
+def count_partitions(admin: AdminClient) -> dict[str, int]:
+    """Return how many partitions each topic of the cluster has, by its name."""
+    topics = admin.list_topics(timeout=10).topics
+    return {name: len(topic.partitions) for name, topic in topics.items()}
 
 
 def _wait_for_leaders(admin: AdminClient, topics: list[Topic]) -> None:

@@ -15,7 +15,7 @@ from client_autoencoder.client import Client
 from client_autoencoder.errors import ClientClosed, ClientError, InputError, OutboxInUse
 from client_autoencoder.images.batches import ImageBatch
 from client_autoencoder.outbox.reading import list_waiting
-from client_autoencoder.privacy.mechanism import GaussianPrivatizer, system_noise
+from client_autoencoder.privacy.mechanism import GaussianMechanism, system_noise
 from client_autoencoder.settings import ClientSettings
 from schemas.messages.labels import LABEL_MAX
 from stream.errors import StreamError, TopicMissing
@@ -233,11 +233,11 @@ def test_an_argument_that_cannot_be_used_is_named(
 def test_noise_is_for_single_releases_and_not_for_questions(
     server: RunningServer, make_client: MakeClient
 ) -> None:
-    privatizer = GaussianPrivatizer(epsilon=4, delta=1e-5, clip=1, noise=system_noise)
-    client = make_client(server.kafka, privatizer=privatizer)
+    mechanism = GaussianMechanism(epsilon=4, delta=1e-5, clip=1, noise=system_noise)
+    client = make_client(server.kafka, mechanism=mechanism)
     with pytest.raises(ClientError, match="60 releases of 30 images"):
         client.publish(IMAGES, LABELS, augment=1)
-    with pytest.raises(ClientError, match="ask without a privatizer"):
+    with pytest.raises(ClientError, match="ask without a mechanism"):
         client.ask(IMAGES)
     assert not list(list_waiting(Path(client.outbox) / f"{CLIENT}.db"))
     assert client.publish(IMAGES, LABELS).acknowledged == 30

@@ -6,8 +6,8 @@ from random import Random
 
 import pytest
 
+from stream.kafka.drift import find_drift
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import find_drift
 from tests.support.busy_deployment import BusyDeployment
 from tests.support.deployment import Deployment
 from tests.support.message_counts import count_answers, count_rows, list_sent

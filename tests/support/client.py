@@ -16,7 +16,7 @@ from client_autoencoder.exchanges.service import ServiceReport, ask
 from client_autoencoder.images.batches import ImageBatch
 from client_autoencoder.outbox.entries import Limits
 from client_autoencoder.outbox.reading import OutboxStatus, read_status
-from client_autoencoder.privacy.mechanism import NoPrivatizer, Privatizer
+from client_autoencoder.privacy.mechanism import Mechanism, NoMechanism
 from schemas.wire import avro_form
 from server_classifier.store.database import writing
 from server_classifier.store.registry.entries import add_encoder
@@ -101,13 +101,13 @@ class Client:
 
 
 def make_maker(
-    encoder: Encoder, privatizer: Privatizer | None = None, form: str = avro_form.CONTENT_TYPE
+    encoder: Encoder, mechanism: Mechanism | None = None, form: str = avro_form.CONTENT_TYPE
 ) -> MessageMaker:
     """Return what makes the messages of ``CLIENT``."""
     return MessageMaker(
         client_id=CLIENT,
         encoder=encoder,
-        privatizer=privatizer or NoPrivatizer(),
+        mechanism=mechanism or NoMechanism(),
         form=form,
         now=lambda: datetime.now(UTC),
         random=secrets.token_bytes,

@@ -38,20 +38,28 @@ class Ingestion:
         topic, encoder_id = Topics(self.kafka.prefix).of(LEARNING).name, make_manifest().network_id
         return Load(self.kafka.bootstrap_servers, topic, CLIENT, encoder_id, seed=5)
 
-    def start(self, name: str, *, instance: str = "0", module: str = "ioa") -> IoaProcess:
-        """Start an ingester whose log is ``<name>.log``; see ``IoaProcess`` for ``module``."""
-        server = ServerSettings(database_url=self.database_url, instance=instance)
+    def start(
+        self,
+        name: str,
+        *,
+        service: str = "ingest",
+        instance: str = "0",
+        module: str = "ioa",
+        labels: list[str] | None = None,
+    ) -> IoaProcess:
+        """Start a service whose log is ``<name>.log``; see ``IoaProcess`` for ``module``."""
+        server = ServerSettings(database_url=self.database_url, instance=instance, labels=labels)
         settings = Settings.model_construct(
             kafka=self.kafka, server=server, client=ClientSettings()
         )
         log = self.folder / f"{name}.log"
-        return IoaProcess(settings, log, "server", "ingest", module=module)
+        return IoaProcess(settings, log, "server", service, module=module)
 
 
 @contextmanager
 def open_ingestion(kafka: KafkaSettings, database_url: str, folder: Path) -> Iterator[Ingestion]:
     """Make topics and tables, and register one encoder and one client."""
-    topics = Topics(kafka.prefix)
+    topics = Topics(kafka.prefix, kafka.partitions)
     create_topics(kafka, [*topics.shared(), topics.replies(CLIENT)])
     engine = open_database(database_url)
     ensure_current(engine)

@@ -21,8 +21,8 @@ from ioa.cli.client.options import (
     Label,
     Limit,
     MaxSkip,
+    MechanismName,
     OutboxDirectory,
-    PrivatizerName,
     Seed,
     Split,
     Timeout,
@@ -30,7 +30,7 @@ from ioa.cli.client.options import (
 from ioa.cli.client.outbox_reports import print_status
 from ioa.cli.client.setup import (
     find_outboxes,
-    make_privatizer,
+    make_mechanism,
     open_client,
     read_threshold,
     show_sent,
@@ -55,7 +55,7 @@ def publish(
     limit: Limit = None,
     augment: Augment = 0,
     seed: Seed = None,
-    privatizer: PrivatizerName = "none",
+    mechanism: MechanismName = "none",
     epsilon: Epsilon = None,
     delta: Delta = None,
     clip: Clip = None,
@@ -90,7 +90,7 @@ def publish(
         "outbox": outbox,
     }
     settings = load(config, bootstrap, prefix, client=options)
-    chosen = make_privatizer(privatizer, epsilon, delta, clip)
+    chosen = make_mechanism(mechanism, epsilon, delta, clip)
     with (
         open_client(settings, chosen) as client,
         show_sent("stored" if answers else "delivered", as_json) as on_progress,

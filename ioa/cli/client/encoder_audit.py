@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ioa.cli.client.images import choose_images, print_skipped
-from ioa.cli.client.options import Clip, Delta, Epsilon, PrivatizerName, Split
-from ioa.cli.client.setup import make_privatizer, require_training
+from ioa.cli.client.options import Clip, Delta, Epsilon, MechanismName, Split
+from ioa.cli.client.setup import make_mechanism, require_training
 from ioa.cli.options import Json
 from ioa.cli.panels import IMAGES, LATENTS
 from ioa.cli.printing import print_json
@@ -37,7 +37,7 @@ def audit(
         Literal["float32", "int8", "int4", "jpeg"],
         typer.Option(help="How numbers travel without noise.", rich_help_panel=LATENTS),
     ] = "int8",
-    privatizer: PrivatizerName = "none",
+    mechanism: MechanismName = "none",
     epsilon: Epsilon = None,
     delta: Delta = None,
     clip: Clip = None,
@@ -56,10 +56,10 @@ def audit(
     from client_autoencoder.audit.encoder_audit import audit_encoder
     from client_autoencoder.encoders.runtime import Encoder
 
-    mechanism = make_privatizer(privatizer, epsilon, delta, clip)
+    chosen = make_mechanism(mechanism, epsilon, delta, clip)
     encoder = Encoder.load(directory)
     images = _read(encoder, data, split, limit)
-    rows = audit_encoder(encoder, images, attack, mechanism, packing=pack, seeds=seeds)
+    rows = audit_encoder(encoder, images, attack, chosen, packing=pack, seeds=seeds)
     if as_json:
         print_json([asdict(row) for row in rows])
     else:

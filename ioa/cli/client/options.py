@@ -119,18 +119,21 @@ Exit = Annotated[
         rich_help_panel=LATENTS,
     ),
 ]
-PrivatizerName = Annotated[
+MechanismName = Annotated[
     Literal["none", "gaussian"],
     typer.Option(
-        "--privatizer", help="gaussian is research, no guarantee yet.", rich_help_panel=LATENTS
+        "--mechanism",
+        "--privatizer",
+        help="gaussian is research, no guarantee yet.",
+        rich_help_panel=LATENTS,
     ),
 ]
 Epsilon = Annotated[
     float | None,
-    typer.Option(help="Of the gaussian privatizer, per image.", rich_help_panel=LATENTS),
+    typer.Option(help="Of the gaussian mechanism, per image.", rich_help_panel=LATENTS),
 ]
 Delta = Annotated[
-    float | None, typer.Option(help="Of the gaussian privatizer.", rich_help_panel=LATENTS)
+    float | None, typer.Option(help="Of the gaussian mechanism.", rich_help_panel=LATENTS)
 ]
 Clip = Annotated[
     float | None,

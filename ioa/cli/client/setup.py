@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from client_autoencoder.client import Client
     from client_autoencoder.exchanges.local_exit import Threshold
     from client_autoencoder.exchanges.messages import Progress as OnProgress
-    from client_autoencoder.privacy.mechanism import Privatizer
+    from client_autoencoder.privacy.mechanism import Mechanism
     from ioa.settings import Settings
     from stream.exchange.exchanges import Exchange
 
@@ -48,24 +48,24 @@ def require_training() -> None:
         )
 
 
-def make_privatizer(
+def make_mechanism(
     name: str, epsilon: float | None, delta: float | None, clip: float | None
-) -> "Privatizer":
-    """Return the privatizer that the options describe.
+) -> "Mechanism":
+    """Return the mechanism that the options describe.
 
     Raises:
         UsageError: they do not belong together.
         ClientError: a number is out of its range.
     """
-    from client_autoencoder.privacy.mechanism import GaussianPrivatizer, NoPrivatizer, system_noise
+    from client_autoencoder.privacy.mechanism import GaussianMechanism, NoMechanism, system_noise
 
     if name == "none":
         if (epsilon, delta, clip) != (None, None, None):
-            raise UsageError("--epsilon, --delta and --clip belong to --privatizer gaussian")
-        return NoPrivatizer()
+            raise UsageError("--epsilon, --delta and --clip belong to --mechanism gaussian")
+        return NoMechanism()
     if epsilon is None or delta is None or clip is None:
-        raise UsageError("--privatizer gaussian needs --epsilon, --delta and --clip")
-    return GaussianPrivatizer(epsilon=epsilon, delta=delta, clip=clip, noise=system_noise)
+        raise UsageError("--mechanism gaussian needs --epsilon, --delta and --clip")
+    return GaussianMechanism(epsilon=epsilon, delta=delta, clip=clip, noise=system_noise)
 
 
 def read_threshold(text: str | None) -> "Threshold | None":
@@ -81,7 +81,7 @@ def read_threshold(text: str | None) -> "Threshold | None":
 
 
 def open_client(
-    settings: "Settings", privatizer: "Privatizer | None" = None, *, encodes: bool = True
+    settings: "Settings", mechanism: "Mechanism | None" = None, *, encodes: bool = True
 ) -> "Client":
     """Return what publishes, asks and drains; its encoder is loaded where it ``encodes``.
 
@@ -97,7 +97,7 @@ def open_client(
         exclude={"max_skip"} if encodes else {"max_skip", "encoder"}
     )
     options |= settings.kafka.model_dump(include={"bootstrap_servers", "prefix", "extra"})
-    return Client(**options, privatizer=privatizer, on_notice=_tell)
+    return Client(**options, mechanism=mechanism, on_notice=_tell)
 
 
 def find_outboxes(settings: "Settings") -> "dict[Exchange[Any], Path]":

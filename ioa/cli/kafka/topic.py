@@ -2,8 +2,9 @@
 
 import typer
 
-from ioa.cli.options import Bootstrap, Config, Prefix, load
+from ioa.cli.options import Bootstrap, Config, Database, Prefix, load
 from ioa.cli.printing import print_rows
+from ioa.cli.server_database import mark_read_topics
 
 app = typer.Typer(help="The Kafka topics of a deployment.", no_args_is_help=True)
 
@@ -30,24 +31,39 @@ def list_topics(config: Config = None, prefix: Prefix = None) -> None:
 
 
 @app.command()
-def create(config: Config = None, bootstrap: Bootstrap = None, prefix: Prefix = None) -> None:
-    """Create the topics that are missing. Example: ioa topic create -b kafka:9092"""
+def create(
+    config: Config = None,
+    bootstrap: Bootstrap = None,
+    prefix: Prefix = None,
+    database: Database = None,
+) -> None:
+    """Create the topics that are missing. Example: ioa topic create -b kafka:9092
+
+    One that was read into the database before is made again by `ioa database position reset` only.
+    """
     from stream.exchange.topics import Topics
     from stream.kafka.topics import create_topics
 
     kafka = load(config, bootstrap, prefix).kafka
-    created = create_topics(kafka, Topics(kafka.prefix, kafka.partitions).shared())
+    topics = Topics(kafka.prefix, kafka.partitions).shared()
+    created = create_topics(kafka, mark_read_topics(config, database, topics))
     typer.echo(f"created {', '.join(created)}" if created else "all topics are there already")
 
 
 @app.command()
-def check(config: Config = None, bootstrap: Bootstrap = None, prefix: Prefix = None) -> None:
-    """Compare the cluster's topics with the table; exit code 1 where they differ.
+def check(
+    config: Config = None,
+    bootstrap: Bootstrap = None,
+    prefix: Prefix = None,
+    database: Database = None,
+) -> None:
+    """Compare the cluster's topics with the table and with what was read; exit code 1 for drift.
 
     Example: ioa topic check -b kafka:9092
     """
     from stream.exchange.topics import Topics
-    from stream.kafka.topics import find_drift, list_topic_names
+    from stream.kafka.drift import find_drift
+    from stream.kafka.topics import list_topic_names
 
     kafka = load(config, bootstrap, prefix).kafka
     topics = Topics(kafka.prefix, kafka.partitions)
@@ -55,7 +71,8 @@ def check(config: Config = None, bootstrap: Bootstrap = None, prefix: Prefix = N
     clients = [
         name.removeprefix(replies) for name in list_topic_names(kafka) if name.startswith(replies)
     ]
-    drift = find_drift(kafka, [*topics.shared(), *map(topics.replies, clients)])
+    wanted = [*topics.shared(), *map(topics.replies, clients)]
+    drift = find_drift(kafka, mark_read_topics(config, database, wanted))
     for line in drift:
         typer.echo(line)
     if drift:

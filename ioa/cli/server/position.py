@@ -50,30 +50,32 @@ def reset_positions(
     """Let ingestion go on somewhere else: after a topic was cut, or deleted and made again.
 
     What is stored stays stored, and what is read again is not stored twice. A process that is
-    reading notices at its next batch and follows.
+    reading notices at its next batch and follows. A topic that was deleted is made again, empty,
+    with at least as many partitions as were read.
 
     Example: ioa database position reset --topic ioa.learning --to earliest
     """
+    from server_classifier.operations.topics import make_again
     from server_classifier.store.database import writing
-    from server_classifier.store.positions import reset_position
+    from server_classifier.store.positions import drop_positions, reset_position
     from stream.kafka.connection import connect_admin
     from stream.kafka.offsets import read_ranges
 
-    ranges = read_ranges(connect_admin(load(config, bootstrap, prefix).kafka), topic)
-    chosen = [kept for kept in ranges if partition in (None, kept.partition)]
-    if not chosen:
-        raise StreamError(f"{topic} has no partition {partition}, only 0 to {len(ranges) - 1}")
+    fixed = None if to in ("earliest", "latest") else _parse_offset(to)
+    kafka = load(config, bootstrap, prefix).kafka
     owner = f"ioa database position reset ({socket.gethostname()}, process {os.getpid()})"
-    with open_server_database(config, database) as engine, writing(engine) as connection:
-        for kept in chosen:
-            offset = {"earliest": kept.low, "latest": kept.high}.get(to)
-            reset_position(
-                connection,
-                kept,
-                _parse_offset(to) if offset is None else offset,
-                owner=owner,
-                now=datetime.now(UTC),
-            )
+    with open_server_database(config, database) as engine:
+        make_again(engine, kafka, topic)
+        ranges = read_ranges(connect_admin(kafka), topic)
+        chosen = [kept for kept in ranges if partition in (None, kept.partition)]
+        if not chosen:
+            raise StreamError(f"{topic} has no partition {partition}, only 0 to {len(ranges) - 1}")
+        with writing(engine) as connection:
+            if partition is None:
+                drop_positions(connection, topic, len(ranges))
+            for kept in chosen:
+                offset = (kept.low if to == "earliest" else kept.high) if fixed is None else fixed
+                reset_position(connection, kept, offset, owner=owner, now=datetime.now(UTC))
     partitions = ", ".join(str(kept.partition) for kept in chosen)
     typer.echo(f"{topic} is read from {to} on in partition {partitions}")
 

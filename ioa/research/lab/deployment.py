@@ -23,6 +23,7 @@ from ioa.errors import ProcessFailed
 from ioa.run.termination import terminate
 from ioa.settings import Settings
 from server_classifier.operations.registration import register_client
+from server_classifier.operations.topics import mark_read
 from server_classifier.settings import ServerSettings
 from server_classifier.store.classifiers import list_classifiers
 from server_classifier.store.database import ensure_current, open_database, reading, writing
@@ -60,7 +61,8 @@ class Deployment:
             stack.callback(self._engine.dispose)
             ensure_current(self._engine)
             kafka = self.settings.kafka
-            create_topics(kafka, Topics(kafka.prefix, kafka.partitions).shared())
+            topics = Topics(kafka.prefix, kafka.partitions).shared()
+            create_topics(kafka, mark_read(self._engine, topics))
             self._stack = stack.pop_all()
         return self
 

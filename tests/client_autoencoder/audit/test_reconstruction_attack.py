@@ -15,7 +15,7 @@ from client_autoencoder.encoders.fitting import TrainingOptions, run
 from client_autoencoder.encoders.reconstruction import score
 from client_autoencoder.encoders.training import TrainedEncoder
 from client_autoencoder.images.batches import ImageBatch
-from client_autoencoder.privacy.mechanism import GaussianPrivatizer
+from client_autoencoder.privacy.mechanism import GaussianMechanism
 from tests.support.images import draw_images
 
 VICTIMS = draw_images(60, side=9, seed=99).images
@@ -51,9 +51,9 @@ def test_noised_latents_give_no_more_than_the_floor(
     trained: TrainedEncoder, public_images: ImageBatch
 ) -> None:
     noise = np.random.default_rng(0).standard_normal
-    privatizer = GaussianPrivatizer(epsilon=1.0, delta=1e-5, clip=1.0, noise=noise)
-    public = privatizer.privatize(encode(trained, public_images.images))
-    victims = Known(privatizer.privatize(encode(trained, VICTIMS)), VICTIMS)
+    mechanism = GaussianMechanism(epsilon=1.0, delta=1e-5, clip=1.0, noise=noise)
+    public = mechanism.apply(encode(trained, public_images.images)).values
+    victims = Known(mechanism.apply(encode(trained, VICTIMS)).values, VICTIMS)
     attack = attack_with(public_images, public)
     assert attack.score(victims)["psnr_db"] < attack.floor(victims)["psnr_db"] + 1
 

@@ -11,7 +11,7 @@ import pytest
 from client_autoencoder.audit.released_latents import released_latents
 from client_autoencoder.encoders.runtime import Encoder
 from client_autoencoder.exchanges.messages import MessageMaker
-from client_autoencoder.privacy.mechanism import NoPrivatizer
+from client_autoencoder.privacy.mechanism import NoMechanism
 from schemas.quantiser import dequantise
 from schemas.wire import avro_form
 from tests.support.images import draw_images
@@ -25,7 +25,7 @@ def test_they_are_the_vectors_of_the_messages(
     maker = MessageMaker(
         client_id="radiology-1",
         encoder=encoder,
-        privatizer=NoPrivatizer(),
+        mechanism=NoMechanism(),
         form=avro_form.CONTENT_TYPE,
         now=lambda: datetime.now(UTC),
         random=secrets.token_bytes,

@@ -13,7 +13,7 @@ from client_autoencoder.errors import ClientError
 from client_autoencoder.exchanges.messages import MessageMaker
 from client_autoencoder.images.augmentation import augment_batches
 from client_autoencoder.images.batches import ImageBatch
-from client_autoencoder.privacy.mechanism import GaussianPrivatizer, NoPrivatizer, Privatizer
+from client_autoencoder.privacy.mechanism import GaussianMechanism, Mechanism, NoMechanism
 from schemas.wire import avro_form
 from tests.support.images import draw_images
 
@@ -24,12 +24,12 @@ def encoder(encoder_directory: Path) -> Encoder:
 
 
 def make_maker(
-    encoder: Encoder, dtype: Literal["int8", "float32"], privatizer: Privatizer | None = None
+    encoder: Encoder, dtype: Literal["int8", "float32"], mechanism: Mechanism | None = None
 ) -> MessageMaker:
     return MessageMaker(
         client_id="radiology-1",
         encoder=encoder,
-        privatizer=privatizer or NoPrivatizer(),
+        mechanism=mechanism or NoMechanism(),
         form=avro_form.CONTENT_TYPE,
         now=lambda: datetime.now(UTC),
         random=secrets.token_bytes,
@@ -37,9 +37,9 @@ def make_maker(
     )
 
 
-def make_privatizer() -> GaussianPrivatizer:
+def make_mechanism() -> GaussianMechanism:
     noise = np.random.default_rng(0).standard_normal
-    return GaussianPrivatizer(epsilon=4.0, delta=1e-5, clip=1.0, noise=noise)
+    return GaussianMechanism(epsilon=4.0, delta=1e-5, clip=1.0, noise=noise)
 
 
 def double(batch: ImageBatch) -> ImageBatch:
@@ -68,7 +68,7 @@ def test_int8_latents_are_the_encoders_codes(encoder: Encoder) -> None:
 def test_noised_latents_are_float32_whatever_was_asked(
     encoder: Encoder, dtype: Literal["int8", "float32"]
 ) -> None:
-    maker = make_maker(encoder, dtype, make_privatizer())
+    maker = make_maker(encoder, dtype, make_mechanism())
     (message,) = maker.make(draw_images(1, side=9), "learning")
     assert message.value.dtype == "float32"
 
@@ -83,6 +83,6 @@ def test_copies_carry_the_id_of_their_image(encoder: Encoder) -> None:
 
 
 def test_copies_are_not_noised(encoder: Encoder) -> None:
-    maker = make_maker(encoder, "int8", make_privatizer())
+    maker = make_maker(encoder, "int8", make_mechanism())
     with pytest.raises(ClientError, match=r"^4 releases of 2 images: .* Send without copies"):
         next(maker.make(double(draw_images(2, side=9)), "learning"))

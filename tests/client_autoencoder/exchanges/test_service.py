@@ -10,7 +10,7 @@ from client_autoencoder.exchanges.service import ask
 from client_autoencoder.outbox.entries import Limits
 from client_autoencoder.outbox.outbox import Outbox
 from client_autoencoder.outbox.relay import OutboxRelay
-from client_autoencoder.privacy.mechanism import NoPrivatizer
+from client_autoencoder.privacy.mechanism import NoMechanism
 from schemas.wire import avro_form
 from stream.exchange.reply_client import ReplyClient
 from stream.kafka.settings import KafkaSettings
@@ -24,7 +24,7 @@ def test_a_clock_set_back_does_not_keep_questions(encoder_directory: Path, tmp_p
     maker = MessageMaker(
         client_id=CLIENT,
         encoder=Encoder.load(encoder_directory),
-        privatizer=NoPrivatizer(),
+        mechanism=NoMechanism(),
         form=avro_form.CONTENT_TYPE,
         now=lambda: datetime.now(UTC),
         random=secrets.token_bytes,

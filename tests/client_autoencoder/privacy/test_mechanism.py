@@ -1,4 +1,4 @@
-"""What leaves a privatizer, and what the message says about it."""
+"""What leaves a mechanism, and what the message says about it."""
 
 import math
 
@@ -8,9 +8,9 @@ import pytest
 from client_autoencoder.errors import ClientError
 from client_autoencoder.privacy.analysis import gaussian_sigma
 from client_autoencoder.privacy.mechanism import (
-    GaussianPrivatizer,
-    NoPrivatizer,
-    Privatizer,
+    GaussianMechanism,
+    Mechanism,
+    NoMechanism,
     system_noise,
 )
 from schemas.messages.latent import Privacy
@@ -22,14 +22,14 @@ def no_noise(shape: tuple[int, ...]) -> np.ndarray:
     return np.zeros(shape)
 
 
-def make(*, noise: object = no_noise, clip: float = 1.0, epsilon: float = 8.0) -> Privatizer:
-    return GaussianPrivatizer(epsilon=epsilon, delta=1e-5, clip=clip, noise=noise)  # type: ignore[arg-type]
+def make(*, noise: object = no_noise, clip: float = 1.0, epsilon: float = 8.0) -> Mechanism:
+    return GaussianMechanism(epsilon=epsilon, delta=1e-5, clip=clip, noise=noise)  # type: ignore[arg-type]
 
 
 def test_none_sends_latents_as_they_are_and_says_so() -> None:
-    privatizer = NoPrivatizer()
-    assert np.array_equal(privatizer.privatize(LATENTS), LATENTS)
-    assert privatizer.privacy == Privacy(mechanism="none", guarantee=False)
+    mechanism = NoMechanism()
+    assert np.array_equal(mechanism.apply(LATENTS).values, LATENTS)
+    assert mechanism.privacy == Privacy(mechanism="none", guarantee=False)
 
 
 def test_gaussian_says_what_it_does() -> None:
@@ -46,7 +46,7 @@ def test_gaussian_says_what_it_does() -> None:
 
 
 def test_long_latents_are_clipped_and_short_ones_kept() -> None:
-    clipped = make(clip=5.0).privatize(LATENTS)
+    clipped = make(clip=5.0).apply(LATENTS).values
     before, after = np.linalg.norm(LATENTS, axis=1), np.linalg.norm(clipped, axis=1)
     short = before <= 5.0
     assert short.any()
@@ -58,23 +58,23 @@ def test_long_latents_are_clipped_and_short_ones_kept() -> None:
 
 
 def test_the_noise_has_the_sd_it_says() -> None:
-    privatizer = make(noise=np.random.default_rng(1).standard_normal)
-    added = privatizer.privatize(LATENTS) - make().privatize(LATENTS)
-    assert privatizer.privacy.parameters is not None
-    assert added.std() == pytest.approx(privatizer.privacy.parameters["sigma"], rel=0.03)
+    mechanism = make(noise=np.random.default_rng(1).standard_normal)
+    added = mechanism.apply(LATENTS).values - make().apply(LATENTS).values
+    assert mechanism.privacy.parameters is not None
+    assert added.std() == pytest.approx(mechanism.privacy.parameters["sigma"], rel=0.03)
     assert added.mean() == pytest.approx(0.0, abs=0.05)
 
 
 def test_every_release_draws_fresh_noise_and_leaves_the_argument() -> None:
-    privatizer, latents = make(noise=system_noise), LATENTS.copy()
-    first, second = privatizer.privatize(latents), privatizer.privatize(latents)
+    mechanism, latents = make(noise=system_noise), LATENTS.copy()
+    first, second = mechanism.apply(latents).values, mechanism.apply(latents).values
     assert not np.isclose(first, second).any(axis=1).all()
     assert np.array_equal(latents, LATENTS)
     assert first.dtype == np.float32
 
 
 def test_a_zero_latent_is_noised_too() -> None:
-    released = make(noise=system_noise).privatize(np.zeros((3, 16), np.float32))
+    released = make(noise=system_noise).apply(np.zeros((3, 16), np.float32)).values
     assert np.isfinite(released).all()
     assert (released != 0).all()
 
@@ -84,7 +84,7 @@ def test_a_latent_that_cannot_be_clipped_is_refused(bad: float) -> None:
     latents = LATENTS.copy()
     latents[7, 3] = bad
     with pytest.raises(ClientError, match="NaN or infinite"):
-        make().privatize(latents)
+        make().apply(latents)
 
 
 @pytest.mark.parametrize("clip", [0.0, -1.0, math.inf, math.nan])
@@ -114,3 +114,16 @@ def test_system_noise_is_standard_normal() -> None:
     assert distance < 2.5 / math.sqrt(len(noise))  # Kolmogorov-Smirnov: fails once in 130,000
     columns = system_noise((100_000, 2))
     assert abs((columns[:, 0] * columns[:, 1]).mean()) < 0.02
+
+
+def test_maps_are_clipped_as_a_whole() -> None:
+    maps = LATENTS.reshape(len(LATENTS), 4, -1, 2)
+    released = make(clip=5.0).apply(maps).values
+    assert released.shape == maps.shape
+    whole = make(clip=5.0).apply(LATENTS).values
+    assert np.array_equal(released.reshape(LATENTS.shape), whole)
+
+
+def test_what_is_released_has_nothing_to_undo() -> None:
+    for mechanism in (NoMechanism(), make()):
+        assert np.array_equal(mechanism.apply(LATENTS).undo(LATENTS), LATENTS)

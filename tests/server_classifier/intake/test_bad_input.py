@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import platform
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from stream.exchange.exchanges import LEARNING, SERVICE, Exchange
 from stream.exchange.message_ids import make_message_id
 from stream.exchange.outgoing_record import make_record
 from stream.kafka.settings import KafkaSettings
-from tests.support.damaged_headers import find_librdkafka, send_damaged_header
+from tests.support.damaged_headers import send_damaged_header
 from tests.support.postgres import DATABASES
 from tests.support.server import NOW, RunningServer, add_trained_classifier, run_server
 from tests.support.topics import Headers, read_new, send_raw
@@ -161,7 +160,8 @@ LEARNING_CASES = [
         refused=False,
     ),
     Case("empty-label", change(label=""), "a learning message needs one"),
-    Case("unknown-label", change(label="chests"), "the nearest declared label is 'chest'"),
+    Case("unknown-label", change(label="thorax"), "declared are 'chest', 'hand', 'head'"),
+    Case("label-in-capitals", change(label="Chest"), "did you mean 'chest'?"),
     Case("long-label", change(label="h" * 10_000), "has 10000 characters, 256 are allowed"),
     Case("control-characters", change(label="ha\x00nd"), "control characters"),
     Case("unknown-mode", change(mode="teaching"), "neither 'learning' nor 'service'"),
@@ -371,19 +371,16 @@ def test_a_noised_question_is_answered_with_advice(server: RunningServer) -> Non
 
 
 def test_a_header_name_that_is_not_utf_8_stops_nothing(server: RunningServer) -> None:
-    library = find_librdkafka()
-    if library is None or platform.machine() != "x86_64":
-        pytest.skip("librdkafka's C functions cannot be called here")
     bootstrap, topics = server.kafka.bootstrap_servers, server.topics
     with (
         read_new(bootstrap, topics.dead_letters.name) as dead_letters,
         read_new(bootstrap, topics.replies(CLIENT).name) as answers,
     ):
-        send_damaged_header(library, bootstrap, topics.of(LEARNING).name)
+        send_damaged_header(bootstrap, topics.of(LEARNING).name)
         send_raw(bootstrap, topics.of(LEARNING).name, [(as_json(server), [])])
         (letter,) = dead_letters(1)
         assert len(answers(1)) == 1
-    assert dict(letter.headers())[names.ERROR_REASON] == b"the name of a header is not UTF-8"
+    assert b"the name of a header is not UTF-8" in dict(letter.headers())[names.ERROR_REASON]
 
 
 @pytest.mark.parametrize("exchange", [LEARNING, SERVICE], ids=lambda exchange: exchange.name)

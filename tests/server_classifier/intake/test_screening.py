@@ -2,6 +2,7 @@
 
 import json
 import time
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,7 @@ def test_a_table_that_is_gone_refuses_no_record(tmp_path: Path) -> None:
     engine = open_database(f"sqlite:///{tmp_path / 'ioa.db'}")
     ensure_current(engine)
     add_clients(engine, "other")
-    admission = Admission(engine, None, lambda: 0.0)
+    admission = Admission(engine, None, count(step=0.1).__next__)
     screen_records([], admission, exchange=LEARNING, cluster_id="c")
     with writing(engine) as connection:
         connection.execute(text("ALTER TABLE client RENAME TO away"))

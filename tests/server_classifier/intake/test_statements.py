@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from client_autoencoder.privacy.mechanism import GaussianPrivatizer, NoPrivatizer, system_noise
+from client_autoencoder.privacy.mechanism import GaussianMechanism, NoMechanism, system_noise
 from schemas.errors import SchemaError
 from schemas.messages.latent import Aggregate, LatentMessage, Privacy
 from schemas.messages.mechanisms import Reach, measure_reach
@@ -178,7 +178,7 @@ def test_other_words_move_no_limit(
 
 @pytest.mark.parametrize("epsilon", [1e-300, 1e-3, 0.01])
 def test_no_epsilon_permits_a_thousand_times_the_range(engine: Engine, epsilon: float) -> None:
-    stated = GaussianPrivatizer(epsilon=epsilon, delta=1e-12, clip=1.0, noise=system_noise).privacy
+    stated = GaussianMechanism(epsilon=epsilon, delta=1e-12, clip=1.0, noise=system_noise).privacy
     privacy = json.loads(stated.to_json())
     privacy = {name: value for name, value in privacy.items() if value is not None}
     assert screen(engine, number=1000 * REACH - 1, privacy=privacy).value
@@ -234,7 +234,7 @@ def test_a_dtype_must_be_one_of_the_manifest(engine: Engine, privacy: dict[str, 
     codes: dict[str, Any] = {"encoderID": CODES_ONLY.network_id, "number": 0, "privacy": privacy}
     assert screen(engine, dtype="int8", **codes).dtype == "int8"
     for dtype in ("float32", "int32"):
-        with pytest.raises(SchemaError, match=f"do not travel as {dtype}; send int8"):
+        with pytest.raises(SchemaError, match=f"{dtype} is not a packing .* allows int8"):
             screen(engine, dtype=dtype, **codes)
 
 
@@ -265,10 +265,10 @@ def test_noise_in_codes_stays_in_the_encoders_range(engine: Engine) -> None:
     st.floats(1e-3, 1e3),
 )
 def test_what_our_own_clients_state_always_fits(epsilon: float, delta: float, clip: float) -> None:
-    privatizer = GaussianPrivatizer(epsilon=epsilon, delta=delta, clip=clip, noise=system_noise)
-    assert measure_reach(privatizer.privacy, 1) == Reach(clip, 9 * privatizer.sigma)
+    mechanism = GaussianMechanism(epsilon=epsilon, delta=delta, clip=clip, noise=system_noise)
+    assert measure_reach(mechanism.privacy, 1) == Reach(clip, 9 * mechanism.sigma)
 
 
 def test_no_noise_is_stated_as_such() -> None:
-    assert NoPrivatizer().privacy == Privacy("none")
-    assert measure_reach(NoPrivatizer().privacy, 1) is None
+    assert NoMechanism().privacy == Privacy("none")
+    assert measure_reach(NoMechanism().privacy, 1) is None

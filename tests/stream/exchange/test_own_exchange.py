@@ -30,9 +30,10 @@ from stream.exchange.message_ids import make_message_id
 from stream.exchange.outgoing_record import OutgoingRecord, make_record
 from stream.exchange.reply_client import ReplyClient
 from stream.exchange.topics import Topics
+from stream.kafka.drift import find_drift
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import create_topics, find_drift
+from stream.kafka.topics import create_topics
 from stream.lifetime import bind_to_parent
 from tests.stream.exchange.consultation import (
     CONSULTATION,

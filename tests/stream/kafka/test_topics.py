@@ -6,8 +6,9 @@ from stream.errors import KafkaUnavailable
 from stream.exchange.exchanges import LEARNING
 from stream.exchange.topics import Topics
 from stream.kafka.connection import connect_admin
+from stream.kafka.drift import find_drift
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import create_topics, find_drift, list_topic_names
+from stream.kafka.topics import create_topics, list_topic_names
 from tests.support.commands import run
 from tests.support.topics import change_config, delete_topics
 

@@ -88,15 +88,15 @@ def test_a_refused_message_is_listed_with_its_reason(
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["--privatizer", "gaussian"], 2, "needs --epsilon, --delta and --clip"),
-        (["--epsilon", "1"], 2, "belong to --privatizer gaussian"),
+        (["--mechanism", "gaussian"], 2, "needs --epsilon, --delta and --clip"),
+        (["--epsilon", "1"], 2, "belong to --mechanism gaussian"),
         (
-            ["--privatizer", "gaussian", "--epsilon", "0", "--delta", "1e-5", "--clip", "1"],
+            ["--mechanism", "gaussian", "--epsilon", "0", "--delta", "1e-5", "--clip", "1"],
             1,
             "epsilon",
         ),
         (
-            ["--privatizer=gaussian", "--epsilon=9", "--delta=1e-5", "--clip=1", "--augment=1"],
+            ["--mechanism=gaussian", "--epsilon=9", "--delta=1e-5", "--clip=1", "--augment=1"],
             1,
             "38 releases of 19 images",
         ),

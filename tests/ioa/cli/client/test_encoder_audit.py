@@ -20,7 +20,7 @@ from schemas.errors import SchemaError
 from schemas.models.manifest_fields import TrainingData
 from tests.support.images import draw_images, write_class_folders
 
-GAUSSIAN = ("--privatizer", "gaussian", "--epsilon", 0.5, "--delta", 1e-5, "--clip", 1)
+GAUSSIAN = ("--mechanism", "gaussian", "--epsilon", 0.5, "--delta", 1e-5, "--clip", 1)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_a_person_reads_figures_floor_and_verdict(encoder: Path, folder: Path) -
     ("options", "error", "words"),
     [
         (("--pack", "jpeg"), SchemaError, "jpeg is not a packing of this network"),
-        (("--epsilon", 1), UsageError, "belong to --privatizer gaussian"),
+        (("--epsilon", 1), UsageError, "belong to --mechanism gaussian"),
         (("--data", "nowhere"), ClientError, "nowhere is neither a file nor a folder"),
     ],
 )

@@ -81,7 +81,8 @@ def test_a_replay_from_an_archive_is_the_one_from_kafka(
     into = ("--into", f"sqlite:///{tmp_path / 'third.db'}")
     refused = run("replay", "run", *source, *into, *nowhere)
     assert refused.returncode == 2
-    assert f"holds {topic_prefix}.learning" in refused.stderr
+    words = " ".join(refused.stderr.replace("│", " ").split())  # a long path wraps them
+    assert f"holds {topic_prefix}.learning" in words
 
 
 @pytest.mark.parametrize(
