@@ -57,6 +57,7 @@ class Memory:
         self.cluster_id = source.cluster_id
         self.topic = source.topic
         self.ranges = source.ranges
+        self.skipped = source.skipped
         self.batches = list(source.read(source.ranges))
 
     def read(self, ranges: Sequence[OffsetRange]) -> Iterator[Sequence[Record]]:

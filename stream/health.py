@@ -18,7 +18,7 @@ Partition = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A dependency that is away, why, and since which second of the clock."""
+    """What is waited for, why, and since which second of the clock."""
 
     dependency: str
     reason: str
@@ -71,6 +71,7 @@ class Condition:
         waiting: what the loop waits for.
         cut_off: what the consumer group's connection waits for, whatever the loop does.
         waits: how often each dependency has been waited for.
+        blocked: what keeps partitions from being read on, while others are.
     """
 
     heard_at: float
@@ -81,6 +82,7 @@ class Condition:
     cut_off: Wait | None = None
     waits: Mapping[str, int] = field(default_factory=dict)
     progress: Mapping[Partition, Progress] = field(default_factory=dict)
+    blocked: Mapping[Partition, Wait] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,11 @@ class Health:
         if condition.batch_since is not None and now - condition.batch_since >= PATIENCE_SECONDS:
             seconds = now - condition.batch_since
             faults.append(Fault("batch", "the batch in hand is not finished", seconds))
+        for wait in condition.blocked.values():
+            faults.append(Fault(wait.dependency, wait.reason, now - wait.since))
         for (topic, number), progress in condition.progress.items():
+            if (topic, number) in condition.blocked:
+                continue
             if progress.grew_at is not None and now - progress.grew_at >= PATIENCE_SECONDS:
                 handled = "nothing of it is handled yet"
                 if progress.position is not None:
@@ -151,7 +157,10 @@ class Health:
         """Note that there is nothing to work on until ``begin``."""
         since = self.condition.preparing_since
         self._note(
-            preparing_since=self._clock() if since is None else since, batch_since=None, progress={}
+            preparing_since=self._clock() if since is None else since,
+            batch_since=None,
+            progress={},
+            blocked={},
         )
 
     def begin(self, positions: Mapping[Partition, int | None] | None = None) -> None:
@@ -175,6 +184,19 @@ class Health:
     def regain_kafka(self) -> None:
         """Note that the consumer group can be reached."""
         self._note(cut_off=None)
+
+    def block(self, partition: Partition, reason: str) -> None:
+        """Note that something in a partition keeps what comes behind it from being read."""
+        blocked = self.condition.blocked
+        before = blocked.get(partition)
+        since = self._clock() if before is None else before.since
+        wait = Wait(f"{partition[0]}[{partition[1]}]", reason, since)
+        self._note(blocked={**blocked, partition: wait})
+
+    def unblock(self, partition: Partition) -> None:
+        """Note that a partition is read again."""
+        blocked = self.condition.blocked
+        self._note(blocked={key: blocked[key] for key in blocked if key != partition})
 
     def take_batch(self) -> None:
         """Note that a batch is being handled from now on."""

@@ -76,6 +76,11 @@ class Stub(NamedTuple):
     size: int
     sha256: str
 
+    @classmethod
+    def unknown(cls) -> "Stub":
+        """Return the stub of a batch that cannot be read: nothing is known of its bodies."""
+        return cls(0, "")
+
 
 @dataclass(slots=True)
 class DeadLetter:

@@ -69,7 +69,7 @@ def run_infer(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> No
     with closing(context):
         refuse_replay_of(context.engine, context.cluster_id)
         structlog.get_logger().info("ready")
-        consumer.run(context.measure(inference.handle), stop, when_idle=rest)
+        consumer.run(context.measure(inference.handle), stop, each_turn=rest)
         inference.refusals.report(all_now=True)
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from schemas.models.classifier_manifest import ClassifierManifest
 from server_classifier.errors import ServerError
 from server_classifier.store.classifiers import ClassifierRow
+from stream.artefacts.onnx_references import refers_to_files
 
 
 class Classifier:
@@ -41,6 +42,11 @@ class Classifier:
             raise ServerError(
                 f"classifier {row.version} has sha256 {found} where its manifest says "
                 f"{manifest.sha256}: the database was changed or damaged; train a new version"
+            )
+        if refers_to_files(row.onnx):
+            raise ServerError(
+                f"classifier {row.version} keeps values in another file, which no sum covers; "
+                "train a new version"
             )
         return cls(row.version, manifest, row.onnx)
 

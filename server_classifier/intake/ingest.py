@@ -95,7 +95,7 @@ def run_ingest(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> N
         now=now,
         registry=context.monitor.registry,
     )
-    watch = DatabaseWatch(context.engine, context.monitor.health, time.monotonic)
+    watch = DatabaseWatch(positions.check, context.monitor.health, time.monotonic)
     topic = context.topics.of(LEARNING)
     consumer = context.make_consumer(
         topic, group="ingest", batch_size=_BATCH_SIZE, find_starts=positions.take
@@ -107,7 +107,7 @@ def run_ingest(kafka: KafkaSettings, settings: ServerSettings, stop: Event) -> N
 
     structlog.get_logger().info("ready")
     with closing(context):
-        consumer.run(context.measure(ingester.handle), stop, when_idle=rest)
+        consumer.run(context.measure(ingester.handle), stop, each_turn=rest)
         ingester.refusals.report(all_now=True)
 
 

@@ -5,10 +5,16 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
-from server_classifier.store.database import writing
+from server_classifier.store.database import reading, writing
 from server_classifier.store.errors import PositionLost, StoreUnavailable
-from server_classifier.store.positions import Position, check_fit, move_position, take_position
-from stream.errors import DependencyDown
+from server_classifier.store.positions import (
+    Position,
+    check_fit,
+    list_positions,
+    move_position,
+    take_position,
+)
+from stream.errors import DependencyDown, PartitionLost
 from stream.health import Partition
 from stream.kafka.offsets import OffsetRange
 from stream.kafka.record import Record
@@ -54,6 +60,22 @@ class HeldPositions:
             check_fit(position, offset_range)
         self._held = {(position.topic, position.partition): position for position in taken}
         return {position.partition: position.next_offset for position in taken}
+
+    def check(self) -> None:
+        """Look whether all partitions are still ours, though none may have moved for long.
+
+        Raises:
+            PartitionLost: another process took one, or an operator moved its position.
+            StoreUnavailable: the database is away.
+        """
+        with reading(self._engine) as connection:
+            found = {(row.topic, row.partition): row for row in list_positions(connection)}
+        for key, held in self._held.items():
+            if key not in found or found[key].epoch != held.epoch:
+                self._held = {}
+                raise PartitionLost(
+                    f"{key[0]}[{key[1]}] was taken over by another process or moved by an operator"
+                )
 
     def move(self, connection: Connection, records: Sequence[Record]) -> dict[Partition, Position]:
         """Move the positions behind ``records`` in a transaction; ``keep`` them after its commit.

@@ -15,9 +15,10 @@ from server_classifier.operations.metrics import BatchMetrics, count_dead_letter
 from server_classifier.operations.monitor import Monitor, open_monitor
 from server_classifier.operations.topics import mark_read, warn_of_drift
 from server_classifier.settings import ServerSettings
-from server_classifier.store.database import current_revision, ensure_current, open_database
+from server_classifier.store.database import ensure_current, open_database
 from server_classifier.store.errors import StoreError, StoreUnavailable
 from server_classifier.store.replays import refuse_replay
+from server_classifier.store.skips import find_skips
 from stream.dead_letters.writer import DeadLetterWriter
 from stream.errors import TopicMissing
 from stream.exchange.responder import Responder
@@ -32,7 +33,7 @@ from stream.kafka.topics import Topic, count_partitions, create_topics
 
 # After this time a service that cannot deliver reports what it waits for.
 _DELIVERY_SECONDS = 30.0
-_POLL_SECONDS = 5.0
+_ASK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ class ServiceContext:
             instance=f"{self.settings.instance}-{partitions}",
             batch_size=batch_size,
             find_starts=find_starts,
+            find_skips=partial(find_skips, self.engine, topic.name),
             health=self.monitor.health,
         )
 
@@ -185,26 +187,30 @@ def prepare_live(engine: Engine) -> None:
 
 
 class DatabaseWatch:
-    """Notices that the database is away, also while nothing is read from it or written to it.
+    """Notices what happens in the database also while nothing is read from it or written to it.
 
     Args:
+        ask: asks the database; what it raises but StoreUnavailable is raised.
         clock: seconds that never go back.
     """
 
-    def __init__(self, engine: Engine, health: Health, clock: Callable[[], float]) -> None:
-        self._engine = engine
+    def __init__(
+        self, ask: Callable[[], object], health: Health, clock: Callable[[], float]
+    ) -> None:
+        self._ask = ask
         self._health = health
         self._clock = clock
-        self._polled_at = clock()
+        self._asked_at = clock()
 
     def poll(self) -> None:
-        """Ask the database for its revision, if the last poll is old enough."""
-        if self._clock() - self._polled_at < _POLL_SECONDS:
+        """Ask the database, if the last answer is old enough."""
+        if self._clock() - self._asked_at < _ASK_SECONDS:
             return
         try:
-            current_revision(self._engine)
+            self._ask()
             self._health.mark_recovered()
         except StoreUnavailable as error:
             structlog.get_logger().error("the database is away", error=str(error))
             self._health.wait_for(error.dependency, str(error))
-        self._polled_at = self._clock()
+        finally:
+            self._asked_at = self._clock()

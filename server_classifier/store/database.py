@@ -22,7 +22,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from server_classifier.store.driver_errors import explaining_errors
 from server_classifier.store.errors import StoreError
 
-HEAD = "0004"  # the newest migration; stands here so that a start need not import alembic
+HEAD = "0005"  # the newest migration; stands here so that a start need not import alembic
 MIGRATION_LOCK = 0x10A  # any number, the same in every process
 
 BUSY_TIMEOUT_SECONDS = 10.0  # how long a transaction waits for the lock

@@ -133,6 +133,19 @@ position = Table(
     Column("moved_at", UtcTime, nullable=False),
 )
 
+# Batches of Kafka that cannot be read, which an operator has skipped: ``next_offset`` lies behind.
+skip = Table(
+    "skip",
+    metadata,
+    Column("topic", String(249), primary_key=True),
+    Column("part", Integer, key="partition", primary_key=True, autoincrement=False),
+    Column("log_id", String(64), primary_key=True),
+    Column("first_offset", BigInteger, primary_key=True, autoincrement=False),
+    Column("next_offset", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("skipped_at", UtcTime, nullable=False),
+)
+
 # In a database that a replay has filled: one row with its request and its report, both JSON.
 # ``digest`` and ``finished_at`` are set after the last record. A live database has no row here.
 replay = Table(

@@ -77,6 +77,7 @@ class ArchiveManifest:
         gaps: what was deleted from Kafka before it was archived.
         registry: the encoders and clients that were registered, for whoever replays.
         since: the time at which the archive was told to begin, if it was one.
+        skipped: what nobody could read, and an operator has skipped; it lies in the files' ranges.
     """
 
     cluster_id: str
@@ -88,6 +89,7 @@ class ArchiveManifest:
     gaps: tuple[ArchivedRange, ...]
     registry: dict[str, Any]
     since: datetime | None = None
+    skipped: tuple[ArchivedRange, ...] = ()
     format: Literal["ioa-archive/1"] = FORMAT
 
     @classmethod

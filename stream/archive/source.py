@@ -16,7 +16,7 @@ from stream.archive.manifest import (
 )
 from stream.kafka.offsets import OffsetRange
 from stream.kafka.record import Record
-from stream.replay.window import Window, cut_ranges
+from stream.replay.window import Window, cut_ranges, find_overlaps
 
 
 class ArchiveSource:
@@ -50,6 +50,16 @@ class ArchiveSource:
         """
         manifest = self._manifest
         return cut_ranges(manifest.ranges, self._window, self._find_time, manifest.since)
+
+    @property
+    def skipped(self) -> Sequence[OffsetRange]:
+        """What of the window could not be read from Kafka, and was left out."""
+        topic, log_id = self._manifest.topic, self._manifest.log_id
+        skips = [
+            OffsetRange(topic, skip.partition, log_id, skip.low, skip.high)
+            for skip in self._manifest.skipped
+        ]
+        return find_overlaps(self.ranges, skips)
 
     @property
     def gaps(self) -> list[ArchivedRange]:

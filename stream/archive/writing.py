@@ -10,7 +10,7 @@ another's file, which no manifest names, for what a crash left behind.
 
 import fcntl
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -29,7 +29,9 @@ from stream.archive.manifest import (
     read_unfinished,
 )
 from stream.artefacts.atomic_file import sync, write_private
+from stream.kafka.offsets import OffsetRange
 from stream.replay.source import RecordSource
+from stream.replay.window import find_overlaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,8 @@ def write_archive(
         starts, gaps = _choose_starts(before, source)
         if gaps and not allow_gap:
             raise ArchiveError(_describe_gaps(gaps, folder))
-        files = _write_files(folder, source, starts, on_progress)
+        rest = _find_rest(source, starts)
+        files = _write_files(folder, source, rest, on_progress)
         if not (files or before.files):
             raise ArchiveError(
                 f"{before.topic} holds no records there: there is nothing to make {folder} of"
@@ -91,6 +94,7 @@ def write_archive(
             files=(*before.files, *files),
             gaps=(*before.gaps, *gaps),
             registry=registry,
+            skipped=(*before.skipped, *_find_skipped(source, rest)),
         )
         # The last that needs room; from then on a crash changes nothing.
         write_private(folder / f"{MANIFEST}{UNFINISHED}", after.to_json())
@@ -212,14 +216,25 @@ def _describe_gaps(gaps: Iterable[ArchivedRange], folder: Path) -> str:
     )
 
 
-def _write_files(
-    folder: Path, source: RecordSource, starts: Mapping[int, int], on_progress: OnProgress
-) -> list[ArchiveFile]:
-    rest = [
+def _find_rest(source: RecordSource, starts: Mapping[int, int]) -> list[OffsetRange]:
+    return [
         held._replace(low=starts[held.partition], high=max(starts[held.partition], held.high))
         for held in source.ranges
     ]
+
+
+def _find_skipped(source: RecordSource, rest: Sequence[OffsetRange]) -> list[ArchivedRange]:
+    return [
+        ArchivedRange(skip.partition, skip.low, skip.high)
+        for skip in find_overlaps(rest, source.skipped)
+    ]
+
+
+def _write_files(
+    folder: Path, source: RecordSource, rest: Sequence[OffsetRange], on_progress: OnProgress
+) -> list[ArchiveFile]:
     total, done = sum(missing.high - missing.low for missing in rest), 0
+    starts = {missing.partition: missing.low for missing in rest}
     writer = FileWriter(folder, _next_number(folder), starts)
     on_progress(done, total)
     for batch in source.read(rest):

@@ -6,6 +6,7 @@ from pathlib import Path
 from schemas.errors import SchemaError
 from schemas.models.network_manifest import EXIT, NetworkManifest
 from stream.artefacts.checksums import ArtefactError, check_sum
+from stream.artefacts.onnx_references import refers_to_files
 
 MANIFEST = "manifest.json"
 
@@ -37,13 +38,28 @@ def read_encoder(directory: Path) -> EncoderFiles:
     Of these only the ONNX files must be there.
 
     Raises:
-        ArtefactError: names the file and, where they differ, the expected and the actual sum.
+        ArtefactError: names the file and, where they differ, the expected and the actual sum; or
+            the ONNX file refers to others, which no sum would cover.
     """
     manifest = _read_manifest(directory / MANIFEST)
     for name, expected in manifest.files.items():
         if name in (manifest.onnx, EXIT) or (directory / name).exists():
             check_sum(directory / name, expected)
-    return EncoderFiles(directory, manifest)
+    files = EncoderFiles(directory, manifest)
+    _refuse_references(files.onnx)
+    return files
+
+
+def _refuse_references(onnx: Path) -> None:
+    try:
+        refers = refers_to_files(onnx.read_bytes())
+    except ValueError as error:
+        raise ArtefactError(f"{onnx} is no ONNX file: {error}") from error
+    if refers:
+        raise ArtefactError(
+            f"{onnx} keeps values in another file, which its manifest does not cover; save the "
+            "network with all values in one file (in onnx: save_as_external_data=False)"
+        )
 
 
 def _read_manifest(path: Path) -> NetworkManifest:

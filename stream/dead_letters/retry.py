@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.errors import SchemaError
-from schemas.messages.dead_letter import LOST_HEADERS
+from schemas.messages.dead_letter import LOST_HEADERS, Stub
 from stream.dead_letters.reader import DeadLetterReader, Entry, Position, to_record
 from stream.dead_letters.sender import DeadLetterSender
 from stream.dead_letters.writer import format_origin
@@ -109,7 +109,10 @@ class DeadLetterRetry:
 
     def _find_obstacle(self, entry: Entry, force: bool) -> str | None:
         origin = entry.dead_letter.origin
-        if (stub := entry.dead_letter.stub) is not None:
+        stub = entry.dead_letter.stub
+        if stub == Stub.unknown():
+            return "is a stub of a batch that could not be read"
+        if stub is not None:
             return f"is a stub: the record's {stub.size:,} bytes were too large to be kept here"
         if entry.dead_letter.has_lost_headers:
             return f"has lost its headers ({LOST_HEADERS}); its sender alone can send it unchanged"

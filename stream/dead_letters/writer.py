@@ -7,12 +7,14 @@ reads, and that no retry could mend; a stub takes its place.
 from collections.abc import Callable
 
 from schemas.errors import SchemaError
-from schemas.messages.dead_letter import LOST_HEADERS, DeadLetter, Origin
+from schemas.messages.dead_letter import LOST_HEADERS, DeadLetter, Origin, Stub
 from stream.exchange.topics import Topics
+from stream.kafka.offsets import OffsetRange
 from stream.kafka.producer import Publisher, measure_record
 from stream.kafka.record import Record
 
 _ADDED_BYTES = 2**16  # of a dead letter, beside the record: the reason, the origin, overhead
+_NO_TIMESTAMP = -1  # as Kafka writes it
 
 
 class DeadLetterWriter:
@@ -50,6 +52,23 @@ class DeadLetterWriter:
         )
         if measure_record(letter.key, letter.value, letter.to_headers()) > self._limit:
             letter = letter.to_stub()
+        self._publish(letter)
+
+    def write_skipped(self, skipped: OffsetRange, reason: str) -> None:
+        """Queue a stub for a batch that cannot be read, and that an operator has skipped."""
+        self._publish(
+            DeadLetter(
+                f"offsets {skipped.low} to {skipped.high - 1} were skipped unread: {reason}",
+                None,
+                *(skipped.topic, skipped.partition, skipped.low, _NO_TIMESTAMP),
+                key=None,
+                value=None,
+                headers=[],
+                stub=Stub.unknown(),
+            )
+        )
+
+    def _publish(self, letter: DeadLetter) -> None:
         self._on_written()
         self._publisher.publish(
             self._topic, letter.value, key=letter.key, headers=letter.to_headers()

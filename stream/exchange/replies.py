@@ -18,8 +18,10 @@ from stream.kafka.connection import (
     explaining_kafka,
     raise_if_lasting,
 )
+from stream.kafka.offsets import OffsetRange
 from stream.kafka.polling import FETCHING, poll_batch
 from stream.kafka.settings import KafkaSettings
+from stream.kafka.unreadable import Obstacle, find_obstacle, find_unreadable, is_stray
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +34,7 @@ class ReplyReader:
     """The answers to one client; making one needs no broker, ``open`` does."""
 
     def __init__(self, settings: KafkaSettings, client_id: str, topics: Topics) -> None:
+        self._settings = settings
         self._client_id = client_id
         self._topic = topics.replies(client_id).name
         self._kinds = name_answers(topics.exchanges)
@@ -43,7 +46,8 @@ class ReplyReader:
             "auto.offset.reset": "error",
             "error_cb": self._watch,
         }
-        self._consumer = Consumer({**FETCHING, **config, **settings.client_config()})
+        self._start = 0
+        self._consumer = Consumer({**FETCHING, **config, **settings.consumer_config()})
 
     def open(self, timeout: float, *, since: float | None = None) -> str | None:
         """Find the topic, start to read it, and return the cluster's id where it has one.
@@ -72,15 +76,15 @@ class ReplyReader:
                 f"Ask the operator to run `ioa client add {self._client_id} --site SITE`"
             )
         with explaining_kafka():
-            start = TopicPartition(self._topic, 0, self._find_start(since))
-            self._consumer.assign([start])
+            self._read_from(self._find_start(since))
         cluster_id: str | None = cluster.cluster_id
         return cluster_id
 
     def read(self, timeout: float) -> list[AnswerMessage]:
         """Return the answers at hand, waiting up to ``timeout`` seconds for the first.
 
-        Records that are no answers are passed over, each with a warning in the log.
+        Records that are no answers are passed over, and batches that cannot be read, each with a
+        warning in the log: what they answered is asked again, or waited for in vain.
 
         Raises:
             KafkaRefused: the broker refuses us for good.
@@ -89,8 +93,8 @@ class ReplyReader:
         answers = []
         records, errors = poll_batch(self._consumer, _BATCH_SIZE, timeout, self._watch)
         for message in errors:
-            if (error := message.error()) is not None:
-                raise_if_lasting(error, self._topic)
+            if not is_stray(message, self._find_position()):
+                self._pass(find_obstacle(message))
         for record in records:
             try:
                 answers.append(decode_answer(record, self._kinds))
@@ -102,6 +106,27 @@ class ReplyReader:
     def close(self) -> None:
         """Leave the topic."""
         self._consumer.close()
+
+    def _read_from(self, offset: int) -> None:
+        self._start = offset
+        self._consumer.assign([TopicPartition(self._topic, 0, offset)])
+
+    def _find_position(self) -> int:
+        """Return the offset that is read next."""
+        (position,) = self._consumer.position([TopicPartition(self._topic, 0)])
+        return max(self._start, position.offset)
+
+    def _pass(self, obstacle: Obstacle | None) -> None:
+        if obstacle is None:
+            return
+        partition = TopicPartition(self._topic, 0)
+        held = OffsetRange(self._topic, 0, "", 0, self._find_end(partition))
+        unread, reason = find_unreadable(self._settings, held, obstacle.offset)
+        logger.warning(
+            "%s[0] offsets %d to %d cannot be read and are passed over: %s",
+            *(self._topic, unread.low, unread.high - 1, reason),
+        )
+        self._read_from(unread.high)
 
     def _find_start(self, since: float | None) -> int:
         partition = TopicPartition(self._topic, 0)

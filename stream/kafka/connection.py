@@ -6,6 +6,7 @@ from threading import Event
 from time import monotonic
 
 from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Message as KafkaMessage
 from confluent_kafka.admin import AdminClient
 
 from stream.errors import KafkaRefused, KafkaUnavailable, StreamError, TopicMissing
@@ -107,6 +108,12 @@ def raise_if_lasting(error: KafkaError, topic: str) -> None:
         raise TopicMissing(f"cannot read {topic}: it is missing; {TOPIC_REMEDY}")
     if error.fatal() or error.code() in _LASTING:
         raise StreamError(f"cannot read {topic}: {error.str()}")
+
+
+def tells_end(message: KafkaMessage) -> bool:
+    """Tell whether a message only says that the end of a partition was reached."""
+    error = message.error()
+    return error is not None and error.code() == KafkaError._PARTITION_EOF
 
 
 @contextmanager

@@ -20,15 +20,18 @@ from typing import Any
 import orjson
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Message as KafkaMessage
 from confluent_kafka.admin import AdminClient
 
 from stream.errors import DependencyDown, KafkaRefused, KafkaUnavailable, PartitionLost
 from stream.health import Health, Partition
-from stream.kafka.connection import ErrorWatch, backoff, raise_if_lasting
-from stream.kafka.offsets import OffsetRange, TopicWatch, read_ranges
+from stream.kafka.connection import ErrorWatch, backoff, explaining_kafka, tells_end
+from stream.kafka.offsets import OffsetRange, TopicWatch, read_log_id, read_ranges
 from stream.kafka.polling import FETCHING, poll_batch
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
+from stream.kafka.standstill import FindSkips, Standstill
+from stream.kafka.unreadable import find_obstacle
 
 Handle = Callable[[Sequence[Record]], None]
 FindStarts = Callable[
@@ -41,6 +44,7 @@ the offset at which each partition starts, by number.
 _POLL_SECONDS = 0.1
 _COMMIT_SECONDS = 0.5
 _CLOSE_SECONDS = 5.0  # then a cluster that does not answer is left without leaving the group
+_REQUEST_SECONDS = 10.0
 _LOST_SECONDS = 1.0  # in which the group tells a process that was away who reads what now
 
 
@@ -53,7 +57,9 @@ class RecordConsumer:
 
     Args:
         find_starts: called whenever partitions are assigned, and again after ``PartitionLost``.
-            Without it, reading goes on at the group's offsets in Kafka.
+            Without it, reading goes on at the group's offsets in Kafka, or at the earliest record
+            where it has none that Kafka still holds.
+        find_skips: asked about once a second while a batch cannot be read.
         health: receives the loop's progress; optional.
     """
 
@@ -66,12 +72,13 @@ class RecordConsumer:
         instance: str,
         batch_size: int,
         find_starts: FindStarts | None = None,
+        find_skips: FindSkips = lambda: (),
         health: Health | None = None,
     ) -> None:
         self._settings = settings
         self._topic = topic
         self._batch_size = batch_size
-        self._find_starts = find_starts
+        self._find_starts = find_starts or self._find_committed
         self._health = health or Health(monotonic)
         self._admin: AdminClient | None = None
         self._without_start: list[int] = []  # partitions that are assigned, but not read yet
@@ -89,19 +96,28 @@ class RecordConsumer:
             "group.instance.id": f"{group}-{instance}",
             "enable.auto.commit": False,
             # A position that Kafka does not hold is never replaced by a guess: that would skip.
-            "auto.offset.reset": "earliest" if find_starts is None else "error",
+            "auto.offset.reset": "error",
             "session.timeout.ms": 6000,
             "queued.min.messages": 5_000,  # prefetched of each partition
             "isolation.level": "read_committed",
+            "enable.partition.eof": True,  # tells that a batch which is tried again is gone
             "error_cb": self._watch,
             "on_commit": self._on_commit,
             "statistics.interval.ms": 1000,
             "stats_cb": self._on_statistics,
         }
-        self._consumer = Consumer({**FETCHING, **config, **settings.client_config()})
+        self._consumer = Consumer({**FETCHING, **config, **settings.consumer_config()})
+        self._standstill = Standstill(
+            self._consumer,
+            topic,
+            find_skips=find_skips,
+            read_log_id=lambda: read_log_id(self._connect_admin(), topic),
+            health=self._health,
+            clock=monotonic,
+        )
 
     def run(
-        self, handle: Handle, stop: Event, *, when_idle: Callable[[], None] = lambda: None
+        self, handle: Handle, stop: Event, *, each_turn: Callable[[], None] = lambda: None
     ) -> None:
         """Consume until ``stop`` is set, then commit and leave.
 
@@ -109,7 +125,8 @@ class RecordConsumer:
             handle: takes a batch. After DependencyDown it is called again with the same list;
                 after PartitionLost the batch is dropped.
             stop: ends the loop after the batch in hand.
-            when_idle: called about ten times a second while no records come.
+            each_turn: called after each batch, and about ten times a second while no records
+                come; after PartitionLost the starts are found again.
 
         Raises:
             KafkaRefused: the broker refuses us for good.
@@ -126,8 +143,8 @@ class RecordConsumer:
                 self._health.heartbeat()
                 if self._without_start:
                     self._start_partitions(stop)
-                elif not self._handle_next(handle, stop):
-                    when_idle()
+                else:
+                    self._take_turn(handle, stop, each_turn)
                 if self._topic_watch is not None and self._topic_watch.was_recreated():
                     self._restart_partitions()
                 if self._uncommitted and monotonic() - self._committed_at > _COMMIT_SECONDS:
@@ -139,11 +156,11 @@ class RecordConsumer:
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         numbers = [partition.partition for partition in partitions]
         self._log.info("partitions assigned", partitions=numbers)
-        if self._find_starts is not None and numbers:
+        if numbers:
             # Finding the starts may take long, and must not hold the group up: start later.
             self._hold_back(numbers)
         else:
-            self._health.begin({(self._topic, number): None for number in numbers})
+            self._health.begin()
 
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         """Commit what was handled, so that whoever reads these partitions next goes on there.
@@ -162,6 +179,7 @@ class RecordConsumer:
             self._uncommitted.pop((partition.topic, partition.partition), None)
             self._batch_partitions.discard((partition.topic, partition.partition))
         self._without_start = []
+        self._standstill.forget()
         self._health.prepare()
 
     def _on_statistics(self, text: str) -> None:
@@ -208,38 +226,76 @@ class RecordConsumer:
             self._consumer.assign([TopicPartition(self._topic, *start) for start in starts.items()])
             self._health.mark_recovered()
             started = {(self._topic, number): offset for number, offset in starts.items()}
-            self._uncommitted.update(started)  # a process that was killed may have committed less
+            if self._find_starts != self._find_committed:
+                self._uncommitted.update(started)  # who was killed may have committed less
             self._health.begin(started)
             return
 
     def _read_starts(self, partitions: list[int]) -> dict[int, int]:
-        assert self._find_starts is not None  # noqa: S101 - only then are partitions held back
-        if self._admin is None:
-            self._admin = AdminClient(self._settings.client_config() | {"error_cb": self._watch})
-        read = partial(read_ranges, self._admin, self._topic, partitions)
+        admin = self._connect_admin()
+        read = partial(read_ranges, admin, self._topic, partitions)
         ranges = read()
         starts = dict(self._find_starts(ranges, read))
-        self._topic_watch = TopicWatch(self._admin, ranges[0], monotonic)
+        self._topic_watch = TopicWatch(admin, ranges[0], monotonic)
         return starts
 
-    def _handle_next(self, handle: Handle, stop: Event) -> bool:
+    @explaining_kafka()
+    def _find_committed(
+        self, ranges: Sequence[OffsetRange], _: Callable[[], Sequence[OffsetRange]]
+    ) -> dict[int, int]:
+        asked = [TopicPartition(self._topic, held.partition) for held in ranges]
+        answered = self._consumer.committed(asked, timeout=_REQUEST_SECONDS)
+        committed = {partition.partition: partition.offset for partition in answered}
+        starts = {}
+        for held in ranges:
+            offset = committed[held.partition]
+            starts[held.partition] = offset if held.low <= offset <= held.high else held.low
+        return starts
+
+    def _connect_admin(self) -> AdminClient:
+        if self._admin is None:
+            self._admin = AdminClient(self._settings.client_config() | {"error_cb": self._watch})
+        return self._admin
+
+    def _take_turn(self, handle: Handle, stop: Event, each_turn: Callable[[], None]) -> None:
+        try:
+            self._handle_next(handle, stop)
+            self._pass_skipped()
+            each_turn()
+        except PartitionLost as error:
+            self._log.error("partitions begin anew", error=str(error))
+            self._health.finish_batch({})
+            self._restart_partitions()
+            self._wait(_LOST_SECONDS, stop)
+
+    def _handle_next(self, handle: Handle, stop: Event) -> None:
         """Handle what has arrived, if anything, and keep none of it: it may be large."""
-        records, errors = poll_batch(self._consumer, self._batch_size, _POLL_SECONDS, self._watch)
-        for message in errors:
-            self._note_error(message.error())
+        polled = poll_batch(self._consumer, self._batch_size, _POLL_SECONDS, self._watch)
+        records = [record for record in polled.records if self._standstill.takes(record.partition)]
+        for message in polled.errors:
+            self._note_error(message)
         if records:
             self._handle(handle, records, stop)
-        return bool(records)
 
-    def _note_error(self, error: KafkaError | None) -> None:
-        if error is None:
+    def _note_error(self, message: KafkaMessage) -> None:
+        error = message.error()
+        if error is None or self._standstill.drops(message) or tells_end(message):
             return
-        if self._find_starts is not None and error.code() == KafkaError._AUTO_OFFSET_RESET:
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
             self._restart_partitions()  # ``find_starts`` explains why Kafka lacks our position
             return
         self._watch(error)  # losing the membership is reported here, not to error_cb
         self._watch.raise_if_hopeless()
-        raise_if_lasting(error, self._topic)
+        if (obstacle := find_obstacle(message)) is not None:
+            self._standstill.stop(message.partition() or 0, obstacle)
+
+    def _pass_skipped(self) -> None:
+        """Go on where an operator has skipped a batch; nothing of it is handled."""
+        passed = self._standstill.go_on()
+        if passed:
+            positions = {(self._topic, number): offset for number, offset in passed.items()}
+            self._uncommitted.update(positions)
+            self._health.finish_batch(positions)
 
     def _handle(self, handle: Handle, records: list[Record], stop: Event) -> None:
         self._health.take_batch()
@@ -249,12 +305,6 @@ class RecordConsumer:
             try:
                 handle(records)
                 break
-            except PartitionLost as error:
-                self._log.error("batch dropped", error=str(error), records=len(records))
-                self._health.finish_batch({})
-                self._restart_partitions()
-                self._wait(_LOST_SECONDS, stop)
-                return
             except DependencyDown as error:
                 self._log.error("waiting for a dependency", error=str(error), seconds=delay)
                 self._health.wait_for(error.dependency, str(error))
@@ -268,8 +318,9 @@ class RecordConsumer:
 
     def _restart_partitions(self) -> None:
         """Drop what was read, and find the starts again."""
-        if assigned := self._consumer.assignment():
-            self._hold_back([partition.partition for partition in assigned])
+        assigned = {partition.partition for partition in self._consumer.assignment()}
+        if numbers := sorted(assigned.union(self._standstill.forget())):
+            self._hold_back(numbers)
 
     def _wait(self, seconds: float, stop: Event) -> None:
         """Stay in the group while waiting; paused partitions deliver nothing."""
@@ -284,8 +335,8 @@ class RecordConsumer:
             message = self._consumer.poll(_POLL_SECONDS)
             self._watch.raise_if_hopeless()
             if message is not None and message.error() is not None:
-                self._note_error(message.error())
-            elif message is not None:
+                self._note_error(message)
+            elif message is not None and self._standstill.takes(message.partition() or 0):
                 record = Record.from_kafka(message)
                 self._consumer.seek(TopicPartition(record.topic, record.partition, record.offset))
         # Also those that were taken away meanwhile: they would stay paused when they come back.

@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from typing import Any, NamedTuple
 
 from confluent_kafka import IsolationLevel, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient, OffsetSpec, TopicDescription
 
 from stream.kafka.connection import explaining_kafka
 
@@ -37,15 +37,35 @@ def read_ranges(
     Raises:
         KafkaUnavailable: the cluster does not answer, or there is no such topic.
     """
-    names = TopicCollection([topic])
-    described = admin.describe_topics(names, request_timeout=_REQUEST_SECONDS)[topic].result()
+    described = _describe(admin, topic)
     numbers = range(len(described.partitions)) if partitions is None else sorted(partitions)
     lows = list_offsets(admin, topic, numbers, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
     highs = list_offsets(admin, topic, numbers, OffsetSpec.latest())  # type: ignore[no-untyped-call]
-    log_id = str(described.topic_id)
-    if log_id == _NO_TOPIC_ID:
-        log_id = str(admin.list_topics(topic, timeout=_REQUEST_SECONDS).cluster_id)
+    log_id = _read_log_id(admin, described)
     return [OffsetRange(topic, number, log_id, lows[number], highs[number]) for number in numbers]
+
+
+@explaining_kafka()
+def read_log_id(admin: AdminClient, topic: str) -> str:
+    """Return the ``log_id`` of a topic's ranges.
+
+    Raises:
+        KafkaUnavailable: the cluster does not answer, or there is no such topic.
+    """
+    return _read_log_id(admin, _describe(admin, topic))
+
+
+def _describe(admin: AdminClient, topic: str) -> TopicDescription:
+    names = TopicCollection([topic])
+    futures = admin.describe_topics(names, request_timeout=_REQUEST_SECONDS)
+    described: TopicDescription = futures[topic].result()
+    return described
+
+
+def _read_log_id(admin: AdminClient, described: TopicDescription) -> str:
+    if (log_id := str(described.topic_id)) != _NO_TOPIC_ID:
+        return log_id
+    return str(admin.list_topics(timeout=_REQUEST_SECONDS).cluster_id)
 
 
 def list_offsets(

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import Consumer
 from confluent_kafka import Message as KafkaMessage
 
-from stream.kafka.connection import ErrorWatch
+from stream.kafka.connection import ErrorWatch, tells_end
 from stream.kafka.record import Record
 
 BATCH_BYTES = 16 * 2**20
@@ -42,6 +42,8 @@ class Polled(NamedTuple):
 def poll_batch(consumer: Consumer, size: int, timeout: float, watch: ErrorWatch) -> Polled:
     """Return up to ``size`` records, waiting up to ``timeout`` seconds for the first.
 
+    Of a partition with a batch that cannot be read, nothing is taken that comes behind the error.
+
     Raises:
         KafkaRefused: the broker refuses us for good.
     """
@@ -65,6 +67,8 @@ def _add(messages: list[KafkaMessage], polled: Polled) -> int:
     """Add messages to what was polled, and return their bytes."""
     size = 0
     for message in messages:
+        if any(_is_behind(message, error) for error in polled.errors):
+            continue
         if message.error() is None:
             record = Record.from_kafka(message)
             size += record.size
@@ -72,3 +76,8 @@ def _add(messages: list[KafkaMessage], polled: Polled) -> int:
         else:
             polled.errors.append(message)
     return size
+
+
+def _is_behind(message: KafkaMessage, error: KafkaMessage) -> bool:
+    """Tell whether a message came behind an error in the same partition that is no mere end."""
+    return message.partition() == error.partition() and not tells_end(error)

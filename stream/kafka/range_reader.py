@@ -5,14 +5,15 @@ from itertools import chain
 from time import monotonic
 from typing import Any, Literal
 
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
 from stream.errors import KafkaUnavailable, StreamError
-from stream.kafka.connection import ErrorWatch, raise_if_lasting
+from stream.kafka.connection import ErrorWatch, tells_end
 from stream.kafka.offsets import OffsetRange
 from stream.kafka.polling import FETCHING, Polled, poll_batch
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
+from stream.kafka.unreadable import describe_obstacle, find_obstacle
 
 _POLL_SECONDS = 0.5
 _PATIENCE_SECONDS = 30.0
@@ -40,7 +41,7 @@ def read_batches(
 
     Raises:
         KafkaUnavailable: nothing arrives for half a minute.
-        StreamError: the topic cannot be read, or the broker's disk has damaged a record.
+        StreamError: the topic or a batch of it cannot be read; the text names which.
     """
     unread = [wanted for wanted in ranges if wanted.low < wanted.high]
     ends = {wanted.partition: wanted.high for wanted in unread}
@@ -51,11 +52,9 @@ def read_batches(
         "enable.auto.commit": False,
         "enable.partition.eof": True,
         "isolation.level": "read_committed",
-        # A broker checks the sum of a batch when it arrives, not when it reads it from its disk.
-        "check.crcs": True,
         "error_cb": watch,
     }
-    consumer = Consumer(FETCHING | config | settings.client_config())
+    consumer = Consumer(FETCHING | config | settings.consumer_config())
     try:
         consumer.assign([TopicPartition(topic, number, low) for topic, number, _, low, _ in unread])
         heard_at = monotonic()
@@ -66,7 +65,8 @@ def read_batches(
                 heard_at = monotonic()
             elif monotonic() - heard_at > _PATIENCE_SECONDS:
                 raise KafkaUnavailable(
-                    f"the broker at {settings.bootstrap_servers} sends nothing any more "
+                    f"the broker at {settings.bootstrap_servers} sends nothing any more of "
+                    f"{ranges[0].topic}, partition {', '.join(map(str, sorted(ends)))} "
                     f"({watch.last or 'no error was reported'}); run the command again"
                 )
             if batch:
@@ -83,15 +83,16 @@ def _separate(polled: Polled, ends: Mapping[int, int]) -> tuple[list[Record], se
     """Return the records below ``ends``, and the partitions that were read up to there."""
     read = {record.partition: record.offset + 1 for record in polled.records}
     for message in polled.errors:
-        number, error = message.partition() or 0, message.error()
-        if error is None or error.code() == KafkaError._PARTITION_EOF:
-            # The last record may be one of Kafka's own, which only the end of the partition tells.
-            read[number] = max(read.get(number, 0), message.offset() or 0)
+        number = message.partition()
+        if number is not None and number not in ends:
             continue
-        raise_if_lasting(error, message.topic() or "")
-        if error.code() == KafkaError._BAD_MSG:
+        obstacle = find_obstacle(message)
+        if tells_end(message) or (obstacle and obstacle.offset >= ends[number or 0]):
+            # The last record may be one of Kafka's own, which only what lies behind it tells.
+            read[number or 0] = max(read.get(number or 0, 0), message.offset() or 0)
+        elif obstacle is not None:
             # Whoever asks for a range shall not get it with a hole in it.
-            raise StreamError(f"{message.topic()}[{number}] is damaged: {error.str()}")
+            raise StreamError(describe_obstacle(message.topic() or "", number or 0, obstacle))
     records = [
         record for record in polled.records if record.offset < ends.get(record.partition, -1)
     ]

@@ -57,3 +57,10 @@ class KafkaSettings(BaseModel):
             "log_level": 0,
             **self.extra,
         }
+
+    def consumer_config(self) -> dict[str, Any]:
+        """Return the configuration that all our consumers share.
+
+        A broker checks the sum of a batch when it arrives, not when it reads it from its disk.
+        """
+        return {"check.crcs": True, **self.client_config()}

@@ -9,20 +9,30 @@ from stream.kafka.offsets import OffsetRange, read_ranges
 from stream.kafka.range_reader import read_batches
 from stream.kafka.record import Record
 from stream.kafka.settings import KafkaSettings
-from stream.replay.window import Window, describe_ranges, find_window
+from stream.replay.window import Window, describe_ranges, find_overlaps, find_window, leave_out
 
 
 class KafkaSource:
     """A ``RecordSource`` that never commits and joins no consumer group.
+
+    Args:
+        skips: batches of the topic that an operator has skipped.
 
     Raises:
         KafkaUnavailable: no broker answers.
         TopicMissing: there is no such topic.
     """
 
-    def __init__(self, settings: KafkaSettings, topic: str, window: Window) -> None:
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        topic: str,
+        window: Window,
+        skips: Sequence[OffsetRange] = (),
+    ) -> None:
         self._settings = settings
         self._window = window
+        self._skips = skips
         self._admin = connect_admin(settings)
         self.topic = topic
         self.cluster_id = read_cluster_id(self._admin)
@@ -34,15 +44,21 @@ class KafkaSource:
         """The window as it was when it was first asked for; see ``find_window``."""
         return find_window(self._admin, self.topic, self._window)
 
+    @property
+    def skipped(self) -> Sequence[OffsetRange]:
+        """What of the ranges an operator has skipped."""
+        return find_overlaps(self.ranges, self._skips)
+
     def read(self, ranges: Sequence[OffsetRange]) -> Iterator[Sequence[Record]]:
-        """Yield batches of the records in ``ranges``.
+        """Yield batches of the records in ``ranges``, without those that were skipped.
 
         Raises:
             KafkaUnavailable: the broker is away.
             StreamError: records were deleted, or the topic was made again, before or meanwhile.
         """
         self._refuse_deleted(ranges)
-        yield from read_batches(self._settings, ranges, when_deleted="error")
+        for pieces in leave_out(ranges, self._skips):
+            yield from read_batches(self._settings, pieces, when_deleted="error")
         self._refuse_recreated(read_ranges(self._admin, self.topic), ranges)
 
     def _refuse_deleted(self, wanted: Sequence[OffsetRange]) -> None:

@@ -29,6 +29,11 @@ class RecordSource(Protocol):
         """
         ...
 
+    @property
+    def skipped(self) -> Sequence[OffsetRange]:
+        """What of the ranges is left out, since nobody can read it and an operator skipped it."""
+        ...
+
     def read(self, ranges: Sequence[OffsetRange]) -> Iterator[Sequence[Record]]:
         """Yield batches of the records in ``ranges``, in order within each partition.
 

@@ -1,7 +1,8 @@
 """A window of a topic: two texts of a person, offsets or times, become offset ranges."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import zip_longest
 from typing import NamedTuple, Self
 
 from confluent_kafka.admin import AdminClient, OffsetSpec
@@ -110,6 +111,33 @@ def cut_ranges(
             f"{held[0].topic} holds nothing from {window}; it holds {describe_ranges(held)}"
         )
     return ranges
+
+
+def leave_out(
+    ranges: Sequence[OffsetRange], skips: Sequence[OffsetRange]
+) -> Iterator[list[OffsetRange]]:
+    """Yield what of the ranges lies before the skips in them, then between these, then behind."""
+    for turn in zip_longest(*(_cut(wanted, skips) for wanted in ranges)):
+        yield [piece for piece in turn if piece is not None]
+
+
+def find_overlaps(ranges: Sequence[OffsetRange], skips: Sequence[OffsetRange]) -> list[OffsetRange]:
+    """Return the skips that lie in the ranges, at least in part, by partition and offset."""
+    return sorted(skip for skip in skips for wanted in ranges if _overlaps(skip, wanted))
+
+
+def _overlaps(skip: OffsetRange, wanted: OffsetRange) -> bool:
+    return skip[:3] == wanted[:3] and skip.low < wanted.high and wanted.low < skip.high
+
+
+def _cut(wanted: OffsetRange, skips: Sequence[OffsetRange]) -> Iterator[OffsetRange]:
+    low = wanted.low
+    for skip in find_overlaps([wanted], skips):
+        if low < skip.low:
+            yield wanted._replace(low=low, high=skip.low)
+        low = max(low, skip.high)
+    if low < wanted.high:
+        yield wanted._replace(low=low)
 
 
 def describe_ranges(ranges: Sequence[OffsetRange]) -> str:

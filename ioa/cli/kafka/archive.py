@@ -117,6 +117,7 @@ def _copy(
     from ioa.run.garbage_collector import relieve_collector
     from ioa.run.progress import show_done
     from server_classifier.store.registry.copy import RegistryCopy, read_registry
+    from server_classifier.store.skips import read_skips
     from stream.archive.manifest import read_manifest
     from stream.archive.writing import is_archive, write_archive
     from stream.exchange.exchanges import LEARNING
@@ -126,7 +127,9 @@ def _copy(
     registry = read_registry(settings.server.database_url)
     if is_archive(folder):
         registry = registry.keep(RegistryCopy.from_json(read_manifest(folder).registry))
-    source = KafkaSource(settings.kafka, Topics(settings.kafka.prefix).of(LEARNING).name, window)
+    topic = Topics(settings.kafka.prefix).of(LEARNING).name
+    skips = read_skips(settings.server.database_url, topic)
+    source = KafkaSource(settings.kafka, topic, window, skips)
     relieve_collector()
     with show_done("archived", quiet=quiet) as on_progress:
         return write_archive(
@@ -152,6 +155,11 @@ def _print(manifest: "ArchiveManifest") -> None:
             f"{manifest.topic}[{gap.partition}] offsets {gap.low:,} to {gap.high - 1:,} were "
             "deleted before they were archived"
         )
+    for skip in manifest.skipped:
+        typer.echo(
+            f"{manifest.topic}[{skip.partition}] offsets {skip.low:,} to {skip.high - 1:,} could "
+            "not be read, and an operator has skipped them"
+        )
 
 
 def _to_json(manifest: "ArchiveManifest") -> dict[str, Any]:
@@ -168,5 +176,9 @@ def _to_json(manifest: "ArchiveManifest") -> dict[str, Any]:
         ],
         "gaps": [
             {"partition": gap.partition, "low": gap.low, "high": gap.high} for gap in manifest.gaps
+        ],
+        "skipped": [
+            {"partition": skip.partition, "low": skip.low, "high": skip.high}
+            for skip in manifest.skipped
         ],
     }

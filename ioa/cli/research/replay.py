@@ -117,6 +117,9 @@ def run(
     with _target(into, settings.server.database_url) as target:
         window = Window.parse(since, until, now)
         source, registry = _open(settings, archive, mode, window)
+        for skip in source.skipped:
+            lost = f"{skip.topic}[{skip.partition}] offsets {skip.low} to {skip.high - 1}"
+            typer.echo(f"left out, skipped by an operator: {lost}", err=True)
         selection = make_selection(site, client, label, encoder)
         refuse_unregistered(registry, selection)
         request = ReplayRequest(
@@ -150,6 +153,7 @@ def _open(
 ) -> tuple["RecordSource", "RegistryCopy"]:
     """Return what is read, and the encoders and clients that were registered for it."""
     from server_classifier.store.registry.copy import RegistryCopy, read_registry
+    from server_classifier.store.skips import read_skips
     from stream.exchange.exchanges import find_exchange
     from stream.exchange.topics import Topics
     from stream.replay.kafka_source import KafkaSource
@@ -166,7 +170,8 @@ def _open(
         return kept, RegistryCopy.from_json(kept.registry)
     topic = Topics(settings.kafka.prefix).of(find_exchange(mode))
     registry = read_registry(settings.server.database_url)
-    return KafkaSource(settings.kafka, topic.name, window), registry
+    skips = read_skips(settings.server.database_url, topic.name)
+    return KafkaSource(settings.kafka, topic.name, window, skips), registry
 
 
 def _run(

@@ -50,8 +50,8 @@ def reset_positions(
     """Let ingestion go on somewhere else: after a topic was cut, or deleted and made again.
 
     What is stored stays stored, and what is read again is not stored twice. A process that is
-    reading notices at its next batch and follows. A topic that was deleted is made again, empty,
-    with at least as many partitions as were read.
+    reading follows within seconds. A topic that was deleted is made again, empty, with at least
+    as many partitions as were read.
 
     Example: ioa database position reset --topic ioa.learning --to earliest
     """

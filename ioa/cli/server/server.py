@@ -10,8 +10,10 @@ import typer
 
 from ioa.cli.options import Bootstrap, Config, Database, Prefix, load
 from ioa.cli.panels import LEARNING, PROCESS
+from ioa.cli.server.skip import skip
 
 app = typer.Typer(help="Ingest, train, answer.", no_args_is_help=True)
+app.command()(skip)
 
 Label = Annotated[
     list[str] | None,

@@ -1,8 +1,10 @@
+import hashlib
 import subprocess
 import sys
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -74,3 +76,15 @@ def test_predicting_needs_neither_torch_nor_onnx_nor_alembic() -> None:
         [sys.executable, "-c", code], check=True, capture_output=True, text=True
     ).stdout
     assert found.strip() == "[]"
+
+
+def test_a_file_with_values_elsewhere_is_not_loaded(row: ClassifierRow) -> None:
+    model = onnx.load_from_string(row.onnx)
+    tensor = model.graph.initializer[0]
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="weights.bin")
+    changed = model.SerializeToString()
+    before, after = (hashlib.sha256(content).hexdigest() for content in (row.onnx, changed))
+    manifest = row.manifest.replace(before, after)
+    with pytest.raises(ServerError, match="keeps values in another file"):
+        Classifier.load(row._replace(onnx=changed, manifest=manifest))

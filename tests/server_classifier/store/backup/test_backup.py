@@ -97,7 +97,7 @@ def test_every_row_and_position_comes_back_on_either_kind(
     copied = back_up(filled, tmp_path / "backup.db")
     assert copied.rows == {
         **dict.fromkeys(("site", "encoder", "client", "position"), 1),
-        **dict.fromkeys(("classifier", "replay"), 0),
+        **dict.fromkeys(("classifier", "replay", "skip"), 0),
         "label": 2,
         "latent": 1001,
         "dataset": 1,
@@ -280,7 +280,7 @@ def test_tables_of_an_older_program_are_copied_as_they_are_and_restored_as_today
         inventory = take_inventory(connection)
         assert connection.scalar(select(latent.c.label)) == EXTREMES.label
     assert inventory.revision == HEAD
-    newer = ("position", "replay", "dataset", "dataset_member")
+    newer = ("position", "skip", "replay", "dataset", "dataset_member")
     assert inventory.rows == {**copied.rows, **dict.fromkeys(newer, 0), "label": 1}
 
 
