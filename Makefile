@@ -2,7 +2,8 @@
 #   make PYTHON=/path/to/python3 install     with another Python (3.11 or newer)
 #   make TORCH_INDEX=URL install             with another build of PyTorch
 #   make test ARGS='-k broker -x'            with arguments for pytest
-#   make test-crash ARGS='--kills 30'        for longer; --away-seconds 60 for longer outages
+#   make test-crash ARGS='--kills 30'        for longer; --away-seconds 60 for longer outages,
+#                                            --fuzz-records 500000 for more odd records
 #   make bench COMPARE=old.jsonl             and say what became slower than that; or a folder
 #   make tables IOA_DATA_DIR=data            with mnist.npz and other sets that lie there
 

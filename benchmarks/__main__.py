@@ -20,6 +20,7 @@ from benchmarks.summary import summarise
 _ALL = (
     "round_trip",
     "replies_during_ingest",
+    "hostile_client",
     "training",
     "map_training",
     "map_memory",
@@ -35,6 +36,7 @@ _ALL = (
     "archive",
     "read_latents",
     "federated",
+    "membership",
 )
 
 

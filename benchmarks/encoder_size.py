@@ -17,12 +17,11 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from statistics import mean, stdev
 
 import numpy as np
 import torch
 
-from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
+from benchmarks.measurement import Aim, Column, Measurement, make_parser, print_spread, report
 from client_autoencoder.audit.released_latents import released_latents
 from client_autoencoder.encoders.families.autoencoder import AutoencoderConfig
 from client_autoencoder.encoders.files import write_encoder
@@ -61,11 +60,7 @@ def main() -> None:
     for latent in options.latents:
         measured += compare(latent, options)
     report(options.out, "encoder_size", measured, COLUMNS, AIMS)
-    for row in measured:
-        for figure in ("accuracy", "points_lost"):
-            values = [run[figure] for run in row.runs]
-            spread = stdev(values) if len(values) > 1 else 0.0
-            print(f"{row.condition} {row.subject}: {figure} {mean(values):.2f} ± {spread:.2f}")
+    print_spread(measured, ("accuracy", "points_lost"))
 
 
 def read_options() -> argparse.Namespace:

@@ -87,7 +87,7 @@ def fill_topic(
     topics = Topics(kafka.prefix)
     producer = producer or make_producer(kafka)
     rng = random.Random(seed)  # noqa: S311 - the same order every time
-    records = list(_make_records(topics, shape, encoder_id, count, seed))
+    records = list(make_records(topics, shape, encoder_id, count, seed))
     # As after a lost acknowledgement: the same bytes again, some time after the first.
     late = [(rng.uniform(i, count), i) for i in range(count) if rng.random() < repeated]
     order = [i for _, i in sorted([*((float(i), i) for i in range(count)), *late])]
@@ -116,9 +116,16 @@ def make_producer(kafka: KafkaSettings, **config: str) -> Producer:
     return Producer(kafka.client_config() | ours | config)
 
 
-def _make_records(
-    topics: Topics, shape: Shape, encoder_id: str, count: int, seed: int
+def make_records(
+    topics: Topics,
+    shape: Shape,
+    encoder_id: str,
+    count: int,
+    seed: int,
+    *,
+    client_id: str = CLIENT,
 ) -> Iterator[OutgoingRecord]:
+    """Yield learning messages of one client, as our clients write them."""
     rng = np.random.default_rng(seed)
     start = int(time.time() * 1000)
     for number in range(count):
@@ -127,7 +134,7 @@ def _make_records(
         else:
             value = rng.standard_normal(shape.latent_dim).astype(np.float32)
         message = LatentMessage(
-            CLIENT,
+            client_id,
             _LABELS[number % len(_LABELS)],
             Vector.from_numpy(value),
             "learning",

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
-from statistics import median
+from statistics import mean, median, stdev
 from typing import Any, Literal
 
 _PACKAGES = (
@@ -131,6 +131,15 @@ def report(
     lines = [json.dumps(head), *(row.to_json() for row in measured)]
     (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
     (folder / f"{name}.md").write_text(f"{table}\n\nMedians. {about}.\n")
+
+
+def print_spread(measured: Sequence[Measurement], figures: Iterable[str]) -> None:
+    """Print mean and standard deviation over the runs, where these are of different seeds."""
+    for row in measured:
+        for figure in figures:
+            values = [run[figure] for run in row.runs]
+            spread = stdev(values) if len(values) > 1 else 0.0
+            print(f"{row.condition} {row.subject}: {figure} {mean(values):.3f} ± {spread:.3f}")
 
 
 def _make_table(measured: Sequence[Measurement], columns: Mapping[str, Column]) -> Iterable[str]:

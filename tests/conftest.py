@@ -43,6 +43,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="SECONDS",
         help="how long broker and database stay away in the crash tests",
     )
+    parser.addoption(
+        "--fuzz-records",
+        type=int,
+        default=20_000,
+        metavar="COUNT",
+        help="how many odd records the services get, with each database",
+    )
 
 
 @pytest.fixture(scope="session")

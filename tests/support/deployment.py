@@ -7,6 +7,7 @@ from typing import Self
 
 from client_autoencoder.settings import ClientSettings
 from ioa.settings import Settings
+from schemas.models.network_manifest import NetworkManifest
 from server_classifier.heads.settings import TrainingSettings
 from server_classifier.operations.registration import register_client
 from server_classifier.settings import ServerSettings
@@ -45,11 +46,16 @@ class Deployment:
         """The topics under the test's own prefix."""
         return Topics(self.kafka.prefix)
 
+    @property
+    def manifest(self) -> NetworkManifest:
+        """The manifest of the encoder."""
+        return read_encoder(self.encoder).manifest
+
     def __enter__(self) -> Self:
         """Make topics and tables, and register the encoder and the clients."""
         ensure_current(self.engine)
         with writing(self.engine) as connection:
-            add_encoder(connection, read_encoder(self.encoder).manifest, now=NOW)
+            add_encoder(connection, self.manifest, now=NOW)
         for client in self.clients:
             register_client(self.engine, self.kafka, client_id=client, site=SITE, now=NOW)
         return self
