@@ -15,7 +15,8 @@ The centre trains edge and main network as one on raw pixels; split training has
 so its accuracy is that of the centre, and only its time is another. At once means: the edge learns
 from its exit while the main network learns from the maps of the same batch as int8. Centre and at
 once are trained in a process beside the services, in batches of 64. Maps once go through the real
-client, broker and server, and so do the images of which the exit is not sure."""
+client, broker and server, and so do the images of which the exit is not sure; edge and main network
+are trained one after the other, each for all epochs."""
 _SECONDS = """\
 Edge and cloud are process seconds per epoch on one thread of this machine, the parts in turn, in
 batches of 64 (`ioa encoder train` takes 32). The link is modelled, not measured. Split training
@@ -34,7 +35,7 @@ their maps, and restores the other half. Maps are not private; rounding hides ne
 def render_page(result: Figures) -> str:
     """Return the page of a result."""
     lines = [
-        *(f"# Experiment 001: {describe(result)}", ""),
+        *(f"# Experiment 001, early exits: {describe(result)}", ""),
         *_conditions(result),
         *_accuracy(result),
         *_walls(result),
@@ -61,7 +62,7 @@ def describe(result: Figures) -> str:
     """Return in words what was run."""
     plan = result["plan"]
     words = [
-        f"early exits, {plan['data']}",
+        plan["data"],
         f"{plan['size']} pixels" if plan["size"] else "",
         "few epochs" if plan["quick"] else "",
         "replayed" if "replayed" in result["seeds"][0] else "",
@@ -102,8 +103,7 @@ def _accuracy(result: Figures) -> Iterator[str]:
             name,
             format_percent(tables["accuracy"][name]),
             format_percent(tables["lost"][name]),
-            format_spread(course["bytes_up"], 0),
-            format_spread(course["bytes_down"], 0),
+            *(f"{course[way]['mean']:,.0f}" for way in ("bytes_up", "bytes_down")),
             f"{course['sendings']['mean']:.0f}" if course["bytes_up"]["mean"] else "0",
             format_spread(course["edge_seconds"], 2),
             format_spread(course["cloud_seconds"], 2),
