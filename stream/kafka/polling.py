@@ -8,7 +8,7 @@ batches of one record 27,000 are read in a second. Measured with librdkafka 2.16
 
 from typing import Any, NamedTuple
 
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, KafkaError
 from confluent_kafka import Message as KafkaMessage
 
 from stream.kafka.connection import ErrorWatch, tells_end
@@ -79,5 +79,11 @@ def _add(messages: list[KafkaMessage], polled: Polled) -> int:
 
 
 def _is_behind(message: KafkaMessage, error: KafkaMessage) -> bool:
-    """Tell whether a message came behind an error in the same partition that is no mere end."""
-    return message.partition() == error.partition() and not tells_end(error)
+    """Tell whether a message came behind a batch of the same partition that cannot be read.
+
+    Behind the end of a partition, or an offset that the broker lacks, comes what was asked for
+    since: it must not be lost.
+    """
+    failure = error.error()
+    lacking = failure is not None and failure.code() == KafkaError._AUTO_OFFSET_RESET
+    return message.partition() == error.partition() and not (lacking or tells_end(error))
