@@ -195,8 +195,8 @@ def _from_levels(codes: Bytes, output: Output, highest: int) -> Values:
 
 
 def _stack(blobs: Sequence[bytes]) -> Bytes:
-    """Return the bytes of N vectors of one length, [N, bytes]."""
-    return np.frombuffer(b"".join(blobs), np.uint8).reshape(len(blobs), -1)
+    """Return the bytes of N vectors of one length, [N, bytes], which may be written to."""
+    return np.frombuffer(bytearray().join(blobs), np.uint8).reshape(len(blobs), -1)
 
 
 PACKERS: dict[str, Packer] = {

@@ -33,6 +33,13 @@ def restore(vectors: list[Vector], output: Output) -> NDArray[np.float32]:
 
 @pytest.mark.parametrize("output", [MAPS, ROW], ids=["maps", "row"])
 @pytest.mark.parametrize("dtype", STEPS)
+def test_what_comes_back_may_be_written_to(dtype: Packing, output: Output) -> None:
+    # Torch warns of arrays that may not, even where it only reads them.
+    assert restore(pack(draw(output), dtype, output), output).flags.writeable
+
+
+@pytest.mark.parametrize("output", [MAPS, ROW], ids=["maps", "row"])
+@pytest.mark.parametrize("dtype", STEPS)
 def test_numbers_come_back_within_half_a_step(dtype: Packing, output: Output) -> None:
     values = draw(output)
     restored = restore(pack(values, dtype, output), output)
