@@ -20,7 +20,6 @@ from stream.broker.embedded import EmbeddedBroker
 from stream.exchange.topics import Topics
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import create_topics
-from tests.support.manifests import make_manifest
 from tests.support.postgres import Postgres, run_postgres
 from tests.support.server import NOW, add_clients
 
@@ -57,7 +56,7 @@ class Bench:
         """Yield a new database in which the clients and the encoder are registered."""
         with self.make_tables(kind) as engine:
             with writing(engine) as connection:
-                add_encoder(connection, make_manifest(shape.latent_dim), now=NOW)
+                add_encoder(connection, shape.manifest, now=NOW)
             add_clients(engine, CLIENT, ASKER)
             yield engine
 

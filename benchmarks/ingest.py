@@ -26,7 +26,6 @@ from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from benchmarks.peers import find_python
 from benchmarks.watching import count, measure_cpu_seconds
 from stream.kafka.settings import KafkaSettings
-from tests.support.manifests import make_manifest
 
 OURS, HAND = "ioa server ingest", "hand loop"
 ACKNOWLEDGING, QUIX = "FastStream batch, acknowledging", "Quix Streams, its sink"
@@ -101,7 +100,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--peers", type=Path, default=ROOT / ".venv-peers")
     options = parser.parse_args()
     if options.quick:
-        options.shapes, options.repeated, options.runs = ["int8x64"], [0.0], 1
+        options.shapes, options.repeated, options.runs = ["int8x64", "int8x16x7x7"], [0.0], 1
         options.messages = 10_000
     return options
 
@@ -112,7 +111,7 @@ def compare(
     """Let every subject read the same topic in turn."""
     messages = shape.scale(options.messages)
     kafka = bench.make_topics()
-    encoder_id = make_manifest(shape.latent_dim).network_id
+    encoder_id = shape.manifest.network_id
     load = fill_topic(kafka, shape, encoder_id, count=messages, repeated=repeated)
     condition = {"database": database, "message": shape.name, "repeated": f"{repeated:.0%}"}
     chosen = [subject for subject in SUBJECTS if _is_chosen(subject, database, options.subjects)]

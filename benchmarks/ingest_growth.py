@@ -17,7 +17,6 @@ from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from benchmarks.watching import measure_cpu_seconds
 from server_classifier.store.database import reading
 from server_classifier.store.latents.rows import count_latents
-from tests.support.manifests import make_manifest
 
 OURS = "ioa server ingest"
 _MARKS = (10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000)
@@ -50,7 +49,7 @@ def main() -> None:
 def measure(bench: Bench, shape: Shape, database: str, messages: int) -> list[Measurement]:
     """Fill a topic, start the ingester, and measure it at every mark."""
     kafka = bench.make_topics()
-    encoder_id = make_manifest(shape.latent_dim).network_id
+    encoder_id = shape.manifest.network_id
     for start in range(0, messages, _FILL):
         count = min(_FILL, messages - start)
         fill_topic(kafka, shape, encoder_id, count=count, repeated=0.01, seed=start)

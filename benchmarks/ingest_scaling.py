@@ -15,7 +15,6 @@ from benchmarks.bench import Bench, open_bench
 from benchmarks.learning_load import SHAPES, Shape, fill_topic, make_producer
 from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from benchmarks.watching import count
-from tests.support.manifests import make_manifest
 
 PROCESSES = (1, 2)
 COLUMNS = {
@@ -61,7 +60,7 @@ def measure(bench: Bench, shape: Shape, database: str, messages: int, processes:
     producer = make_producer(kafka, **{"transactional.id": secrets.token_hex(4)})
     producer.init_transactions()
     producer.begin_transaction()
-    encoder_id = make_manifest(shape.latent_dim).network_id
+    encoder_id = shape.manifest.network_id
     load = fill_topic(kafka, shape, encoder_id, count=messages, repeated=0.0, producer=producer)
     with ExitStack() as running:
         engine = running.enter_context(bench.make_database(database, shape))

@@ -1,15 +1,17 @@
 """Fills a topic with learning messages as our clients write them."""
 
+import math
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
 from confluent_kafka import Producer
 
 from schemas.messages.latent import Aggregate, LatentMessage, Privacy
+from schemas.models.network_manifest import NetworkManifest
 from schemas.vector import Vector
 from schemas.wire import avro_form, json_form
 from stream.exchange.exchanges import LEARNING
@@ -17,6 +19,7 @@ from stream.exchange.message_ids import make_message_id
 from stream.exchange.outgoing_record import OutgoingRecord, make_record
 from stream.exchange.topics import Topics
 from stream.kafka.settings import KafkaSettings
+from tests.support.manifests import make_manifest
 
 CLIENT = "radiology-1"
 ASKER = "radiology-2"
@@ -28,13 +31,25 @@ class Shape:
     """The kind of latent and form that a message has.
 
     Attributes:
+        latent: [D], or maps [C, H, W].
         form: content type.
     """
 
     name: str
-    latent_dim: int
+    latent: tuple[int, ...]
     dtype: type[np.generic]
     form: str
+
+    @property
+    def latent_dim(self) -> int:
+        """How many numbers a latent has."""
+        return math.prod(self.latent)
+
+    @property
+    def manifest(self) -> NetworkManifest:
+        """The manifest of an edge, never trained, that makes such latents."""
+        edge = make_manifest(self.latent_dim)
+        return replace(edge, output=replace(edge.output, shape=self.latent))
 
     def scale(self, messages: int) -> int:
         """Return how many messages of this shape take about as long as ``messages`` in Avro."""
@@ -42,9 +57,10 @@ class Shape:
 
 
 SHAPES = {
-    "int8x64": Shape("int8x64", 64, np.int8, avro_form.CONTENT_TYPE),
-    "float32x784": Shape("float32x784", 784, np.float32, avro_form.CONTENT_TYPE),
-    "json784": Shape("json784", 784, np.float32, json_form.CONTENT_TYPE),
+    "int8x64": Shape("int8x64", (64,), np.int8, avro_form.CONTENT_TYPE),
+    "float32x784": Shape("float32x784", (784,), np.float32, avro_form.CONTENT_TYPE),
+    "json784": Shape("json784", (784,), np.float32, json_form.CONTENT_TYPE),
+    "int8x16x7x7": Shape("int8x16x7x7", (16, 7, 7), np.int8, avro_form.CONTENT_TYPE),
 }
 
 
@@ -130,9 +146,9 @@ def make_records(
     start = int(time.time() * 1000)
     for number in range(count):
         if shape.dtype is np.int8:
-            value = rng.integers(-128, 128, shape.latent_dim, np.int8)
+            value = rng.integers(-128, 128, shape.latent, np.int8)
         else:
-            value = rng.standard_normal(shape.latent_dim).astype(np.float32)
+            value = rng.standard_normal(shape.latent).astype(np.float32)
         message = LatentMessage(
             client_id,
             _LABELS[number % len(_LABELS)],

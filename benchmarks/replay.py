@@ -29,7 +29,6 @@ from stream.kafka.connection import connect_admin
 from stream.kafka.settings import KafkaSettings
 from stream.replay.kafka_source import KafkaSource
 from stream.replay.window import Window, find_window
-from tests.support.manifests import make_manifest
 
 CEILING, RECORDS, ARRAY = "librdkafka counts", "records", "latents in an array"
 INGEST, REPLAY, TIME = "ioa server ingest", "ioa replay", "offsets of a time"
@@ -49,7 +48,7 @@ AIMS = (
 def main() -> None:
     options = read_options()
     shape = SHAPES["int8x64"]
-    encoder_id = make_manifest(shape.latent_dim).network_id
+    encoder_id = shape.manifest.network_id
     with open_bench() as bench:
         kafka = bench.make_topics()
         load = fill_topic(kafka, shape, encoder_id, count=options.messages, repeated=0.0)

@@ -57,6 +57,7 @@ TYPES = [
 Row = tuple[Any, ...]
 Ends = dict[int, int]
 Store = Callable[[Sequence[Row], Ends], None]
+Encoders = dict[str, tuple[list[int], int, float]]
 
 _LATENT = load_schema("latent.v1").parsed
 _ACKNOWLEDGEMENT = load_schema("acknowledgement.v1")
@@ -153,9 +154,7 @@ def write_acknowledgement(client_id: str, label: str, form: bytes, now: datetime
     return out.getvalue()
 
 
-def read_row(
-    message: Message, clients: dict[str, str], encoders: dict[str, tuple[int, float]]
-) -> tuple[Row, bytes]:
+def read_row(message: Message, clients: dict[str, str], encoders: Encoders) -> tuple[Row, bytes]:
     """Decode and validate a record; an invalid one ends the program."""
     headers: dict[str, Any] = dict(message.headers() or [])
     content_type: bytes = headers.get("content-type") or b"application/json"
@@ -173,12 +172,12 @@ def read_row(
         value, shape, dtype = numbers.tobytes(), list(numbers.shape), "float32"
         sent = datetime.fromisoformat(record["timestamp"]).replace(tzinfo=UTC)
     message_id, client_id, label = record["messageID"], record["clientID"], record["label"]
-    dim, limit = encoders[record["encoderID"]]
+    expected, dim, limit = encoders[record["encoderID"]]
     check_name("messageID", message_id)
     check_label(label)
     assert (record["mode"], headers["ioa-kind"]) == ("learning", b"learning")
     assert label
-    assert shape == [dim]
+    assert shape == expected
     assert len(value) == dim * (1 if dtype == "int8" else 4)
     assert dtype == "int8" or np.abs(np.frombuffer(value, "<f4")).max() <= limit  # nor a NaN
     assert headers["ioa-message-id"] == message_id.encode()
@@ -194,7 +193,7 @@ def read_row(
     return row, content_type
 
 
-def open_sqlite(url: str, topic: str) -> tuple[Store, dict[str, str], dict[str, tuple[int, float]]]:
+def open_sqlite(url: str, topic: str) -> tuple[Store, dict[str, str], Encoders]:
     """Open the file that ``benchmarks/ingest.py`` made, with the same durability as ours."""
     connection = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
     for pragma in ("synchronous=FULL", "wal_autocheckpoint=4000"):
@@ -223,9 +222,7 @@ def open_sqlite(url: str, topic: str) -> tuple[Store, dict[str, str], dict[str, 
     return store, *read_registry(connection.execute)
 
 
-def open_postgresql(
-    url: str, topic: str
-) -> tuple[Store, dict[str, str], dict[str, tuple[int, float]]]:
+def open_postgresql(url: str, topic: str) -> tuple[Store, dict[str, str], Encoders]:
     """Connect. Batches are copied; those with a known id are filtered and copied again."""
     connection = psycopg.connect(url, autocommit=True)
     move = (
@@ -264,15 +261,16 @@ def open_postgresql(
     return store, *read_registry(connection.execute)
 
 
-def read_registry(execute: Callable[[str], Any]) -> tuple[dict[str, str], dict[str, Any]]:
-    """Return the site of each client, and the length and limit of each encoder's latents."""
+def read_registry(execute: Callable[[str], Any]) -> tuple[dict[str, str], Encoders]:
+    """Return the site of each client; the shape, length and limit of each encoder's latents."""
     clients = dict(list(execute("SELECT client_id, site FROM client")))
-    encoders = {}
+    encoders: Encoders = {}
     for encoder_id, dim, manifest in execute(
         "SELECT encoder_id, latent_dim, manifest FROM encoder"
     ):
-        quantiser = orjson.loads(manifest)["quantiser"]
-        encoders[encoder_id] = (dim, 4 * max(abs(quantiser["low"]), abs(quantiser["high"])))
+        output = orjson.loads(manifest)["output"]
+        limit = 4 * max(abs(output["low"]), abs(output["high"]))
+        encoders[encoder_id] = (output["shape"], dim, limit)
     return clients, encoders
 
 
