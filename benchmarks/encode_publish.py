@@ -1,6 +1,7 @@
 """How many images per second a client encodes and publishes, compared with torch and by hand.
 
-The guarantees of each subject, for images of 28x28 that are already in memory:
+Edges are the paper's autoencoder, and one of convolutions whose maps travel in each packing. The
+guarantees of each subject, for images of 28x28 that are already in memory:
 
 * ``encode + publish``: what ``ioa client publish`` does. Every message is on the disk (fsync)
   before it is sent, is kept until the server has acknowledged it, and is sent again otherwise. The
@@ -9,7 +10,8 @@ The guarantees of each subject, for images of 28x28 that are already in memory:
   encoder as well.
 * ``encode + publish, torch``: the same with the encoder in PyTorch.
 * ``encode alone``: images to latents, nothing is sent. ``publish alone``: latents that were encoded
-  before, with all guarantees above. One after the other they reach 1 / (1 / encode + 1 / publish).
+  before are packed and sent, with all guarantees above. One after the other they reach
+  1 / (1 / encode + 1 / publish).
 * ``by hand``: the ceiling without an outbox. ONNX Runtime, fastavro and an idempotent producer with
   acks=all, which waits for the deliveries. A killed client loses what it had in memory, and does
   not learn whether the server stored the rest.
@@ -33,7 +35,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
 import numpy as np
 import psutil
@@ -45,7 +47,9 @@ from benchmarks.measurement import Aim, Column, Measurement, make_parser, report
 from benchmarks.subjects.publishers import EncodedBefore, TorchEncoder, publish_by_hand
 from client_autoencoder import Client as LibraryClient
 from client_autoencoder.connection import open_relay
+from client_autoencoder.encoders.edge import EdgeConfig
 from client_autoencoder.encoders.families.autoencoder import AutoencoderConfig
+from client_autoencoder.encoders.families.convolution import ConvolutionConfig
 from client_autoencoder.encoders.files import write_encoder
 from client_autoencoder.encoders.fitting import TrainingOptions
 from client_autoencoder.encoders.runtime import Encoder
@@ -56,6 +60,7 @@ from client_autoencoder.images.batches import ImageBatch, join_batches
 from client_autoencoder.privacy.mechanism import NoMechanism
 from client_autoencoder.settings import ClientSettings
 from schemas.models.manifest_fields import TrainingData
+from schemas.vector import Packing
 from schemas.wire import avro_form
 from stream.artefacts.encoder_files import read_encoder
 from stream.broker.embedded import EmbeddedBroker
@@ -78,18 +83,23 @@ COLUMNS = {
     "cpu_us": Column("client's CPU us per image", "{:.1f}", better="less"),
     "rss_mb": Column("most MB", "{:.0f}", better="less"),
 }
+_BATCH = 64
+_SIDE = 28
+LATENTS: dict[str, tuple[EdgeConfig, Packing]] = {
+    "64 int8": (AutoencoderConfig(_SIDE, _SIDE, 64), "int8"),
+    "784 float32": (AutoencoderConfig(_SIDE, _SIDE, 784), "float32"),
+}
+MAPS: dict[str, tuple[EdgeConfig, Packing]] = {
+    f"16x7x7 {packing}": (ConvolutionConfig(1, _SIDE, _SIDE), packing)
+    for packing in get_args(Packing)
+}
+SHAPES = LATENTS | MAPS
 AIMS = [
     Aim(OURS, "of_sum", 0.85),
-    Aim(OURS, "of_torch", 1.6),
+    *(Aim(OURS, "of_torch", 1.6, {"latent": latent}) for latent in LATENTS),
     Aim(LIBRARY, "of_command", 0.95),
     Aim(PROCESS, "rss_mb", 150.0),
 ]
-SHAPES: dict[str, tuple[int, Literal["int8", "float32"]]] = {
-    "64 int8": (64, "int8"),
-    "784 float32": (784, "float32"),
-}
-_BATCH = 64
-_SIDE = 28
 _TIMEOUT = 60.0
 
 Work = Callable[[list[ImageBatch]], object]
@@ -101,7 +111,7 @@ class Client:
 
     kafka: KafkaSettings
     directory: Path
-    dtype: Literal["int8", "float32"]
+    dtype: Packing
 
     def publish(self, encoder: Encoder, batches: Iterable[ImageBatch]) -> None:
         """Do what ``ioa client publish`` does with the images it reads, with a new outbox."""
@@ -187,10 +197,10 @@ def compare(
     kafka: KafkaSettings, folder: Path, shape: str, options: argparse.Namespace
 ) -> list[Measurement]:
     """Let all subjects process the same images in turn."""
-    latent, dtype = SHAPES[shape]
+    config, dtype = SHAPES[shape]
     client = Client(kafka, folder, dtype)
     batches = make_batches(options.images)
-    subjects = make_subjects(client, folder, latent, batches)
+    subjects = make_subjects(client, folder, config, batches)
     measured = {name: Measurement("encode_publish", {"latent": shape}, name) for name in subjects}
     for _ in range(options.runs):
         for name, work in subjects.items():
@@ -203,26 +213,25 @@ def compare(
     return [*measured.values(), process]
 
 
-def make_encoders(directory: Path, latent: int, batch: ImageBatch) -> dict[str, Encoder]:
+def make_encoders(directory: Path, config: EdgeConfig, batch: ImageBatch) -> dict[str, Encoder]:
     """Return the encoders of the subjects, hardly trained: that costs as much to run."""
-    config = AutoencoderConfig(_SIDE, _SIDE, latent)
     options = TrainingOptions(epochs=1, attempts=1)
     trained = train(batch.images, config, options, torch.Generator().manual_seed(0))
     write_encoder(directory, trained, TrainingData("noise", "0" * 64, len(batch), "public"))
     files = read_encoder(directory)
-    ours = Encoder(files)
+    ours, latents = Encoder(files), (512, *config.output_shape)
     return {
         OURS: ours,
         TORCH: TorchEncoder(files, trained.edge),
-        PUBLISH: EncodedBefore(files, np.resize(ours.encode(batch.images), (512, latent))),
+        PUBLISH: EncodedBefore(files, np.resize(ours.encode(batch.images), latents)),
     }
 
 
 def make_subjects(
-    client: Client, folder: Path, latent: int, batches: list[ImageBatch]
+    client: Client, folder: Path, config: EdgeConfig, batches: list[ImageBatch]
 ) -> dict[str, Work]:
     encoder = folder / "encoder"
-    encoders = make_encoders(encoder, latent, batches[0])
+    encoders = make_encoders(encoder, config, batches[0])
     images, labels = join_arrays(batches)
 
     def encode(batches: list[ImageBatch]) -> None:

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from io import BytesIO
+from typing import get_args
 
 import fastavro
 import numpy as np
@@ -14,19 +15,21 @@ from numpy.typing import NDArray
 from client_autoencoder.encoders.edge import Edge
 from client_autoencoder.encoders.runtime import BATCH, Encoder
 from client_autoencoder.images.batches import ImageBatch
+from schemas.vector import PackedDtype, Packing
 from schemas.wire.registry import load_schema
 from stream.artefacts.encoder_files import EncoderFiles
 from stream.exchange.exchanges import LEARNING
 from stream.exchange.message_ids import make_message_id
 from stream.exchange.topics import Topics
 from stream.kafka.settings import KafkaSettings
+from stream.networks.packing import PACKERS
 
 Latents = NDArray[np.float32]
 Pixels = NDArray[np.float32]
 
 
 class EncodedBefore(Encoder):
-    """Returns latents [N, D] that were encoded before, whatever the N images are."""
+    """Returns latents [N, *shape] that were encoded before, whatever the N images are."""
 
     def __init__(self, files: EncoderFiles, latents: Latents) -> None:
         super().__init__(files)
@@ -51,10 +54,15 @@ class TorchEncoder(Encoder):
 
 
 def publish_by_hand(
-    kafka: KafkaSettings, client: str, encoder: Encoder, dtype: str, batches: Sequence[ImageBatch]
+    kafka: KafkaSettings,
+    client: str,
+    encoder: Encoder,
+    dtype: Packing,
+    batches: Sequence[ImageBatch],
 ) -> None:
-    """Encode images, write Avro, produce with acks=all, and wait for the deliveries."""
-    schema = load_schema("latent.v1")
+    """Encode and pack images, write Avro, produce with acks=all, and wait for the deliveries."""
+    schema = load_schema("latent.v2" if dtype in get_args(PackedDtype) else "latent.v1")
+    output = encoder.manifest.output
     start = b"\xc3\x01" + schema.fingerprint
     topic = Topics(kafka.prefix).of(LEARNING).name
     producer = Producer(
@@ -72,7 +80,7 @@ def publish_by_hand(
         "mode": "learning",
         "encoderID": encoder.encoder_id,
         "dtype": dtype,
-        "shape": [encoder.manifest.latent_dim],
+        "shape": output.shape,
         "imageID": None,
         "subject": None,
         "aggregate": {"kind": "record", "count": 1},
@@ -80,8 +88,7 @@ def publish_by_hand(
         "policy": None,
     }
     for batch in batches:
-        latents = encoder.encode(batch.images)
-        values = encoder.quantise(latents) if dtype == "int8" else latents
+        values = PACKERS[dtype].pack(encoder.encode(batch.images), output)
         now = datetime.now(UTC)
         for value, label in zip(values, batch.labels, strict=True):
             message_id = make_message_id(int(now.timestamp() * 1000), secrets.token_bytes(10))
@@ -89,7 +96,7 @@ def publish_by_hand(
                 "messageID": message_id,
                 "label": label,
                 "timestamp": now,
-                "value": value.tobytes(),
+                "value": value,
             }
             out = BytesIO()
             out.write(start)
