@@ -125,7 +125,7 @@ def test_a_noised_question_is_refused_with_advice(
     maker = make_maker(encoder, mechanism)
     with (
         open_relay(server.kafka, CLIENT, tmp_path) as relay,
-        pytest.raises(ClientError, match="without a privat"),
+        pytest.raises(ClientError, match="without a mechanism"),
     ):
         ask([draw_images(1)], maker, relay, timeout=1, in_flight=1, on_progress=ignore)
 

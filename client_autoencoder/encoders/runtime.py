@@ -1,5 +1,6 @@
 """The encoder as a client runs it: images to latents on ONNX Runtime, without PyTorch."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from client_autoencoder.errors import ClientError
 from schemas.models.network_manifest import NetworkManifest
 from schemas.quantiser import quantise
 from stream.artefacts.encoder_files import EncoderFiles, read_encoder
+
+Shape = tuple[int, ...]
 
 BATCH = 64  # larger batches are no faster and take more memory
 
@@ -24,8 +27,14 @@ class Encoder:
     def __init__(self, files: EncoderFiles, threads: int = 1) -> None:
         self.manifest: NetworkManifest = files.manifest
         self.encoder_id = files.manifest.network_id
-        self._session = _open_session(files.onnx, threads)
-        self._exit = None if files.exit is None else _open_session(files.exit, threads)
+        images, values = files.manifest.images.shape, files.manifest.output.shape
+        labels = (len(files.manifest.labels or ()),)
+        self._session = _open_session(files.onnx, threads, ("images", images), values)
+        self._exit = (
+            None
+            if files.exit is None
+            else _open_session(files.exit, threads, ("values", values), labels)
+        )
 
     @classmethod
     def load(cls, directory: Path, threads: int = 1) -> "Encoder":
@@ -33,7 +42,8 @@ class Encoder:
 
         Raises:
             ArtefactError: a file is missing, or is not the one that the manifest names.
-            ClientError: ONNX Runtime cannot load the encoder.
+            ClientError: ONNX Runtime cannot load the encoder, or its shapes are not those of the
+                manifest.
         """
         return cls(read_encoder(directory), threads)
 
@@ -86,15 +96,37 @@ class Encoder:
             )
 
 
-def _open_session(onnx: Path, threads: int) -> ort.InferenceSession:
+def _open_session(
+    onnx: Path, threads: int, takes: tuple[str, Shape], makes: Shape
+) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     # Spinning threads would take processor time from the Kafka producer in the same process.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return ort.InferenceSession(str(onnx), options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(str(onnx), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's own exception classes are not public
         raise ClientError(
             f"{onnx} cannot be loaded by ONNX Runtime {ort.__version__}: {error}"
         ) from error
+    _check_ends(onnx, session, takes, makes)
+    return session
+
+
+def _check_ends(
+    onnx: Path, session: ort.InferenceSession, takes: tuple[str, Shape], makes: Shape
+) -> None:
+    """Compare what a file takes and makes with what its manifest says."""
+    (given, *others), made = session.get_inputs(), session.get_outputs()[0]
+    found = (given.name, tuple(given.shape[1:])), tuple(made.shape[1:])
+    if others or found != (takes, makes):
+        raise ClientError(
+            f"{onnx} takes {given.name} [N, {_join(given.shape[1:])}] and makes [N, "
+            f"{_join(made.shape[1:])}], where its manifest says {takes[0]} [N, {_join(takes[1])}] "
+            f"and [N, {_join(makes)}]: file and manifest do not belong together"
+        )
+
+
+def _join(sizes: Iterable[object]) -> str:
+    return ", ".join(map(str, sizes))

@@ -17,11 +17,11 @@ def add_encoder(
     database: Database = None,
 ) -> None:
     """Accept latents of an encoder. Example: ioa encoder add encoder/"""
+    from client_autoencoder.encoders.runtime import Encoder
     from server_classifier.store.database import writing
     from server_classifier.store.registry.entries import add_encoder
-    from stream.artefacts.encoder_files import read_encoder
 
-    manifest = read_encoder(directory).manifest
+    manifest = Encoder.load(directory).manifest  # file and manifest belong together
     with open_server_database(config, database) as engine, writing(engine) as connection:
         add_encoder(connection, manifest, now=datetime.now(UTC))
     typer.echo(f"registered encoder {manifest.network_id} ({manifest.latent_dim} numbers)")

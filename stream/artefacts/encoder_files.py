@@ -39,14 +39,16 @@ def read_encoder(directory: Path) -> EncoderFiles:
 
     Raises:
         ArtefactError: names the file and, where they differ, the expected and the actual sum; or
-            the ONNX file refers to others, which no sum would cover.
+            an ONNX file refers to others, which no sum would cover.
     """
     manifest = _read_manifest(directory / MANIFEST)
     for name, expected in manifest.files.items():
         if name in (manifest.onnx, EXIT) or (directory / name).exists():
             check_sum(directory / name, expected)
     files = EncoderFiles(directory, manifest)
-    _refuse_references(files.onnx)
+    for onnx in (files.onnx, files.exit):
+        if onnx is not None:
+            _refuse_references(onnx)
     return files
 
 

@@ -90,8 +90,8 @@ def test_what_waits_is_sent_stored_and_answered(
 def register(folder: Path, kafka: str) -> None:
     """Make the topics on another broker, and let the server read what comes from now on."""
     where = ("-b", kafka, "--prefix", PREFIX, "--database", f"sqlite:///{folder / 'ioa.db'}")
-    added = run("client", "add", CLIENT, "--site", SITE, *where)
     reset = run("database", "position", "reset", "--topic", LEARNING, "--to", "latest", *where)
+    added = run("client", "add", CLIENT, "--site", SITE, *where)
     assert (added.returncode, reset.returncode) == (0, 0), added.stderr + reset.stderr
 
 

@@ -1,9 +1,12 @@
 """The light path: no PyTorch, little memory, and shapes that are checked."""
 
 import json
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ import pytest
 from client_autoencoder.encoders.runtime import Encoder
 from client_autoencoder.errors import ClientError
 from client_autoencoder.images.batches import ImageBatch
+from schemas.models.network_manifest import ImageInput, Output
 from schemas.quantiser import dequantise
 from stream.artefacts.checksums import ArtefactError
 from stream.artefacts.encoder_files import read_encoder
@@ -105,3 +109,27 @@ def test_a_graph_that_onnx_runtime_cannot_read_is_named(
     (tmp_path / "network.onnx").write_bytes(b"no graph")
     with pytest.raises(ClientError, match=r"network\.onnx cannot be loaded by ONNX Runtime"):
         Encoder(type(files)(tmp_path, files.manifest))
+
+
+def describe_otherwise(directory: Path, **changes: Any) -> None:
+    """Let the manifest say something else than the file is."""
+    manifest = read_encoder(directory).manifest
+    (directory / "manifest.json").write_text(replace(manifest, **changes).to_json())
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("input", ImageInput(1, 9, 8), r"says images \[N, 1, 9, 8\] and \[N, 6\]"),
+        ("input", ImageInput(3, 9, 9), r"takes images \[N, 1, 9, 9\] and makes \[N, 6\], where"),
+        ("output", Output((7,), -3, 3, ("int8",)), r"and \[N, 7\]: file and manifest do not"),
+        ("output", Output((6, 1, 1), -3, 3, ("int8",)), r"and \[N, 6, 1, 1\]"),
+    ],
+)
+def test_a_file_of_another_shape_than_its_manifest_is_refused(
+    encoder_directory: Path, tmp_path: Path, field: str, value: object, words: str
+) -> None:
+    copy = shutil.copytree(encoder_directory, tmp_path / "copy")
+    describe_otherwise(copy, **{field: value})
+    with pytest.raises(ClientError, match=words):
+        Encoder.load(copy)

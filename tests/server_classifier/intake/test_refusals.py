@@ -52,18 +52,25 @@ def test_refusing_costs_little_more_than_storing(live: Ingestion, form: str) -> 
     with writing(live.engine) as connection:
         for latent_dim in (SHAPE.latent_dim, LONG_DIM):
             add_encoder(connection, make_manifest(latent_dim), now=NOW)
-    prices = {}
     with live.start("refusing", labels=LABELS) as process:
         process.wait_for("reading begins")
         server = Server(live.kafka, live.engine, psutil.Process(process.pid))
-        for reason, case in find_cases(form).items():
-            size = len(case.make(0))
-            records = max(1, min(2_000, BYTES // size))
-            server.handle(case, records)
-            seconds = server.handle(case, records)
-            prices[reason] = seconds / (records * size if form == "long" else records)
-    ratios = {reason: price / prices[STORED] for reason, price in prices.items()}
-    assert {reason: ratio for reason, ratio in ratios.items() if ratio > MOST * NOISE} == {}
+        # A busy machine makes any of them dear for a moment.
+        ratios = [measure(server, find_cases(form)) for _ in range(3)]
+    least = {reason: min(found[reason] for found in ratios) for reason in ratios[0]}
+    assert {reason: ratio for reason, ratio in least.items() if ratio > MOST * NOISE} == {}
+
+
+def measure(server: Server, cases: dict[str, Case]) -> dict[str, float]:
+    """Return what handling each costs beside storing, by processor time."""
+    prices = {}
+    for reason, case in cases.items():
+        size = len(case.make(0))
+        records = max(1, min(2_000, BYTES // size))
+        server.handle(case, records)
+        seconds = server.handle(case, records)
+        prices[reason] = seconds / (records * size if case.form == "long" else records)
+    return {reason: price / prices[STORED] for reason, price in prices.items()}
 
 
 def test_repeated_refusals_are_logged_once_with_a_count(live: Ingestion) -> None:
