@@ -22,9 +22,28 @@ settings.load_profile("same")
 # Child processes import this checkout, whichever folder they run in.
 os.environ["PYTHONPATH"] = str(Path(__file__).parent.parent)
 
-# Services in threads log to pytest, not into the output of a command that a test reads.
-structlog.configure(logger_factory=structlog.stdlib.LoggerFactory())
 logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def log_to_pytest_first() -> None:
+    """Let also what session fixtures start log to pytest."""
+    _log_to_pytest()
+
+
+@pytest.fixture(autouse=True)
+def log_to_pytest() -> None:
+    """Let services in threads log to pytest, not into the output of a command that a test reads.
+
+    Before each test: a command that a test runs in this process configures logs of its own.
+    """
+    _log_to_pytest()
+
+
+def _log_to_pytest() -> None:
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+    structlog.configure(logger_factory=structlog.stdlib.LoggerFactory())
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

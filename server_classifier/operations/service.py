@@ -20,7 +20,7 @@ from server_classifier.store.errors import StoreError, StoreUnavailable
 from server_classifier.store.replays import refuse_replay
 from server_classifier.store.skips import find_skips
 from stream.dead_letters.writer import DeadLetterWriter
-from stream.errors import TopicMissing
+from stream.errors import KafkaRefused, KafkaUnavailable, TopicMissing
 from stream.exchange.responder import Responder
 from stream.exchange.topics import Topics
 from stream.health import Health
@@ -129,18 +129,41 @@ def open_service_context(
     with ExitStack() as stack:
         monitor = stack.enter_context(open_monitor(settings.health))
         engine = await_database(settings, stop, monitor.health, prepare)
-        admin = wait_for_cluster(kafka, stop, partial(_report_absence, monitor.health))
-        if engine is None or admin is None:
+        if engine is None:
             return None
+        cluster = _await_topics(kafka, engine, stop, monitor)
+        if cluster is None:
+            return None
+        return ServiceContext(kafka, settings, engine, *cluster, monitor, stack.pop_all())
+
+
+def _await_topics(
+    kafka: KafkaSettings, engine: Engine, stop: Event, monitor: Monitor
+) -> tuple[str, dict[str, int]] | None:
+    """Make the topics; return the cluster's id and how many partitions each topic has.
+
+    A cluster that goes away meanwhile is waited for again. None when ``stop`` was set first.
+    """
+    report = partial(_report_absence, monitor.health)
+    for delay in backoff():
+        admin = wait_for_cluster(kafka, stop, report)
+        if admin is None:
+            return None
+        try:
+            topics = mark_read(engine, Topics(kafka.prefix, kafka.partitions).shared())
+            with suppress(TopicMissing):  # the warning says so, too; whoever reads it fails
+                create_topics(kafka, topics, admin)
+            warn_of_drift(kafka, topics, monitor.registry)
+            cluster = read_cluster_id(admin), count_partitions(admin)
+        except KafkaRefused:
+            raise
+        except KafkaUnavailable as error:
+            report(str(error))
+            stop.wait(delay)
+            continue
         monitor.health.mark_recovered()
-        topics = mark_read(engine, Topics(kafka.prefix, kafka.partitions).shared())
-        with suppress(TopicMissing):  # the warning says so, too; whoever reads the topic fails
-            create_topics(kafka, topics, admin)
-        warn_of_drift(kafka, topics, monitor.registry)
-        cluster_id, partitions = read_cluster_id(admin), count_partitions(admin)
-        return ServiceContext(
-            kafka, settings, engine, cluster_id, partitions, monitor, stack.pop_all()
-        )
+        return cluster
+    return None
 
 
 def _report_absence(health: Health, reason: str) -> None:
