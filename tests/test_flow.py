@@ -21,6 +21,7 @@ from client_autoencoder.privacy.mechanism import GaussianMechanism
 from schemas.messages import headers
 from schemas.messages.answers import Reply
 from schemas.messages.latent import LatentMessage
+from schemas.quantiser import quantise
 from schemas.vector import Vector
 from schemas.wire import avro_form, json_form
 from server_classifier.answering.inference import NO_MODEL
@@ -96,7 +97,8 @@ def test_images_are_stored_as_int8_latents_and_acknowledged(
     with reading(server.engine) as connection:
         newest = select(latent).order_by(latent.c.id.desc()).limit(30)
         rows = connection.execute(newest).all()
-    codes = encoder.quantise(encoder.encode(batch.images))
+    low, high = encoder.manifest.output.low, encoder.manifest.output.high
+    codes = quantise(encoder.encode(batch.images), low, high)
     assert {row.value for row in rows} == {code.tobytes() for code in codes}
     assert {(row.dtype, row.site, row.client_id) for row in rows} == {("int8", "st-mary", CLIENT)}
     assert sorted(row.label for row in rows) == sorted(str(label) for label in batch.labels)

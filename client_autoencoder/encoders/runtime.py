@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from client_autoencoder.errors import ClientError
 from schemas.models.network_manifest import NetworkManifest
-from schemas.quantiser import quantise
 from stream.artefacts.encoder_files import EncoderFiles, read_encoder
 
 Shape = tuple[int, ...]
@@ -59,14 +58,6 @@ class Encoder:
             batch = self._normalise(images[start : start + BATCH])
             values[start : start + BATCH] = self._session.run(None, {"images": batch})[0]
         return values
-
-    def quantise(self, latents: NDArray[np.float32]) -> NDArray[np.int8]:
-        """Round latents [N, D] to one byte per number, in the manifest's range.
-
-        Raises:
-            SchemaError: a latent is NaN or infinite.
-        """
-        return quantise(latents, self.manifest.output.low, self.manifest.output.high)
 
     def exit(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what the local exit thinks of values [N, *shape]: probabilities [N, P].

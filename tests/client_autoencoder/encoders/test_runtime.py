@@ -15,7 +15,7 @@ from client_autoencoder.encoders.runtime import Encoder
 from client_autoencoder.errors import ClientError
 from client_autoencoder.images.batches import ImageBatch
 from schemas.models.network_manifest import ImageInput, Output
-from schemas.quantiser import dequantise
+from schemas.quantiser import dequantise, quantise
 from stream.artefacts.checksums import ArtefactError
 from stream.artefacts.encoder_files import read_encoder
 
@@ -69,7 +69,7 @@ def test_batches_do_not_show(encoder: Encoder, count: int) -> None:
 
 def test_latents_fit_into_a_byte_each(encoder: Encoder, public_images: ImageBatch) -> None:
     latents = encoder.encode(public_images.images)
-    codes = encoder.quantise(latents)
+    codes = quantise(latents, encoder.manifest.output.low, encoder.manifest.output.high)
     assert codes.dtype == np.int8
     output = encoder.manifest.output
     step = (output.high - output.low) / 255
